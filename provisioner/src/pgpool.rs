@@ -1,0 +1,5 @@
+//! The controller of `Pgpool`.
+
+pub mod desired;
+pub mod observe;
+pub mod validate;
