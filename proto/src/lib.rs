@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The channel between the operators: its protocol definitions and the code generated from them, nothing else.
+//!
+//! Servers and clients live in the operator that uses them. Within `v1` fields are only added.
+
+/// Package `pgpool.operators.v1`.
+#[allow(missing_docs, unused_qualifications, clippy::pedantic)]
+pub mod v1 {
+    tonic::include_proto!("pgpool.operators.v1");
+
+    /// The encoded descriptors of this package, for server reflection.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}
