@@ -5,8 +5,17 @@
 //! this crate first, and must get the same answer. It is pure: no Kubernetes, no files, no clock. Messages and
 //! `Debug` output name what is public in a certificate, never anything of a key.
 
+mod certificate;
+mod chain;
+mod constraints;
 mod failure;
 mod fingerprint;
+mod judge;
+mod key;
+mod names;
+mod pem;
+mod signature;
+mod usage;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -119,15 +128,13 @@ impl Verdict {
 
 /// Judges a bundle against what is required of it at the time `now`.
 #[must_use]
-pub fn judge(_bundle: &Bundle<'_>, _required: &Required, _now: Timestamp) -> Verdict {
-    Verdict {
-        leaf: None,
-        failures: vec![Failure::CaMissing],
-    }
+pub fn judge(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verdict {
+    judge::judge(bundle, required, now)
 }
 
-/// Gives the leaf of a `tls.crt` in DER form, or nothing when there is no readable certificate.
+/// Gives the leaf of a `tls.crt` in DER form, or nothing when the text cannot be read.
 #[must_use]
-pub fn leaf_der(_pem: &[u8]) -> Option<Vec<u8>> {
-    None
+pub fn leaf_der(pem: &[u8]) -> Option<Vec<u8>> {
+    let certificates = pem::certificates(pem).ok()?;
+    certificates.first().map(|leaf| leaf.to_vec())
 }
