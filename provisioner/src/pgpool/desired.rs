@@ -1,0 +1,64 @@
+//! Builds every object that a `Pgpool` owns. Pure: [`Validated`] in, objects out, no client and no clock.
+//!
+//! Three stages, since the last waits for certificates: [`foundation`] is step 4 of the flow, [`tls_copy`] and
+//! [`workload`] are step 10.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use shared_types::AppBinding;
+
+use crate::pgpool::validate::Validated;
+
+/// Everything but the workload, one field per object.
+#[derive(Clone, Debug)]
+pub struct Foundation {
+    /// Where clients connect.
+    pub primary_service: Service,
+    /// Names of the single pods.
+    pub governing_service: Service,
+    /// `None` when the user names an account: it is theirs and never altered.
+    pub service_account: Option<ServiceAccount>,
+    /// The PCP user; `None` when the Secret is the user's.
+    pub auth_secret: Option<Secret>,
+    /// `pgpool.conf` and `pool_hba.conf`.
+    pub config_secret: Secret,
+    /// `pcp.conf`.
+    pub pcp_secret: Secret,
+    /// `pool_passwd`.
+    pub users_secret: Secret,
+    /// Keeps a majority during node drains.
+    pub pod_disruption_budget: PodDisruptionBudget,
+    /// How programs find the pool.
+    pub app_binding: AppBinding,
+}
+
+/// The PEM files that a good verdict is about.
+#[derive(Clone, Copy)]
+pub struct TlsMaterial<'a> {
+    /// `tls.crt` of the server Secret: leaf first, then intermediates.
+    pub certificate: &'a [u8],
+    /// `tls.key` of the server Secret.
+    pub key: &'a [u8],
+    /// `ca.crt` of the server Secret.
+    pub ca: &'a [u8],
+    /// `ca.crt` of the client Secret; may be the same.
+    pub client_ca: &'a [u8],
+}
+
+/// Builds the objects of step 4.
+pub fn foundation(_validated: &Validated) -> Foundation {
+    todo!()
+}
+
+/// Builds the immutable copy of a judged pair. Its name contains a hash of its content, so that a new pair is a new
+/// object and pods of the old revision keep theirs.
+pub fn tls_copy(_validated: &Validated, _material: &TlsMaterial<'_>) -> Secret {
+    todo!()
+}
+
+/// Builds the workload. `tls_copy` is the name of the Secret that [`tls_copy`] built: needed when the `Pgpool`
+/// serves TLS, ignored otherwise.
+pub fn workload(_validated: &Validated, _tls_copy: Option<&str>) -> StatefulSet {
+    todo!()
+}

@@ -1,0 +1,195 @@
+//! What `validate` proves, as types: the only input of the builders in `desired`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use rustls_pki_types::CertificateDer;
+use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
+
+/// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a
+/// configuration file.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// Controller reference for everything that goes when the `Pgpool` goes.
+    pub owner: OwnerReference,
+    /// Labels of every object.
+    pub labels: BTreeMap<String, String>,
+    /// The subset of [`Self::labels`] that selects pods. Immutable in a StatefulSet.
+    pub selector: BTreeMap<String, String>,
+    /// Names of the objects.
+    pub names: Names,
+    /// Number of pods.
+    pub replicas: i32,
+    /// `spec.version`, a name in the catalog.
+    pub version: String,
+    /// What runs.
+    pub release: Release,
+    /// Whether and how strictly clients use TLS.
+    pub ssl_mode: SslMode,
+    /// How clients prove who they are.
+    pub client_auth_mode: ClientAuthMode,
+    /// What survives the `Pgpool`.
+    pub deletion_policy: DeletionPolicy,
+    /// The PostgreSQL behind.
+    pub backend: Backend,
+    /// The Secret of the PCP user.
+    pub auth_secret: AuthSecret,
+    /// Lines of `pool_passwd`, by user name; the login of [`Self::backend`] is among them.
+    pub users: Vec<Credential>,
+    /// Lines of `pgpool.conf`, in the order of the file, each name once.
+    pub settings: Vec<Setting>,
+    /// The user's wishes for pods.
+    pub pod: PodOverrides,
+    /// The user's wishes for the primary Service.
+    pub primary_service: ServiceOverrides,
+}
+
+impl Validated {
+    /// Whether pgpool offers TLS to clients, so that certificates are needed before the workload can be built.
+    pub fn serves_tls(&self) -> bool {
+        self.ssl_mode != SslMode::Disable
+    }
+}
+
+/// Names of the owned objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Service of the clients.
+    pub primary_service: String,
+    /// Headless Service of the pods.
+    pub governing_service: String,
+    /// Account of the pods: ours, or the user's.
+    pub service_account: String,
+    /// Secret with `pgpool.conf` and `pool_hba.conf`.
+    pub config_secret: String,
+    /// Secret with `pcp.conf`.
+    pub pcp_secret: String,
+    /// Secret with `pool_passwd`.
+    pub users_secret: String,
+}
+
+/// The pgpool that the catalog names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Major and minor version of pgpool: setting names depend on it.
+    pub version: (u32, u32),
+    /// Image of container `pgpool`.
+    pub image: String,
+    /// User, group and `fsGroup` of the pod.
+    pub run_as_user: i64,
+}
+
+/// Where queries go.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// In the order of their pgpool node ids.
+    pub nodes: Vec<BackendNode>,
+    /// The login that the AppBinding names: health checks use it.
+    pub login: Credential,
+    /// The Secret that holds [`Self::login`], when a consumer in the namespace of the `Pgpool` can refer to it.
+    pub login_secret: Option<String>,
+    /// Whether the AppBinding asks for TLS towards PostgreSQL.
+    pub tls: bool,
+    /// Authorities of the server certificates, when known.
+    pub ca: Vec<CertificateDer<'static>>,
+}
+
+/// One PostgreSQL as pgpool sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendNode {
+    /// DNS name or address, free of anything that needs quoting.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Share of reads, relative to the other nodes.
+    pub weight: i32,
+    /// pgpool's flags, joined by `|`.
+    pub flag: String,
+}
+
+/// A text that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    /// Wraps a password.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The password itself, for the file or the connection that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// A user name and its password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Role name.
+    pub user: String,
+    /// Its password.
+    pub password: Password,
+}
+
+/// The Secret of the PCP user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthSecret {
+    /// Its name.
+    pub name: String,
+    /// Whether we write it; otherwise it is the user's and only read.
+    pub ours: bool,
+    /// What stands in it, or will.
+    pub login: Credential,
+}
+
+/// One line of `pgpool.conf`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Name as pgpool of this release knows it.
+    pub name: String,
+    /// The value as it stands in the file: one token, quoted where needed.
+    pub token: String,
+}
+
+/// `spec.podTemplate`, cleared of what would break the pod.
+#[derive(Clone, Debug, Default)]
+pub struct PodOverrides {
+    /// Labels of the pods beyond ours.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the pods.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels of the StatefulSet beyond ours.
+    pub controller_labels: BTreeMap<String, String>,
+    /// Annotations of the StatefulSet.
+    pub controller_annotations: BTreeMap<String, String>,
+    /// Container `pgpool` as the user shaped it: resources resolved, credentials taken out of its environment.
+    pub pgpool: Container,
+    /// The user's other containers, init containers, volumes and settings of the pod.
+    pub spec: PodSpec,
+    /// Whether the user names the account of the pods.
+    pub own_service_account: bool,
+}
+
+/// `spec.serviceTemplates[]` of one alias.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceOverrides {
+    /// Labels beyond ours.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Type, addresses and traffic policies; ports already merged by name.
+    pub spec: ServiceSpec,
+}
