@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The API surface of the Pgpool operators, and the vocabulary both of them share.
+//!
+//! Holds the four kinds (`Pgpool`, `PgpoolOpsRequest`, `PgpoolVersion`, `AppBinding`) as the API
+//! server sees them, the condition types and reasons users read, and the rules by which generated
+//! objects are named. It has no client, does no I/O and reads no clock: what depends on time takes
+//! it as an argument.
+//!
+//! Field names and meanings are those of KubeDB, so that its manifests are accepted unmodified.
+//! Defaults are methods of the specs and are never written back into an object.
+
+pub mod app_binding;
+pub mod conditions;
+pub mod crds;
+pub mod names;
+pub mod object;
+pub mod ops_request;
+pub mod pgpool;
+pub mod pgpool_version;
+pub mod ports;
+
+mod schema;
+
+pub use app_binding::{AppBinding, AppBindingSpec};
+pub use ops_request::{PgpoolOpsRequest, PgpoolOpsRequestSpec, PgpoolOpsRequestStatus};
+pub use pgpool::{Alias, ClientAuthMode, DeletionPolicy, Pgpool, PgpoolSpec, PgpoolStatus, Phase, SslMode};
+pub use pgpool_version::{PgpoolVersion, PgpoolVersionSpec};

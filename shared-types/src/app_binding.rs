@@ -1,0 +1,180 @@
+//! `AppBinding`: how to reach an application, here the PostgreSQL behind a pool.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{object::TypedReference, schema};
+
+/// Where an application listens and which Secrets open it.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "appcatalog.appscode.com",
+    version = "v1alpha1",
+    kind = "AppBinding",
+    plural = "appbindings",
+    namespaced,
+    derive = "PartialEq",
+    category = "catalog",
+    category = "appscode",
+    category = "all",
+    doc = "How to reach an application and which Secrets open it",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct AppBindingSpec {
+    /// Type of the application, such as `kubedb.com/postgres`; may be empty.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// Version of the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The object that runs the application; set when KubeDB manages it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_ref: Option<AppReference>,
+    /// How clients connect.
+    #[serde(default)]
+    pub client_config: ClientConfig,
+    /// Secret with `username` and `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<TypedReference>,
+    /// Secret with a client certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_secret: Option<TypedReference>,
+    /// How keys of the Secret are renamed or added for clients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_transforms: Vec<SecretTransform>,
+    /// Free-form parameters of the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::free_form")]
+    pub parameters: Option<serde_json::Value>,
+}
+
+/// The object that runs an application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppReference {
+    /// API group of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_group: Option<String>,
+    /// Kind of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Namespace of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name of the object.
+    pub name: String,
+}
+
+/// How clients connect: by a Service of the cluster or by a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientConfig {
+    /// Address of an application outside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Service of an application inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceReference>,
+    /// Accept any server certificate. Only for tests.
+    #[serde(
+        default,
+        rename = "insecureSkipTLSVerify",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub insecure_skip_tls_verify: Option<bool>,
+    /// Certificates that the server's certificate must chain to, PEM in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bytes")]
+    pub ca_bundle: Option<k8s_openapi::ByteString>,
+    /// Name that the server's certificate must bear, when it is not the host name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+}
+
+/// A Service port that speaks the application's protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceReference {
+    /// Scheme of the address, such as `postgresql`.
+    pub scheme: String,
+    /// Namespace of the Service; that of the `AppBinding` when empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Name of the Service.
+    pub name: String,
+    /// Port of the Service.
+    pub port: i32,
+    /// Path of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Query of the address, such as `sslmode=verify-full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+}
+
+/// One change to the keys of a Secret, for clients that expect other names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretTransform {
+    /// Renames a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rename_key: Option<RenameKey>,
+    /// Adds a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_key: Option<AddKey>,
+    /// Adds every key of another Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add_keys_from: Option<AddKeysFrom>,
+    /// Removes a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove_key: Option<RemoveKey>,
+}
+
+/// Renames a key of a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RenameKey {
+    /// The present key.
+    pub from: String,
+    /// The new key.
+    pub to: String,
+}
+
+/// Adds a key to a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddKey {
+    /// The key.
+    pub key: String,
+    /// Its value in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bytes")]
+    pub value: Option<k8s_openapi::ByteString>,
+    /// Its value as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub string_value: Option<String>,
+    /// Its value as a template over the Secret's data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_path_expression: Option<String>,
+}
+
+/// Adds the keys of another Secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddKeysFrom {
+    /// The Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<crate::object::ObjectReference>,
+}
+
+/// Removes a key of a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoveKey {
+    /// The key.
+    pub key: String,
+}

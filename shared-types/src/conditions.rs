@@ -1,0 +1,259 @@
+//! The conditions of a Pgpool: what they are called, why they hold, and how they change.
+//!
+//! A condition's transition time moves only when its status does. Time is an argument.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// An enum whose variants are written as they are called.
+macro_rules! words {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $word:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $word,)* }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &[Self] = &[$(Self::$word,)*];
+
+            /// As written in a status.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$word => stringify!($word),)* }
+            }
+
+            /// The value of a word, if it is one of these.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == word)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// What a condition is about, in the order in which a Pgpool usually gets them.
+    pub enum ConditionType {
+        /// The provisioner has seen the Pgpool and works on it.
+        ProvisioningStarted,
+        /// All pods are ready.
+        ReplicaReady,
+        /// The provisioner could log in through the pool.
+        AcceptingConnection,
+        /// The pool serves as asked: the check of its readiness succeeded.
+        Ready,
+        /// The pool was ready at least once. Never taken back.
+        Provisioned,
+        /// The provisioner works towards the present spec. Absent or `False` when there is nothing left to do.
+        Reconciling,
+        /// The provisioner cannot go on before somebody changes something; the message says what.
+        Stalled,
+        /// Every certificate is issued and fits.
+        CertificatesReady,
+        /// An operation runs, and the provisioner keeps its hands off.
+        Paused,
+    }
+}
+
+words! {
+    /// Why a condition holds or does not.
+    pub enum Reason {
+        // Provisioning.
+        /// Work on the Pgpool has begun.
+        DatabaseProvisioningStartedSuccessfully,
+        /// All pods are ready.
+        AllReplicasReady,
+        /// Some pods are not ready.
+        SomeReplicasNotReady,
+        /// A login through the pool succeeded.
+        DatabaseAcceptingConnectionRequest,
+        /// A login through the pool failed.
+        DatabaseNotAcceptingConnectionRequest,
+        /// The pool serves as asked.
+        ReadinessCheckSucceeded,
+        /// The pool does not serve as asked.
+        ReadinessCheckFailed,
+        /// The pool was ready for the first time.
+        DatabaseSuccessfullyProvisioned,
+
+        // Inputs.
+        /// There is no `PgpoolVersion` of the name in `spec.version`.
+        VersionNotFound,
+        /// There is no `AppBinding` of the name in `spec.postgresRef`.
+        AppBindingNotFound,
+        /// The `AppBinding` does not say how to reach a PostgreSQL.
+        AppBindingInvalid,
+        /// The operator may not read the `AppBinding`.
+        AppBindingForbidden,
+        /// The Secret that the `AppBinding` names does not exist.
+        BackendSecretNotFound,
+        /// The Secret that the `AppBinding` names lacks a user name or a password.
+        BackendSecretInvalid,
+        /// The operator may not read the Secret that the `AppBinding` names.
+        BackendSecretForbidden,
+        /// The Secret in `spec.authSecret` does not exist and is not the operator's to create.
+        AuthSecretNotFound,
+        /// The Secret in `spec.authSecret` lacks a user name or a password.
+        AuthSecretInvalid,
+        /// The Secret in `spec.configuration.secretName` does not exist.
+        ConfigurationSecretNotFound,
+        /// The user's configuration cannot be used.
+        ConfigurationInvalid,
+        /// An object of the needed name belongs to somebody else.
+        NameConflict,
+        /// The spec asks for something this operator does not do.
+        NotSupported,
+
+        // Certificates.
+        /// Every certificate is issued and fits.
+        CertificatesIssued,
+        /// The provisioner has not created the Secrets and Services yet.
+        WaitingForProvisioner,
+        /// cert-manager is not installed in the cluster.
+        CertManagerAbsent,
+        /// The issuer does not exist.
+        IssuerNotFound,
+        /// The issuer is neither an `Issuer` nor a `ClusterIssuer` of cert-manager.
+        IssuerKindUnsupported,
+        /// The issuer is not ready.
+        IssuerNotReady,
+        /// Two certificates are to be written to one Secret, or the Secret is somebody else's.
+        SecretNameConflict,
+        /// cert-manager has not written the certificate yet.
+        Issuing,
+        /// cert-manager could not issue the certificate.
+        IssueFailed,
+        /// The Secret lacks the certificate or its key.
+        SecretIncomplete,
+        /// The certificate cannot be read.
+        CertificateUnreadable,
+        /// The private key cannot be read.
+        KeyUnreadable,
+        /// The certificate of the authority cannot be read.
+        CaUnreadable,
+        /// The Secret lacks the certificate of the authority, `ca.crt`.
+        CaMissing,
+        /// The private key belongs to another certificate.
+        KeyMismatch,
+        /// The certificate does not chain to `ca.crt`.
+        ChainBroken,
+        /// The certificate lacks a name or address that clients use.
+        NameMissing,
+        /// The common name of the certificate is not the user it must log in as.
+        CommonNameMismatch,
+        /// The certificate is not allowed for its use.
+        UsageMissing,
+        /// The certificate is not valid yet.
+        NotYetValid,
+        /// The certificate is no longer valid.
+        Expired,
+
+        // Workload.
+        /// The pods wait for their certificates.
+        WaitingForCertificates,
+        /// Pods are starting.
+        WaitingForPods,
+        /// Pods are being replaced one by one.
+        RollingOut,
+        /// A pod serves another certificate than it should, or none.
+        PodsNotServing,
+        /// Everything is as asked.
+        Converged,
+    }
+}
+
+words! {
+    /// Status of a condition.
+    pub enum Status {
+        /// It holds.
+        True,
+        /// It does not hold.
+        False,
+        /// Nobody can tell at present.
+        Unknown,
+    }
+}
+
+impl From<bool> for Status {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
+
+/// A condition with the time of its last transition: that of the previous one while the status is the
+/// same, else `now`. Times in a status have whole seconds.
+#[must_use]
+pub fn condition(
+    ty: ConditionType,
+    status: impl Into<Status>,
+    reason: Reason,
+    message: impl Into<String>,
+    generation: Option<i64>,
+    now: Timestamp,
+    previous: &[Condition],
+) -> Condition {
+    let status = status.into().as_str();
+    let since = find(previous, ty)
+        .filter(|old| old.status == status)
+        .map(|old| old.last_transition_time.clone());
+    Condition {
+        type_: ty.as_str().to_owned(),
+        status: status.to_owned(),
+        reason: reason.as_str().to_owned(),
+        message: message.into(),
+        observed_generation: generation,
+        last_transition_time: since.unwrap_or_else(|| Time(whole_seconds(now))),
+    }
+}
+
+/// The conditions with one of them replaced in its place, or added at the end. The transition time
+/// of the replaced one stays while the status is the same; what is about an older generation than the
+/// one that stands is dropped.
+#[must_use]
+pub fn upsert(existing: &[Condition], new: Condition) -> Vec<Condition> {
+    let mut conditions = existing.to_vec();
+    let Some(old) = conditions.iter_mut().find(|old| old.type_ == new.type_) else {
+        conditions.push(new);
+        return conditions;
+    };
+    if new.observed_generation < old.observed_generation {
+        return conditions;
+    }
+    let since = (old.status == new.status).then(|| old.last_transition_time.clone());
+    *old = new;
+    if let Some(since) = since {
+        old.last_transition_time = since;
+    }
+    conditions
+}
+
+/// The condition of a type.
+#[must_use]
+pub fn find(conditions: &[Condition], ty: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == ty.as_str())
+}
+
+/// The condition is there and holds.
+#[must_use]
+pub fn is_true(conditions: &[Condition], ty: ConditionType) -> bool {
+    find(conditions, ty).is_some_and(|condition| condition.status == Status::True.as_str())
+}
+
+/// The condition is there and does not hold; unknown does not count.
+#[must_use]
+pub fn is_false(conditions: &[Condition], ty: ConditionType) -> bool {
+    find(conditions, ty).is_some_and(|condition| condition.status == Status::False.as_str())
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    // The API server stores whole seconds: anything finer would differ after the first read.
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}

@@ -1,0 +1,298 @@
+//! `PgpoolOpsRequest`: one operation on a Pgpool, asked for once.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::CustomResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    object::{GoDuration, LocalReference, TypedReference},
+    pgpool::{Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
+    schema,
+};
+
+/// One operation on a Pgpool.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "ops.kubedb.com",
+    version = "v1alpha1",
+    kind = "PgpoolOpsRequest",
+    plural = "pgpoolopsrequests",
+    shortname = "ppops",
+    namespaced,
+    status = "PgpoolOpsRequestStatus",
+    derive = "PartialEq",
+    category = "ops",
+    category = "kubedb",
+    category = "appscode",
+    doc = "One operation on a Pgpool",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Status", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PgpoolOpsRequestSpec {
+    /// The Pgpool, in the namespace of the request.
+    pub database_ref: LocalReference,
+    /// The operation.
+    #[serde(rename = "type")]
+    pub type_: OpsType,
+    /// How long each step may take, such as `5m`; no limit when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+    /// Whether to run when the Pgpool is not `Ready`; `IfReady` when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<ApplyOption>,
+    /// How often a failed step is tried again; 1 when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<i32>,
+    /// For `UpdateVersion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_version: Option<UpdateVersion>,
+    /// For `HorizontalScaling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizontal_scaling: Option<HorizontalScaling>,
+    /// For `VerticalScaling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertical_scaling: Option<VerticalScaling>,
+    /// For `Reconfigure`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Reconfigure>,
+    /// For `ReconfigureTLS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ReconfigureTls>,
+    /// For `RotateAuth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<RotateAuth>,
+    /// For `Restart`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+}
+
+/// The operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OpsType {
+    /// Run another version.
+    UpdateVersion,
+    /// Restart every pod.
+    Restart,
+    /// Change settings.
+    Reconfigure,
+    /// Change resources.
+    VerticalScaling,
+    /// Change the number of pods.
+    HorizontalScaling,
+    /// Add, change, rotate or remove certificates.
+    #[serde(rename = "ReconfigureTLS")]
+    ReconfigureTls,
+    /// Change the password of the PCP user.
+    RotateAuth,
+}
+
+/// When to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ApplyOption {
+    /// Only on a Pgpool that is `Ready`.
+    #[default]
+    IfReady,
+    /// Whatever the phase.
+    Always,
+}
+
+/// Runs another version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateVersion {
+    /// Name of the `PgpoolVersion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_version: Option<String>,
+}
+
+/// Changes the number of pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HorizontalScaling {
+    /// The new number of pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<i32>,
+}
+
+/// Changes resources.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerticalScaling {
+    /// The new resources of the `pgpool` container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeResources>,
+    /// With or without a restart; `Restart` when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<VerticalScalingMode>,
+}
+
+/// How resources are changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum VerticalScalingMode {
+    /// Pods are restarted.
+    #[default]
+    Restart,
+    /// Pods keep running where the node allows it.
+    InPlace,
+}
+
+/// Resources, and the nodes that have them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeResources {
+    /// Resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
+    pub resources: Option<ResourceRequirements>,
+    /// How `topology` chooses nodes: `LabelSelector` or `Taint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_selection_policy: Option<String>,
+    /// A label or taint of nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Topology>,
+}
+
+/// A label or taint of nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Topology {
+    /// Key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+/// Changes settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reconfigure {
+    /// Secret with the new settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_secret: Option<LocalReference>,
+    /// Settings merged over the present ones, by file name (`pgpool.conf`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apply_config: BTreeMap<String, String>,
+    /// Drop the user's settings first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove_custom_config: Option<bool>,
+    /// Whether pods are restarted; `auto` when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<ReconfigureRestart>,
+    /// Changes to the backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<ReconfigureBackend>,
+}
+
+/// Whether pods are restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReconfigureRestart {
+    /// Where a setting needs it.
+    #[default]
+    Auto,
+    /// Always.
+    True,
+    /// Never.
+    False,
+}
+
+/// Changes to the backends.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconfigureBackend {
+    /// Backends that replace those of the same name, or are added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sync: Vec<Backend>,
+    /// Backends that are taken away.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delete: Vec<Backend>,
+}
+
+/// Adds, changes, rotates or removes certificates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReconfigureTls {
+    /// The issuer of every certificate that names no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_ref: Option<IssuerRef>,
+    /// Wishes for single certificates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateSpec>,
+    /// Issue every certificate anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_certificates: Option<bool>,
+    /// Go without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove: Option<bool>,
+    /// The new TLS mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_mode: Option<SslMode>,
+    /// The new way clients prove who they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_auth_mode: Option<ClientAuthMode>,
+}
+
+/// Changes the password of the PCP user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RotateAuth {
+    /// Secret with the new credentials; generated when unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<TypedReference>,
+}
+
+/// Restarts every pod; there is nothing to choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Restart {}
+
+/// Where an operation stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PgpoolOpsRequestStatus {
+    /// Where it stands, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<OpsPhase>,
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The steps done so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+    /// Backups paused meanwhile; always empty for a pooler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused_backups: Vec<crate::app_binding::AppReference>,
+}
+
+/// Where an operation stands, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OpsPhase {
+    /// Queued.
+    Pending,
+    /// Runs.
+    Progressing,
+    /// Done.
+    Successful,
+    /// Given up.
+    Failed,
+    /// Superseded before it started.
+    Skipped,
+    /// Waits for a person or a tool.
+    WaitingForApproval,
+    /// Allowed by a person or a tool.
+    Approved,
+    /// Refused by a person or a tool.
+    Denied,
+}
+
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map::<Condition>(generator, "type")
+}

@@ -1,0 +1,85 @@
+//! Changes a user makes to the Services.
+
+use k8s_openapi::api::core::v1::SessionAffinityConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{object::PartialMetadata, schema};
+
+/// Changes to one Service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceTemplate {
+    /// Which Service. A Pgpool has `primary` and `stats`; the others are accepted and ignored.
+    pub alias: ServiceAlias,
+    /// Labels and annotations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<PartialMetadata>,
+    /// Changes to its spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<ServiceSpec>,
+}
+
+/// A Service by its use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceAlias {
+    /// SQL and PCP.
+    Primary,
+    /// Not used by a Pgpool.
+    Standby,
+    /// Metrics.
+    Stats,
+    /// Not used by a Pgpool.
+    Dashboard,
+    /// Not used by a Pgpool.
+    Secondary,
+}
+
+/// Changes to the spec of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceSpec {
+    /// Type, such as `LoadBalancer`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// Ports, matched by name; only `port` and `nodePort` change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<ServicePort>,
+    /// Address inside the cluster.
+    #[serde(default, rename = "clusterIP", skip_serializing_if = "Option::is_none")]
+    pub cluster_ip: Option<String>,
+    /// Addresses outside the cluster.
+    #[serde(default, rename = "externalIPs", skip_serializing_if = "Vec::is_empty")]
+    pub external_ips: Vec<String>,
+    /// Address of the load balancer.
+    #[serde(default, rename = "loadBalancerIP", skip_serializing_if = "Option::is_none")]
+    pub load_balancer_ip: Option<String>,
+    /// Clients that the load balancer admits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_balancer_source_ranges: Vec<String>,
+    /// Whether traffic from outside stays on its node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<String>,
+    /// Port of the health check of the load balancer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check_node_port: Option<i32>,
+    /// Settings of session affinity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bare::<SessionAffinityConfig>")]
+    pub session_affinity_config: Option<SessionAffinityConfig>,
+}
+
+/// Changes to one port of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicePort {
+    /// Name of the port: `primary`, `pcp` or `metrics`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Port of the Service.
+    pub port: i32,
+    /// Port of the nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_port: Option<i32>,
+}

@@ -1,0 +1,94 @@
+//! What both operators tell about a Pgpool.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use super::{Alias, Phase};
+use crate::schema;
+
+/// What both operators observe. Each list is merged by key, so that they can share it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PgpoolStatus {
+    /// Where the Pgpool stands, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the Pgpool stands, in detail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Condition>,
+    /// The certificates that were issued.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "certificates")]
+    pub certificates: Vec<CertificateStatus>,
+    /// What each pod serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "pods")]
+    pub pods: Vec<PodStatus>,
+}
+
+/// One certificate, as it stands in its Secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// Which certificate.
+    pub alias: Alias,
+    /// The Secret it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+    /// SHA-256 of the certificate, in lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Valid from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bare::<Time>")]
+    pub not_before: Option<Time>,
+    /// Valid to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bare::<Time>")]
+    pub not_after: Option<Time>,
+    /// It fits: key, chain, names, usages and time.
+    pub ready: bool,
+    /// Why it does not fit, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it does not fit, and what helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// One pod, as seen from outside.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    /// Name of the pod.
+    pub name: String,
+    /// It serves what it should.
+    pub ready: bool,
+    /// SHA-256 of the certificate it serves, in lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_fingerprint: Option<String>,
+    /// When the certificate it serves ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bare::<Time>")]
+    pub served_not_after: Option<Time>,
+    /// What is wrong, and what helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map::<Condition>(generator, "type")
+}
+
+fn certificates(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map::<CertificateStatus>(generator, "alias")
+}
+
+fn pods(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map::<PodStatus>(generator, "name")
+}

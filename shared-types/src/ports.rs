@@ -1,0 +1,10 @@
+//! The ports of a Pgpool pod and of its Services: one home for the numbers.
+
+/// SQL, by the PostgreSQL protocol.
+pub const PGPOOL: u16 = 9999;
+/// PCP, pgpool's own control protocol.
+pub const PCP: u16 = 9595;
+/// The metrics exporter.
+pub const METRICS: u16 = 9719;
+/// PostgreSQL itself, where an address names no port.
+pub const POSTGRES: u16 = 5432;
