@@ -1,1 +1,51 @@
-//! Placeholder.
+//! What the mains of both operators share, so that neither holds a second copy.
+//!
+//! A process is cache → reconcile → API server and nothing else holds state. This crate gives it the
+//! rest: start and stop, the admin endpoint, leadership, caches, the controller driver, apply and
+//! status, and the gRPC channel. It decides nothing about Pgpool.
+//!
+//! Order of a start, the same in both operators: crypto provider → log → client → admin endpoint →
+//! signals → caches (the gates open one by one) → lease → controllers and channel. A standby stops
+//! before the lease: it is live, ready and warm, and it writes nothing, which [`fence`] enforces for
+//! every request of the client.
+//!
+//! Order of a stop: intake ends (the drain token) → every task is joined, for at most 25 s → the
+//! lease is released → the process ends. A second signal skips the waiting. A task that ends while
+//! nobody asked for it ends the process with a failure, as does the loss of the lease.
+
+pub mod admin;
+pub mod apply;
+pub mod args;
+pub mod backoff;
+pub mod cache;
+pub mod channel;
+pub mod clock;
+pub mod controller;
+pub mod events;
+pub mod fence;
+pub mod gates;
+pub mod lease;
+pub mod metrics;
+pub mod named;
+pub mod outcome;
+pub mod ownership;
+pub mod placement;
+pub mod probe;
+mod program;
+mod runtime;
+pub mod shutdown;
+pub mod status;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use apply::Applier;
+pub use args::CommonArgs;
+pub use cache::{Availability, Cache, Changes};
+pub use controller::{Classified, drive};
+pub use named::{Lookup, Named};
+pub use outcome::Outcome;
+pub use ownership::Ownership;
+pub use placement::Scope;
+pub use program::main;
+pub use runtime::{Identity, IntoEnd, Runtime};

@@ -1,0 +1,126 @@
+//! Flags that both operators have, each with an environment name and help.
+//!
+//! Values are parsed into types here; nothing else reads the environment. Secrets never come in this
+//! way.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::placement::Scope;
+pub use crate::telemetry::LogArgs;
+
+/// Every flag the operators share; flatten it into the flags of the binary.
+#[derive(Args, Clone, Debug)]
+pub struct CommonArgs {
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The cluster.
+    #[command(flatten)]
+    pub kube: KubeArgs,
+    /// The admin endpoint.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+    /// Leadership.
+    #[command(flatten)]
+    pub lease: LeaseArgs,
+    /// The gRPC channel.
+    #[command(flatten)]
+    pub channel: ChannelArgs,
+    /// How many objects are reconciled at once, per controller.
+    #[arg(long, env = "PGPOOL_MAX_CONCURRENT_RECONCILES", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_concurrent_reconciles: u16,
+}
+
+/// Flags about the cluster.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Cluster")]
+pub struct KubeArgs {
+    /// Kubeconfig file to use instead of the pod's service account.
+    #[arg(long, env = "PGPOOL_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespaces to serve, comma separated; empty for all.
+    #[arg(long, env = "PGPOOL_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// DNS domain of the cluster.
+    #[arg(long, env = "PGPOOL_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub cluster_domain: String,
+}
+
+impl KubeArgs {
+    /// Returns the part of the cluster to serve.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope::from_namespaces(self.watch_namespaces.clone())
+    }
+}
+
+/// Flags about the admin endpoint.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Admin endpoint")]
+pub struct AdminArgs {
+    /// Address of /livez, /readyz and /metrics. Plain HTTP, hence loopback unless told otherwise.
+    #[arg(long, env = "PGPOOL_ADMIN_ADDRESS", default_value = "127.0.0.1:8081")]
+    pub admin_address: SocketAddr,
+}
+
+/// Flags about leadership.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Leadership")]
+pub struct LeaseArgs {
+    /// Name of the Lease; the name of the operator when not given.
+    #[arg(long, env = "PGPOOL_LEASE_NAME")]
+    pub lease_name: Option<String>,
+    /// Namespace of the Lease; the namespace of the pod when not given.
+    #[arg(long, env = "PGPOOL_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Who this process is in the Lease; the host name when not given, which is the pod's name.
+    #[arg(long, env = "PGPOOL_LEASE_IDENTITY")]
+    pub lease_identity: Option<String>,
+    /// How long a standby waits after the last sign of life of the leader.
+    #[arg(long, env = "PGPOOL_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    pub lease_duration: Duration,
+    /// How long a leader goes on without a successful renewal; shorter than the duration. It renews twice in that time.
+    #[arg(long, env = "PGPOOL_LEASE_RENEW", default_value = "10s", value_parser = duration)]
+    pub lease_renew: Duration,
+    /// Act without a Lease. Only safe when no second replica can exist.
+    #[arg(long, env = "PGPOOL_NO_LEASE")]
+    pub no_lease: bool,
+}
+
+/// Flags about the gRPC channel.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Channel")]
+pub struct ChannelArgs {
+    /// Address of the gRPC server.
+    #[arg(long, env = "PGPOOL_CHANNEL_ADDRESS", default_value = "0.0.0.0:8443")]
+    pub channel_address: SocketAddr,
+    /// Directory with tls.crt, tls.key and ca.crt. It may be empty or absent until later; the channel opens when they are there.
+    #[arg(
+        long,
+        env = "PGPOOL_CHANNEL_TLS_DIR",
+        default_value = "/etc/pgpool-operator/channel-tls"
+    )]
+    pub channel_tls_dir: PathBuf,
+    /// How many requests and streams one connection may have open.
+    #[arg(long, env = "PGPOOL_CHANNEL_MAX_STREAMS", default_value_t = 100)]
+    pub channel_max_streams: u32,
+    /// How many connections the server holds.
+    #[arg(long, env = "PGPOOL_CHANNEL_MAX_CONNECTIONS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    pub channel_max_connections: u16,
+}
+
+/// Parses a duration such as `15s`, `2m` or `1h 30m`, for use as a clap value parser.
+///
+/// # Errors
+/// When the text is not a duration, or is not positive.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    match Duration::try_from(parsed) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("a duration must be longer than nothing".to_owned()),
+    }
+}

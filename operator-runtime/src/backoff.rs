@@ -1,0 +1,36 @@
+//! How long to stay away from an object that failed. Pure.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+/// Exponential delay by the number of consecutive failures, with jitter.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The delay after the first failure.
+    pub first: Duration,
+    /// The longest delay.
+    pub cap: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(250),
+            cap: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Backoff {
+    /// Returns the delay after `failures` consecutive failures (1 is the first).
+    ///
+    /// The result lies between half of the exponential value and the value itself, so that objects
+    /// which failed together do not come back together.
+    #[must_use]
+    pub fn delay(&self, failures: u32, rng: &mut impl Rng) -> Duration {
+        let doublings = failures.saturating_sub(1).min(30);
+        let full = self.first.saturating_mul(1 << doublings).min(self.cap);
+        full.mul_f64(rng.random_range(0.5..=1.0))
+    }
+}

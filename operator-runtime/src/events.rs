@@ -1,0 +1,90 @@
+//! Kubernetes events: one for a transition, none for a retry.
+//!
+//! An event is a courtesy to people. A failure to send one is logged and never fails a reconcile.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+use tracing::debug;
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Publishes events in the name of one controller.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events")
+    }
+}
+
+impl Events {
+    /// Makes a publisher; `controller` is what `kubectl describe` shows as the source.
+    #[must_use]
+    pub fn new(client: Client, controller: &str) -> Self {
+        Self {
+            recorder: Recorder::new(client, Reporter::from(controller)),
+        }
+    }
+
+    /// Publishes something that went as it should.
+    pub async fn normal<K>(&self, about: &K, action: &str, reason: &str, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.publish(about, EventType::Normal, action, reason, note).await;
+    }
+
+    /// Publishes something that a person should read.
+    pub async fn warning<K>(&self, about: &K, action: &str, reason: &str, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        self.publish(about, EventType::Warning, action, reason, note)
+            .await;
+    }
+
+    async fn publish<K>(&self, about: &K, type_: EventType, action: &str, reason: &str, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(shortened(note)),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        let reference = about.object_ref(&());
+        let sent = tokio::time::timeout(DEADLINE, self.recorder.publish(&event, &reference)).await;
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%reason, %error, "an event was not published"),
+            Err(_) => debug!(%reason, "an event was not published in time"),
+        }
+    }
+}
+
+/// The API server takes notes of up to 1024 bytes.
+fn shortened(note: &str) -> String {
+    const LIMIT: usize = 1024;
+    if note.len() <= LIMIT {
+        return note.to_owned();
+    }
+    let mut end = LIMIT - '…'.len_utf8();
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &note[..end])
+}
+
+/// Returns whether a condition says something new: another status or another reason than before.
+#[must_use]
+pub fn is_transition(before: Option<&Condition>, after: &Condition) -> bool {
+    before.is_none_or(|before| before.status != after.status || before.reason != after.reason)
+}

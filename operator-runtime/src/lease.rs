@@ -1,0 +1,5 @@
+//! Leadership by a Lease.
+
+/// Stub.
+#[derive(Debug)]
+pub struct Keeper;

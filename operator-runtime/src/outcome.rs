@@ -1,0 +1,59 @@
+//! What a reconcile came to, and when the object is looked at again. Pure.
+//!
+//! Waiting and refusal are values, not errors: an error is failed I/O and nothing else.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+/// The end of a reconcile that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The world is as the spec says. Looked at again in 40 to 60 minutes, in case an event was lost.
+    Converged,
+    /// As `Converged`, but something falls due after this time (a certificate expires, say).
+    ConvergedUntil(Duration),
+    /// Something that is not there yet is needed.
+    Waiting {
+        /// The reason of the condition that says so; a label of the metric, so from a fixed set.
+        reason: &'static str,
+        /// When to look again; `None` when a watch will tell.
+        after: Option<Duration>,
+    },
+    /// The spec cannot be carried out as it stands; only a change of it or of what it names helps.
+    Rejected {
+        /// The reason of the condition that says so.
+        reason: &'static str,
+    },
+}
+
+impl Outcome {
+    /// Returns the label of this outcome in metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Converged | Self::ConvergedUntil(_) => "converged",
+            Self::Waiting { .. } => "waiting",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
+    /// Returns the reason, when there is one.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Converged | Self::ConvergedUntil(_) => None,
+            Self::Waiting { reason, .. } | Self::Rejected { reason } => Some(reason),
+        }
+    }
+
+    /// Returns after what time to look again, if no event comes first.
+    #[must_use]
+    pub fn requeue(self, rng: &mut impl Rng) -> Duration {
+        let safety_net = Duration::from_secs(rng.random_range(40 * 60..=60 * 60));
+        match self {
+            Self::ConvergedUntil(due) | Self::Waiting { after: Some(due), .. } => due.min(safety_net),
+            Self::Converged | Self::Waiting { after: None, .. } | Self::Rejected { .. } => safety_net,
+        }
+    }
+}

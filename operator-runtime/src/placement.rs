@@ -1,0 +1,83 @@
+//! Where objects of a kind live, and which of them this process looks at.
+//!
+//! Namespaced kinds follow the scope of the process; cluster-scoped kinds are always seen whole.
+
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use kube::{Api, Client, Resource};
+
+/// The part of the cluster this process serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Every namespace, by one watch.
+    All,
+    /// The listed namespaces, by one watch each, so that a Role per namespace is all the right needed.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// Returns the scope for a list of namespaces; none listed means all.
+    #[must_use]
+    pub fn from_namespaces(mut namespaces: Vec<String>) -> Self {
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        namespaces.retain(|namespace| !namespace.is_empty());
+        if namespaces.is_empty() {
+            Self::All
+        } else {
+            Self::Namespaces(namespaces)
+        }
+    }
+
+    /// Returns whether objects of this namespace are served.
+    #[must_use]
+    pub fn contains(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Namespaces(namespaces) => namespaces.iter().any(|listed| listed == namespace),
+        }
+    }
+}
+
+/// How a kind's scope, known to the compiler, turns into API handles.
+///
+/// Implemented for the two scopes of Kubernetes; use it as the bound `K::Scope: Placement<K>`.
+pub trait Placement<K> {
+    /// Returns one handle per watch that covers the scope.
+    fn watched(client: &Client, scope: &Scope) -> Vec<Api<K>>;
+    /// Returns the handle for one object. `namespace` is ignored for cluster-scoped kinds.
+    fn at(client: &Client, namespace: Option<&str>) -> Api<K>;
+}
+
+impl<K> Placement<K> for NamespaceResourceScope
+where
+    K: Resource<Scope = NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    fn watched(client: &Client, scope: &Scope) -> Vec<Api<K>> {
+        match scope {
+            Scope::All => vec![Api::all(client.clone())],
+            Scope::Namespaces(namespaces) => namespaces
+                .iter()
+                .map(|namespace| Api::namespaced(client.clone(), namespace))
+                .collect(),
+        }
+    }
+
+    fn at(client: &Client, namespace: Option<&str>) -> Api<K> {
+        Api::namespaced(client.clone(), namespace.unwrap_or("default"))
+    }
+}
+
+impl<K> Placement<K> for ClusterResourceScope
+where
+    K: Resource<Scope = ClusterResourceScope>,
+    K::DynamicType: Default,
+{
+    fn watched(client: &Client, _: &Scope) -> Vec<Api<K>> {
+        vec![Api::all(client.clone())]
+    }
+
+    fn at(client: &Client, _: Option<&str>) -> Api<K> {
+        Api::all(client.clone())
+    }
+}

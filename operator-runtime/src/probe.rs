@@ -1,0 +1,93 @@
+//! The `probe` subcommand: asks the admin endpoint of the process beside it.
+//!
+//! The endpoint listens on loopback alone, where the kubelet cannot reach it; this runs in the
+//! container instead. It needs neither an async runtime nor an HTTP library.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::args::AdminArgs;
+
+/// Flags of the `probe` subcommand.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeArgs {
+    /// What to ask.
+    #[arg(value_enum)]
+    pub question: Question,
+    /// Where to ask.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+}
+
+/// The questions a probe can ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Question {
+    /// Is the process alive?
+    Livez,
+    /// Is the process ready?
+    Readyz,
+}
+
+impl Question {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Livez => "/livez",
+            Self::Readyz => "/readyz",
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks, prints the answer, and returns success when it was 200.
+#[must_use]
+pub fn probe(args: &ProbeArgs) -> ExitCode {
+    match ask(reachable(args.admin.admin_address), args.question.path()) {
+        Ok((200, body)) => {
+            print!("{body}");
+            ExitCode::SUCCESS
+        }
+        Ok((_, body)) => {
+            print!("{body}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            println!(
+                "the admin endpoint at {} does not answer: {error}",
+                args.admin.admin_address
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An endpoint that listens on every address is reached over loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    // HTTP/1.0: the answer ends with the connection and is never chunked.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(1 << 20).read_to_string(&mut answer)?;
+    parse(&answer).ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+}
+
+fn parse(answer: &str) -> Option<(u16, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let code = head.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok()?;
+    Some((code, body.to_owned()))
+}
