@@ -1,5 +1,6 @@
 //! The controller of `Pgpool`.
 
 pub mod desired;
+pub mod handoff;
 pub mod observe;
 pub mod validate;

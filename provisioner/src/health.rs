@@ -1,0 +1,242 @@
+//! Proves from outside that pods serve: one connection to each pod and period shows the certificate that it really
+//! serves and whether a login and a query go through.
+//!
+//! Reconcile says which pods there are and how to log in; results lie on a board in memory. A result that differs
+//! from the one before wakes the reconcile of its `Pgpool`, an equal one wakes nobody. Nothing is written to the
+//! user's database.
+
+pub mod login;
+pub mod served;
+
+mod standing;
+mod watchman;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use kube::runtime::reflector::ObjectRef;
+use shared_types::{Pgpool, SslMode};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::pgpool::validate::Credential;
+
+pub use login::LoginFailure;
+pub use served::Served;
+pub use standing::{Login, Standing, judge};
+
+#[cfg(test)]
+mod tests;
+
+/// Connections open at one time, over all Pgpools: after a start every pod is due at once.
+const CONNECTIONS: usize = 64;
+
+/// A pod that may be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// UID: the next pod of this name starts without a past.
+    pub uid: String,
+    /// Where it listens.
+    pub ip: IpAddr,
+    /// Whether its own readiness probe has passed.
+    pub ready: bool,
+}
+
+/// How to log in to the pods of one `Pgpool`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The name that the served certificate must have under `verify-full`.
+    pub server_name: String,
+    /// What is asked of the connection.
+    pub ssl_mode: SslMode,
+    /// Authorities of the served certificate, in PEM; used by `verify-ca` and `verify-full`.
+    pub trust: Vec<u8>,
+    /// Shown to the pod when clients log in by certificate.
+    pub client: Option<ClientPair>,
+    /// User and password.
+    pub login: Credential,
+    /// Where they come from, for people: `namespace/name` of the Secret.
+    pub login_source: String,
+    /// Time between two checks of a pod.
+    pub period: Duration,
+    /// Time that a check may take.
+    pub timeout: Duration,
+    /// Checks in a row that must fail before a pod which had accepted logins counts as refusing them.
+    pub failure_threshold: u32,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("server_name", &self.server_name)
+            .field("ssl_mode", &self.ssl_mode)
+            .field("user", &self.login.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client certificate.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientPair {
+    /// Leaf and intermediates, in PEM.
+    pub chain: Vec<u8>,
+    /// Private key, in PEM.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for ClientPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientPair(…)")
+    }
+}
+
+/// What one connection showed.
+#[derive(Debug)]
+pub struct Probe {
+    /// The certificate that the pod served, also when it did not please.
+    pub served: Option<Served>,
+    /// Whether login and query went through.
+    pub login: Result<(), LoginFailure>,
+}
+
+/// Makes the one connection.
+pub trait Prober: Send + Sync + 'static {
+    /// Asks a pod; never takes longer than the timeout of `access`.
+    fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe>;
+}
+
+/// The checks of all Pgpools, and the board with their results.
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    prober: Arc<dyn Prober>,
+    drain: CancellationToken,
+    limit: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    checks: HashMap<ObjectRef<Pgpool>, Check>,
+    listeners: Vec<mpsc::UnboundedSender<ObjectRef<Pgpool>>>,
+}
+
+#[derive(Default)]
+struct Check {
+    access: Option<Arc<Access>>,
+    watchmen: HashMap<String, Watchman>,
+}
+
+struct Watchman {
+    orders: watch::Sender<watchman::Orders>,
+    standing: Option<Standing>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Health {
+    /// Makes an empty board; all checks end when `drain` is cancelled.
+    pub fn new(prober: Arc<dyn Prober>, drain: CancellationToken) -> Self {
+        Self(Arc::new(Inner {
+            prober,
+            drain,
+            limit: Semaphore::new(CONNECTIONS),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Says which pods a `Pgpool` has now, and how to log in; without `access` the last known one stays. Pods that
+    /// are not named any more are forgotten.
+    pub fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
+        let mut state = self.lock();
+        let check = state.checks.entry(key.clone()).or_default();
+        if let Some(access) = access
+            && check.access.as_deref() != Some(&access)
+        {
+            check.access = Some(Arc::new(access));
+        }
+        let Some(access) = check.access.clone() else {
+            return;
+        };
+        let mut before = std::mem::take(&mut check.watchmen);
+        for pod in pods {
+            let uid = pod.uid.clone();
+            let orders = watchman::Orders { pod, access: access.clone() };
+            let watchman = match before.remove(&uid) {
+                Some(watchman) => {
+                    watchman.orders.send_if_modified(|known| {
+                        let differs = *known != orders;
+                        *known = orders;
+                        differs
+                    });
+                    watchman
+                }
+                None => self.post(key, orders),
+            };
+            check.watchmen.insert(uid, watchman);
+        }
+    }
+
+    /// Ends the checks of a `Pgpool` that is gone.
+    pub fn forget(&self, key: &ObjectRef<Pgpool>) {
+        self.lock().checks.remove(key);
+    }
+
+    /// The last known results, by pod UID. A pod that was not asked yet is not in it.
+    pub fn standings(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, Standing> {
+        let state = self.lock();
+        let Some(check) = state.checks.get(key) else {
+            return BTreeMap::new();
+        };
+        let known = check.watchmen.iter();
+        known.filter_map(|(uid, watchman)| Some((uid.clone(), watchman.standing.clone()?))).collect()
+    }
+
+    /// The `Pgpool`s whose results have changed, as it happens.
+    pub fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lock().listeners.push(sender);
+        UnboundedReceiverStream::new(receiver).boxed()
+    }
+
+    fn post(&self, key: &ObjectRef<Pgpool>, orders: watchman::Orders) -> Watchman {
+        let (sender, receiver) = watch::channel(orders);
+        let task = tokio::spawn(watchman::stand(self.clone(), key.clone(), receiver));
+        Watchman { orders: sender, standing: None, _task: AbortOnDropHandle::new(task) }
+    }
+
+    async fn ask(&self, orders: &watchman::Orders) -> Option<Probe> {
+        // Never closed, so an error cannot come; without a permit there is simply no result.
+        let _permit = self.0.limit.acquire().await.ok()?;
+        Some(self.0.prober.probe(orders.pod.clone(), orders.access.clone()).await)
+    }
+
+    /// Enters a result, and wakes whoever listens if it is news.
+    fn report(&self, key: &ObjectRef<Pgpool>, orders: &watchman::Orders, probe: Probe) {
+        let mut state = self.lock();
+        let Some(watchman) =
+            state.checks.get_mut(key).and_then(|check| check.watchmen.get_mut(&orders.pod.uid))
+        else {
+            return;
+        };
+        let standing = judge(watchman.standing.as_ref(), probe, orders.access.failure_threshold);
+        let news = watchman.standing.as_ref().is_none_or(|before| before.differs(&standing));
+        watchman.standing = Some(standing);
+        if news {
+            state.listeners.retain(|listener| listener.send(key.clone()).is_ok());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change is complete before the lock is given back, so a panic elsewhere leaves nothing half done.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

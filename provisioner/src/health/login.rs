@@ -1,0 +1,186 @@
+//! Logs in to one pod and asks `SELECT 1`, over a connection that shows the served certificate on the way.
+//!
+//! One TCP connection to the pod's own address. Writes nothing anywhere, in the user's database least of all.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rustls::crypto::CryptoProvider;
+use shared_types::{SslMode, ports};
+use tokio::net::TcpStream;
+use tokio_postgres::config::SslMode as Negotiation;
+
+use super::served::{Connector, Seen, Unusable};
+use super::{Access, Pod, Probe, Prober};
+
+/// The database that every PostgreSQL has.
+const DATABASE: &str = "postgres";
+
+/// Why a login did not go through. What a user may read in the status: never a password.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginFailure {
+    /// Nobody listens.
+    #[error("port {} does not answer: {source}", ports::PGPOOL)]
+    Unreachable {
+        /// What the network says.
+        source: io::Error,
+    },
+    /// TLS cannot be tried.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// Pgpool says that it has no TLS: it falls back to plain text when it cannot use its certificate.
+    #[error("pgpool answers without TLS: it could not use its certificate, its log says why")]
+    PlainText,
+    /// The handshake failed.
+    #[error("the TLS handshake fails: {reason}")]
+    Handshake {
+        /// What TLS says.
+        reason: String,
+    },
+    /// Pgpool, or PostgreSQL behind it, turned the login or the query down.
+    #[error("the login of {user:?} is turned down: {answer}; correct Secret {login_source}, or see to PostgreSQL")]
+    TurnedDown {
+        /// Who tried to log in.
+        user: String,
+        /// The words of pgpool.
+        answer: String,
+        /// Where user and password come from.
+        login_source: String,
+    },
+    /// The connection broke after the handshake.
+    #[error("the connection breaks during the login: {reason}; is PostgreSQL up?")]
+    Broken {
+        /// What was seen.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("no answer to a login within {} s: all children of pgpool are busy, or PostgreSQL hangs", .0.as_secs())]
+    Timeout(std::time::Duration),
+}
+
+impl LoginFailure {
+    /// The kind of failure, the same for every wording.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unusable(_) => "unusable",
+            Self::PlainText => "plain-text",
+            Self::Handshake { .. } => "handshake",
+            Self::TurnedDown { .. } => "turned-down",
+            Self::Broken { .. } => "broken",
+            Self::Timeout(_) => "timeout",
+        }
+    }
+}
+
+/// Asks real pods.
+pub struct Network {
+    provider: Arc<CryptoProvider>,
+    port: u16,
+}
+
+impl Network {
+    /// Asks pods on pgpool's port, with this cryptography.
+    pub fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider, port: ports::PGPOOL }
+    }
+
+    /// The same on another port.
+    #[must_use]
+    pub fn on_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+}
+
+impl Prober for Network {
+    fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
+        let (provider, port) = (self.provider.clone(), self.port);
+        async move {
+            let (connector, seen) = match Connector::new(&access, &provider) {
+                Ok(prepared) => prepared,
+                Err(unusable) => return Probe { served: None, login: Err(unusable.into()) },
+            };
+            let asked = tokio::time::timeout(access.timeout, ask(&pod, port, &access, connector, &seen)).await;
+            let login = asked.unwrap_or(Err(LoginFailure::Timeout(access.timeout)));
+            Probe { served: seen.served(), login }
+        }
+        .boxed()
+    }
+}
+
+async fn ask(
+    pod: &Pod,
+    port: u16,
+    access: &Access,
+    connector: Connector,
+    seen: &Seen,
+) -> Result<(), LoginFailure> {
+    let stream = TcpStream::connect((pod.ip, port))
+        .await
+        .map_err(|source| LoginFailure::Unreachable { source })?;
+    let explain = |error: &tokio_postgres::Error| explain(error, access, seen);
+    let mut config = tokio_postgres::Config::new();
+    config
+        .user(&access.login.user)
+        .password(access.login.password.expose())
+        .dbname(DATABASE)
+        .application_name(shared_types::names::PROVISIONER)
+        .ssl_mode(match access.ssl_mode {
+            SslMode::Disable => Negotiation::Disable,
+            // A pod that ought to offer TLS and does not is a finding, whatever clients are allowed to do.
+            SslMode::Allow | SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+                Negotiation::Require
+            }
+        });
+    let (client, connection) = config.connect_raw(stream, connector).await.map_err(|error| explain(&error))?;
+    let query = async {
+        let answer = client.simple_query("SELECT 1").await;
+        // Lets the connection say goodbye, so that pgpool logs no broken client.
+        drop(client);
+        answer
+    };
+    let (answer, end) = futures::join!(query, connection);
+    answer.map_err(|error| explain(&error))?;
+    end.map_err(|error| explain(&error))
+}
+
+fn explain(error: &tokio_postgres::Error, access: &Access, seen: &Seen) -> LoginFailure {
+    if let Some(answer) = error.as_db_error() {
+        let detail = answer.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        return LoginFailure::TurnedDown {
+            user: access.login.user.clone(),
+            answer: format!("{}{detail}", answer.message()),
+            login_source: access.login_source.clone(),
+        };
+    }
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let tls = access.ssl_mode != SslMode::Disable;
+    match cause {
+        // The library has its own words for a server that declines TLS; nothing else fails there without a cause in
+        // the network.
+        None if tls && !seen.begun() => LoginFailure::PlainText,
+        Some(cause) if is_tls(cause) => LoginFailure::Handshake { reason: cause.to_string() },
+        Some(cause) => LoginFailure::Broken { reason: cause.to_string() },
+        None => LoginFailure::Broken { reason: chain(error) },
+    }
+}
+
+/// Whether TLS, not the network, is what failed.
+fn is_tls(cause: &io::Error) -> bool {
+    cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// An error and everything behind it.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! What the results of a pod's checks add up to. Pure.
+
+use super::{LoginFailure, Probe, Served};
+
+/// What is known of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The certificate that it serves; `None` without TLS.
+    pub served: Option<Served>,
+    /// Whether it accepts logins.
+    pub login: Login,
+    /// Failed checks in a row.
+    pub failures: u32,
+}
+
+/// Whether a pod accepts logins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// Login and query went through.
+    Accepted,
+    /// They did not.
+    Refused {
+        /// The kind of failure: two messages of one kind are no news to each other.
+        kind: &'static str,
+        /// What is wrong and what helps, in one sentence.
+        message: String,
+    },
+}
+
+impl Login {
+    fn refused(failure: &LoginFailure) -> Self {
+        Self::Refused { kind: failure.kind(), message: failure.to_string() }
+    }
+}
+
+impl Standing {
+    /// Whether somebody has to be told. The wording of a failure may vary from check to check; only its kind counts,
+    /// so that a broken pod does not cost a status write in each period.
+    pub fn differs(&self, other: &Self) -> bool {
+        let same_login = match (&self.login, &other.login) {
+            (Login::Accepted, Login::Accepted) => true,
+            (Login::Refused { kind: a, .. }, Login::Refused { kind: b, .. }) => a == b,
+            _ => false,
+        };
+        !same_login || self.served != other.served
+    }
+}
+
+/// Adds one result. A pod that accepted logins is given `threshold` failures in a row before it counts as refusing;
+/// one that never did counts as refusing at once.
+pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standing {
+    let failure = match probe.login {
+        Ok(()) => return Standing { served: probe.served, login: Login::Accepted, failures: 0 },
+        Err(failure) => failure,
+    };
+    let failures = before.map_or(0, |before| before.failures).saturating_add(1);
+    let login = match before.map(|before| &before.login) {
+        Some(Login::Accepted) if failures < threshold => Login::Accepted,
+        // The first wording of a kind stays, as the board would otherwise hold what nobody was told.
+        Some(same @ Login::Refused { kind, .. }) if *kind == failure.kind() => same.clone(),
+        _ => Login::refused(&failure),
+    };
+    // A connection that broke before the handshake says nothing about the certificate.
+    let served = probe.served.or_else(|| match login {
+        Login::Accepted => before.and_then(|before| before.served.clone()),
+        Login::Refused { .. } => None,
+    });
+    Standing { served, login, failures }
+}

@@ -1,0 +1,211 @@
+//! Decides when certificates pass from ops-manager's hands into the pods: one table over the certificate Secrets in
+//! the cache, the verdict on the channel, the verdict in the status, and the time since the Secrets are complete.
+//! Pure.
+//!
+//! The API server is the only truth. The verdict on the channel makes the handoff immediate; the one in the status
+//! says the same a little later; when both are silent for the grace time this operator judges the Secrets itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use shared_types::Alias;
+use tls_bundle::{Bundle, Fingerprint, Required};
+
+use crate::peer::CertificateVerdict;
+use crate::pgpool::observe::Lookup;
+
+#[cfg(test)]
+mod tests;
+
+/// A certificate that a `Pgpool` needs, and its Secret as the cache has it.
+#[derive(Clone)]
+pub struct Certificate {
+    /// Which of the certificates.
+    pub alias: Alias,
+    /// The namespace of the `Pgpool`, which is that of the Secret.
+    pub namespace: String,
+    /// The name of the Secret.
+    pub secret_name: String,
+    /// The Secret.
+    pub secret: Lookup<Arc<Secret>>,
+    /// What the certificate has to be good for.
+    pub required: Required,
+}
+
+impl Certificate {
+    /// The fingerprint of the leaf in the Secret; `None` inside when there is no readable leaf.
+    pub fn leaf(&self) -> Lookup<Option<Fingerprint>> {
+        self.secret.clone().map(|secret| {
+            let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"))?;
+            Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
+        })
+    }
+
+    /// How people find the Secret.
+    fn title(&self) -> String {
+        format!("Secret {}/{} ({} certificate)", self.namespace, self.secret_name, self.alias.as_str())
+    }
+}
+
+/// The leaves that may be used, by alias.
+pub type Leaves = BTreeMap<Alias, Fingerprint>;
+
+/// Whose word the handoff rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// ops-manager, heard on the channel.
+    Channel,
+    /// ops-manager, read in the status.
+    Status,
+    /// This operator.
+    Myself,
+}
+
+/// What the handoff has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handoff {
+    /// A Secret is missing: nothing new is made.
+    Wait {
+        /// Which one, and what brings it, in one sentence.
+        which: String,
+    },
+    /// The Secrets are complete, ops-manager has not judged exactly these: it is given a little more time.
+    Listen {
+        /// What is left of the grace time.
+        left: Duration,
+    },
+    /// The certificates are good: the workload is made or rolled with them.
+    Go {
+        /// The leaves that were judged.
+        leaves: Leaves,
+        /// Whose judgement that is.
+        judge: Judge,
+    },
+    /// A certificate is bad: what runs keeps running.
+    Keep {
+        /// The object and the cure, in one sentence.
+        why: String,
+    },
+    /// Nobody else has judged within the grace time.
+    JudgeMyself,
+}
+
+/// What [`decide`] looks at.
+pub struct View<'a> {
+    /// The certificates that this `Pgpool` needs.
+    pub certificates: &'a [Certificate],
+    /// ops-manager's verdict as heard on the channel; empty while the channel is down.
+    pub channel: &'a [CertificateVerdict],
+    /// ops-manager's verdict as it stands in the status.
+    pub status: &'a [CertificateVerdict],
+    /// How long these very Secrets have been complete.
+    pub complete_for: Duration,
+    /// How long ops-manager may take to judge them.
+    pub grace: Duration,
+}
+
+/// Applies the table of the handoff.
+pub fn decide(view: &View<'_>) -> Handoff {
+    let mut leaves = Vec::with_capacity(view.certificates.len());
+    for certificate in view.certificates {
+        match certificate.leaf() {
+            Lookup::Present(leaf) => leaves.push((certificate, leaf)),
+            absent => return Handoff::Wait { which: missing(certificate, &absent) },
+        }
+    }
+    let words: Vec<_> = leaves.iter().map(|(certificate, leaf)| word(view, certificate.alias, *leaf)).collect();
+    // One bad certificate decides, whatever is known of the others.
+    for (word, (certificate, _)) in words.iter().zip(&leaves) {
+        if let Some((_, verdict)) = word
+            && !verdict.ready
+        {
+            return Handoff::Keep { why: format!("{}: {}", certificate.title(), verdict.message) };
+        }
+    }
+    let mut judge = Judge::Channel;
+    let mut good = Leaves::new();
+    for (word, (certificate, leaf)) in words.iter().zip(&leaves) {
+        match (word, leaf) {
+            (Some((by, _)), Some(leaf)) => {
+                good.insert(certificate.alias, *leaf);
+                if *by == Judge::Status {
+                    judge = Judge::Status;
+                }
+            }
+            _ => {
+                return match view.grace.checked_sub(view.complete_for) {
+                    Some(left) if !left.is_zero() => Handoff::Listen { left },
+                    _ => Handoff::JudgeMyself,
+                };
+            }
+        }
+    }
+    Handoff::Go { leaves: good, judge }
+}
+
+/// Looks at the Secrets where the table asks for it: all of their properties when nobody else has judged them, and
+/// before a `Go` whether key and CA still belong to the leaf. A verdict speaks of the leaf alone, and whoever
+/// replaced the key or the CA since must not get that into a pod.
+pub fn settle(handoff: Handoff, certificates: &[Certificate], now: Timestamp) -> Handoff {
+    match handoff {
+        Handoff::JudgeMyself => judged(certificates, Judge::Myself, now, |required| required.clone()),
+        Handoff::Go { judge, .. } => judged(certificates, judge, now, |required| Required {
+            role: required.role,
+            dns_names: Vec::new(),
+            ip_addresses: Vec::new(),
+            common_name: None,
+        }),
+        other => other,
+    }
+}
+
+fn judged(
+    certificates: &[Certificate],
+    judge: Judge,
+    now: Timestamp,
+    required: impl Fn(&Required) -> Required,
+) -> Handoff {
+    let mut leaves = Leaves::new();
+    for certificate in certificates {
+        let Some(secret) = certificate.secret.present() else {
+            return Handoff::Wait { which: missing(certificate, &certificate.leaf()) };
+        };
+        let data = secret.data.as_ref();
+        let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
+        let verdict = tls_bundle::judge(&bundle, &required(&certificate.required), now);
+        if let Some(failure) = verdict.first() {
+            return Handoff::Keep { why: format!("{}: {failure}", certificate.title()) };
+        }
+        if let Some(leaf) = verdict.leaf {
+            leaves.insert(certificate.alias, leaf.fingerprint);
+        }
+    }
+    Handoff::Go { leaves, judge }
+}
+
+/// The verdict on exactly this leaf: the channel's if it has one, else that of the status.
+fn word<'a>(
+    view: &View<'a>,
+    alias: Alias,
+    leaf: Option<Fingerprint>,
+) -> Option<(Judge, &'a CertificateVerdict)> {
+    let fits = |verdict: &&CertificateVerdict| {
+        // Without a readable leaf there is nothing to be ready about; only a refusal can be meant.
+        verdict.alias == alias && verdict.fingerprint == leaf && (leaf.is_some() || !verdict.ready)
+    };
+    let heard = view.channel.iter().find(fits).map(|verdict| (Judge::Channel, verdict));
+    heard.or_else(|| view.status.iter().find(fits).map(|verdict| (Judge::Status, verdict)))
+}
+
+fn missing(certificate: &Certificate, leaf: &Lookup<Option<Fingerprint>>) -> String {
+    let title = certificate.title();
+    match leaf {
+        Lookup::Forbidden => {
+            format!("{title} may not be read by this operator: grant it get, list and watch on Secrets there")
+        }
+        _ => format!("{title} is not there yet: cert-manager writes it, condition CertificatesReady tells how far that is"),
+    }
+}
