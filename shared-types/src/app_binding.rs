@@ -35,7 +35,6 @@ pub struct AppBindingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_ref: Option<AppReference>,
     /// How clients connect.
-    #[serde(default)]
     pub client_config: ClientConfig,
     /// Secret with `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

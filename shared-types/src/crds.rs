@@ -2,31 +2,78 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
+use serde_json::Value;
 
 use crate::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion};
+
+/// Tells Helm to leave a definition, and with it every object of its kind, when the chart goes.
+const KEEP: (&str, &str) = ("helm.sh/resource-policy", "keep");
 
 /// Every definition, in the order of their names.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![
+    [
         AppBinding::crd(),
         PgpoolOpsRequest::crd(),
         Pgpool::crd(),
         PgpoolVersion::crd(),
     ]
+    .into_iter()
+    .map(finished)
+    .collect()
 }
 
 /// Every definition as a file: its name, `<plural>.<group>.yaml`, and its text.
-#[must_use]
-pub fn manifests() -> Vec<(String, String)> {
-    all()
-        .iter()
-        .map(|crd| {
-            let name = crd.metadata.name.clone().unwrap_or_default();
-            (
-                format!("{name}.yaml"),
-                serde_json::to_string_pretty(crd).unwrap_or_default(),
-            )
-        })
-        .collect()
+///
+/// # Errors
+/// A definition cannot be written as YAML.
+pub fn manifests() -> Result<Vec<(String, String)>, serde_yaml::Error> {
+    let file = |crd: &CustomResourceDefinition| {
+        let name = crd.metadata.name.as_deref().unwrap_or_default();
+        Ok((format!("{name}.yaml"), serde_yaml::to_string(crd)?))
+    };
+    all().iter().map(file).collect()
+}
+
+fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let (key, value) = KEEP;
+    crd.metadata
+        .annotations
+        .get_or_insert_default()
+        .insert(key.to_owned(), value.to_owned());
+    for version in &mut crd.spec.versions {
+        let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        else {
+            continue;
+        };
+        let plain = serde_json::to_value(&*schema)
+            .map(without_nullable)
+            .and_then(serde_json::from_value);
+        if let Ok(plain) = plain {
+            *schema = plain;
+        }
+    }
+    crd
+}
+
+/// The schema without `nullable`: the API server then drops a null in a manifest instead of storing
+/// it, as for every built-in kind.
+fn without_nullable(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(map) => {
+            if map.get("nullable").is_some_and(Value::is_boolean) {
+                map.remove("nullable");
+            }
+            map.values_mut()
+                .for_each(|value| *value = without_nullable(value.take()));
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| *value = without_nullable(value.take())),
+        _ => {}
+    }
+    schema
 }

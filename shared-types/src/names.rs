@@ -62,13 +62,13 @@ pub fn selector_labels(name: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// The labels of every generated object: the selector, the component, and the Pgpool's own labels
-/// as far as they may be passed on.
+/// The labels of every generated object: the Pgpool's own as far as they may be passed on, then the
+/// component and the selector, which nobody can replace.
 #[must_use]
 pub fn offshoot_labels(pgpool: &Pgpool) -> BTreeMap<String, String> {
-    let mut labels = selector_labels(&pgpool.name_any());
+    let mut labels: BTreeMap<_, _> = propagated(pgpool.labels()).collect();
     labels.insert(LABEL_COMPONENT.to_owned(), COMPONENT.to_owned());
-    labels.extend(propagated(pgpool.labels()));
+    labels.extend(selector_labels(&pgpool.name_any()));
     labels
 }
 
@@ -89,17 +89,17 @@ fn is_reserved(key: &str) -> bool {
     domain == "kubedb.com" || domain.ends_with(".kubedb.com")
 }
 
-/// `<base>-<suffix>`, at most [`MAX_LENGTH`] long: the base is cut, the suffix is kept, and no dash
-/// stands at an edge or twice at the seam.
+/// `<base>-<suffix>`, at most [`MAX_LENGTH`] long and without a dash at either edge: the base is cut,
+/// the suffix is kept. Both are ASCII, as every name of an object is.
+///
+/// Two long names that differ only in what is cut give one result; whoever creates the object finds
+/// that it belongs to somebody else.
 #[must_use]
 pub fn suffixed(base: &str, suffix: &str) -> String {
     let room = MAX_LENGTH.saturating_sub(suffix.len() + 1);
-    let end = base
-        .char_indices()
-        .map(|(at, c)| at + c.len_utf8())
-        .take_while(|end| *end <= room)
-        .last();
-    let base = base[..end.unwrap_or(0)].trim_end_matches('-');
+    let base: String = base.chars().take(room).collect();
+    let excess = suffix.len().saturating_sub(MAX_LENGTH);
+    let suffix: String = suffix.chars().skip(excess).collect();
     format!("{base}-{suffix}").trim_matches('-').to_owned()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -45,6 +45,7 @@ pub struct PgpoolOpsRequestSpec {
     pub timeout: Option<GoDuration>,
     /// Whether to run when the Pgpool is not `Ready`; `IfReady` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<ApplyOption>")]
     pub apply: Option<ApplyOption>,
     /// How often a failed step is tried again; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +130,7 @@ pub struct VerticalScaling {
     pub node: Option<NodeResources>,
     /// With or without a restart; `Restart` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<VerticalScalingMode>")]
     pub mode: Option<VerticalScalingMode>,
 }
 
@@ -185,6 +187,7 @@ pub struct Reconfigure {
     pub remove_custom_config: Option<bool>,
     /// Whether pods are restarted; `auto` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<ReconfigureRestart>")]
     pub restart: Option<ReconfigureRestart>,
     /// Changes to the backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,6 +228,7 @@ pub struct ReconfigureTls {
     pub issuer_ref: Option<IssuerRef>,
     /// Wishes for single certificates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::pgpool::tls::certificates")]
     pub certificates: Vec<CertificateSpec>,
     /// Issue every certificate anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,9 +238,11 @@ pub struct ReconfigureTls {
     pub remove: Option<bool>,
     /// The new TLS mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<SslMode>")]
     pub ssl_mode: Option<SslMode>,
     /// The new way clients prove who they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<ClientAuthMode>")]
     pub client_auth_mode: Option<ClientAuthMode>,
 }
 
@@ -259,13 +265,14 @@ pub struct Restart {}
 pub struct PgpoolOpsRequestStatus {
     /// Where it stands, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<OpsPhase>")]
     pub phase: Option<OpsPhase>,
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The steps done so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "conditions")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
     /// Backups paused meanwhile; always empty for a pooler.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -291,8 +298,4 @@ pub enum OpsPhase {
     Approved,
     /// Refused by a person or a tool.
     Denied,
-}
-
-fn conditions(generator: &mut SchemaGenerator) -> Schema {
-    schema::list_map::<Condition>(generator, "type")
 }

@@ -10,7 +10,7 @@ mod monitor;
 mod pod_template;
 mod service_template;
 mod status;
-mod tls;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::object::ObjectReference;
+use crate::{object::ObjectReference, schema};
 
 pub use configuration::{AuthSecret, Backend, Configuration};
 pub use init::{GitRepo, InitSpec, ScriptSource};
@@ -48,7 +48,36 @@ pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsC
     doc = "A pool of Pgpool-II pods in front of one PostgreSQL",
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Status", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        priority = 1
+    ),
+    printcolumn(
+        name = "TLS Expires",
+        type_ = "string",
+        json_path = ".status.certificates[?(@.alias=='server')].notAfter",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 52"
+    ).message(
+        "metadata.name names Services and pods: start with a letter, use a-z, 0-9 and -, and at most 52 characters"
+    )
+)]
+#[x_kube(
+    validation = Rule::new(
+        "!has(self.sslMode) || self.sslMode == 'disable' || has(self.tls)"
+    ).message(
+        "spec.sslMode other than disable needs certificates: set spec.tls.issuerRef, or set spec.sslMode to disable"
+    ).field_path(".sslMode"),
+    validation = Rule::new(
+        "!has(self.clientAuthMode) || self.clientAuthMode != 'cert' || (has(self.tls) && (!has(self.sslMode) || self.sslMode != 'disable'))"
+    ).message(
+        "spec.clientAuthMode cert needs TLS: set spec.tls.issuerRef and a spec.sslMode other than disable, or set spec.clientAuthMode to md5 or scram"
+    ).field_path(".clientAuthMode")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PgpoolSpec {
@@ -58,13 +87,16 @@ pub struct PgpoolSpec {
     pub postgres_ref: ObjectReference,
     /// Number of pods, 1 to 9; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 9))]
     pub replicas: Option<i32>,
     /// Whether clients may, or must, use TLS, and how strictly the operator checks what the pods
     /// serve; `verify-full` when `tls` is set, else `disable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<SslMode>")]
     pub ssl_mode: Option<SslMode>,
     /// How clients prove who they are; `md5` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<ClientAuthMode>")]
     pub client_auth_mode: Option<ClientAuthMode>,
     /// Certificates, and the issuer that signs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,6 +127,7 @@ pub struct PgpoolSpec {
     pub monitor: Option<Monitor>,
     /// What stays when the Pgpool is deleted; `Delete` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<DeletionPolicy>")]
     pub deletion_policy: Option<DeletionPolicy>,
     /// Recommendations of other tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,12 +140,15 @@ pub struct PgpoolSpec {
 pub struct HealthChecker {
     /// Seconds between two checks; 10 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub period_seconds: Option<i32>,
     /// Seconds that one check may take; 10 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub timeout_seconds: Option<i32>,
     /// Failures in a row that count; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub failure_threshold: Option<i32>,
     /// Accepted for compatibility: the check never writes to the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]

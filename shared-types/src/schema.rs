@@ -14,8 +14,7 @@ pub(crate) fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// A list that server-side apply merges by `key`, so that two writers can share it.
-pub(crate) fn list_map<T: JsonSchema>(generator: &mut SchemaGenerator, key: &str) -> Schema {
-    let items = generator.subschema_for::<T>();
+pub(crate) fn list_map(items: &Schema, key: &str) -> Schema {
     json_schema!({
         "type": "array",
         "items": items,
@@ -24,9 +23,48 @@ pub(crate) fn list_map<T: JsonSchema>(generator: &mut SchemaGenerator, key: &str
     })
 }
 
+/// A list of embedded core objects, merged by their name.
+pub(crate) fn named<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    list_map(&bare::<T>(generator), "name")
+}
+
+/// Conditions by type. Not more is required than KubeDB's operators write, so that an object they
+/// left behind can be taken over.
+pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
+    let condition = json_schema!({
+        "type": "object",
+        "required": ["type", "status", "lastTransitionTime"],
+        "properties": {
+            "type": { "type": "string", "description": "What the condition is about." },
+            "status": { "type": "string", "description": "`True`, `False` or `Unknown`." },
+            "reason": { "type": "string", "description": "Why, in one word." },
+            "message": { "type": "string", "description": "Why, and what helps." },
+            "observedGeneration": {
+                "type": "integer",
+                "format": "int64",
+                "description": "The generation of the spec that this condition is about.",
+            },
+            "lastTransitionTime": {
+                "type": "string",
+                "format": "date-time",
+                "description": "Since when the status is as it is.",
+            },
+            "severity": { "type": "string", "description": "Accepted for compatibility." },
+        },
+    });
+    list_map(&condition, "type")
+}
+
 /// Any JSON object, kept as it is.
 pub(crate) fn free_form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// A word of an enum, described by the field that holds it rather than by its type.
+pub(crate) fn word<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = generator.subschema_for::<T>();
+    schema.remove("description");
+    schema
 }
 
 /// Bytes, as base64.

@@ -1,20 +1,16 @@
 //! Writes every CustomResourceDefinition into a directory, one file each.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{error::Error, fs, path::PathBuf};
 
 use shared_types::crds;
 
-fn main() -> ExitCode {
-    let Some(directory) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        eprintln!("usage: crdgen DIRECTORY");
-        return ExitCode::from(2);
-    };
-    for (name, manifest) in crds::manifests() {
-        let path = directory.join(name);
-        if let Err(error) = fs::write(&path, manifest) {
-            eprintln!("cannot write {}: {error}", path.display());
-            return ExitCode::FAILURE;
-        }
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = std::env::args_os()
+        .nth(1)
+        .map(PathBuf::from)
+        .ok_or("usage: crdgen DIRECTORY")?;
+    for (name, manifest) in crds::manifests()? {
+        fs::write(directory.join(name), manifest)?;
     }
-    ExitCode::SUCCESS
+    Ok(())
 }

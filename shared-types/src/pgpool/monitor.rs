@@ -14,6 +14,7 @@ use crate::{ports, schema};
 pub struct Monitor {
     /// Who scrapes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<Agent>")]
     pub agent: Option<Agent>,
     /// Settings for Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,7 +40,7 @@ pub struct PodSpec {
     pub automount_service_account_token: Option<bool>,
     /// Containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::bare::<Vec<core::Container>>")]
+    #[schemars(schema_with = "schema::named::<core::Container>")]
     pub containers: Vec<core::Container>,
     /// DNS settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct PodSpec {
     pub image_pull_secrets: Vec<core::LocalObjectReference>,
     /// Init containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::bare::<Vec<core::Container>>")]
+    #[schemars(schema_with = "schema::named::<core::Container>")]
     pub init_containers: Vec<core::Container>,
     /// The node to run on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +166,6 @@ pub struct PodSpec {
     pub tolerations: Vec<core::Toleration>,
     /// Volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::bare::<Vec<core::Volume>>")]
+    #[schemars(schema_with = "schema::named::<core::Volume>")]
     pub volumes: Vec<core::Volume>,
 }

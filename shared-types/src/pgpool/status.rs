@@ -13,13 +13,14 @@ use crate::schema;
 pub struct PgpoolStatus {
     /// Where the Pgpool stands, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<Phase>")]
     pub phase: Option<Phase>,
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Where the Pgpool stands, in detail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "conditions")]
+    #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
     /// The certificates that were issued.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,14 +82,10 @@ pub struct PodStatus {
     pub message: Option<String>,
 }
 
-fn conditions(generator: &mut SchemaGenerator) -> Schema {
-    schema::list_map::<Condition>(generator, "type")
-}
-
 fn certificates(generator: &mut SchemaGenerator) -> Schema {
-    schema::list_map::<CertificateStatus>(generator, "alias")
+    schema::list_map(&generator.subschema_for::<CertificateStatus>(), "alias")
 }
 
 fn pods(generator: &mut SchemaGenerator) -> Schema {
-    schema::list_map::<PodStatus>(generator, "name")
+    schema::list_map(&generator.subschema_for::<PodStatus>(), "name")
 }

@@ -1,12 +1,17 @@
 //! Certificates a user asks for.
 
-use schemars::JsonSchema;
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::object::GoDuration;
+use super::Alias;
+use crate::{object::GoDuration, schema};
 
 /// Certificates, and the issuer that signs them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[x_kube(validation = Rule::new("has(self.issuerRef)").message(
+    "spec.tls needs an issuer: set spec.tls.issuerRef to the kind and name of an Issuer or ClusterIssuer"
+))]
 #[serde(rename_all = "camelCase")]
 pub struct TlsConfig {
     /// The issuer of every certificate that names no other.
@@ -14,12 +19,14 @@ pub struct TlsConfig {
     pub issuer_ref: Option<IssuerRef>,
     /// Wishes for single certificates; those not named here are issued all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "certificates")]
     pub certificates: Vec<CertificateSpec>,
 }
 
 /// An `Issuer` of the Pgpool's namespace, or a `ClusterIssuer`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct IssuerRef {
     /// API group; `cert-manager.io` when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +41,9 @@ pub struct IssuerRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSpec {
-    /// Which certificate: `server`, `client` or `metrics-exporter`.
+    /// Which certificate: `server`, `client` or `metrics-exporter`. Text, since another word in an
+    /// object stored before this schema must not stop the watch of all others.
+    #[schemars(schema_with = "alias")]
     pub alias: String,
     /// The issuer of this certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +113,7 @@ pub struct Subject {
 pub struct PrivateKey {
     /// Encoding; `PKCS1` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<KeyEncoding>")]
     pub encoding: Option<KeyEncoding>,
 }
 
@@ -116,4 +126,13 @@ pub enum KeyEncoding {
     Pkcs1,
     /// The key with its algorithm.
     Pkcs8,
+}
+
+/// The wishes for single certificates: one for each alias.
+pub(crate) fn certificates(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map(&generator.subschema_for::<CertificateSpec>(), "alias")
+}
+
+fn alias(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": Alias::ALL.map(Alias::as_str) })
 }
