@@ -3,9 +3,27 @@
 //! Three stages, since the last waits for certificates: [`foundation`] is step 4 of the flow, [`tls_copy`] and
 //! [`workload`] are step 10.
 
+mod app_binding;
+mod auth_secret;
+mod config;
+mod config_secret;
+mod metadata;
+mod paths;
+mod pcp_secret;
+mod pod_disruption_budget;
+mod service_account;
+mod services;
+mod tls_secret;
+mod users_secret;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shared_types::AppBinding;
 
 use crate::pgpool::validate::Validated;
@@ -47,18 +65,45 @@ pub struct TlsMaterial<'a> {
 }
 
 /// Builds the objects of step 4.
-pub fn foundation(_validated: &Validated) -> Foundation {
-    todo!()
+pub fn foundation(validated: &Validated) -> Foundation {
+    Foundation {
+        primary_service: services::primary(validated),
+        governing_service: services::governing(validated),
+        service_account: service_account::service_account(validated),
+        auth_secret: auth_secret::auth_secret(validated),
+        config_secret: config_secret::config_secret(validated),
+        pcp_secret: pcp_secret::pcp_secret(validated),
+        users_secret: users_secret::users_secret(validated),
+        pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(validated),
+        app_binding: app_binding::app_binding(validated),
+    }
 }
 
 /// Builds the immutable copy of a judged pair. Its name contains a hash of its content, so that a new pair is a new
 /// object and pods of the old revision keep theirs.
-pub fn tls_copy(_validated: &Validated, _material: &TlsMaterial<'_>) -> Secret {
-    todo!()
+pub fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
+    tls_secret::tls_copy(validated, material)
 }
 
-/// Builds the workload. `tls_copy` is the name of the Secret that [`tls_copy`] built: needed when the `Pgpool`
-/// serves TLS, ignored otherwise.
-pub fn workload(_validated: &Validated, _tls_copy: Option<&str>) -> StatefulSet {
-    todo!()
+/// Builds the workload. `tls_copy` is the name of the Secret that [`tls_copy`](self::tls_copy) built: needed when
+/// [`Validated::serves_tls`], ignored otherwise.
+pub fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
+    workload::workload(validated, tls_copy)
+}
+
+fn opaque(metadata: ObjectMeta, files: BTreeMap<String, String>) -> Secret {
+    let data = files
+        .into_iter()
+        .map(|(name, text)| (name, ByteString(text.into_bytes())))
+        .collect();
+    Secret {
+        metadata,
+        data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,22 +3,171 @@
 //! Pure: no client, no clock, no randomness. After this step nobody reads the raw spec: defaults are resolved here
 //! and nowhere else, and what would break a configuration file, a pod or the TLS set-up is refused here.
 
+mod address;
+mod auth_secret;
+mod backend;
+mod credentials;
+mod nodes;
+mod pod_template;
+mod reference;
+mod release;
+mod resources;
+mod service_template;
+mod settings;
+mod transforms;
 mod unmet;
 mod validated;
 
-use shared_types::Pgpool;
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
+use shared_types::conditions::Reason;
+use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub use crate::pgpool::observe::Inputs;
 pub use unmet::Unmet;
 pub use validated::{
-    AuthSecret, Backend, BackendNode, Credential, Names, Password, PodOverrides, Release, ServiceOverrides, Setting,
-    Validated,
+    AuthSecret, Backend, BackendNode, Credential, Names, Password, PodOverrides, Release, ServiceOverrides,
+    Setting, Validated,
 };
+
+/// Longer names leave no room for the revision label of the pods.
+const LONGEST_NAME: usize = 52;
 
 /// Judges a `Pgpool` against what it refers to.
 ///
 /// # Errors
-/// [`Unmet`] names the first thing in the way: what no waiting can mend before what may still appear.
-pub fn validate(_pgpool: &Pgpool, _inputs: &Inputs) -> Result<Validated, Unmet> {
-    Err(Unmet::Reading { what: String::new() })
+/// [`Unmet`] names the first thing in the way: what is wrong in the spec itself before what may still appear.
+pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
+    check_spec(pgpool)?;
+    let (pod, env_users) = pod_template::pod_template(pgpool)?;
+    let release = release::release(&pgpool.spec.version, inputs)?;
+    let backend = backend::backend(pgpool, inputs)?;
+    let custom_settings = settings::custom_settings(pgpool, inputs)?;
+    check_primary(&backend.nodes, &custom_settings)?;
+    check_backend_tls(pgpool, &backend)?;
+    let users = users(&backend.login, env_users)?;
+    Ok(Validated {
+        name: pgpool.name_any(),
+        namespace: pgpool.namespace().unwrap_or_default(),
+        owner: names::owner_reference(pgpool),
+        labels: names::offshoot_labels(pgpool),
+        selector: names::selector_labels(&pgpool.name_any()),
+        names: object_names(pgpool),
+        replicas: pgpool.spec.replicas(),
+        version: pgpool.spec.version.clone(),
+        release,
+        ssl_mode: pgpool.spec.ssl_mode(),
+        client_auth_mode: pgpool.spec.client_auth_mode(),
+        deletion_policy: pgpool.spec.deletion_policy(),
+        backend,
+        auth_secret: auth_secret::auth_secret(pgpool, inputs)?,
+        users,
+        custom_settings,
+        pod,
+        primary_service: service_template::primary(&pgpool.spec.service_templates),
+    })
+}
+
+/// The rules of the CRD once more, for objects that are older than the rules, and those it cannot express.
+fn check_spec(pgpool: &Pgpool) -> Result<(), Unmet> {
+    let name = pgpool.name_any();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() > LONGEST_NAME
+        || !name.starts_with(|c: char| c.is_ascii_lowercase())
+        || !name.chars().all(plain)
+    {
+        return Err(Unmet::rejected(
+            Reason::NotSupported,
+            format!(
+                "The name `{name}` cannot name a Service and pods: use at most {LONGEST_NAME} lower-case letters, \
+                 digits and dashes, a letter first."
+            ),
+        ));
+    }
+    let replicas = pgpool.spec.replicas();
+    if !(1..=9).contains(&replicas) {
+        return Err(invalid(&format!(
+            "`spec.replicas` is {replicas}: set it to 1 to 9."
+        )));
+    }
+    let (ssl_mode, auth) = (pgpool.spec.ssl_mode(), pgpool.spec.client_auth_mode());
+    if ssl_mode.enabled() && pgpool.spec.tls.is_none() {
+        return Err(invalid(&format!(
+            "`spec.sslMode` is `{ssl_mode}` without certificates: set `spec.tls.issuerRef`, or `spec.sslMode` to `disable`."
+        )));
+    }
+    if auth == ClientAuthMode::Cert && !ssl_mode.enabled() {
+        return Err(invalid(
+            "`spec.clientAuthMode` is `cert` without TLS: set `spec.sslMode` to `require` or stricter, or \
+             `spec.clientAuthMode` to `scram`.",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(message: &str) -> Unmet {
+    Unmet::rejected(Reason::ConfigurationInvalid, message)
+}
+
+/// Without a marked primary and without the check that would find one, pgpool takes every node for a standby.
+fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Unmet> {
+    let marked = nodes
+        .iter()
+        .any(|node| node.flag.contains("ALWAYS_PRIMARY") || node.flag.contains("ALWAYS_MASTER"));
+    let overruled = |setting: &Setting| {
+        matches!(
+            setting.name.as_str(),
+            "sr_check_period" | "backend_clustering_mode"
+        ) || setting.name.starts_with("backend_flag")
+    };
+    if marked || settings.iter().any(overruled) {
+        return Ok(());
+    }
+    Err(invalid(
+        "`spec.configuration.backends` marks no primary: give one entry the flag `ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER`, \
+         or set `sr_check_period` in `spec.configuration`.",
+    ))
+}
+
+/// Verification needs an authority. With certificates of its own the pool has one that may fit: the issuer's.
+fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Unmet> {
+    if !backend.verify || !backend.ca.is_empty() || pgpool.spec.ssl_mode() != SslMode::Disable {
+        return Ok(());
+    }
+    Err(Unmet::rejected(
+        Reason::AppBindingInvalid,
+        format!(
+            "AppBinding `{}` asks to verify PostgreSQL's certificate but holds no authority: set its \
+             `spec.clientConfig.caBundle`.",
+            pgpool.spec.postgres_ref.name
+        ),
+    ))
+}
+
+/// All users of the password file, by name.
+fn users(login: &Credential, more: Vec<Credential>) -> Result<Vec<Credential>, Unmet> {
+    let mut users = BTreeMap::from([(login.user.clone(), login.clone())]);
+    for user in more {
+        let known = users.entry(user.user.clone()).or_insert_with(|| user.clone());
+        if known.password != user.password {
+            return Err(invalid(&format!(
+                "Two passwords are given for the user `{}`, in `spec.podTemplate` or there and in the Secret of the \
+                 AppBinding: remove one.",
+                user.user
+            )));
+        }
+    }
+    Ok(users.into_values().collect())
+}
+
+fn object_names(pgpool: &Pgpool) -> Names {
+    Names {
+        primary_service: names::primary_service(pgpool),
+        governing_service: names::governing_service(pgpool),
+        service_account: names::service_account(pgpool),
+        config_secret: names::config_secret(pgpool),
+        pcp_secret: names::pcp_secret(pgpool),
+        users_secret: names::users_secret(pgpool),
+    }
 }

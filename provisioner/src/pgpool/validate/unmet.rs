@@ -30,11 +30,17 @@ pub enum Unmet {
 impl Unmet {
     /// A [`Unmet::Waiting`].
     pub fn waiting(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Waiting { reason, message: message.into() }
+        Self::Waiting {
+            reason,
+            message: message.into(),
+        }
     }
 
     /// A [`Unmet::Rejected`].
     pub fn rejected(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Rejected { reason, message: message.into() }
+        Self::Rejected {
+            reason,
+            message: message.into(),
+        }
     }
 }

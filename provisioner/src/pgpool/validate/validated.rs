@@ -42,8 +42,8 @@ pub struct Validated {
     pub auth_secret: AuthSecret,
     /// Lines of `pool_passwd`, by user name; the login of [`Self::backend`] is among them.
     pub users: Vec<Credential>,
-    /// Lines of `pgpool.conf`, in the order of the file, each name once.
-    pub settings: Vec<Setting>,
+    /// The user's own lines of `pgpool.conf`, each name once.
+    pub custom_settings: Vec<Setting>,
     /// The user's wishes for pods.
     pub pod: PodOverrides,
     /// The user's wishes for the primary Service.
@@ -53,7 +53,7 @@ pub struct Validated {
 impl Validated {
     /// Whether pgpool offers TLS to clients, so that certificates are needed before the workload can be built.
     pub fn serves_tls(&self) -> bool {
-        self.ssl_mode != SslMode::Disable
+        self.ssl_mode.enabled()
     }
 }
 
@@ -96,6 +96,8 @@ pub struct Backend {
     pub login_secret: Option<String>,
     /// Whether the AppBinding asks for TLS towards PostgreSQL.
     pub tls: bool,
+    /// Whether it asks that their certificates are verified.
+    pub verify: bool,
     /// Authorities of the server certificates, when known.
     pub ca: Vec<CertificateDer<'static>>,
 }

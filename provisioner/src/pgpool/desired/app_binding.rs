@@ -1,0 +1,51 @@
+//! How programs find the pool: it stands where PostgreSQL stood.
+
+use kube::Resource;
+use shared_types::app_binding::{AppBinding, AppBindingSpec, AppReference, ClientConfig, ServiceReference};
+use shared_types::object::TypedReference;
+use shared_types::{Pgpool, ports};
+
+use super::metadata;
+use crate::pgpool::validate::Validated;
+
+/// The Service of the pool, with the login of the PostgreSQL behind it where its Secret is in reach: references do not
+/// cross namespaces. Authorities are not told here, since they are not known before the certificates are.
+pub(super) fn app_binding(validated: &Validated) -> AppBinding {
+    AppBinding {
+        metadata: metadata::owned(validated, &validated.name),
+        spec: AppBindingSpec {
+            type_: Some("kubedb.com/pgpool".to_owned()),
+            version: Some(validated.version.clone()),
+            app_ref: Some(AppReference {
+                api_group: Some(Pgpool::group(&()).into_owned()),
+                kind: Some(Pgpool::kind(&()).into_owned()),
+                namespace: Some(validated.namespace.clone()),
+                name: validated.name.clone(),
+            }),
+            client_config: ClientConfig {
+                service: Some(ServiceReference {
+                    scheme: "postgresql".to_owned(),
+                    name: validated.names.primary_service.clone(),
+                    port: primary_port(validated),
+                    query: Some(format!("sslmode={}", validated.ssl_mode)),
+                    ..ServiceReference::default()
+                }),
+                ..ClientConfig::default()
+            },
+            secret: validated.backend.login_secret.clone().map(|name| TypedReference {
+                name,
+                ..TypedReference::default()
+            }),
+            ..AppBindingSpec::default()
+        },
+    }
+}
+
+/// The port of the Service, which the user may have moved.
+fn primary_port(validated: &Validated) -> i32 {
+    let ports = validated.primary_service.spec.ports.iter().flatten();
+    ports
+        .map(|port| port.port)
+        .next()
+        .unwrap_or(i32::from(ports::PGPOOL))
+}

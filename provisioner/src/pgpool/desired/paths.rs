@@ -1,0 +1,20 @@
+//! Where things are inside the pod: one home for the configuration files and the workload that mounts them.
+
+/// Configuration files, read-only.
+pub(super) const ETC: &str = "/opt/pgpool-II/etc";
+/// Certificates, read-only.
+pub(super) const TLS: &str = "/opt/pgpool-II/tls";
+/// Sockets, PID file, status: the one place pgpool writes to.
+pub(super) const RUN: &str = "/run/pgpool";
+
+/// Keys of Secrets, and names of files.
+pub(super) const PGPOOL_CONF: &str = "pgpool.conf";
+pub(super) const POOL_HBA: &str = "pool_hba.conf";
+pub(super) const PCP_CONF: &str = "pcp.conf";
+pub(super) const POOL_PASSWD: &str = "pool_passwd";
+/// Authorities of PostgreSQL, where the pool serves no TLS of its own.
+pub(super) const BACKEND_CA: &str = "backend-ca.pem";
+pub(super) const CERTIFICATE: &str = "tls.crt";
+pub(super) const KEY: &str = "tls.key";
+/// Every authority that either side of the pool is judged by.
+pub(super) const CA: &str = "ca.pem";

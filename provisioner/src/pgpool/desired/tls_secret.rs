@@ -1,0 +1,83 @@
+//! The immutable copy of a judged pair of certificate and key, with every authority the pool judges others by.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use sha2::{Digest, Sha256};
+use shared_types::names;
+
+use super::{TlsMaterial, hex, metadata, paths};
+use crate::pgpool::validate::Validated;
+
+/// Hexadecimal digits of the name.
+const HASH_LENGTH: usize = 10;
+/// Characters a line of PEM.
+const PEM_WIDTH: usize = 64;
+
+/// Builds the copy. Its name follows from its content, so that a new pair is a new object.
+pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
+    let ca = trust(validated, material);
+    let files: [(&str, &[u8]); 3] = [
+        (paths::CERTIFICATE, material.certificate),
+        (paths::KEY, material.key),
+        (paths::CA, ca.as_bytes()),
+    ];
+    let mut hash = Sha256::new();
+    for (name, content) in files {
+        // Lengths keep the boundary between two files part of what is hashed.
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.update(name);
+        hash.update((content.len() as u64).to_be_bytes());
+        hash.update(content);
+    }
+    let hash = hex(&hash.finalize());
+    let data: BTreeMap<_, _> = files
+        .into_iter()
+        .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
+        .collect();
+    Secret {
+        metadata: metadata::owned(
+            validated,
+            &names::tls_secret(&validated.name, &hash[..HASH_LENGTH]),
+        ),
+        data: Some(data),
+        immutable: Some(true),
+        type_: Some("kubernetes.io/tls".to_owned()),
+        ..Secret::default()
+    }
+}
+
+/// The issuers of both sides of the pool: pgpool has one store for clients and for PostgreSQL.
+fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
+    let issuers = [material.ca, material.client_ca];
+    let issuers = issuers
+        .into_iter()
+        .flat_map(|pem| CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    let all: Vec<_> = issuers.chain(validated.backend.ca.iter().cloned()).collect();
+    pem(&all)
+}
+
+/// Certificates as PEM: each once, in an order that does not depend on how they were given.
+pub(super) fn pem(certificates: &[CertificateDer<'_>]) -> String {
+    let mut certificates: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
+    certificates.sort_unstable();
+    certificates.dedup();
+    let mut text = String::new();
+    for der in certificates {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        let encoded = STANDARD.encode(der);
+        let mut rest = encoded.as_str();
+        while !rest.is_empty() {
+            let (line, tail) = rest.split_at(rest.len().min(PEM_WIDTH));
+            text.push_str(line);
+            text.push('\n');
+            rest = tail;
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
+}

@@ -1,0 +1,18 @@
+//! The users pgpool can log in to PostgreSQL as. In a Secret of its own, since it may change under a running pool.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+
+use super::config::pool_passwd;
+use super::{metadata, opaque, paths};
+use crate::pgpool::validate::Validated;
+
+/// Holds recoverable passwords: nothing else serves a PostgreSQL that asks for SCRAM.
+pub(super) fn users_secret(validated: &Validated) -> Secret {
+    let files = BTreeMap::from([(
+        paths::POOL_PASSWD.to_owned(),
+        pool_passwd::render(&validated.users),
+    )]);
+    opaque(metadata::owned(validated, &validated.names.users_secret), files)
+}

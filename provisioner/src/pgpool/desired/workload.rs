@@ -1,0 +1,133 @@
+//! The workload: a StatefulSet whose pods mount what was judged good, and nothing that can change under them but the
+//! users.
+
+mod container;
+mod probes;
+mod volumes;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
+use k8s_openapi::api::core::v1::{
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, TopologySpreadConstraint,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sha2::{Digest, Sha256};
+use shared_types::names;
+
+use super::{config_secret, hex, metadata};
+use crate::pgpool::validate::Validated;
+
+/// Name of the container port that Services and probes mean.
+pub(super) const PORT_NAME: &str = "db";
+/// Long enough for pgpool's fast stop, which takes less than a second.
+const GRACE_SECONDS: i64 = 30;
+/// Hexadecimal digits of the hash of the settings.
+const HASH_LENGTH: usize = 16;
+
+/// Builds the StatefulSet. Pods start together, since none needs another; they are replaced one by one.
+pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
+    let mut metadata = metadata::owned(validated, &validated.name);
+    metadata.labels = Some(metadata::labels(validated, &validated.pod.controller_labels));
+    metadata.annotations = metadata::annotations(&validated.pod.controller_annotations);
+    StatefulSet {
+        metadata,
+        spec: Some(StatefulSetSpec {
+            pod_management_policy: Some("Parallel".to_owned()),
+            replicas: Some(validated.replicas),
+            revision_history_limit: Some(2),
+            selector: metadata::selector(validated),
+            service_name: Some(validated.names.governing_service.clone()),
+            template: PodTemplateSpec {
+                metadata: Some(pod_metadata(validated)),
+                spec: Some(pod(validated, tls_copy)),
+            },
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: None,
+            }),
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The hash makes pods follow settings that only a restart puts into effect. Users are not part of it.
+fn pod_metadata(validated: &Validated) -> ObjectMeta {
+    let mut hash = Sha256::new();
+    for (name, content) in config_secret::files(validated) {
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.update(name);
+        hash.update((content.len() as u64).to_be_bytes());
+        hash.update(content);
+    }
+    let mut annotations: BTreeMap<_, _> = validated.pod.annotations.clone();
+    let hash = hex(&hash.finalize());
+    annotations.insert(
+        names::ANNOTATION_CONFIG_HASH.to_owned(),
+        hash[..HASH_LENGTH].to_owned(),
+    );
+    ObjectMeta {
+        labels: Some(metadata::labels(validated, &validated.pod.labels)),
+        annotations: Some(annotations),
+        ..ObjectMeta::default()
+    }
+}
+
+fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
+    let asked = validated.pod.spec.clone();
+    let mut containers = vec![container::pgpool(validated)];
+    containers.extend(asked.containers);
+    let mut volumes = volumes::volumes(validated, tls_copy);
+    volumes.extend(asked.volumes.unwrap_or_default());
+    PodSpec {
+        // pgpool talks to no API server, and needs no list of Services in its environment.
+        automount_service_account_token: asked.automount_service_account_token.or(Some(false)),
+        enable_service_links: asked.enable_service_links.or(Some(false)),
+        containers,
+        security_context: Some(security_context(
+            validated,
+            asked.security_context.unwrap_or_default(),
+        )),
+        service_account_name: Some(validated.names.service_account.clone()),
+        service_account: None,
+        termination_grace_period_seconds: asked.termination_grace_period_seconds.or(Some(GRACE_SECONDS)),
+        topology_spread_constraints: Some(
+            ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+                .map(|key| spread(validated, key))
+                .into(),
+        ),
+        volumes: Some(volumes),
+        ..asked
+    }
+}
+
+/// What the user leaves open: the group that may read the key, and the runtime's own filter of system calls.
+fn security_context(validated: &Validated, asked: PodSecurityContext) -> PodSecurityContext {
+    PodSecurityContext {
+        fs_group: asked.fs_group.or(Some(validated.release.run_as_user)),
+        fs_group_change_policy: asked
+            .fs_group_change_policy
+            .or_else(|| Some("OnRootMismatch".to_owned())),
+        seccomp_profile: asked.seccomp_profile.or_else(|| Some(runtime_default())),
+        ..asked
+    }
+}
+
+fn runtime_default() -> SeccompProfile {
+    SeccompProfile {
+        type_: "RuntimeDefault".to_owned(),
+        localhost_profile: None,
+    }
+}
+
+/// Pods keep apart where they can; a small cluster still runs them all.
+fn spread(validated: &Validated, topology_key: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        label_selector: Some(metadata::selector(validated)),
+        max_skew: 1,
+        topology_key: topology_key.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        ..TopologySpreadConstraint::default()
+    }
+}

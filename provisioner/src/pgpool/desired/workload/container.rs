@@ -1,0 +1,73 @@
+//! Container `pgpool`: the user's wishes first, what makes it pgpool on top.
+
+use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, SecurityContext};
+use shared_types::ports;
+
+use super::super::paths;
+use super::{PORT_NAME, probes, runtime_default, volumes};
+use crate::pgpool::validate::Validated;
+
+/// Builds the container.
+pub(super) fn pgpool(validated: &Validated) -> Container {
+    let asked = validated.pod.pgpool.clone();
+    let mut ports = vec![ContainerPort {
+        name: Some(PORT_NAME.to_owned()),
+        container_port: i32::from(ports::PGPOOL),
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    }];
+    ports.extend(asked.ports.unwrap_or_default());
+    let mut mounts = volumes::mounts(validated);
+    mounts.extend(asked.volume_mounts.unwrap_or_default());
+    Container {
+        name: "pgpool".to_owned(),
+        image: Some(validated.release.image.clone()),
+        command: Some(["sh", "-c"].map(str::to_owned).into()),
+        args: Some(vec![start()]),
+        lifecycle: asked.lifecycle.or_else(|| Some(probes::lifecycle())),
+        liveness_probe: asked.liveness_probe.or_else(|| Some(probes::liveness())),
+        ports: Some(ports),
+        readiness_probe: asked
+            .readiness_probe
+            .or_else(|| Some(probes::readiness(validated))),
+        security_context: Some(security_context(
+            validated,
+            asked.security_context.unwrap_or_default(),
+        )),
+        startup_probe: asked.startup_probe.or_else(|| Some(probes::startup())),
+        volume_mounts: Some(mounts),
+        ..asked
+    }
+}
+
+/// A PID file that outlives a crash would name the new process itself, which then believes that another pgpool runs.
+/// The proof of TLS is of the process before. `-D`: an old "down" of a node must not outlive a pod.
+fn start() -> String {
+    let (run, etc) = (paths::RUN, paths::ETC);
+    let (conf, hba, pcp) = (paths::PGPOOL_CONF, paths::POOL_HBA, paths::PCP_CONF);
+    format!(
+        "rm -f {run}/pgpool.pid {run}/{}; PATH=\"$PATH:/opt/pgpool-II/bin\"; \
+         exec pgpool -n -D -f {etc}/{conf} -a {etc}/{hba} -F {etc}/{pcp}",
+        probes::PROOF
+    )
+}
+
+/// What the user leaves open is closed: the pod passes the `restricted` level of Pod Security.
+fn security_context(validated: &Validated, asked: SecurityContext) -> SecurityContext {
+    let user = validated.release.run_as_user;
+    SecurityContext {
+        allow_privilege_escalation: asked.allow_privilege_escalation.or(Some(false)),
+        capabilities: asked.capabilities.or_else(|| {
+            Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                add: None,
+            })
+        }),
+        read_only_root_filesystem: asked.read_only_root_filesystem.or(Some(true)),
+        run_as_group: asked.run_as_group.or(Some(user)),
+        run_as_non_root: asked.run_as_non_root.or(Some(true)),
+        run_as_user: asked.run_as_user.or(Some(user)),
+        seccomp_profile: asked.seccomp_profile.or_else(|| Some(runtime_default())),
+        ..asked
+    }
+}

@@ -1,0 +1,92 @@
+//! How the kubelet judges a pod, and how it ends one.
+
+use k8s_openapi::api::core::v1::{ExecAction, Lifecycle, LifecycleHandler, Probe, TCPSocketAction};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::super::paths;
+use super::PORT_NAME;
+use crate::pgpool::validate::Validated;
+
+/// Exists while the running pgpool has proven that it serves TLS.
+pub(super) const PROOF: &str = "tls-proven";
+/// Two minutes for a first start on a slow node.
+const START_SECONDS: i32 = 120;
+
+/// Waits for pgpool to listen.
+pub(super) fn startup() -> Probe {
+    Probe {
+        period_seconds: Some(1),
+        failure_threshold: Some(START_SECONDS),
+        ..listens()
+    }
+}
+
+/// Whether pgpool listens: never a query, since a pool that is busy or has lost its PostgreSQL must not be killed.
+pub(super) fn liveness() -> Probe {
+    Probe {
+        period_seconds: Some(10),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(3),
+        ..listens()
+    }
+}
+
+/// With TLS: one handshake that verifies. pgpool starts without TLS when something is wrong with the pair, and says
+/// that all is well. What it serves never changes while it runs, so one proof lasts: a busy pool stays ready.
+pub(super) fn readiness(validated: &Validated) -> Probe {
+    let timing = Probe {
+        period_seconds: Some(5),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(2),
+        ..Probe::default()
+    };
+    if !validated.serves_tls() {
+        return Probe {
+            tcp_socket: listens().tcp_socket,
+            ..timing
+        };
+    }
+    Probe {
+        exec: Some(shell(&handshake())),
+        ..timing
+    }
+}
+
+fn handshake() -> String {
+    let (run, tls, port) = (paths::RUN, paths::TLS, shared_types::ports::PGPOOL);
+    let ca = paths::CA;
+    format!(
+        "[ -e {run}/{PROOF} ] || {{ openssl s_client -starttls postgres -connect 127.0.0.1:{port} -CAfile {tls}/{ca} \
+         -verify_hostname localhost -verify_return_error -brief </dev/null && touch {run}/{PROOF}; }}"
+    )
+}
+
+fn listens() -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::String(PORT_NAME.to_owned()),
+            host: None,
+        }),
+        ..Probe::default()
+    }
+}
+
+/// Lets the Services forget the pod, then stops pgpool fast: its answer to the kubelet's own signal is to wait for
+/// every client, while new ones hang.
+pub(super) fn lifecycle() -> Lifecycle {
+    let run = paths::RUN;
+    let stop = format!("sleep 2; kill -INT \"$(head -n 1 {run}/pgpool.pid)\"");
+    Lifecycle {
+        pre_stop: Some(LifecycleHandler {
+            exec: Some(shell(&stop)),
+            ..LifecycleHandler::default()
+        }),
+        ..Lifecycle::default()
+    }
+}
+
+fn shell(script: &str) -> ExecAction {
+    ExecAction {
+        command: Some(["sh", "-c", script].map(str::to_owned).into()),
+    }
+}

@@ -1,0 +1,220 @@
+//! The PostgreSQL behind the pool: what the `AppBinding` says, and what `spec.configuration.backends` puts in its
+//! place.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use rustls::RootCertStore;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use shared_types::conditions::Reason;
+use shared_types::object::TypedReference;
+use shared_types::{AppBinding, ClientAuthMode, Pgpool};
+
+use super::address::{self, Address};
+use super::credentials::credential;
+use super::nodes::{self, Endpoint};
+use super::reference::{Reference, text};
+use super::transforms::transformed;
+use super::{Backend, Credential, Inputs, Unmet};
+
+/// The common name of the client certificate, which the health check logs in with in cert mode.
+const CLIENT_NAME: &str = "postgres";
+
+/// Reads the `AppBinding` and its Secrets.
+pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet> {
+    let place = Place::of(pgpool);
+    let binding = Reference {
+        what: &place.what,
+        cure: "create it, or correct `spec.postgresRef`",
+        absent: Reason::AppBindingNotFound,
+        forbidden: Reason::AppBindingForbidden,
+    }
+    .read(&inputs.app_binding)?;
+    let address = place.address(&binding)?;
+    let login = login(&place, &binding, inputs)?;
+    if pgpool.spec.client_auth_mode() == ClientAuthMode::Cert && login.user != CLIENT_NAME {
+        return Err(Unmet::rejected(
+            Reason::NotSupported,
+            format!(
+                "{} logs in as `{}`, but the client certificate is issued to `{CLIENT_NAME}`: let its Secret name \
+                 the user `{CLIENT_NAME}`, or set `spec.clientAuthMode` to `scram`.",
+                place.what, login.user
+            ),
+        ));
+    }
+    let ca = authorities(&place, &binding, inputs)?;
+    let mode = address::ssl_mode(&address.query);
+    let verify = matches!(mode, Some("verify-ca" | "verify-full"));
+    let tls = verify || mode == Some("require") || !ca.is_empty() || binding.spec.tls_secret.is_some();
+    let same_namespace = place.namespace == pgpool.namespace().unwrap_or_default();
+    Ok(Backend {
+        nodes: nodes::nodes(pgpool, &Endpoint::of(&binding, &place.namespace, address))?,
+        login,
+        login_secret: binding
+            .spec
+            .secret
+            .as_ref()
+            .filter(|_| same_namespace)
+            .map(|secret| secret.name.clone()),
+        tls,
+        verify,
+        ca,
+    })
+}
+
+/// Where the `AppBinding` is, and how to speak of it.
+struct Place {
+    namespace: String,
+    what: String,
+}
+
+impl Place {
+    fn of(pgpool: &Pgpool) -> Self {
+        let reference = &pgpool.spec.postgres_ref;
+        let named = reference
+            .namespace
+            .clone()
+            .filter(|namespace| !namespace.is_empty());
+        let namespace = named.or_else(|| pgpool.namespace()).unwrap_or_default();
+        let what = format!("AppBinding `{namespace}/{}`", reference.name);
+        Self { namespace, what }
+    }
+
+    fn invalid(&self, complaint: &str) -> Unmet {
+        Unmet::rejected(Reason::AppBindingInvalid, format!("{} {complaint}.", self.what))
+    }
+
+    fn address(&self, binding: &AppBinding) -> Result<Address, Unmet> {
+        let config = &binding.spec.client_config;
+        if let Some(service) = &config.service {
+            let named = service
+                .namespace
+                .clone()
+                .filter(|namespace| !namespace.is_empty());
+            let namespace = named.unwrap_or_else(|| self.namespace.clone());
+            let host = format!("{}.{namespace}.svc", service.name);
+            let port = u16::try_from(service.port).ok().filter(|port| *port != 0);
+            let Some(port) = port.filter(|_| address::is_host(&host)) else {
+                return Err(self
+                    .invalid("has a `spec.clientConfig.service` without a usable name or port: correct it"));
+            };
+            return Ok(Address {
+                host,
+                port,
+                query: service.query.clone().unwrap_or_default(),
+            });
+        }
+        let url = config.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
+            self.invalid("does not say where PostgreSQL is: set `spec.clientConfig.service` or `spec.clientConfig.url`")
+        })?;
+        address::from_url(url).ok_or_else(|| {
+            self.invalid(
+                "has a `spec.clientConfig.url` without a usable host: write it as `postgresql://HOST:PORT`",
+            )
+        })
+    }
+}
+
+fn login(place: &Place, binding: &AppBinding, inputs: &Inputs) -> Result<Credential, Unmet> {
+    let Some(named) = &binding.spec.secret else {
+        return Err(
+            place.invalid("names no Secret: set `spec.secret.name` to one with `username` and `password`")
+        );
+    };
+    let secret = secret(place, named, inputs.backend_secret.as_ref())?;
+    let secret = transformed(&secret, &binding.spec.secret_transforms).map_err(|what| {
+        place.invalid(&format!(
+            "has a `spec.secretTransforms` entry with {what}: write the keys into the Secret itself"
+        ))
+    })?;
+    let pair = text(&secret, "username").and_then(|user| credential(&user, &text(&secret, "password")?));
+    pair.map_err(|complaint| {
+        Unmet::rejected(
+            Reason::BackendSecretInvalid,
+            format!(
+                "Secret `{}/{}` {complaint}: give it `username` and `password` of a PostgreSQL role.",
+                place.namespace, named.name
+            ),
+        )
+    })
+}
+
+fn secret(
+    place: &Place,
+    named: &TypedReference,
+    lookup: Option<&crate::pgpool::observe::Lookup<std::sync::Arc<Secret>>>,
+) -> Result<std::sync::Arc<Secret>, Unmet> {
+    let what = format!("Secret `{}/{}`", place.namespace, named.name);
+    let foreign = named.api_group.as_deref().is_some_and(|group| !group.is_empty());
+    if foreign {
+        return Err(Unmet::rejected(
+            Reason::NotSupported,
+            format!(
+                "{} refers to a Secret of another API group: name a plain Secret.",
+                place.what
+            ),
+        ));
+    }
+    let Some(lookup) = lookup else {
+        return Err(Unmet::Reading { what });
+    };
+    Reference {
+        what: &what,
+        cure: &format!("create it, or correct {}", place.what),
+        absent: Reason::BackendSecretNotFound,
+        forbidden: Reason::BackendSecretForbidden,
+    }
+    .read(lookup)
+}
+
+/// The authorities of PostgreSQL's certificates: those in the `AppBinding`, and that of its TLS Secret.
+///
+/// Each must be readable: pgpool drops TLS silently when it cannot load its file of authorities.
+fn authorities(
+    place: &Place,
+    binding: &AppBinding,
+    inputs: &Inputs,
+) -> Result<Vec<CertificateDer<'static>>, Unmet> {
+    let mut found = Vec::new();
+    if let Some(bundle) = binding
+        .spec
+        .client_config
+        .ca_bundle
+        .as_ref()
+        .filter(|bundle| !bundle.0.is_empty())
+    {
+        found.extend(certificates(&bundle.0).ok_or_else(|| {
+            place.invalid(
+                "has a `spec.clientConfig.caBundle` that is not a list of PEM certificates: correct it",
+            )
+        })?);
+    }
+    if let Some(named) = &binding.spec.tls_secret {
+        let secret = secret(place, named, inputs.backend_tls_secret.as_ref())?;
+        if let Some(bundle) = secret
+            .data
+            .as_ref()
+            .and_then(|data| data.get("ca.crt"))
+            .filter(|b| !b.0.is_empty())
+        {
+            found.extend(certificates(&bundle.0).ok_or_else(|| {
+                Unmet::rejected(
+                    Reason::BackendSecretInvalid,
+                    format!(
+                        "Secret `{}/{}` has a `ca.crt` that is not a list of PEM certificates: correct it.",
+                        place.namespace, named.name
+                    ),
+                )
+            })?);
+        }
+    }
+    Ok(found)
+}
+
+fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    let parsed: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let readable =
+        |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    (!parsed.is_empty() && parsed.iter().all(readable)).then_some(parsed)
+}

@@ -1,0 +1,58 @@
+//! Turns what is known of a referred object into the object, or into a sentence about it.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use shared_types::conditions::Reason;
+
+use super::Unmet;
+use crate::pgpool::observe::Lookup;
+
+/// How to speak of an object that is not there.
+pub(super) struct Reference<'a> {
+    /// Kind and name, such as ``Secret `demo/pg-auth` ``.
+    pub what: &'a str,
+    /// What the user does about its absence.
+    pub cure: &'a str,
+    /// Reason when it does not exist.
+    pub absent: Reason,
+    /// Reason when it may not be read.
+    pub forbidden: Reason,
+}
+
+impl Reference<'_> {
+    /// The object, when it is there.
+    pub fn read<T>(&self, lookup: &Lookup<Arc<T>>) -> Result<Arc<T>, Unmet> {
+        let what = self.what;
+        match lookup {
+            Lookup::Present(found) => Ok(Arc::clone(found)),
+            Lookup::Pending => Err(Unmet::Reading {
+                what: what.to_owned(),
+            }),
+            Lookup::Absent => Err(Unmet::waiting(
+                self.absent,
+                format!("{what} does not exist: {}.", self.cure),
+            )),
+            Lookup::Forbidden => Err(Unmet::waiting(
+                self.forbidden,
+                format!(
+                    "The provisioner may not read {what}: grant its service account `get`, `list` and `watch` on it."
+                ),
+            )),
+        }
+    }
+}
+
+/// One key of a Secret as text.
+///
+/// # Errors
+/// The end of a sentence about the Secret: the key is missing, empty or no text.
+pub(super) fn text(secret: &Secret, key: &str) -> Result<String, String> {
+    let bytes = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(key))
+        .filter(|bytes| !bytes.0.is_empty())
+        .ok_or_else(|| format!("has no key `{key}`"))?;
+    String::from_utf8(bytes.0.clone()).map_err(|_| format!("has a key `{key}` that is not UTF-8 text"))
+}

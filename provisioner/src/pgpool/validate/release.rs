@@ -1,0 +1,62 @@
+//! What the catalog entry means: which setting names pgpool knows, which image runs, as which user.
+
+use shared_types::PgpoolVersion;
+use shared_types::conditions::Reason;
+
+use super::{Inputs, Release, Unmet, reference::Reference};
+
+/// User and group of the pods when the catalog names none.
+const DEFAULT_USER: i64 = 70;
+/// Older ones lack settings that every configuration here has.
+const OLDEST: (u32, u32) = (4, 2);
+
+/// Reads the catalog entry that `spec.version` names.
+pub(super) fn release(name: &str, inputs: &Inputs) -> Result<Release, Unmet> {
+    let what = format!("PgpoolVersion `{name}`");
+    let entry = Reference {
+        what: &what,
+        cure: "create it, or set `spec.version` to one that exists",
+        absent: Reason::VersionNotFound,
+        forbidden: Reason::VersionNotFound,
+    }
+    .read(&inputs.version)?;
+    from_entry(&what, &entry)
+}
+
+fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Unmet> {
+    let text = entry.spec.version.trim();
+    let version = major_minor(text).ok_or_else(|| {
+        Unmet::rejected(
+            Reason::NotSupported,
+            format!("{what} has `spec.version: {text}`: give it a version such as `4.6.1`."),
+        )
+    })?;
+    if version < OLDEST {
+        return Err(Unmet::rejected(
+            Reason::NotSupported,
+            format!("{what} is pgpool {text}: set `spec.version` to one of pgpool 4.2 or newer."),
+        ));
+    }
+    let image = entry.spec.pgpool.image.trim();
+    if image.is_empty() {
+        return Err(Unmet::rejected(
+            Reason::NotSupported,
+            format!("{what} names no image: set its `spec.pgpool.image`."),
+        ));
+    }
+    let asked = entry
+        .spec
+        .security_context
+        .as_ref()
+        .and_then(|context| context.run_as_user);
+    Ok(Release {
+        version,
+        image: image.to_owned(),
+        run_as_user: asked.unwrap_or(DEFAULT_USER),
+    })
+}
+
+fn major_minor(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim_start_matches('v').split(['.', '-', '+']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
