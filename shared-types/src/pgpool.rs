@@ -14,8 +14,7 @@ pub(crate) mod tls;
 
 use std::time::Duration;
 
-use kube::CustomResource;
-use kube::KubeSchema;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

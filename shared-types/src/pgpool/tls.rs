@@ -41,8 +41,9 @@ pub struct IssuerRef {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateSpec {
-    /// Which certificate: `server`, `client` or `metrics-exporter`. Text, since another word in an
-    /// object stored before this schema must not stop the watch of all others.
+    /// Which certificate: `server`, `client` or `metrics-exporter`.
+    // Text, not an `Alias`: another word in an object stored before this schema must not stop the
+    // watch of all others.
     #[schemars(schema_with = "alias")]
     pub alias: String,
     /// The issuer of this certificate.
