@@ -1,14 +1,38 @@
-//! Server-side apply that sends nothing when nothing differs.
+//! Server-side apply that sends nothing when nothing differs, and never takes what is not ours.
+//!
+//! Everything is applied with force, since within its own fields an operator is right by definition.
+//! That is only safe for objects that belong to it, so before anything is forced the live object is
+//! judged. An object that is not in the cache is applied in a form that can only create it; when
+//! something of that name turns out to exist, it is fetched and judged like any other. That costs one
+//! request for a new object and none for one that stands as desired.
 
-use kube::{Client, Resource};
+mod claim;
+mod compare;
+mod quantity;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tracing::info;
 
 use crate::controller::Classified;
 use crate::placement::Placement;
 
 /// The annotation that carries the hash of what was last applied.
 pub const APPLIED: &str = "pgpool.kubedb.com/applied";
+
+/// How long the API server may take for one request; shorter than the renew deadline of the lease.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A resource version that no object has: the first revision of etcd precedes every object. The API
+/// server compares it with what exists and ignores it when nothing does, so an apply that carries it
+/// creates or conflicts.
+const NO_VERSION: &str = "1";
 
 /// Applies objects in the name of one field manager.
 #[derive(Clone)]
@@ -37,6 +61,56 @@ pub struct Applied<K> {
     pub change: Change,
 }
 
+/// Names an object for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    kind: String,
+    name: String,
+}
+
+impl Subject {
+    pub(crate) fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
+        let name = object.name_any();
+        Self {
+            kind: K::kind(&()).into_owned(),
+            name: match object.namespace() {
+                Some(namespace) => format!("{namespace}/{name}"),
+                None => name,
+            },
+        }
+    }
+
+    fn failed(&self, source: kube::Error) -> ApplyError {
+        ApplyError::Api {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn unserialisable(&self, source: serde_json::Error) -> ApplyError {
+        ApplyError::Serialize {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            source,
+        }
+    }
+
+    /// Waits for an answer of the API server, but not for ever.
+    pub(crate) async fn answered<T>(
+        &self,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ApplyError> {
+        match tokio::time::timeout(DEADLINE, request).await {
+            Ok(answer) => answer.map_err(|source| self.failed(source)),
+            Err(_) => Err(ApplyError::Timeout {
+                kind: self.kind.clone(),
+                name: self.name.clone(),
+            }),
+        }
+    }
+}
+
 /// Why an apply or a delete failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -59,7 +133,7 @@ pub enum ApplyError {
         name: String,
     },
     /// The API server refused.
-    #[error("{kind} {name} could not be written")]
+    #[error("{kind} {name} could not be written: {source}")]
     Api {
         /// The kind.
         kind: String,
@@ -67,10 +141,10 @@ pub enum ApplyError {
         name: String,
         /// The answer.
         #[source]
-        source: kube::Error,
+        source: Box<kube::Error>,
     },
     /// The object could not be turned into JSON.
-    #[error("{kind} {name} could not be serialised")]
+    #[error("{kind} {name} could not be serialised: {source}")]
     Serialize {
         /// The kind.
         kind: String,
@@ -82,12 +156,34 @@ pub enum ApplyError {
     },
 }
 
+impl ApplyError {
+    /// Returns the HTTP status of a refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
 impl Classified for ApplyError {
     fn class(&self) -> &'static str {
         match self {
-            Self::NameConflict { .. } => "name-conflict",
+            Self::NameConflict { .. } => "name_conflict",
             Self::Timeout { .. } => "timeout",
-            Self::Api { .. } => "api",
+            Self::Api { .. } => match self.code() {
+                Some(403) => "forbidden",
+                Some(404) => "not_found",
+                Some(409) => "conflict",
+                Some(422) => "invalid",
+                Some(429) => "throttled",
+                Some(500..) => "server",
+                _ => "request",
+            },
             Self::Serialize { .. } => "serialize",
         }
     }
@@ -103,23 +199,161 @@ impl Applier {
         }
     }
 
-    /// Brings an object to what is desired. `live` is the object in the cache.
+    /// Brings an object to what is desired. `live` is the object in the cache, which must not have been
+    /// trimmed of anything that is applied.
+    ///
+    /// Whose the object is follows from the owner references and the labels
+    /// `app.kubernetes.io/managed-by` and `app.kubernetes.io/instance` of `desired`.
+    ///
+    /// # Errors
+    /// [`ApplyError::NameConflict`] when an object of this name belongs to somebody else. Nothing was
+    /// changed then.
     pub async fn apply<K>(&self, desired: &K, live: Option<&K>) -> Result<Applied<K>, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
         K::Scope: Placement<K>,
     {
-        let _ = (desired, live, &self.client, self.field_manager);
-        unimplemented!()
+        let subject = Subject::of(desired);
+        let wanted = prepared(desired).map_err(|error| subject.unserialisable(error))?;
+        let api = self.api(desired);
+        if let Some(live) = live {
+            return self
+                .configure(&api, &subject, desired, wanted, live.clone())
+                .await;
+        }
+        let mut created = wanted.clone();
+        created["metadata"]["resourceVersion"] = NO_VERSION.into();
+        match self.send(&api, &subject, &desired.name_any(), created).await {
+            Ok(object) => {
+                info!(kind = %subject.kind, name = %subject.name, "created");
+                Ok(Applied {
+                    object,
+                    change: Change::Created,
+                })
+            }
+            Err(error) if error.code() == Some(409) => {
+                let live = subject.answered(api.get(&desired.name_any())).await?;
+                self.configure(&api, &subject, desired, wanted, live).await
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// Deletes exactly this object. Returns whether it was still there.
+    async fn configure<K>(
+        &self,
+        api: &Api<K>,
+        subject: &Subject,
+        desired: &K,
+        mut wanted: Value,
+        live: K,
+    ) -> Result<Applied<K>, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+    {
+        if let Some(owner) = claim::other_owner(desired.meta(), live.meta()) {
+            return Err(ApplyError::NameConflict {
+                kind: subject.kind.clone(),
+                name: subject.name.clone(),
+                owner,
+            });
+        }
+        let stands = serde_json::to_value(&live)
+            .map(|live| compare::stands(&wanted, &live))
+            .map_err(|error| subject.unserialisable(error))?;
+        if stands {
+            return Ok(Applied {
+                object: live,
+                change: Change::None,
+            });
+        }
+        // Whatever takes the place of the object that was judged is not written.
+        wanted["metadata"]["uid"] = json!(live.meta().uid);
+        let object = self.send(api, subject, &desired.name_any(), wanted).await?;
+        info!(kind = %subject.kind, name = %subject.name, "configured");
+        Ok(Applied {
+            object,
+            change: Change::Configured,
+        })
+    }
+
+    async fn send<K>(
+        &self,
+        api: &Api<K>,
+        subject: &Subject,
+        name: &str,
+        wanted: Value,
+    ) -> Result<K, ApplyError>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let params = PatchParams::apply(self.field_manager).force();
+        let patch = Patch::Apply(wanted);
+        subject.answered(api.patch(name, &params, &patch)).await
+    }
+
+    /// Deletes exactly this object, not another that took its name. Returns whether it was still there.
     pub async fn delete<K>(&self, live: &K) -> Result<bool, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
         K::Scope: Placement<K>,
     {
-        let _ = live;
-        unimplemented!()
+        let subject = Subject::of(live);
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: live.meta().uid.clone(),
+            resource_version: None,
+        });
+        match subject
+            .answered(self.api(live).delete(&live.name_any(), &params))
+            .await
+        {
+            Ok(_) => {
+                info!(kind = %subject.kind, name = %subject.name, "deleted");
+                Ok(true)
+            }
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn api<K>(&self, object: &K) -> Api<K>
+    where
+        K: Resource<DynamicType = ()>,
+        K::Scope: Placement<K>,
+    {
+        K::Scope::at(&self.client, object.meta().namespace.as_deref())
     }
 }
+
+impl Debug for Applier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Applier")
+            .field("field_manager", &self.field_manager)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Turns a desired object into what is sent: nothing but what is wanted, stamped with its hash.
+fn prepared<K>(desired: &K) -> Result<Value, serde_json::Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let mut wanted = serde_json::to_value(desired)?;
+    if let Some(object) = wanted.as_object_mut() {
+        // Compared objects come from lists too, whose items may lack these.
+        object.insert("apiVersion".to_owned(), K::api_version(&()).into());
+        object.insert("kind".to_owned(), K::kind(&()).into());
+        object.remove("status");
+    }
+    compare::drop_nulls(&mut wanted);
+    compare::encode_string_data(&mut wanted);
+    let hash = compare::hash(&wanted);
+    let metadata = &mut wanted["metadata"];
+    if !metadata["annotations"].is_object() {
+        metadata["annotations"] = json!({});
+    }
+    metadata["annotations"][APPLIED] = hash.into();
+    Ok(wanted)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,31 @@
 //! Drives a reconcile function over a cache and a stream of triggers.
+//!
+//! It decides when an object is reconciled and how often at once; what a reconcile does is the
+//! operator's affair. One object is never reconciled twice at the same time, at most `concurrency`
+//! objects are, and one that keeps failing is left alone for longer and longer without holding up any
+//! other. It keeps nothing about an object but its failures in a row and where its last reconcile left
+//! it, for metrics, and forgets both when the object goes.
 
+mod book;
+
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use futures::Stream;
-use kube::Resource;
+use futures::{Stream, StreamExt};
+use kube::runtime::controller::{Action, Error};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Config, applier};
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
-use crate::cache::Cache;
+use self::book::Book;
+use crate::cache::{Availability, Cache, chain};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
-use crate::ownership::Ownership;
+use crate::ownership::{Key, Ownership};
 
 /// An error that knows its label in metrics.
 pub trait Classified: std::error::Error {
@@ -30,11 +44,14 @@ pub struct Options {
     pub drain: CancellationToken,
     /// Where it counts.
     pub metrics: Metrics,
-    /// Whether an object is ours to act on.
+    /// Whether an object is ours to act on, asked at the start of every reconcile.
     pub ownership: Arc<dyn Ownership>,
 }
 
-/// Reconciles objects until the drain.
+/// Reconciles objects until the drain, and lets those under way finish.
+///
+/// `triggers` names the objects to look at; deleted ones belong among them, for that is how what is
+/// kept about them is forgotten. The function returns early when that stream ends.
 pub async fn drive<K, C, E, Fut>(
     options: Options,
     cache: Cache<K>,
@@ -47,6 +64,107 @@ pub async fn drive<K, C, E, Fut>(
     E: Classified + Send + 'static,
     Fut: Future<Output = Result<Outcome, E>> + Send + 'static,
 {
-    let _ = (options, cache, triggers, context, reconcile);
-    unimplemented!()
+    if !listed(&cache, &options.drain).await {
+        return;
+    }
+    let book = Arc::new(Book::new(options.name, options.metrics.clone()));
+    let queue = {
+        let book = Arc::clone(&book);
+        triggers
+            .inspect(move |key| book.queued(key))
+            .take_until(options.drain.clone().cancelled_owned())
+            .map(Ok::<_, Infallible>)
+    };
+    let retry = {
+        let book = Arc::clone(&book);
+        move |object: Arc<K>, error: &E, _: Arc<C>| failed(&book, &ObjectRef::from(object.as_ref()), error)
+    };
+    let config = Config::default().concurrency(options.concurrency);
+    let reconcile = Arc::new(reconcile);
+    let attempt = {
+        let book = Arc::clone(&book);
+        move |object, context| {
+            Box::pin(attempt(
+                options.clone(),
+                Arc::clone(&book),
+                Arc::clone(&reconcile),
+                object,
+                context,
+            ))
+        }
+    };
+    applier(attempt, retry, context, cache.store(), queue, config)
+        .for_each(|end| {
+            if let Err(Error::ObjectNotFound(key)) = end {
+                book.forget(&key);
+            }
+            std::future::ready(())
+        })
+        .await;
 }
+
+/// Waits until it is known what there is to reconcile. Returns false when the drain came first.
+async fn listed<K>(cache: &Cache<K>, drain: &CancellationToken) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    let mut availability = cache.watch_availability();
+    tokio::select! {
+        biased;
+        () = drain.cancelled() => false,
+        known = availability.wait_for(|state| *state != Availability::Starting) => known.is_ok(),
+    }
+}
+
+async fn attempt<K, C, E, Fut>(
+    options: Options,
+    book: Arc<Book>,
+    reconcile: Arc<impl Fn(Arc<K>, Arc<C>) -> Fut>,
+    object: Arc<K>,
+    context: Arc<C>,
+) -> Result<Action, E>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+    E: Classified,
+    Fut: Future<Output = Result<Outcome, E>>,
+{
+    let key = ObjectRef::from(object.as_ref());
+    book.taken(&key);
+    let namespace = object.meta().namespace.as_deref();
+    let name = object.name_any();
+    let ours = options.ownership.owns(Key {
+        namespace,
+        name: &name,
+    });
+    if options.drain.is_cancelled() || !ours {
+        debug!(controller = options.name, object = %key, "not ours to act on");
+        return Ok(Action::await_change());
+    }
+    options.metrics.started(options.name);
+    let started = Instant::now();
+    let result = reconcile(Arc::clone(&object), context).await;
+    let label = result.as_ref().map_or("error", |outcome| outcome.label());
+    options.metrics.ended(options.name, label, started.elapsed());
+    let outcome = result?;
+    book.succeeded(&key, object.meta().uid.as_deref(), outcome);
+    Ok(Action::requeue(outcome.requeue(&mut rand::rng())))
+}
+
+fn failed<K, E>(book: &Book, key: &ObjectRef<K>, error: &E) -> Action
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+    E: Classified + 'static,
+{
+    let (failures, delay) = book.failed(key, error.class());
+    let (controller, error) = (book.controller(), chain(error));
+    // A failure that lasts is told ever more rarely.
+    if failures.is_power_of_two() {
+        warn!(controller, object = %key, failures, ?delay, %error, "reconcile failed");
+    } else {
+        debug!(controller, object = %key, failures, ?delay, %error, "reconcile failed");
+    }
+    Action::requeue(delay)
+}
+
+#[cfg(test)]
+mod tests;

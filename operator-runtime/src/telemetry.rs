@@ -24,7 +24,7 @@ pub struct LogArgs {
     #[arg(
         long,
         env = "PGPOOL_LOG_FILTER",
-        default_value = "info,kube_runtime=warn,kube_client=warn"
+        default_value = "info,kube_runtime=error,kube_client=warn"
     )]
     pub log_filter: String,
 }

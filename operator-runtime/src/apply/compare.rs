@@ -1,0 +1,157 @@
+//! Does an object already stand as desired? Pure, over JSON.
+//!
+//! Live objects hold more than anyone asked for: defaults, fields and list items of other managers.
+//! So every field of the desired object is looked up in the live one, and nothing else is looked at. A
+//! field that was desired before and is not any more is seen by the hash of the desired object.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::quantity;
+
+/// What identifies an item of a list that several managers may share, most telling first. A volume
+/// mount has a name too, but it is its path that is unique.
+const MERGE_KEYS: [&[&str]; 8] = [
+    &["mountPath"],
+    &["devicePath"],
+    &["containerPort", "protocol"],
+    &["port", "protocol"],
+    &["topologyKey", "whenUnsatisfiable"],
+    &["uid"],
+    &["ip"],
+    &["name"],
+];
+
+/// Fields whose values are quantities, directly or one level down.
+const QUANTITIES: [&str; 5] = ["requests", "limits", "sizeLimit", "divisor", "storage"];
+
+/// Returns a hash of a desired object, for its annotation.
+pub(super) fn hash(desired: &Value) -> String {
+    use std::fmt::Write;
+    let digest = Sha256::digest(desired.to_string().as_bytes());
+    digest
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut text, byte| {
+            // Writing into a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Returns whether every field of `desired` stands in `live`.
+pub(super) fn stands(desired: &Value, live: &Value) -> bool {
+    match (desired, live) {
+        // The items of a list do not repeat what kind they are of.
+        (Value::Object(desired), Value::Object(live)) => desired
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind"))
+            .all(|(name, desired)| within(desired, live.get(name), false)),
+        (desired, live) => within(desired, Some(live), false),
+    }
+}
+
+fn within(desired: &Value, live: Option<&Value>, quantity: bool) -> bool {
+    if is_empty(desired) && live.is_none_or(is_empty) {
+        // The API server drops what is empty.
+        return true;
+    }
+    let Some(live) = live else { return false };
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => desired.iter().all(|(name, desired)| {
+            let quantity = quantity || QUANTITIES.contains(&name.as_str());
+            within(desired, live.get(name), quantity)
+        }),
+        (Value::Array(desired), Value::Array(live)) => list_within(desired, live),
+        (Value::String(desired), Value::String(live)) if quantity => quantity::same(desired, live),
+        (Value::Number(desired), Value::Number(live)) => desired == live || desired.as_f64() == live.as_f64(),
+        (desired, live) => desired == live,
+    }
+}
+
+fn list_within(desired: &[Value], live: &[Value]) -> bool {
+    match merge_key(desired) {
+        Some(key) => desired.iter().all(|item| {
+            live.iter()
+                .find(|live| same_item(item, live, key))
+                .is_some_and(|live| within(item, Some(live), false))
+        }),
+        // Without a key the list is replaced as a whole: order and length count.
+        None => {
+            desired.len() == live.len()
+                && desired
+                    .iter()
+                    .zip(live)
+                    .all(|(desired, live)| within(desired, Some(live), false))
+        }
+    }
+}
+
+/// Returns the key that tells the items apart, if there is one that does.
+fn merge_key(items: &[Value]) -> Option<&'static [&'static str]> {
+    let maps: Vec<&Map<String, Value>> = items.iter().map(Value::as_object).collect::<Option<_>>()?;
+    MERGE_KEYS.into_iter().find(|key| {
+        let Some(first) = key.first() else { return false };
+        maps.iter().all(|map| map.contains_key(*first))
+            && !maps
+                .iter()
+                .enumerate()
+                .any(|(at, map)| maps.iter().skip(at + 1).any(|other| same_key(map, other, key)))
+    })
+}
+
+fn same_item(desired: &Value, live: &Value, key: &[&str]) -> bool {
+    match (desired.as_object(), live.as_object()) {
+        (Some(desired), Some(live)) => same_key(desired, live, key),
+        _ => false,
+    }
+}
+
+fn same_key(one: &Map<String, Value>, other: &Map<String, Value>, key: &[&str]) -> bool {
+    key.iter().all(|name| part(one, name) == part(other, name))
+}
+
+/// A protocol that is not named is TCP.
+fn part<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    map.get(name)
+        .filter(|value| name != "protocol" || value.as_str() != Some("TCP"))
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.values().all(is_empty),
+        Value::Array(items) => items.is_empty(),
+        Value::String(_) | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Removes what is null: a typed object says nothing by it.
+pub(super) fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Moves the `stringData` of a Secret to where the API server keeps it. Elsewhere the field does not
+/// occur.
+pub(super) fn encode_string_data(object: &mut Value) {
+    if object["kind"] != "Secret" {
+        return;
+    }
+    let Some(Value::Object(plain)) = object.as_object_mut().and_then(|map| map.remove("stringData")) else {
+        return;
+    };
+    for (key, value) in plain {
+        if let Some(text) = value.as_str() {
+            object["data"][key] = STANDARD.encode(text).into();
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! One watch: lists, follows, and turns both into single changes of the cache.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tracing::debug;
+
+use super::{Availability, Shared};
+use crate::backoff::Backoff;
+
+/// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Short enough that a kind installed later is noticed within 30 s.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    cap: Duration::from_secs(10),
+};
+
+/// The part of a scope that one watch covers.
+pub(super) struct Part<K> {
+    pub(super) index: usize,
+    /// `None`: everything.
+    pub(super) namespace: Option<String>,
+    pub(super) api: Api<K>,
+    pub(super) config: watcher::Config,
+    pub(super) trim: fn(&mut K),
+}
+
+/// What an error of a watch says about the kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Not served.
+    Absent,
+    /// Not shown to us.
+    Forbidden,
+    /// The place in the history is gone; only a new list helps.
+    Expired,
+}
+
+/// Returns what an error says, or `None` when it says nothing but that this attempt failed.
+pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => return None,
+    };
+    match code {
+        404 => Some(Refusal::Absent),
+        403 => Some(Refusal::Forbidden),
+        410 => Some(Refusal::Expired),
+        _ => None,
+    }
+}
+
+/// Drops what no reader of a cache needs.
+pub(crate) fn trim<K: Resource>(object: &mut K, more: fn(&mut K)) {
+    object.meta_mut().managed_fields = None;
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+    more(object);
+}
+
+/// Follows one part for ever.
+pub(super) async fn feed<K>(part: Part<K>, shared: Arc<Shared<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let mut failures = 0;
+    loop {
+        let mut events = pin!(watcher(part.api.clone(), part.config.clone()));
+        let mut listed = HashSet::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    // The start of a list is announced before the server was asked anything.
+                    if !matches!(event, Event::Init) {
+                        failures = 0;
+                    }
+                    take(event, &part, &shared, &mut listed);
+                }
+                Err(error) => {
+                    failures += 1;
+                    let refused = refusal(&error);
+                    note(&error, refused, &part, &shared);
+                    let delay = RETRY.delay(failures, &mut rand::rng());
+                    tokio::time::sleep(delay).await;
+                    if refused.is_some() {
+                        // A refused watch would go on to ask for the same place in the history.
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn take<K>(event: Event<K>, part: &Part<K>, shared: &Shared<K>, listed: &mut HashSet<ObjectRef<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    match event {
+        Event::Init => listed.clear(),
+        Event::InitApply(mut object) => {
+            listed.insert(ObjectRef::from(&object));
+            trim(&mut object, part.trim);
+            shared.applied(object);
+        }
+        Event::InitDone => {
+            let listed = std::mem::take(listed);
+            remove(part, shared, |key| !listed.contains(key));
+            shared.found(part.index, Availability::Served, None);
+        }
+        Event::Apply(mut object) => {
+            trim(&mut object, part.trim);
+            shared.applied(object);
+        }
+        Event::Delete(mut object) => {
+            trim(&mut object, part.trim);
+            shared.deleted(object);
+        }
+    }
+}
+
+/// Removes objects of this part whose end no event told.
+fn remove<K>(part: &Part<K>, shared: &Shared<K>, gone: impl Fn(&ObjectRef<K>) -> bool)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    for object in shared.store.state() {
+        let ours = part.namespace.is_none() || part.namespace == object.namespace();
+        if ours && gone(&ObjectRef::from(object.as_ref())) {
+            shared.deleted(object.as_ref().clone());
+        }
+    }
+}
+
+fn note<K>(error: &watcher::Error, refused: Option<Refusal>, part: &Part<K>, shared: &Shared<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    debug!(kind = %K::kind(&()), error = %super::chain(error), "watch failed");
+    match refused {
+        Some(Refusal::Absent) => {
+            remove(part, shared, |_| true);
+            shared.found(part.index, Availability::Absent, Some(error));
+        }
+        Some(Refusal::Forbidden) => {
+            shared.found(part.index, Availability::Forbidden, Some(error));
+        }
+        Some(Refusal::Expired) => {}
+        None => shared.explain(error),
+    }
+}
