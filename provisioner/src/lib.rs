@@ -4,6 +4,9 @@
 //! The process is cache → reconcile → API server and holds no other state that matters: it can be killed between
 //! any two lines, and the channel to the other operator can be cut, without changing where a `Pgpool` ends up.
 
+pub mod args;
+pub mod grpc;
 pub mod health;
 pub mod peer;
 pub mod pgpool;
+pub mod run;

@@ -1,6 +1,63 @@
-//! The controller of `Pgpool`.
+//! The controller of `Pgpool`: observe → validate → plan → apply → report.
 
+pub mod apply;
+pub mod caches;
+pub mod context;
 pub mod desired;
+pub mod error;
 pub mod handoff;
 pub mod observe;
+pub mod pace;
+pub mod patience;
+pub mod plan;
+pub mod pods;
+pub mod publish;
+pub mod rollout;
+pub mod secrets;
+pub mod status;
+pub mod triggers;
 pub mod validate;
+
+use std::sync::Arc;
+
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::{Outcome, clock};
+use shared_types::Pgpool;
+
+use apply::Progress;
+use context::Context;
+use error::Error;
+
+/// Brings one `Pgpool` a step further, and says in its status where it stands.
+///
+/// # Errors
+/// Only when the API server cannot be talked to. Whatever is missing, refused or foreign is an [`Outcome`].
+pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
+    let now = clock::now();
+    let key = ObjectRef::from_obj(pgpool.as_ref());
+    if pgpool.meta().deletion_timestamp.is_some() {
+        // Owner references clean up; writing now would only race with them.
+        context.forget(&key);
+        return Ok(Outcome::Converged);
+    }
+    // Client: caches, and at most one question to the API server.
+    let observed = observe::observe(&pgpool, &context, now).await?;
+    // Pure.
+    let validated = validate::validate(&pgpool, &observed.inputs);
+    // Pure.
+    let plan = validated.as_ref().map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
+    let access = validated.as_ref().ok().zip(plan.as_ref().ok());
+    let access = access.map(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan));
+    context.health.follow(&key, plan::reachable(&observed), access);
+    // Client.
+    let applied = apply::apply(&context.applier, plan.map_err(Clone::clone), &observed).await;
+    // Pure.
+    let report = status::report(&pgpool, &observed, &applied, now);
+    // Client.
+    let outcome = publish::publish(&pgpool, &context, report, now).await?;
+    match applied.progress {
+        Progress::Failed(error) => Err(Error::Apply(error)),
+        _ => Ok(outcome),
+    }
+}

@@ -1,1 +1,70 @@
 //! Listens to ops-manager over gRPC and writes what it hears on the board. Reconnects for ever; decides nothing.
+
+use std::time::Duration;
+
+use operator_runtime::backoff::Backoff;
+use proto::v1::WatchVerdictsRequest;
+use proto::v1::certificate_service_client::CertificateServiceClient;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::Channel;
+use tracing::{debug, info, warn};
+
+use super::convert::{self, Event};
+use super::{Board, Verdicts};
+
+#[cfg(test)]
+mod tests;
+
+/// Between two tries: ops-manager is back within this time, and the grace time of the handoff bridges it.
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(250), cap: Duration::from_secs(10) };
+
+/// Follows the verdicts until the drain.
+pub async fn follow(channel: Channel, board: Board, drain: CancellationToken) {
+    let mut failures = 0;
+    loop {
+        let end = tokio::select! {
+            () = drain.cancelled() => return,
+            end = listen(channel.clone(), &board) => end,
+        };
+        if board.connected() {
+            board.disconnect();
+            failures = 0;
+            info!("ops-manager is not heard any more: {end}");
+        } else {
+            // The normal state until the channel has its certificates, so not worth a line each time.
+            debug!(failures, "ops-manager is not heard: {end}");
+        }
+        failures += 1;
+        let pause = PAUSE.delay(failures, &mut rand::rng());
+        tokio::select! {
+            () = drain.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Follows one stream, and tells why it ended.
+async fn listen(channel: Channel, board: &Board) -> Status {
+    let mut client = CertificateServiceClient::new(channel);
+    let mut stream = match client.watch_verdicts(WatchVerdictsRequest {}).await {
+        Ok(response) => response.into_inner(),
+        Err(status) => return status,
+    };
+    board.connect();
+    info!("ops-manager is heard");
+    loop {
+        match stream.message().await {
+            Ok(Some(message)) => match convert::event(message) {
+                Ok(Event::Verdict(key, verdict)) => board.put(key, verdict),
+                Ok(Event::Removed(key)) => board.remove(&key),
+                Ok(Event::Synced) => board.synced(),
+                Ok(Event::Unknown) => debug!("ops-manager says something that this version does not know"),
+                // One verdict that cannot be read must not cost the others.
+                Err(malformed) => warn!("a verdict of ops-manager cannot be read: {malformed}"),
+            },
+            Ok(None) => return Status::unavailable("the stream has ended"),
+            Err(status) => return status,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Flags of this operator beside the shared ones.
+
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use operator_runtime::CommonArgs;
+use operator_runtime::args::duration;
+
+/// Every flag of the provisioner.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Args {
+    /// The shared flags.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// ops-manager.
+    #[command(flatten)]
+    pub peer: PeerArgs,
+}
+
+/// Flags about ops-manager.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(next_help_heading = "ops-manager")]
+pub struct PeerArgs {
+    /// URL of ops-manager's channel, such as https://pgpool-ops-manager.pgpool-system.svc:8443; empty for none.
+    #[arg(long, env = "PGPOOL_PEER_ADDRESS", default_value = "")]
+    pub peer_address: String,
+    /// Name that the certificate of ops-manager's channel must bear; the host of the address when empty.
+    #[arg(long, env = "PGPOOL_PEER_NAME", default_value = "")]
+    pub peer_name: String,
+    /// How long ops-manager may take to judge certificates before the provisioner judges them itself.
+    #[arg(long, env = "PGPOOL_HANDOFF_GRACE", default_value = "2s", value_parser = duration)]
+    pub handoff_grace: Duration,
+}
+
+impl PeerArgs {
+    /// Where ops-manager is and what it is called; nothing when there is no channel to it.
+    #[must_use]
+    pub fn peer(&self) -> Option<(&str, &str)> {
+        if self.peer_address.is_empty() {
+            return None;
+        }
+        let host = || {
+            let (_, rest) = self.peer_address.split_once("://")?;
+            rest.split(['/', ':']).next()
+        };
+        let name = Some(self.peer_name.as_str()).filter(|name| !name.is_empty()).or_else(host);
+        Some((&self.peer_address, name.unwrap_or(&self.peer_address)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_the_address_is_the_name_unless_one_is_given() {
+        let peer = |address: &str, name: &str| {
+            let args = PeerArgs {
+                peer_address: address.to_owned(),
+                peer_name: name.to_owned(),
+                handoff_grace: Duration::from_secs(2),
+            };
+            args.peer().map(|(address, name)| (address.to_owned(), name.to_owned()))
+        };
+        let named = |name: &str| Some(("https://ops.system.svc:8443".to_owned(), name.to_owned()));
+        assert_eq!(peer("", "anything"), None);
+        assert_eq!(peer("https://ops.system.svc:8443", ""), named("ops.system.svc"));
+        assert_eq!(peer("https://ops.system.svc:8443", "ops"), named("ops"));
+    }
+}

@@ -1,0 +1,101 @@
+//! What is watched, and what of it is kept. Wiring: the watches of this controller and the triggers they give.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use operator_runtime::cache::watch;
+use operator_runtime::{Cache, Runtime};
+use serde::de::DeserializeOwned;
+use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
+
+use super::{pods, triggers};
+
+/// Everything that is watched. Of the kinds that others use too, only the objects with our labels.
+#[derive(Clone)]
+pub struct Caches {
+    /// What users want.
+    pub pgpools: Cache<Pgpool>,
+    /// What can be run.
+    pub versions: Cache<PgpoolVersion>,
+    /// The PostgreSQLs.
+    pub app_bindings: Cache<AppBinding>,
+    /// Ours, and those of certificates.
+    pub secrets: Cache<Secret>,
+    /// Ours.
+    pub services: Cache<Service>,
+    /// Ours.
+    pub service_accounts: Cache<ServiceAccount>,
+    /// Ours.
+    pub stateful_sets: Cache<StatefulSet>,
+    /// Ours.
+    pub budgets: Cache<PodDisruptionBudget>,
+    /// Ours, trimmed to what [`pods::facts`] reads.
+    pub pods: Cache<Pod>,
+}
+
+/// The `Pgpool`s to look at, as it happens.
+pub type Triggers = SelectAll<BoxStream<'static, ObjectRef<Pgpool>>>;
+
+impl Caches {
+    /// Starts all watches.
+    pub fn watch(runtime: &mut Runtime) -> (Self, Triggers) {
+        let all = watcher::Config::default;
+        let mut triggers = SelectAll::new();
+        let (pgpools, changes) = watch(runtime, all(), |_: &mut Pgpool| {});
+        triggers.push(changes.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).boxed());
+        let (versions, changes) = watch(runtime, all(), |_: &mut PgpoolVersion| {});
+        triggers.push(fan_out(changes, &pgpools, triggers::by_version));
+        let (app_bindings, changes) = watch(runtime, all(), |_: &mut AppBinding| {});
+        triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
+        let caches = Self {
+            secrets: ours(runtime, &mut triggers, |_| {}),
+            services: ours(runtime, &mut triggers, |_| {}),
+            service_accounts: ours(runtime, &mut triggers, |_| {}),
+            stateful_sets: ours(runtime, &mut triggers, |_| {}),
+            budgets: ours(runtime, &mut triggers, |_| {}),
+            pods: ours(runtime, &mut triggers, pods::trim),
+            pgpools,
+            versions,
+            app_bindings,
+        };
+        (caches, triggers)
+    }
+}
+
+/// Watches a kind by our labels; a change concerns the `Pgpool` in the labels.
+fn ours<K>(runtime: &mut Runtime, triggers: &mut Triggers, trim: fn(&mut K)) -> Cache<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let (cache, changes) = watch(runtime, watcher::Config::default().labels(names::SELECTOR), trim);
+    let concerned = changes.filter_map(|object: Arc<K>| std::future::ready(triggers::by_label(object.as_ref())));
+    triggers.push(concerned.boxed());
+    cache
+}
+
+fn fan_out<K>(
+    changes: impl Stream<Item = Arc<K>> + Send + 'static,
+    pgpools: &Cache<Pgpool>,
+    concerned: fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>>,
+) -> BoxStream<'static, ObjectRef<Pgpool>>
+where
+    K: Send + Sync + 'static,
+{
+    let pgpools = pgpools.clone();
+    changes.flat_map(move |object| stream::iter(concerned(&object, &pgpools.list()))).boxed()
+}

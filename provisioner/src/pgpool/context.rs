@@ -1,0 +1,59 @@
+//! What every reconcile is given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::events::Events;
+use operator_runtime::{Applier, Named, Scope};
+use shared_types::Pgpool;
+
+use super::caches::Caches;
+use super::pace::Pace;
+use super::patience::Patience;
+use crate::health::Health;
+use crate::peer::Verdicts;
+
+/// Handles to everything outside, and the settings. What is kept in memory here is a cache or a hint: losing it
+/// costs time, never an end state.
+#[derive(Clone)]
+pub struct Context {
+    /// For the status and the one question of `observe`.
+    pub client: Client,
+    /// Writes owned objects.
+    pub applier: Applier,
+    /// Publishes events.
+    pub events: Events,
+    /// What the API server holds.
+    pub caches: Caches,
+    /// Secrets that users name.
+    pub named: Named<Secret, Pgpool>,
+    /// ops-manager.
+    pub verdicts: Arc<dyn Verdicts>,
+    /// The checks of pods.
+    pub health: Health,
+    /// Since when certificates are complete.
+    pub patience: Patience,
+    /// When each status was last written.
+    pub pace: Pace,
+    /// The namespaces that this process serves.
+    pub scope: Scope,
+    /// DNS domain of the cluster.
+    pub cluster_domain: String,
+    /// How long ops-manager may take to judge certificates.
+    pub grace: Duration,
+    /// How long one question to the API server may take.
+    pub deadline: Duration,
+}
+
+impl Context {
+    /// Forgets a `Pgpool` that is gone.
+    pub fn forget(&self, key: &ObjectRef<Pgpool>) {
+        self.named.follow(key, &[]);
+        self.health.forget(key);
+        self.patience.forget(key);
+        self.pace.forget(key);
+    }
+}

@@ -1,0 +1,174 @@
+//! Decides what is to be written now: the foundation always, the workload when the handoff allows it. Pure.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use shared_types::{Alias, ClientAuthMode, Pgpool};
+
+use super::desired::{self, Foundation, TlsMaterial};
+use super::handoff::{self, Certificate, Handoff, Judge, View};
+use super::observe::{self, Observed};
+use super::rollout;
+use super::validate::Validated;
+use crate::health::{Access, ClientPair, Pod};
+
+#[cfg(test)]
+mod tests;
+
+/// What is to be written now.
+pub struct Plan {
+    /// Everything but the workload.
+    pub foundation: Foundation,
+    /// Leave the configuration Secret as it is: the pods that read it serve no TLS yet, and one that restarted with
+    /// settings for TLS but without certificates would refuse everybody.
+    pub keep_configuration: bool,
+    /// What runs; `None` while nothing may run yet.
+    pub workload: Option<Workload>,
+    /// How the handoff stands.
+    pub handoff: Stand,
+}
+
+/// The objects of step 10.
+pub struct Workload {
+    /// The copy of the certificates, unless the one that runs is kept.
+    pub tls_copy: Option<Secret>,
+    /// The workload.
+    pub stateful_set: StatefulSet,
+}
+
+/// How the handoff stands, as the status tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// No certificates are needed.
+    NotNeeded,
+    /// The newest certificates are in the workload.
+    Passed(Judge),
+    /// They are not, for this reason.
+    Held {
+        /// One sentence.
+        why: String,
+        /// When to look again, if nothing happens before.
+        after: Option<Duration>,
+    },
+}
+
+/// Decides what is to be written now.
+pub fn plan(pgpool: &Pgpool, validated: &Validated, observed: &Observed, grace: Duration, now: Timestamp) -> Plan {
+    let foundation = desired::foundation(validated);
+    if !validated.serves_tls() {
+        let stateful_set = desired::workload(validated, None);
+        let workload = Some(Workload { tls_copy: None, stateful_set });
+        return Plan { foundation, keep_configuration: false, workload, handoff: Stand::NotNeeded };
+    }
+    let channel = observed.verdict.as_ref().map(|verdict| verdict.certificates.as_slice());
+    let view = View {
+        certificates: &observed.certificates,
+        channel: channel.unwrap_or_default(),
+        status: &observe::published(pgpool),
+        complete_for: observed.complete_for,
+        grace,
+    };
+    let handoff = handoff::settle(handoff::decide(&view), &observed.certificates, now);
+    let (workload, handoff) = match (handoff, material(&observed.certificates)) {
+        (Handoff::Go { judge, .. }, Some(material)) => {
+            let copy = desired::tls_copy(validated, &material);
+            let stateful_set = desired::workload(validated, Some(&copy.name_any()));
+            (Some(Workload { tls_copy: Some(copy), stateful_set }), Stand::Passed(judge))
+        }
+        (handoff, _) => (running(validated, observed), held(handoff, observed)),
+    };
+    let keep_configuration = workload.is_none() && observed.live.stateful_set.is_some();
+    Plan { foundation, keep_configuration, workload, handoff }
+}
+
+/// The workload with the certificates that it has: everything else about it may still change.
+fn running(validated: &Validated, observed: &Observed) -> Option<Workload> {
+    let copy = rollout::certificates(observed.live.stateful_set.as_deref()?)?;
+    observed.live.tls_copies.contains_key(copy).then(|| Workload {
+        tls_copy: None,
+        stateful_set: desired::workload(validated, Some(copy)),
+    })
+}
+
+fn held(handoff: Handoff, observed: &Observed) -> Stand {
+    let (why, after) = match handoff {
+        Handoff::Wait { which } => (which, None),
+        Handoff::Listen { left } => {
+            ("The certificates are there; waits for the verdict of ops-manager on them".to_owned(), Some(left))
+        }
+        Handoff::Keep { why } => (why, None),
+        // Settled, and complete: cannot come.
+        Handoff::JudgeMyself | Handoff::Go { .. } => ("A certificate Secret is not complete".to_owned(), None),
+    };
+    let runs = observed.live.stateful_set.is_some();
+    let consequence = if runs { "; what runs keeps running" } else { "" };
+    Stand::Held { why: format!("{why}{consequence}"), after }
+}
+
+fn material(certificates: &[Certificate]) -> Option<TlsMaterial<'_>> {
+    let entry = |alias, key| entry(certificates, alias, key);
+    Some(TlsMaterial {
+        certificate: entry(Alias::Server, "tls.crt")?,
+        key: entry(Alias::Server, "tls.key")?,
+        ca: entry(Alias::Server, "ca.crt")?,
+        client_ca: entry(Alias::Client, "ca.crt")?,
+    })
+}
+
+fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option<&'a [u8]> {
+    let secret = certificates.iter().find(|certificate| certificate.alias == alias)?.secret.present()?;
+    Some(secret.data.as_ref()?.get(key)?.0.as_slice())
+}
+
+/// The pods that can be asked.
+pub fn reachable(observed: &Observed) -> Vec<Pod> {
+    let reachable = observed.pods.iter().filter_map(|pod| Some((pod, pod.ip?)));
+    reachable.map(|(pod, ip)| Pod { uid: pod.uid.clone(), ip, ready: pod.ready }).collect()
+}
+
+/// How to log in to them. The authorities of every copy in use are trusted, so that a pod which still serves under
+/// the previous issuer is not called broken.
+pub fn access(pgpool: &Pgpool, validated: &Validated, observed: &Observed, plan: &Plan) -> Access {
+    let health = pgpool.spec.health_checker();
+    let copies = &observed.live.tls_copies;
+    let in_use = observed.pods.iter().filter_map(|pod| pod.certificates.as_deref());
+    let coming = plan.workload.as_ref().and_then(|workload| rollout::certificates(&workload.stateful_set));
+    let names: BTreeSet<&str> = in_use.chain(coming).collect();
+    let new = plan.workload.as_ref().and_then(|workload| workload.tls_copy.as_ref());
+    let mut trust = Vec::new();
+    for name in names {
+        let copy = new.filter(|copy| copy.name_any() == name).or(copies.get(name).map(AsRef::as_ref));
+        if let Some(authorities) = copy.and_then(|copy| copy.data.as_ref()?.get("ca.pem")) {
+            trust.extend_from_slice(&authorities.0);
+            trust.push(b'\n');
+        }
+    }
+    let pair = || {
+        Some(ClientPair {
+            chain: entry(&observed.certificates, Alias::Client, "tls.crt")?.to_vec(),
+            key: entry(&observed.certificates, Alias::Client, "tls.key")?.to_vec(),
+        })
+    };
+    Access {
+        server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
+        ssl_mode: validated.ssl_mode,
+        trust,
+        client: (validated.client_auth_mode == ClientAuthMode::Cert).then(pair).flatten(),
+        login: validated.backend.login.clone(),
+        login_source: login_source(pgpool, observed),
+        period: health.period,
+        timeout: health.timeout,
+        failure_threshold: u32::try_from(health.failure_threshold).unwrap_or(1),
+    }
+}
+
+fn login_source(pgpool: &Pgpool, observed: &Observed) -> String {
+    let binding = observed.inputs.app_binding.present();
+    let secret = binding.and_then(|binding| binding.spec.secret.as_ref()).map(|secret| secret.name.as_str());
+    let namespace = binding.and_then(|binding| binding.namespace()).or_else(|| pgpool.namespace());
+    format!("{}/{}", namespace.unwrap_or_default(), secret.unwrap_or_default())
+}

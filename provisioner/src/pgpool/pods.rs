@@ -1,0 +1,112 @@
+//! What matters of a pod, and how its cache is kept small. Pure but for the look into the cache.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use kube::ResourceExt;
+use operator_runtime::Cache;
+use shared_types::{Pgpool, names};
+
+#[cfg(test)]
+mod tests;
+
+/// Label that the StatefulSet controller puts on a pod: the revision it was made from.
+const REVISION: &str = "controller-revision-hash";
+/// The volume with the copy of the certificates.
+const CERTIFICATES: &str = "certs";
+/// Pgpool has room for so many pods; a pod beyond was made by nobody.
+const MOST_REPLICAS: i32 = 9;
+
+/// What matters of one pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodFacts {
+    /// Its name.
+    pub name: String,
+    /// Its place among the pods.
+    pub ordinal: i32,
+    /// Its UID.
+    pub uid: String,
+    /// Where it can be reached.
+    pub ip: Option<IpAddr>,
+    /// Whether it is ready and not on its way out.
+    pub ready: bool,
+    /// The revision of the workload that it was made from.
+    pub revision: Option<String>,
+    /// The Secret with the certificates that it serves.
+    pub certificates: Option<String>,
+    /// What keeps it from running, in the words of Kubernetes.
+    pub trouble: Option<String>,
+}
+
+/// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
+pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>) -> Vec<PodFacts> {
+    let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
+    let find = |ordinal| {
+        let pod = pods.get(Some(&namespace), &format!("{name}-{ordinal}"))?;
+        (pod.labels().get(names::LABEL_INSTANCE) == Some(&name)).then(|| facts(&pod, ordinal))
+    };
+    (0..MOST_REPLICAS).filter_map(find).collect()
+}
+
+/// Picks what matters out of a pod.
+pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
+    let status = pod.status.as_ref();
+    let going = pod.metadata.deletion_timestamp.is_some();
+    let condition = |kind: &str| {
+        status.and_then(|status| status.conditions.as_ref()?.iter().find(|it| it.type_ == kind))
+    };
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
+    let certs = volumes.into_iter().flatten().find(|volume| volume.name == CERTIFICATES);
+    let trouble = || {
+        let placed = condition("PodScheduled").filter(|it| it.status == "False");
+        placed.map(|it| it.message.clone().unwrap_or_else(|| "it cannot be scheduled".to_owned())).or_else(|| {
+            let containers = status?.init_container_statuses.iter().chain(&status?.container_statuses).flatten();
+            containers.filter_map(waiting).next()
+        })
+    };
+    PodFacts {
+        name: pod.name_any(),
+        ordinal,
+        uid: pod.uid().unwrap_or_default(),
+        ip: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()).filter(|_| !going),
+        ready: !going && condition("Ready").is_some_and(|it| it.status == "True"),
+        revision: pod.labels().get(REVISION).cloned(),
+        certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
+        trouble: trouble(),
+    }
+}
+
+/// Why a container does not run. The message of Kubernetes counts seconds and tries, so only the word is taken: a
+/// status must not change because time passes.
+fn waiting(container: &ContainerStatus) -> Option<String> {
+    let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()?;
+    let harmless = ["ContainerCreating", "PodInitializing"].contains(&reason);
+    (!harmless).then(|| format!("container {} ({}) is in {reason}", container.name, container.image))
+}
+
+/// Drops what nobody here reads before a pod enters the cache.
+pub fn trim(pod: &mut Pod) {
+    let keep = [names::LABEL_NAME, names::LABEL_INSTANCE, names::LABEL_MANAGED_BY, REVISION];
+    if let Some(labels) = &mut pod.metadata.labels {
+        labels.retain(|key, _| keep.contains(&key.as_str()));
+    }
+    pod.metadata.annotations = None;
+    pod.metadata.owner_references = None;
+    if let Some(spec) = pod.spec.take() {
+        let mut volumes = spec.volumes;
+        if let Some(volumes) = &mut volumes {
+            volumes.retain(|volume| volume.name == CERTIFICATES);
+        }
+        pod.spec = Some(PodSpec { volumes, ..PodSpec::default() });
+    }
+    if let Some(status) = pod.status.take() {
+        pod.status = Some(PodStatus {
+            conditions: status.conditions,
+            pod_ip: status.pod_ip,
+            phase: status.phase,
+            init_container_statuses: status.init_container_statuses,
+            container_statuses: status.container_statuses,
+            ..PodStatus::default()
+        });
+    }
+}

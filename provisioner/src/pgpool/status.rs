@@ -1,0 +1,147 @@
+//! What is told about a `Pgpool`: phase, conditions, pods, and what the reconcile came to. Pure.
+//!
+//! Holds this operator's part of the status only; the rest belongs to ops-manager and is read, never written.
+
+mod checks;
+mod phase;
+mod work;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use operator_runtime::Outcome;
+use shared_types::conditions::{ConditionType, Reason, Status, condition, find, is_true};
+use shared_types::{Pgpool, PgpoolStatus};
+
+use super::apply::Applied;
+use super::observe::Observed;
+use checks::Checks;
+use work::Work;
+
+#[cfg(test)]
+mod tests;
+
+/// The conditions that this operator writes, in their order.
+const OURS: [ConditionType; 7] = [
+    ConditionType::ProvisioningStarted,
+    ConditionType::ReplicaReady,
+    ConditionType::AcceptingConnection,
+    ConditionType::Ready,
+    ConditionType::Provisioned,
+    ConditionType::Reconciling,
+    ConditionType::Stalled,
+];
+
+/// What a reconcile has to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// This operator's part of the status; `None` when the next result of a check, which is on its way, decides it:
+    /// a status that would be overwritten in a moment is not worth a write.
+    pub status: Option<PgpoolStatus>,
+    /// What it came to.
+    pub outcome: Outcome,
+}
+
+/// Computes what there is to tell.
+pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Applied, now: Timestamp) -> Report {
+    let before = pgpool.status.clone().unwrap_or_default();
+    let work = Work::judge(pgpool, observed, applied);
+    let outcome = work.outcome();
+    if matches!(work, Work::Unknown) {
+        return Report { status: None, outcome };
+    }
+    let checks = Checks::new(pgpool, observed, applied);
+    if checks.answers_are_coming() {
+        return Report { status: None, outcome };
+    }
+    let writer = Writer { before: &before.conditions, generation: pgpool.meta().generation, now };
+    let conditions = conditions(&writer, &checks, &work);
+    let phase = phase::phase(&conditions, &before.conditions);
+    Report {
+        status: Some(PgpoolStatus {
+            phase,
+            observed_generation: pgpool.meta().generation,
+            conditions,
+            certificates: Vec::new(),
+            pods: checks.pods(),
+        }),
+        outcome,
+    }
+}
+
+/// This operator's part of a status, in the order in which it writes it.
+pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
+    PgpoolStatus {
+        conditions: OURS.iter().filter_map(|ty| find(&status.conditions, *ty).cloned()).collect(),
+        certificates: Vec::new(),
+        ..status.clone()
+    }
+}
+
+/// Whether two statuses say the same but for their wording: such a change can wait a moment.
+pub fn differ_in_words_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
+    let strip = |status: &PgpoolStatus| {
+        let mut status = status.clone();
+        status.conditions.iter_mut().for_each(|condition| condition.message.clear());
+        status
+    };
+    strip(a) == strip(b)
+}
+
+/// What conditions have in common.
+struct Writer<'a> {
+    before: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl Writer<'_> {
+    fn write(&self, ty: ConditionType, said: Said) -> Condition {
+        condition(ty, said.status, said.reason, said.message, self.generation, self.now, self.before)
+    }
+
+    /// A condition that nobody can judge now stays as it was.
+    fn write_or_keep(&self, ty: ConditionType, said: Option<Said>) -> Option<Condition> {
+        said.map(|said| self.write(ty, said)).or_else(|| find(self.before, ty).cloned())
+    }
+}
+
+/// What a condition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    status: Status,
+    reason: Reason,
+    message: String,
+}
+
+impl Said {
+    fn new(status: impl Into<Status>, reason: Reason, message: impl Into<String>) -> Self {
+        Self { status: status.into(), reason, message: message.into() }
+    }
+}
+
+fn conditions(writer: &Writer<'_>, checks: &Checks<'_>, work: &Work) -> Vec<Condition> {
+    let ready = writer.write_or_keep(ConditionType::Ready, checks.ready());
+    let is_ready = ready.as_ref().is_some_and(|ready| ready.status == Status::True.as_str());
+    let started = Said::new(
+        true,
+        Reason::DatabaseProvisioningStartedSuccessfully,
+        "The operator has begun to provision the Pgpool",
+    );
+    let mut conditions = vec![
+        writer.write(ConditionType::ProvisioningStarted, started),
+        writer.write(ConditionType::ReplicaReady, checks.replicas_ready()),
+    ];
+    conditions.extend(writer.write_or_keep(ConditionType::AcceptingConnection, checks.accepting()));
+    conditions.extend(ready);
+    // Read back from the status: that the Pgpool was ready once cannot be observed again.
+    if is_ready || is_true(writer.before, ConditionType::Provisioned) {
+        let said =
+            Said::new(true, Reason::DatabaseSuccessfullyProvisioned, "The Pgpool has been ready at least once");
+        conditions.push(writer.write(ConditionType::Provisioned, said));
+    }
+    conditions.push(writer.write(ConditionType::Reconciling, work.reconciling()));
+    // Only while it holds: tools take its absence for "no".
+    conditions.extend(work.stalled().map(|said| writer.write(ConditionType::Stalled, said)));
+    conditions
+}

@@ -1,0 +1,173 @@
+//! What the pods' readiness and the logins to them add up to.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+use shared_types::conditions::{Reason, Status};
+use shared_types::pgpool::PodStatus;
+use shared_types::{Pgpool, PgpoolStatus};
+use tls_bundle::Fingerprint;
+
+use super::Said;
+use crate::health::{Login, Standing};
+use crate::pgpool::apply::{Applied, Progress};
+use crate::pgpool::observe::Observed;
+use crate::pgpool::pods::PodFacts;
+
+/// The pods, and what is known of each.
+pub(super) struct Checks<'a> {
+    replicas: i32,
+    title: String,
+    tls: bool,
+    /// Whether the pods are asked: without a login nobody can.
+    asked: bool,
+    before: Option<&'a PgpoolStatus>,
+    pods: &'a [PodFacts],
+    standings: &'a BTreeMap<String, Standing>,
+    /// The leaf in each copy of the certificates.
+    leaves: BTreeMap<&'a str, Fingerprint>,
+}
+
+impl<'a> Checks<'a> {
+    pub(super) fn new(pgpool: &'a Pgpool, observed: &'a Observed, applied: &Applied) -> Self {
+        let leaf = |copy: &'a k8s_openapi::api::core::v1::Secret| {
+            let pem = copy.data.as_ref()?.get("tls.crt")?;
+            Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
+        };
+        let copies = observed.live.tls_copies.iter();
+        Self {
+            replicas: pgpool.spec.replicas(),
+            title: format!("{}/", pgpool.namespace().unwrap_or_default()),
+            tls: pgpool.spec.ssl_mode().enabled(),
+            asked: !matches!(applied.progress, Progress::Stopped(_)),
+            before: pgpool.status.as_ref(),
+            pods: &observed.pods,
+            standings: &observed.standings,
+            leaves: copies.filter_map(|(name, copy)| Some((name.as_str(), leaf(copy)?))).collect(),
+        }
+    }
+
+    /// A ready pod has not answered yet, but is being asked.
+    pub(super) fn answers_are_coming(&self) -> bool {
+        self.asked && self.unanswered().next().is_some()
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = &'a PodFacts> {
+        self.pods.iter().filter(|pod| pod.ordinal < self.replicas)
+    }
+
+    fn unanswered(&self) -> impl Iterator<Item = &'a PodFacts> {
+        self.wanted().filter(|pod| pod.ready && !self.standings.contains_key(&pod.uid))
+    }
+
+    fn all_ready(&self) -> bool {
+        let ready = self.wanted().filter(|pod| pod.ready).count();
+        i32::try_from(ready).is_ok_and(|ready| ready >= self.replicas)
+    }
+
+    pub(super) fn replicas_ready(&self) -> Said {
+        if self.all_ready() {
+            return Said::new(true, Reason::AllReplicasReady, "All pods are ready");
+        }
+        let ready = self.wanted().filter(|pod| pod.ready).count();
+        let trouble = self.wanted().find_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+        let trouble = trouble.map(|(pod, trouble)| format!("; pod {}{}: {trouble}", self.title, pod.name));
+        let message = format!("{ready} of {} pods are ready{}", self.replicas, trouble.unwrap_or_default());
+        Said::new(false, Reason::SomeReplicasNotReady, message)
+    }
+
+    /// Condition `AcceptingConnection`; `None` when nobody can tell.
+    pub(super) fn accepting(&self) -> Option<Said> {
+        let (yes, no) =
+            (Reason::DatabaseAcceptingConnectionRequest, Reason::DatabaseNotAcceptingConnectionRequest);
+        let ready: Vec<_> = self.wanted().filter(|pod| pod.ready).collect();
+        let login = |pod: &PodFacts| Some(&self.standings.get(&pod.uid)?.login);
+        if ready.iter().any(|pod| login(pod) == Some(&Login::Accepted)) {
+            return Some(Said::new(true, yes, "A login and a query through the pool went through"));
+        }
+        if self.unanswered().next().is_some() {
+            return None;
+        }
+        let refusal = self.wanted().find_map(|pod| Some((pod, refusal(login(pod)?)?)));
+        Some(match refusal {
+            Some((pod, message)) => Said::new(false, no, format!("Pod {}{}: {message}", self.title, pod.name)),
+            None => Said::new(Status::Unknown, no, "No pod is ready to be asked yet"),
+        })
+    }
+
+    /// Condition `Ready`; `None` when nobody can tell.
+    pub(super) fn ready(&self) -> Option<Said> {
+        let no = |reason, message: String| Some(Said::new(false, reason, message));
+        if !self.all_ready() {
+            return no(Reason::ReadinessCheckFailed, "Not all pods are ready, see condition ReplicaReady".to_owned());
+        }
+        if self.unanswered().next().is_some() {
+            return None;
+        }
+        for pod in self.wanted() {
+            let Some(standing) = self.standings.get(&pod.uid) else { continue };
+            if let Some(message) = refusal(&standing.login) {
+                return no(Reason::ReadinessCheckFailed, format!("Pod {}{}: {message}", self.title, pod.name));
+            }
+            if let Some(message) = self.wrong_leaf(pod, standing) {
+                return no(Reason::PodsNotServing, format!("Pod {}{}: {message}", self.title, pod.name));
+            }
+        }
+        let message = if self.tls {
+            "Every pod accepts logins and serves its certificate"
+        } else {
+            "Every pod accepts logins"
+        };
+        Some(Said::new(true, Reason::ReadinessCheckSucceeded, message))
+    }
+
+    /// What is wrong with the certificate that a pod serves. A pod is measured by the copy that it mounts, so that
+    /// one which still waits for its turn in a rollout is not called broken.
+    fn wrong_leaf(&self, pod: &PodFacts, standing: &Standing) -> Option<String> {
+        if !self.tls {
+            return None;
+        }
+        let mounted = pod.certificates.as_deref()?;
+        let expected = self.leaves.get(mounted)?;
+        match &standing.served {
+            Some(served) if served.fingerprint == *expected => None,
+            Some(served) => Some(format!(
+                "serves the certificate {} instead of {expected} from Secret {mounted}; delete the pod",
+                served.fingerprint
+            )),
+            None => Some(format!("serves no certificate although it mounts Secret {mounted}; see its log")),
+        }
+    }
+
+    /// The pods as the status tells them.
+    pub(super) fn pods(&self) -> Vec<PodStatus> {
+        self.pods.iter().map(|pod| self.pod(pod)).collect()
+    }
+
+    fn pod(&self, pod: &PodFacts) -> PodStatus {
+        let Some(standing) = self.standings.get(&pod.uid) else {
+            let before = self.before.iter().flat_map(|status| &status.pods).find(|it| it.name == pod.name);
+            return match before {
+                // Cannot be asked now: what was seen last is the best there is.
+                Some(before) if pod.ready => before.clone(),
+                _ => PodStatus { name: pod.name.clone(), message: pod.trouble.clone(), ..PodStatus::default() },
+            };
+        };
+        let message = refusal(&standing.login).map(str::to_owned).or_else(|| self.wrong_leaf(pod, standing));
+        PodStatus {
+            name: pod.name.clone(),
+            ready: pod.ready && message.is_none(),
+            served_fingerprint: standing.served.as_ref().map(|served| served.fingerprint.to_string()),
+            served_not_after: standing.served.as_ref().and_then(|served| served.not_after).map(Time),
+            message: message.or_else(|| pod.trouble.clone()),
+        }
+    }
+}
+
+fn refusal(login: &Login) -> Option<&str> {
+    match login {
+        Login::Accepted => None,
+        Login::Refused { message, .. } => Some(message),
+    }
+}

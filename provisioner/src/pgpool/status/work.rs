@@ -1,0 +1,125 @@
+//! Whether there is work left, what it waits for, and whether anything can be done at all.
+
+use std::time::Duration;
+
+use operator_runtime::Outcome;
+use operator_runtime::apply::ApplyError;
+use shared_types::Pgpool;
+use shared_types::conditions::Reason;
+
+use super::Said;
+use crate::pgpool::apply::{Applied, Progress};
+use crate::pgpool::handoff::Judge;
+use crate::pgpool::observe::Observed;
+use crate::pgpool::plan::Stand;
+use crate::pgpool::rollout::{Rollout, rollout};
+use crate::pgpool::validate::Unmet;
+
+/// How the work on a `Pgpool` stands.
+pub(super) enum Work {
+    /// A cache is still filling: nothing is known yet, nothing is said.
+    Unknown,
+    /// It goes on when something happens.
+    Waits { reason: Reason, message: String, after: Option<Duration> },
+    /// It goes on when somebody changes something.
+    Stuck { reason: Reason, message: String },
+    /// There is none left.
+    Done { message: String },
+}
+
+impl Work {
+    pub(super) fn judge(pgpool: &Pgpool, observed: &Observed, applied: &Applied) -> Self {
+        match &applied.progress {
+            Progress::Stopped(Unmet::Reading { .. }) => Self::Unknown,
+            Progress::Stopped(Unmet::Waiting { reason, message }) => Self::waits(*reason, message.clone()),
+            Progress::Stopped(Unmet::Rejected { reason, message }) => {
+                Self::Stuck { reason: *reason, message: message.clone() }
+            }
+            Progress::Refused { message } => {
+                Self::Stuck { reason: Reason::NameConflict, message: message.clone() }
+            }
+            Progress::Failed(error) => Self::failed(error),
+            Progress::Written(Stand::Held { why, after }) => {
+                Self::Waits { reason: Reason::WaitingForCertificates, message: why.clone(), after: *after }
+            }
+            Progress::Written(Stand::NotNeeded) => Self::rolling(pgpool, observed, applied, None),
+            Progress::Written(Stand::Passed(judge)) => Self::rolling(pgpool, observed, applied, Some(*judge)),
+        }
+    }
+
+    fn waits(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Waits { reason, message: message.into(), after: None }
+    }
+
+    fn failed(error: &ApplyError) -> Self {
+        let message = match error {
+            ApplyError::Api { source, .. } => format!("{error}: {source}"),
+            other => other.to_string(),
+        };
+        Self::waits(Reason::ConfigurationInvalid, message)
+    }
+
+    fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Applied, judge: Option<Judge>) -> Self {
+        let replicas = pgpool.spec.replicas();
+        let ready = || observed.pods.iter().filter(|pod| pod.ready && pod.ordinal < replicas).count();
+        let all = usize::try_from(replicas).unwrap_or_default();
+        match rollout(applied.stateful_set.as_ref(), &observed.pods, replicas) {
+            Rollout::Absent | Rollout::Unnoticed => {
+                Self::waits(Reason::WaitingForPods, "Waits for Kubernetes to start the pods")
+            }
+            Rollout::Replacing { updated } => Self::waits(
+                Reason::RollingOut,
+                format!("{updated} of {all} pods run the present configuration; the others follow one by one"),
+            ),
+            Rollout::Settled if ready() < all => {
+                let trouble = observed.pods.iter().find_map(|pod| {
+                    let trouble = pod.trouble.as_ref()?;
+                    Some(format!(": pod {} waits: {trouble}", pod.name))
+                });
+                let trouble = trouble.unwrap_or_default();
+                Self::waits(Reason::WaitingForPods, format!("{all} pods are asked for, not all are ready{trouble}"))
+            }
+            Rollout::Settled => Self::Done { message: converged(judge) },
+        }
+    }
+
+    /// Condition Reconciling.
+    pub(super) fn reconciling(&self) -> Said {
+        match self {
+            Self::Unknown => Said::new(false, Reason::Converged, ""),
+            Self::Waits { reason, message, .. } => Said::new(true, *reason, message.clone()),
+            Self::Stuck { reason, .. } => {
+                Said::new(false, *reason, "Stopped before everything was done, see condition Stalled")
+            }
+            Self::Done { message } => Said::new(false, Reason::Converged, message.clone()),
+        }
+    }
+
+    /// Condition Stalled, while it holds.
+    pub(super) fn stalled(&self) -> Option<Said> {
+        match self {
+            Self::Stuck { reason, message } => Some(Said::new(true, *reason, message.clone())),
+            Self::Unknown | Self::Waits { .. } | Self::Done { .. } => None,
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            // The cache tells when it is filled.
+            Self::Unknown => Outcome::Waiting { reason: Reason::WaitingForProvisioner.as_str(), after: None },
+            Self::Waits { reason, after, .. } => Outcome::Waiting { reason: reason.as_str(), after: *after },
+            Self::Stuck { reason, .. } => Outcome::Rejected { reason: reason.as_str() },
+            Self::Done { .. } => Outcome::Converged,
+        }
+    }
+}
+
+fn converged(judge: Option<Judge>) -> String {
+    match judge {
+        // Not whose word it was when that was ops-manager's: the status would change when only the way changed.
+        None | Some(Judge::Channel | Judge::Status) => "Everything is as asked".to_owned(),
+        Some(Judge::Myself) => {
+            "Everything is as asked; the provisioner judged the certificates itself, as ops-manager was silent".to_owned()
+        }
+    }
+}

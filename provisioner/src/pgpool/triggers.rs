@@ -1,0 +1,38 @@
+//! Which `Pgpool`s a change of another object concerns. Pure.
+
+use std::sync::Arc;
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
+
+#[cfg(test)]
+mod tests;
+
+/// The `Pgpool` that an object was made for, by its labels.
+pub fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
+    let labels = object.labels();
+    if labels.get(names::LABEL_NAME).map(String::as_str) != Some(names::APPLICATION) {
+        return None;
+    }
+    let instance = labels.get(names::LABEL_INSTANCE)?;
+    Some(ObjectRef::new(instance).within(&object.namespace()?))
+}
+
+/// The `Pgpool`s that run a version.
+pub fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+    let name = version.name_any();
+    let users = pgpools.iter().filter(|pgpool| pgpool.spec.version == name);
+    users.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).collect()
+}
+
+/// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` tells about.
+pub fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+    let (namespace, name) = (binding.namespace(), binding.name_any());
+    let users = pgpools.iter().filter(|pgpool| {
+        let reference = &pgpool.spec.postgres_ref;
+        let place = reference.namespace.clone().filter(|name| !name.is_empty()).or_else(|| pgpool.namespace());
+        reference.name == name && place == namespace
+    });
+    users.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).chain(by_label(binding)).collect()
+}

@@ -1,0 +1,84 @@
+//! Wiring only: which caches, tasks and controllers this process has, and in which order they start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{StreamExt, select_all};
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::channel::{TlsFiles, connect};
+use operator_runtime::{Applier, Identity, Named, Runtime, drive};
+use rustls::crypto::aws_lc_rs;
+use shared_types::{Pgpool, names};
+
+use crate::args::Args;
+use crate::grpc;
+use crate::health::Health;
+use crate::health::login::Network;
+use crate::peer::{self, Board, Verdicts};
+use crate::pgpool::caches::{Caches, Triggers};
+use crate::pgpool::context::Context;
+use crate::pgpool::{reconcile, secrets};
+
+/// Who this process is.
+pub const IDENTITY: Identity = Identity {
+    name: names::PROVISIONER,
+    version: env!("CARGO_PKG_VERSION"),
+    field_manager: names::PROVISIONER,
+};
+
+/// How long one question to the API server may take: shorter than the lease's renewal, so that no write is on its way
+/// when the lease is lost.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Runs the provisioner until a signal, or until the lease is lost.
+///
+/// # Errors
+/// When the API server cannot be reached at start, the lease is lost, or a task ends that must not.
+pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
+    let (caches, triggers) = Caches::watch(&mut runtime);
+    let named = Named::new(&mut runtime, secrets::trim);
+    let board = Board::default();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let health = Health::new(Arc::new(Network::new(provider)), runtime.drain());
+    let context = Arc::new(Context {
+        client: runtime.client(),
+        applier: Applier::new(runtime.client(), names::PROVISIONER),
+        events: runtime.events(),
+        caches,
+        named,
+        verdicts: Arc::new(board.clone()),
+        health,
+        patience: Default::default(),
+        pace: Default::default(),
+        scope: runtime.scope(),
+        cluster_domain: args.common.kube.cluster_domain.clone(),
+        grace: args.peer.handoff_grace,
+        deadline: DEADLINE,
+    });
+    grpc::start(&mut runtime, &args.common.channel);
+    if let Some((url, name)) = args.peer.peer() {
+        let channel = connect(url, TlsFiles::new(&args.common.channel.channel_tls_dir), name)?;
+        runtime.spawn("verdicts", peer::grpc::follow(channel, board, runtime.drain()));
+    }
+    runtime.lead().await?;
+    let triggers = triggers_of(&context, triggers);
+    let cache = context.caches.pgpools.clone();
+    runtime.spawn("pgpools", drive(runtime.controller("pgpool"), cache, triggers, context, reconcile));
+    runtime.run().await
+}
+
+/// Everything that makes a `Pgpool` worth a look. What a `Pgpool` that is gone has left in memory is forgotten here.
+fn triggers_of(
+    context: &Arc<Context>,
+    watched: Triggers,
+) -> impl futures::Stream<Item = ObjectRef<Pgpool>> + Send + 'static {
+    let heard = context.verdicts.changes();
+    let asked = context.health.changes();
+    let read = context.named.changes().boxed();
+    let context = context.clone();
+    select_all([watched.boxed(), heard, asked, read]).inspect(move |key| {
+        if context.caches.pgpools.get(key.namespace.as_deref(), &key.name).is_none() {
+            context.forget(key);
+        }
+    })
+}
