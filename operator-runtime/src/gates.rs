@@ -4,11 +4,13 @@
 //! A gate that is dropped unopened stays closed: a part that failed must not look ready.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// The gates of a process.
+use tokio::sync::watch;
+
+/// The closed gates of a process by name, each with what is known about why.
 #[derive(Clone, Debug, Default)]
-pub struct Gates(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+pub struct Gates(Arc<watch::Sender<BTreeMap<String, Option<String>>>>);
 
 /// One gate. It is closed until [`Gate::open`].
 #[derive(Debug)]
@@ -22,7 +24,9 @@ impl Gates {
     /// Adds a closed gate. `name` is what `/readyz` shows, so it names what is waited for.
     pub fn gate(&self, name: impl Into<String>) -> Gate {
         let name = name.into();
-        self.with(|closed| closed.insert(name.clone(), None));
+        self.0.send_modify(|closed| {
+            closed.insert(name.clone(), None);
+        });
         Gate {
             gates: self.clone(),
             name,
@@ -32,32 +36,36 @@ impl Gates {
     /// Returns the closed gates, each with what is known about why.
     #[must_use]
     pub fn closed(&self) -> Vec<String> {
-        self.with(|closed| {
-            closed
-                .iter()
-                .map(|(name, why)| match why {
-                    Some(why) => format!("{name}: {why}"),
-                    None => name.clone(),
-                })
-                .collect()
-        })
+        self.0
+            .borrow()
+            .iter()
+            .map(|(name, why)| match why {
+                Some(why) => format!("{name}: {why}"),
+                None => name.clone(),
+            })
+            .collect()
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut BTreeMap<String, Option<String>>) -> T) -> T {
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Waits until every gate is open.
+    pub async fn opened(&self) {
+        // Fails only when the sender is gone, which this holds.
+        let _ = self.0.subscribe().wait_for(BTreeMap::is_empty).await;
     }
 }
 
 impl Gate {
     /// Opens the gate for good.
     pub fn open(self) {
-        self.gates.with(|closed| closed.remove(&self.name));
+        self.gates.0.send_modify(|closed| {
+            closed.remove(&self.name);
+        });
     }
 
     /// Notes for people why the gate is still closed.
     pub fn explain(&self, why: impl Into<String>) {
         let why = why.into();
-        self.gates
-            .with(|closed| closed.insert(self.name.clone(), Some(why)));
+        self.gates.0.send_modify(|closed| {
+            closed.insert(self.name.clone(), Some(why));
+        });
     }
 }

@@ -1,5 +1,182 @@
-//! Leadership by a Lease.
+//! Leadership: one Lease, one leader, warm standbys.
+//!
+//! Written here rather than taken from `kube-lease-manager`, which judges its own lease and those of
+//! others by wall clocks, keeps acting as leader while renewals fail, and lets a standby sleep until
+//! the expiry it last read instead of noticing a release.
+//!
+//! * A leader renews twice per renew deadline. When that deadline passes without a success, or somebody
+//!   else turns up in the Lease, leadership is over, for good: the process ends and a new one starts as
+//!   a standby. The deadline is shorter than the duration after which a standby takes over, so the two
+//!   never overlap.
+//! * A standby watches the Lease. It takes over at once when the Lease is released, and otherwise when
+//!   the Lease did not change for its whole duration. What counts is the time that passed here since the
+//!   change was seen, on the monotonic clock; the times written in the Lease are for people.
+//! * Every write names the resource version it is based on, so of two that try, one wins.
+//!
+//! The monotonic clock stands still while a machine sleeps. A leader that wakes up again may therefore
+//! send what it had in hand before the first renewal tells it the truth.
 
-/// Stub.
+mod api;
+mod leader;
+mod standby;
+
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::api::LeaseApi;
+pub use self::standby::{Claim, Record, claim};
+use crate::args::LeaseArgs;
+use crate::fence::Fence;
+use crate::metrics::Metrics;
+use crate::runtime::Identity;
+
+/// How a lease is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// The name of the Lease.
+    pub name: String,
+    /// Who this process is. A process that finds itself in the Lease takes it over at once: of one pod,
+    /// only one process lives.
+    pub identity: String,
+    /// The field manager of the Lease.
+    pub field_manager: String,
+    /// How long a standby waits after the last change of the Lease.
+    pub duration: Duration,
+    /// How long a leader goes on without a renewal.
+    pub renew: Duration,
+}
+
+impl Terms {
+    /// Returns the terms that the flags ask for; `None` when they ask for no lease.
+    ///
+    /// # Errors
+    /// When they cannot work.
+    pub fn from_args(
+        identity: Identity,
+        args: &LeaseArgs,
+        namespace: String,
+    ) -> Result<Option<Self>, TermsError> {
+        if args.no_lease {
+            return Ok(None);
+        }
+        let own_name = match &args.lease_identity {
+            Some(identity) => identity.clone(),
+            None => std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map_err(|_| TermsError::Nameless)?
+                .trim()
+                .to_owned(),
+        };
+        let terms = Self {
+            namespace: args.lease_namespace.clone().unwrap_or(namespace),
+            name: args
+                .lease_name
+                .clone()
+                .unwrap_or_else(|| identity.name.to_owned()),
+            identity: own_name,
+            field_manager: format!("{}-lease", identity.field_manager),
+            duration: args.lease_duration,
+            renew: args.lease_renew,
+        };
+        terms.check()?;
+        Ok(Some(terms))
+    }
+
+    /// Checks that a leader gives up before a standby takes over.
+    ///
+    /// # Errors
+    /// When it would not, or when there is no time for an attempt.
+    pub fn check(&self) -> Result<(), TermsError> {
+        if self.renew >= self.duration {
+            return Err(TermsError::Overlap {
+                renew: self.renew,
+                duration: self.duration,
+            });
+        }
+        if self.renew < Duration::from_secs(1) || self.duration < Duration::from_secs(2) {
+            return Err(TermsError::TooShort);
+        }
+        Ok(())
+    }
+}
+
+/// Why terms cannot work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TermsError {
+    /// Two leaders at once would be possible.
+    #[error("--lease-renew ({renew:?}) must be shorter than --lease-duration ({duration:?})")]
+    Overlap {
+        /// The renew deadline.
+        renew: Duration,
+        /// The duration.
+        duration: Duration,
+    },
+    /// Nobody could tell two processes apart.
+    #[error("this host has no name; set --lease-identity")]
+    Nameless,
+    /// A slow answer would cost leadership.
+    #[error("--lease-renew must be 1 s or more and --lease-duration 2 s or more")]
+    TooShort,
+}
+
+/// Why leadership ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// Renewals failed until the deadline.
+    #[error("the lease could not be renewed for {0:?}")]
+    Deadline(Duration),
+    /// Somebody else holds the lease.
+    #[error("the lease is held by {0}")]
+    Taken(String),
+}
+
+/// Leadership, held. It is renewed in the background until released or lost.
 #[derive(Debug)]
-pub struct Keeper;
+pub struct Keeper {
+    lost: oneshot::Receiver<Lost>,
+    release: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Waits for leadership, however long it takes, and keeps it from then on. The fence is open while it
+/// is held.
+pub async fn acquire(client: Client, terms: Terms, fence: Fence, metrics: Metrics) -> Keeper {
+    let api = LeaseApi::new(client, terms);
+    metrics.leads(&api.terms().name, false);
+    let held = standby::stand_by(&api).await;
+    let (lost, receiver) = oneshot::channel();
+    let release = CancellationToken::new();
+    let leader = leader::Leader::new(api, held, fence, metrics);
+    let task = tokio::spawn(leader.keep(release.clone(), lost));
+    Keeper {
+        lost: receiver,
+        release,
+        task,
+    }
+}
+
+impl Keeper {
+    /// Waits until leadership is lost. Dropping the future loses nothing.
+    pub async fn lost(&mut self) -> Lost {
+        match (&mut self.lost).await {
+            Ok(lost) => lost,
+            // The keeper ends without a word only after it released the lease.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Gives the lease back, so that a standby takes over at once.
+    pub async fn release(self) {
+        self.release.cancel();
+        // The task tries within a deadline; nothing depends on its success.
+        let _ = self.task.await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ pub mod args;
 pub mod backoff;
 pub mod cache;
 pub mod channel;
+mod client;
 pub mod clock;
 pub mod controller;
 pub mod events;

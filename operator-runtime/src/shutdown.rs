@@ -13,7 +13,10 @@ pub enum Stops {
         interrupt: Signal,
     },
     /// Requests sent by a test.
+    #[cfg(test)]
     Channel(tokio::sync::mpsc::UnboundedReceiver<()>),
+    /// Nobody asks.
+    Never,
 }
 
 impl Stops {
@@ -34,11 +37,13 @@ impl Stops {
                     _ = interrupt.recv() => {}
                 }
             }
+            #[cfg(test)]
             Self::Channel(requests) => {
                 if requests.recv().await.is_none() {
                     std::future::pending::<()>().await;
                 }
             }
+            Self::Never => std::future::pending().await,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
@@ -24,6 +24,9 @@ const RETRY: Backoff = Backoff {
     first: Duration::from_millis(500),
     cap: Duration::from_secs(10),
 };
+
+/// How long the API server may take for one page of a list.
+const LIST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The part of a scope that one watch covers.
 pub(super) struct Part<K> {
@@ -72,6 +75,22 @@ pub(crate) fn trim<K: Resource>(object: &mut K, more: fn(&mut K)) {
     more(object);
 }
 
+/// Waits for the next event; `None` when the watch is to be started anew. A watch notices by itself when
+/// its connection is dead, a list does not.
+async fn next<K>(
+    events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),
+    listing: bool,
+) -> Option<watcher::Result<Event<K>>> {
+    if !listing {
+        return events.next().await;
+    }
+    let answer = tokio::time::timeout(LIST_PATIENCE, events.next()).await;
+    answer.unwrap_or_else(|_| {
+        debug!("a list was not answered in time");
+        None
+    })
+}
+
 /// Follows one part for ever.
 pub(super) async fn feed<K>(part: Part<K>, shared: Arc<Shared<K>>)
 where
@@ -81,9 +100,11 @@ where
     loop {
         let mut events = pin!(watcher(part.api.clone(), part.config.clone()));
         let mut listed = HashSet::new();
-        while let Some(event) = events.next().await {
+        let mut listing = true;
+        while let Some(event) = next(&mut events, listing).await {
             match event {
                 Ok(event) => {
+                    listing = matches!(event, Event::Init | Event::InitApply(_));
                     // The start of a list is announced before the server was asked anything.
                     if !matches!(event, Event::Init) {
                         failures = 0;

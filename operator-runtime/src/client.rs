@@ -1,0 +1,98 @@
+//! The client of the API server, as every part of a process uses it: counted and fenced.
+
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tower::{Layer, Service};
+
+use crate::args::KubeArgs;
+use crate::fence::Fence;
+use crate::metrics::Metrics;
+
+/// Makes the client. Returns it with the namespace this process lives in.
+pub(crate) async fn connect(
+    args: &KubeArgs,
+    fence: &Fence,
+    metrics: &Metrics,
+) -> anyhow::Result<(Client, String)> {
+    let config = match &args.kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
+        }
+        None => Config::infer().await?,
+    };
+    let namespace = config.default_namespace.clone();
+    let client = ClientBuilder::try_from(config)?
+        .with_layer(&Counting(metrics.clone()))
+        .with_layer(fence)
+        .build();
+    Ok((client, namespace))
+}
+
+/// Counts requests by method and answer.
+#[derive(Clone, Debug)]
+struct Counting(Metrics);
+
+impl<S> Layer<S> for Counting {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted {
+            inner,
+            metrics: self.0.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Counted<S> {
+    inner: S,
+    metrics: Metrics,
+}
+
+impl<S, B, A> Service<Request<B>> for Counted<S>
+where
+    S: Service<Request<B>, Response = Response<A>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    A: 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let method = label(request.method());
+        let metrics = self.metrics.clone();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            // 0: there was no answer.
+            metrics.requested(
+                method,
+                answer.as_ref().map_or(0, |answer| answer.status().as_u16()),
+            );
+            answer
+        })
+    }
+}
+
+fn label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
+    }
+}

@@ -1,0 +1,158 @@
+//! The requests that leadership needs, each with a deadline.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde_json::json;
+
+use super::Terms;
+use crate::clock;
+
+/// A Lease, by the requests on it.
+#[derive(Clone, Debug)]
+pub(super) struct LeaseApi {
+    api: Api<Lease>,
+    terms: Terms,
+}
+
+/// Why a request on the Lease failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LeaseError {
+    /// Somebody else wrote the Lease meanwhile.
+    #[error("the lease changed meanwhile")]
+    Conflict,
+    /// There is no Lease.
+    #[error("there is no lease")]
+    Missing,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// Anything else.
+    #[error("{0}")]
+    Api(#[source] Box<kube::Error>),
+}
+
+impl LeaseApi {
+    pub(super) fn new(client: Client, terms: Terms) -> Self {
+        Self {
+            api: Api::namespaced(client, &terms.namespace),
+            terms,
+        }
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(super) fn watched(&self) -> Api<Lease> {
+        self.api.clone()
+    }
+
+    /// How long one request may take, so that several fit before the deadline.
+    fn patience(&self) -> Duration {
+        self.terms.renew / 4
+    }
+
+    async fn answered<T>(
+        &self,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, LeaseError> {
+        match tokio::time::timeout(self.patience(), request).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(LeaseError::Conflict),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(LeaseError::Missing),
+            Ok(Err(error)) => Err(LeaseError::Api(Box::new(error))),
+            Err(_) => Err(LeaseError::Timeout),
+        }
+    }
+
+    fn post(&self) -> PostParams {
+        PostParams {
+            field_manager: Some(self.terms.field_manager.clone()),
+            ..PostParams::default()
+        }
+    }
+
+    /// Writes this process into the Lease, or into a new one.
+    pub(super) async fn take(&self, known: Option<&Lease>) -> Result<Lease, LeaseError> {
+        let spec = self.claimed(known.and_then(|lease| lease.spec.as_ref()));
+        if let Some(known) = known {
+            // The metadata carries the resource version this is based on.
+            let mut lease = known.clone();
+            lease.metadata.managed_fields = None;
+            lease.spec = Some(spec);
+            return self
+                .answered(self.api.replace(&self.terms.name, &self.post(), &lease))
+                .await;
+        }
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.terms.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(spec),
+        };
+        self.answered(self.api.create(&self.post(), &lease)).await
+    }
+
+    fn claimed(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(clock::now());
+        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            holder_identity: Some(self.terms.identity.clone()),
+            lease_duration_seconds: Some(whole_seconds(self.terms.duration)),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions.saturating_add(1)),
+            ..LeaseSpec::default()
+        }
+    }
+
+    /// Says that this process still leads.
+    pub(super) async fn renew(&self, held: &Lease) -> Result<Lease, LeaseError> {
+        self.patch(held, json!({ "renewTime": MicroTime(clock::now()) }))
+            .await
+    }
+
+    /// Leaves the Lease without a holder.
+    pub(super) async fn release(&self, held: &Lease) -> Result<Lease, LeaseError> {
+        self.patch(
+            held,
+            json!({ "holderIdentity": null, "renewTime": MicroTime(clock::now()) }),
+        )
+        .await
+    }
+
+    async fn patch(&self, held: &Lease, spec: serde_json::Value) -> Result<Lease, LeaseError> {
+        let patch = Patch::Merge(json!({
+            "metadata": { "resourceVersion": held.metadata.resource_version },
+            "spec": spec,
+        }));
+        let params = PatchParams {
+            field_manager: Some(self.terms.field_manager.clone()),
+            ..PatchParams::default()
+        };
+        self.answered(self.api.patch(&self.terms.name, &params, &patch))
+            .await
+    }
+
+    /// Reads the Lease; `None` when there is none.
+    pub(super) async fn read(&self) -> Result<Option<Lease>, LeaseError> {
+        self.answered(self.api.get_opt(&self.terms.name)).await
+    }
+}
+
+/// Returns who holds a Lease, if anyone.
+pub(super) fn holder(lease: &Lease) -> Option<&str> {
+    let holder = lease.spec.as_ref()?.holder_identity.as_deref()?;
+    (!holder.is_empty()).then_some(holder)
+}
+
+/// Rounds up: a standby must not be told less than the leader counts on.
+fn whole_seconds(duration: Duration) -> i32 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,147 @@
+//! The side that leads: renew in time, or stop.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::Lost;
+use super::api::{LeaseApi, LeaseError, holder};
+use crate::fence::Fence;
+use crate::metrics::Metrics;
+
+/// How long to wait after a failed renewal.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Leader {
+    api: LeaseApi,
+    held: Lease,
+    /// When the last successful renewal was sent.
+    renewed: Instant,
+    fence: Fence,
+    metrics: Metrics,
+}
+
+impl Leader {
+    /// `held` is the Lease and when its taking was sent.
+    pub(super) fn new(
+        api: LeaseApi,
+        (held, renewed): (Lease, Instant),
+        fence: Fence,
+        metrics: Metrics,
+    ) -> Self {
+        fence.open_until(renewed + api.terms().renew);
+        metrics.leads(&api.terms().name, true);
+        info!(lease = %api.terms().name, identity = %api.terms().identity, "leading");
+        Self {
+            api,
+            held,
+            renewed,
+            fence,
+            metrics,
+        }
+    }
+
+    /// Renews until told to release, or until leadership is lost.
+    pub(super) async fn keep(mut self, release: CancellationToken, lost: oneshot::Sender<Lost>) {
+        let ended = tokio::select! {
+            biased;
+            () = release.cancelled() => None,
+            why = self.renew_until_lost() => Some(why),
+        };
+        self.fence.close();
+        self.metrics.leads(&self.api.terms().name, false);
+        if let Some(why) = ended {
+            warn!(lease = %self.api.terms().name, %why, "leadership is lost");
+            // Nobody listens any more when the process ends anyway.
+            let _ = lost.send(why);
+            return;
+        }
+        match self.give_back().await {
+            Ok(()) => info!(lease = %self.api.terms().name, "lease released"),
+            Err(error) => {
+                warn!(lease = %self.api.terms().name, %error, "lease not released; a standby waits for its expiry")
+            }
+        }
+    }
+
+    async fn renew_until_lost(&mut self) -> Lost {
+        let renew = self.api.terms().renew;
+        let mut next = self.renewed + renew / 2;
+        loop {
+            let deadline = self.renewed + renew;
+            tokio::time::sleep_until(next.min(deadline)).await;
+            if Instant::now() >= deadline {
+                return Lost::Deadline(renew);
+            }
+            let sent = Instant::now();
+            let attempt = tokio::time::timeout_at(deadline, self.api.renew(&self.held)).await;
+            let Ok(attempt) = attempt else {
+                return Lost::Deadline(renew);
+            };
+            match attempt {
+                Ok(lease) => {
+                    self.hold(lease, sent);
+                    next = sent + renew / 2;
+                }
+                Err(LeaseError::Conflict | LeaseError::Missing) => match self.recover().await {
+                    Some(lost) => return lost,
+                    None => next = Instant::now() + RETRY / 4,
+                },
+                Err(error) => {
+                    debug!(lease = %self.api.terms().name, %error, "renewal failed");
+                    next = Instant::now() + RETRY;
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, lease: Lease, sent: Instant) {
+        self.held = lease;
+        self.renewed = sent;
+        self.fence.open_until(sent + self.api.terms().renew);
+    }
+
+    /// Looks again after somebody touched the Lease. A note by a person, or a deletion, is no reason to
+    /// stop; another holder is.
+    async fn recover(&mut self) -> Option<Lost> {
+        let sent = Instant::now();
+        match self.api.read().await {
+            Ok(Some(lease)) => {
+                let ours = holder(&lease) == Some(&self.api.terms().identity);
+                let who = holder(&lease).unwrap_or("nobody").to_owned();
+                self.held = lease;
+                (!ours).then_some(Lost::Taken(who))
+            }
+            // Whoever creates it first leads; a standby may be faster, and then this conflicts.
+            Ok(None) => {
+                if let Ok(lease) = self.api.take(None).await {
+                    self.hold(lease, sent);
+                }
+                None
+            }
+            Err(error) => {
+                debug!(lease = %self.api.terms().name, %error, "the lease could not be read");
+                None
+            }
+        }
+    }
+
+    async fn give_back(&mut self) -> Result<(), LeaseError> {
+        match self.api.release(&self.held).await {
+            Ok(_) => Ok(()),
+            // The renewal under way when the release was asked for may have been carried out.
+            Err(LeaseError::Conflict) => match self.api.read().await? {
+                Some(lease) if holder(&lease) == Some(&self.api.terms().identity) => {
+                    self.api.release(&lease).await.map(|_| ())
+                }
+                _ => Ok(()),
+            },
+            Err(LeaseError::Missing) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The side that waits: watch the Lease, and take it when it is free or dead.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::watcher::{self, watch_object};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use super::api::{LeaseApi, LeaseError, holder};
+use crate::backoff::Backoff;
+
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(250),
+    cap: Duration::from_secs(5),
+};
+
+/// A Lease as last seen, and since when it looks like that.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The Lease; `None` when there is none.
+    pub lease: Option<Lease>,
+    /// When this state was first seen here.
+    pub since: Instant,
+}
+
+impl Record {
+    /// Takes over what was seen now. Returns whether it is a sign of life.
+    fn update(&mut self, lease: Option<Lease>) -> bool {
+        let news = is_news(self.lease.as_ref(), lease.as_ref());
+        if news {
+            self.since = Instant::now();
+        }
+        self.lease = lease;
+        news
+    }
+}
+
+/// What a standby may do about a Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Take it now.
+    Take,
+    /// Wait for a change, at most until then.
+    Wait(Instant),
+}
+
+/// Decides whether a Lease may be taken. Pure.
+///
+/// `fallback` is the duration that counts when the Lease names none.
+#[must_use]
+pub fn claim(record: &Record, identity: &str, fallback: Duration, now: Instant) -> Claim {
+    let Some(lease) = &record.lease else {
+        return Claim::Take;
+    };
+    match holder(lease) {
+        None => Claim::Take,
+        Some(holder) if holder == identity => Claim::Take,
+        Some(_) => {
+            let named = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+            let duration = named
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .map_or(fallback, Duration::from_secs);
+            let expiry = record.since + duration;
+            if now >= expiry {
+                Claim::Take
+            } else {
+                Claim::Wait(expiry)
+            }
+        }
+    }
+}
+
+/// Waits until the Lease can be taken, and takes it. Returns it with the time the taking was sent.
+pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
+    let mut seen = pin!(watch_object(api.watched(), &api.terms().name));
+    let mut record = first(api, seen.as_mut()).await;
+    let mut told = None;
+    let mut failures = 0;
+    loop {
+        let now = Instant::now();
+        match claim(&record, &api.terms().identity, api.terms().duration, now) {
+            Claim::Take => match take(api, &record).await {
+                Ok(lease) => return (lease, now),
+                Err(error) => {
+                    failures += 1;
+                    explain(api, &error);
+                    if let Ok(lease) = api.read().await {
+                        // The watch may be behind, or broken; the next attempt must not be.
+                        record.update(lease);
+                    }
+                    let delay = RETRY.delay(failures, &mut rand::rng());
+                    refresh(&mut record, seen.as_mut(), Instant::now() + delay).await;
+                }
+            },
+            Claim::Wait(until) => {
+                let leader = record.lease.as_ref().and_then(holder).map(str::to_owned);
+                if told != leader {
+                    info!(lease = %api.terms().name, leader = leader.as_deref(), "standing by");
+                    told = leader;
+                }
+                refresh(&mut record, seen.as_mut(), until).await;
+            }
+        }
+    }
+}
+
+async fn take(api: &LeaseApi, record: &Record) -> Result<Lease, LeaseError> {
+    api.take(record.lease.as_ref()).await
+}
+
+fn explain(api: &LeaseApi, error: &LeaseError) {
+    match error {
+        LeaseError::Conflict | LeaseError::Missing => {
+            debug!(lease = %api.terms().name, %error, "another process was faster");
+        }
+        LeaseError::Timeout | LeaseError::Api(_) => {
+            warn!(lease = %api.terms().name, %error, "the lease could not be taken");
+        }
+    }
+}
+
+type Seen = Result<Option<Lease>, watcher::Error>;
+
+/// Waits until the Lease is seen for the first time.
+async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Record {
+    let mut failures = 0;
+    loop {
+        match seen.next().await {
+            Some(Ok(lease)) => {
+                return Record {
+                    lease,
+                    since: Instant::now(),
+                };
+            }
+            Some(Err(error)) => {
+                failures += 1;
+                let delay = RETRY.delay(failures, &mut rand::rng());
+                if failures.is_power_of_two() {
+                    let error = crate::cache::chain(&error);
+                    warn!(lease = %api.terms().name, %error, "the lease cannot be watched; grant get, list and watch on it");
+                }
+                tokio::time::sleep(delay).await;
+            }
+            // The watch never ends of itself.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Waits for a change of the Lease, or until the time given.
+async fn refresh(record: &mut Record, mut seen: impl Stream<Item = Seen> + Unpin, until: Instant) {
+    loop {
+        match tokio::time::timeout_at(until, seen.next()).await {
+            Ok(Some(Ok(lease))) => {
+                if record.update(lease) {
+                    return;
+                }
+            }
+            Ok(Some(Err(error))) => {
+                debug!(error = %crate::cache::chain(&error), "the watch of the lease failed");
+                tokio::time::sleep_until((Instant::now() + RETRY.first).min(until)).await;
+            }
+            Ok(None) => tokio::time::sleep_until(until).await,
+            Err(_) => return,
+        }
+    }
+}
+
+/// A sign of life is a change of who holds the Lease or of when it was renewed.
+fn is_news(before: Option<&Lease>, after: Option<&Lease>) -> bool {
+    let signs = |lease: Option<&Lease>| {
+        lease.and_then(|lease| lease.spec.as_ref()).map(|spec| {
+            (
+                spec.holder_identity.clone(),
+                spec.renew_time.clone(),
+                spec.lease_transitions,
+            )
+        })
+    };
+    signs(before) != signs(after)
+}
