@@ -1,0 +1,191 @@
+//! The controller `certificates`: gives each Pgpool its certificates, judges them, and says how they stand.
+
+pub mod apply;
+pub mod desired;
+pub mod error;
+pub mod interest;
+pub mod judge;
+pub mod observe;
+pub mod status;
+pub mod triggers;
+pub mod validate;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
+use operator_runtime::events::{Events, is_transition};
+use operator_runtime::{Applier, Outcome, clock};
+use shared_types::{Pgpool, conditions, names};
+use tracing::info;
+
+use crate::verdicts::Board;
+use error::Error;
+use observe::{Caches, Observed};
+use status::{OwnStatus, Report};
+use validate::Plan;
+
+/// What a reconcile works with.
+pub struct Context {
+    /// What is cached.
+    pub caches: Caches,
+    /// What writes.
+    pub writer: Writer,
+    /// Where verdicts are put up.
+    pub board: Arc<Board>,
+    /// The DNS domain of the cluster.
+    pub cluster_domain: String,
+}
+
+/// The ways to the API server.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    applier: Applier,
+    events: Events,
+}
+
+impl Writer {
+    /// Makes the ways of one client.
+    #[must_use]
+    pub fn new(client: &Client, events: Events) -> Self {
+        Self {
+            client: client.clone(),
+            applier: Applier::new(client.clone(), names::OPS_MANAGER),
+            events,
+        }
+    }
+}
+
+/// Looks after the certificates of one Pgpool.
+pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
+    if pgpool.metadata.deletion_timestamp.is_some() {
+        // Its children go by their owner references.
+        forget(
+            &context.caches,
+            &context.board,
+            &ObjectRef::from_obj(pgpool.as_ref()),
+        );
+        return Ok(Outcome::Converged);
+    }
+    observe::follow(&context.caches, &pgpool);
+    let observed = observe::observe(&context.caches, &pgpool); // caches
+    let Context {
+        caches,
+        writer,
+        board,
+        cluster_domain,
+    } = context.as_ref();
+    let outcome = settle(&pgpool, &observed, writer, board, cluster_domain, clock::now()).await;
+    if caches
+        .pgpools
+        .get(pgpool.namespace().as_deref(), &pgpool.name_any())
+        .is_none()
+    {
+        // It went meanwhile, and whoever forgot it then did so too early.
+        forget(caches, board, &ObjectRef::from_obj(pgpool.as_ref()));
+    }
+    outcome
+}
+
+/// Forgets a Pgpool that is gone.
+pub fn forget(caches: &Caches, board: &Board, pgpool: &ObjectRef<Pgpool>) {
+    observe::forget(caches, pgpool);
+    board.remove(pgpool.namespace.as_deref().unwrap_or_default(), &pgpool.name);
+}
+
+/// Does what a reconcile does, from what was observed. The verdict is on the board before anything waits for the API
+/// server about it.
+pub async fn settle(
+    pgpool: &Pgpool,
+    observed: &Observed,
+    writer: &Writer,
+    board: &Board,
+    cluster_domain: &str,
+    now: Timestamp,
+) -> Result<Outcome, Error> {
+    let plan = validate::validate(pgpool, observed, cluster_domain); // pure
+    let desired = desired::desired(&plan); // pure
+    let applied = apply::apply(&writer.applier, desired, observed).await; // client
+    let report = report(pgpool, &plan, observed, &applied, now); // pure
+    match &report {
+        Some(report) => board.publish(report.verdict.clone()),
+        None => board.remove(&pgpool.namespace().unwrap_or_default(), &pgpool.name_any()),
+    }
+    let told = tell(pgpool, report.as_ref(), writer, now); // client
+    let (told, adopted) = futures::join!(told, adopt(pgpool, &plan, observed, writer));
+    applied
+        .failure
+        .map_or(Ok(()), |failure| Err(Error::Apply(failure)))?;
+    told?;
+    adopted?;
+    Ok(status::outcome(report.as_ref(), now))
+}
+
+fn report(
+    pgpool: &Pgpool,
+    plan: &Plan,
+    observed: &Observed,
+    applied: &apply::Applied,
+    now: Timestamp,
+) -> Option<Report> {
+    let Plan::Needed(needed) = plan else {
+        return None;
+    };
+    let judged = judge::judge(needed, observed, now);
+    Some(status::report(
+        pgpool,
+        needed,
+        observed,
+        &judged,
+        &applied.problems,
+        now,
+    ))
+}
+
+async fn adopt(pgpool: &Pgpool, plan: &Plan, observed: &Observed, writer: &Writer) -> Result<(), Error> {
+    match plan {
+        Plan::NotNeeded => Ok(()),
+        Plan::Needed(needed) => apply::adopt(&writer.client, pgpool, needed, observed)
+            .await
+            .map_err(Error::Adopt),
+    }
+}
+
+/// Writes the status when it differs, and an event when the condition turned.
+async fn tell(
+    pgpool: &Pgpool,
+    report: Option<&Report>,
+    writer: &Writer,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let current = OwnStatus::of(pgpool);
+    let own = status::own_status(report, &current, now);
+    let written =
+        operator_runtime::status::write_status(&writer.client, names::OPS_MANAGER, pgpool, &own, &current);
+    if !written.await.map_err(Error::Status)? {
+        return Ok(());
+    }
+    let Some(condition) = own.condition() else {
+        return Ok(());
+    };
+    if is_transition(current.condition(), condition) {
+        let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
+        info!(%namespace, %name, ready = %condition.status, reason = %condition.reason, "certificates: {}", condition.message);
+        announce(pgpool, condition, writer).await;
+    }
+    Ok(())
+}
+
+async fn announce(pgpool: &Pgpool, condition: &Condition, writer: &Writer) {
+    const ACTION: &str = "Certificates";
+    let events = &writer.events;
+    let reason = condition.reason.as_str();
+    if condition.status == conditions::Status::True.as_str() {
+        events.normal(pgpool, ACTION, reason, &condition.message).await;
+    } else if !conditions::Reason::from_word(reason).is_some_and(status::is_passing) {
+        events.warning(pgpool, ACTION, reason, &condition.message).await;
+    }
+}

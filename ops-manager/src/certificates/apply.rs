@@ -1,0 +1,153 @@
+//! Writes what is desired: Certificates that differ, the end of those that are needed no more, and the owner of
+//! Secrets that cert-manager has issued. The only step, with the status, that sends anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use operator_runtime::apply::ApplyError;
+use operator_runtime::{Applier, Lookup};
+use serde_json::json;
+use shared_types::conditions::Reason;
+use shared_types::{Alias, Pgpool, names};
+use tracing::info;
+
+use super::desired::Desired;
+use super::observe::Observed;
+use super::status::Problem;
+use super::validate::{Needed, Wanted};
+use crate::cert_manager;
+
+/// How long the API server may take for one request; shorter than the renew deadline of the lease.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What applying came to.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Certificates that the API server refuses for good, until somebody changes something.
+    pub problems: BTreeMap<Alias, Problem>,
+    /// The first failure that another attempt may mend.
+    pub failure: Option<ApplyError>,
+}
+
+/// Brings the Certificates to what is desired. All are sent at once: none depends on another.
+pub async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> Applied {
+    let Desired { certificates } = desired;
+    let writes = certificates.iter().map(|(alias, certificate)| async move {
+        let live = observed
+            .children
+            .get(alias)
+            .and_then(|child| child.certificate.as_deref());
+        (*alias, applier.apply(certificate, live).await.err())
+    });
+    let deletes = observed.strays.iter().map(|stray| applier.delete(stray.as_ref()));
+    let (written, deleted) = futures::join!(join_all(writes), join_all(deletes));
+
+    let mut applied = Applied::default();
+    for (alias, error) in written
+        .into_iter()
+        .filter_map(|(alias, error)| Some((alias, error?)))
+    {
+        match problem(&error) {
+            Some(problem) => {
+                applied.problems.insert(alias, problem);
+            }
+            None => applied.failure = applied.failure.or(Some(error)),
+        }
+    }
+    applied.failure = applied.failure.or(deleted.into_iter().find_map(Result::err));
+    applied
+}
+
+/// What the user has to mend. Everything else is tried again and concerns nobody.
+fn problem(error: &ApplyError) -> Option<Problem> {
+    let reason = match error {
+        ApplyError::NameConflict { .. } => Reason::NameConflict,
+        _ => match error.code()? {
+            400 | 403 | 422 => Reason::IssueFailed,
+            _ => return None,
+        },
+    };
+    Some(Problem {
+        reason,
+        message: error.to_string(),
+    })
+}
+
+/// Names the Pgpool as an owner of every Secret that cert-manager issued for it, so that they go when it goes.
+/// Secrets of the user are left alone.
+pub async fn adopt(
+    client: &Client,
+    pgpool: &Pgpool,
+    needed: &Needed,
+    observed: &Observed,
+) -> Result<(), ApplyError> {
+    let unowned = needed
+        .wanted
+        .iter()
+        .filter_map(|wanted| unowned(pgpool, wanted, observed));
+    let adopted = join_all(unowned.map(|secret| adopt_one(client, pgpool, secret))).await;
+    adopted.into_iter().collect()
+}
+
+fn unowned(pgpool: &Pgpool, wanted: &Wanted, observed: &Observed) -> Option<Arc<Secret>> {
+    if wanted.contested.is_some() {
+        return None;
+    }
+    let Lookup::Present(secret) = &observed.children.get(&wanted.alias)?.secret else {
+        return None;
+    };
+    let issued = secret.annotations().get(cert_manager::CERTIFICATE_NAME) == Some(&wanted.certificate);
+    let owned = secret
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == pgpool.metadata.uid.as_ref());
+    (issued && !owned).then(|| Arc::clone(secret))
+}
+
+async fn adopt_one(client: &Client, pgpool: &Pgpool, secret: Arc<Secret>) -> Result<(), ApplyError> {
+    let namespace = secret.namespace().unwrap_or_default();
+    let name = secret.name_any();
+    let owner = names::owner_reference(pgpool);
+    let patch = Patch::Apply(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        // With the UID, a Secret that was deleted meanwhile is not made anew.
+        "metadata": {
+            "name": name,
+            "uid": secret.metadata.uid,
+            // cert-manager may be told to control its Secrets, and there can be one controller only.
+            "ownerReferences": [{
+                "apiVersion": owner.api_version,
+                "kind": owner.kind,
+                "name": owner.name,
+                "uid": owner.uid,
+            }],
+        },
+    }));
+    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let params = PatchParams::apply(names::OPS_MANAGER).force();
+    let sent = tokio::time::timeout(DEADLINE, api.patch_metadata(&name, &params, &patch)).await;
+    let place = format!("{namespace}/{name}");
+    match sent {
+        Ok(Ok(_)) => {
+            info!(%namespace, secret = %name, "owns the issued Secret");
+            Ok(())
+        }
+        // It went, or was replaced: the next event shows what stands there now.
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Ok(()),
+        Ok(Err(source)) => Err(ApplyError::Api {
+            kind: "Secret".to_owned(),
+            name: place,
+            source: Box::new(source),
+        }),
+        Err(_) => Err(ApplyError::Timeout {
+            kind: "Secret".to_owned(),
+            name: place,
+        }),
+    }
+}

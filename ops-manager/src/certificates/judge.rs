@@ -1,0 +1,112 @@
+//! Judges what stands in the certificate Secrets of one Pgpool against what it needs of them now. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use operator_runtime::Lookup;
+use shared_types::Alias;
+use tls_bundle::{Bundle, Failure, Leaf};
+
+use super::observe::Observed;
+use super::validate::{Needed, Refusal, Wanted};
+use crate::cert_manager::{self, IssuerReference};
+
+/// A certificate Secret, judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Which certificate.
+    pub alias: Alias,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// What stands in a certificate Secret.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finding {
+    /// Somebody else holds it: its content is no concern of this Pgpool.
+    Contested(Refusal),
+    /// Its watch has not answered yet.
+    Pending,
+    /// There is none.
+    Absent,
+    /// We may not read it.
+    Forbidden,
+    /// It was read.
+    Present {
+        /// Its leaf, when it could be read.
+        leaf: Option<Leaf>,
+        /// What is wrong with it, the root cause first.
+        failures: Vec<Failure>,
+        /// The issuer it comes from, when that is no longer the wanted one.
+        outdated: Option<IssuerReference>,
+    },
+}
+
+/// Judges the Secret of every needed certificate at the time `now`.
+#[must_use]
+pub fn judge(needed: &Needed, observed: &Observed, now: Timestamp) -> Vec<Judged> {
+    let judged = needed.wanted.iter().map(|wanted| {
+        let secret = observed.children.get(&wanted.alias).map(|child| &child.secret);
+        Judged {
+            alias: wanted.alias,
+            finding: finding(wanted, secret, now),
+        }
+    });
+    judged.collect()
+}
+
+fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> Finding {
+    if let Some(refusal) = &wanted.contested {
+        return Finding::Contested(refusal.clone());
+    }
+    match secret {
+        Some(Lookup::Present(secret)) => present(wanted, secret, now),
+        Some(Lookup::Pending) => Finding::Pending,
+        Some(Lookup::Forbidden) => Finding::Forbidden,
+        Some(Lookup::Absent) | None => Finding::Absent,
+    }
+}
+
+fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Finding {
+    let data = secret.data.as_ref();
+    let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
+    let verdicts = wanted
+        .required
+        .iter()
+        .map(|required| tls_bundle::judge(&bundle, required, now));
+    let mut leaf = None;
+    let mut failures = Vec::new();
+    for verdict in verdicts {
+        leaf = verdict.leaf.or(leaf);
+        failures.extend(verdict.failures);
+    }
+    // Two roles see the same broken pair; each fault is told once.
+    let mut told: Vec<Failure> = Vec::new();
+    for failure in failures {
+        if !told.contains(&failure) {
+            told.push(failure);
+        }
+    }
+    Finding::Present {
+        leaf,
+        failures: told,
+        outdated: outdated(wanted, secret),
+    }
+}
+
+/// The issuer that cert-manager noted on the Secret, when the spec wants another one. A Secret without such a note
+/// was made by the user and is judged by its content alone.
+fn outdated(wanted: &Wanted, secret: &Secret) -> Option<IssuerReference> {
+    let notes = secret.annotations();
+    let name = notes.get(cert_manager::ISSUER_NAME)?;
+    let note = |key, default: &str| {
+        let note = notes.get(key).map(String::as_str).filter(|note| !note.is_empty());
+        note.unwrap_or(default).to_owned()
+    };
+    let noted = IssuerReference {
+        group: note(cert_manager::ISSUER_GROUP, cert_manager::GROUP),
+        kind: note(cert_manager::ISSUER_KIND, "Issuer"),
+        name: name.clone(),
+    };
+    (wanted.issuer.as_ref() != Some(&noted)).then_some(noted)
+}

@@ -1,0 +1,397 @@
+//! Reads, out of the caches, everything that decides about the certificates of one Pgpool. The only step that
+//! looks anything up; it decides nothing and sends nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::{Availability, Cache, Lookup, Named};
+use shared_types::{Alias, Pgpool, names};
+
+use crate::cert_manager::{
+    self, Certificate, CertificateRequest, ClusterIssuer, Issuer, IssuerReference, IssuerStatus,
+};
+
+/// What the process has cached.
+#[derive(Clone)]
+pub struct Caches {
+    /// Every Pgpool in scope.
+    pub pgpools: Cache<Pgpool>,
+    /// Secrets that bear our labels.
+    pub secrets: Cache<Secret>,
+    /// Services that bear our labels.
+    pub services: Cache<Service>,
+    /// Secrets that users named, by name.
+    pub named: Named<Secret, Pgpool>,
+    /// Certificates that bear our labels.
+    pub certificates: Cache<Certificate>,
+    /// Requests for those Certificates.
+    pub requests: Cache<CertificateRequest>,
+    /// Issuers of namespaces.
+    pub issuers: Cache<Issuer>,
+    /// Issuers of the cluster.
+    pub cluster_issuers: Cache<ClusterIssuer>,
+}
+
+/// Everything outside the Pgpool that decides about its certificates.
+#[derive(Clone)]
+pub struct Observed {
+    /// Whether Certificates can be seen at all.
+    pub cert_manager: Availability,
+    /// Every issuer that the spec names.
+    pub issuers: BTreeMap<IssuerReference, IssuerState>,
+    /// What the provisioner creates first.
+    pub prerequisites: Vec<Prerequisite>,
+    /// Other Pgpools that name one of our certificate Secrets.
+    pub claims: Vec<Claim>,
+    /// What there is of each certificate.
+    pub children: BTreeMap<Alias, Child>,
+    /// Certificates of this Pgpool that belong to none of its aliases, or all of them without TLS.
+    pub strays: Vec<Arc<Certificate>>,
+}
+
+/// What is known of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerState {
+    /// Not ours to check: another group, or a kind we may not see. Its Certificate will tell.
+    Unchecked,
+    /// Its kind is not cached yet.
+    Starting,
+    /// Its kind is not served: cert-manager is not installed.
+    KindAbsent,
+    /// There is none of that name.
+    Absent,
+    /// It is there.
+    Present {
+        /// It can issue.
+        ready: bool,
+        /// What it says about that.
+        message: String,
+        /// When it was created.
+        created: Option<Timestamp>,
+    },
+}
+
+/// An object that must be there before a certificate is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prerequisite {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name, in the namespace of the Pgpool.
+    pub name: String,
+    /// Whether it is there.
+    pub presence: Presence,
+}
+
+/// Whether an object is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Not known yet.
+    Pending,
+    /// It is not.
+    Absent,
+    /// We may not see it.
+    Forbidden,
+    /// It is, since then.
+    Since(Option<Timestamp>),
+}
+
+/// Another Pgpool that names a certificate Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The Secret.
+    pub secret: String,
+    /// The other Pgpool, of the same namespace.
+    pub pgpool: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// What there is of one certificate.
+#[derive(Clone)]
+pub struct Child {
+    /// The Certificate.
+    pub certificate: Option<Arc<Certificate>>,
+    /// The newest request for it, unless it is ready.
+    pub request: Option<Arc<CertificateRequest>>,
+    /// The Secret it is written to.
+    pub secret: Lookup<Secret>,
+}
+
+impl Default for Child {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            request: None,
+            secret: Lookup::Absent,
+        }
+    }
+}
+
+/// Reads what decides about the certificates of `pgpool`.
+#[must_use]
+pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
+    let wanted = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
+    let issuers = Alias::ALL
+        .iter()
+        .filter_map(|alias| issuer_reference(pgpool, *alias));
+    Observed {
+        cert_manager: caches.certificates.availability(),
+        issuers: issuers
+            .map(|issuer| (issuer.clone(), caches.issuer(pgpool, &issuer)))
+            .collect(),
+        prerequisites: caches.prerequisites(pgpool),
+        claims: if wanted { caches.claims(pgpool) } else { Vec::new() },
+        children: Alias::ALL
+            .into_iter()
+            .map(|alias| (alias, caches.child(pgpool, alias)))
+            .collect(),
+        strays: caches.strays(pgpool, wanted),
+    }
+}
+
+/// Watches the Secrets that the user of a Pgpool named, one by one: they need not bear our labels. One that does is in
+/// the cache already.
+pub fn follow(caches: &Caches, pgpool: &Pgpool) {
+    let namespace = pgpool.namespace().unwrap_or_default();
+    let named = named_by_user(pgpool).into_iter();
+    let unseen = named.filter(|name| caches.labelled_secret(pgpool, name).is_none());
+    let unseen: Vec<_> = unseen.map(|name| (namespace.clone(), name)).collect();
+    caches.named.follow(&ObjectRef::from_obj(pgpool), &unseen);
+}
+
+/// Stops watching the Secrets that the user of a Pgpool named, once the Pgpool is gone.
+pub fn forget(caches: &Caches, pgpool: &ObjectRef<Pgpool>) {
+    caches.named.follow(pgpool, &[]);
+}
+
+/// The issuer of one certificate as cert-manager wants it written: group and kind are never empty.
+#[must_use]
+pub fn issuer_reference(pgpool: &Pgpool, alias: Alias) -> Option<IssuerReference> {
+    let issuer = pgpool.spec.issuer_ref(alias)?;
+    let group = issuer.api_group.as_deref().filter(|group| !group.is_empty());
+    Some(IssuerReference {
+        group: group.unwrap_or(cert_manager::GROUP).to_owned(),
+        kind: issuer.kind.clone(),
+        name: issuer.name.clone(),
+    })
+}
+
+/// The Secrets whose names the user chose, as far as certificates depend on them.
+#[must_use]
+pub fn named_by_user(pgpool: &Pgpool) -> Vec<String> {
+    let certificates = pgpool.spec.tls.iter().flat_map(|tls| &tls.certificates);
+    let secrets = certificates.filter_map(|certificate| certificate.secret_name.clone());
+    let auth = pgpool.spec.tls.as_ref().and(pgpool.spec.auth_secret.as_ref());
+    let mut named: Vec<_> = secrets
+        .chain(auth.and_then(|secret| secret.name.clone()))
+        .collect();
+    named.retain(|name| !name.is_empty());
+    named.sort();
+    named.dedup();
+    named
+}
+
+/// Whether two Pgpools could name one certificate Secret. Names made of the names of two Pgpools differ unless they
+/// are cut, so that most pairs are told apart without building any.
+#[must_use]
+pub fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
+    const SUFFIX: usize = "-metrics-exporter-cert".len();
+    let special = |pgpool: &Pgpool| {
+        let cut = pgpool
+            .metadata
+            .name
+            .as_ref()
+            .is_some_and(|name| name.len() + SUFFIX > names::MAX_LENGTH);
+        let tls = pgpool.spec.tls.iter();
+        cut || tls
+            .flat_map(|tls| &tls.certificates)
+            .any(|certificate| certificate.secret_name.is_some())
+    };
+    one.metadata.namespace == other.metadata.namespace
+        && one.metadata.name != other.metadata.name
+        && one.spec.tls.is_some()
+        && other.spec.tls.is_some()
+        && (special(one) || special(other))
+}
+
+impl Caches {
+    fn issuer(&self, pgpool: &Pgpool, issuer: &IssuerReference) -> IssuerState {
+        if issuer.group != cert_manager::GROUP {
+            return IssuerState::Unchecked;
+        }
+        match issuer.kind.as_str() {
+            "Issuer" => {
+                let found = self.issuers.get(pgpool.namespace().as_deref(), &issuer.name);
+                let found = found.map(|found| present(&found.metadata, found.status.as_ref()));
+                issuer_state(self.issuers.availability(), found)
+            }
+            "ClusterIssuer" => {
+                let found = self.cluster_issuers.get(None, &issuer.name);
+                let found = found.map(|found| present(&found.metadata, found.status.as_ref()));
+                issuer_state(self.cluster_issuers.availability(), found)
+            }
+            _ => IssuerState::Absent,
+        }
+    }
+
+    /// A Secret that bears the labels of this very Pgpool.
+    fn labelled_secret(&self, pgpool: &Pgpool, name: &str) -> Option<Arc<Secret>> {
+        let secret = self.secrets.get(pgpool.namespace().as_deref(), name)?;
+        let instance = secret.labels().get(names::LABEL_INSTANCE);
+        (instance == Some(&pgpool.name_any())).then_some(secret)
+    }
+
+    fn secret(&self, pgpool: &Pgpool, name: &str) -> Lookup<Secret> {
+        if let Some(secret) = self.labelled_secret(pgpool, name) {
+            return Lookup::Present(secret);
+        }
+        if named_by_user(pgpool).iter().any(|named| named == name) {
+            return self.named.lookup(&pgpool.namespace().unwrap_or_default(), name);
+        }
+        Lookup::Absent
+    }
+
+    fn prerequisites(&self, pgpool: &Pgpool) -> Vec<Prerequisite> {
+        let auth = names::auth_secret(pgpool);
+        // Without TLS nobody here waits for it, and the user's own is not watched.
+        let generated = pgpool
+            .spec
+            .auth_secret
+            .as_ref()
+            .is_none_or(|secret| secret.name.is_none());
+        let auth = (generated || pgpool.spec.tls.is_some()).then_some(auth);
+        let generated = [
+            names::config_secret(pgpool),
+            names::pcp_secret(pgpool),
+            names::users_secret(pgpool),
+        ];
+        let secrets = auth.into_iter().chain(generated).map(|name| Prerequisite {
+            kind: "Secret",
+            presence: presence(&self.secret(pgpool, &name)),
+            name,
+        });
+        let services = [names::primary_service(pgpool), names::governing_service(pgpool)];
+        let services = services.into_iter().map(|name| {
+            let found = self.services.get(pgpool.namespace().as_deref(), &name);
+            Prerequisite {
+                kind: "Service",
+                presence: found.map_or(Presence::Absent, |found| {
+                    Presence::Since(created(&found.metadata))
+                }),
+                name,
+            }
+        });
+        secrets.chain(services).collect()
+    }
+
+    fn claims(&self, pgpool: &Pgpool) -> Vec<Claim> {
+        let ours = Alias::ALL.map(|alias| names::certificate_secret(pgpool, alias));
+        let others = self.pgpools.list();
+        let others = others.iter().filter(|other| may_collide(pgpool, other));
+        let claims = others.flat_map(|other| {
+            let theirs = Alias::ALL.map(|alias| names::certificate_secret(other, alias));
+            theirs
+                .into_iter()
+                .filter(|name| ours.contains(name))
+                .map(|secret| Claim {
+                    secret,
+                    pgpool: other.name_any(),
+                    created: created(&other.metadata),
+                })
+        });
+        claims.collect()
+    }
+
+    fn child(&self, pgpool: &Pgpool, alias: Alias) -> Child {
+        let namespace = pgpool.namespace();
+        let certificate = self
+            .certificates
+            .get(namespace.as_deref(), &names::certificate(pgpool, alias));
+        let unready = certificate.as_ref().filter(|certificate| {
+            !certificate
+                .condition("Ready")
+                .is_some_and(cert_manager::Condition::is_true)
+                || certificate
+                    .condition("Issuing")
+                    .is_some_and(cert_manager::Condition::is_true)
+        });
+        Child {
+            request: unready.and_then(|certificate| self.newest_request(certificate)),
+            secret: self.secret(pgpool, &names::certificate_secret(pgpool, alias)),
+            certificate,
+        }
+    }
+
+    fn newest_request(&self, certificate: &Certificate) -> Option<Arc<CertificateRequest>> {
+        let requests = self.requests.list().into_iter().filter(|request| {
+            request.metadata.namespace == certificate.metadata.namespace
+                && request.annotations().get(cert_manager::CERTIFICATE_NAME)
+                    == certificate.metadata.name.as_ref()
+        });
+        requests.max_by_key(|request| (created(&request.metadata), request.name_any()))
+    }
+
+    fn strays(&self, pgpool: &Pgpool, wanted: bool) -> Vec<Arc<Certificate>> {
+        if wanted {
+            // The names of the three follow from the name of the Pgpool alone: there is nothing to stray.
+            return Vec::new();
+        }
+        let uid = pgpool.uid();
+        let named = Alias::ALL.iter().filter_map(|alias| {
+            self.certificates
+                .get(pgpool.namespace().as_deref(), &names::certificate(pgpool, *alias))
+        });
+        let ours = |owner: &OwnerReference| Some(&owner.uid) == uid.as_ref();
+        named
+            .filter(|certificate| controller(&certificate.metadata).is_some_and(ours))
+            .collect()
+    }
+}
+
+fn issuer_state(kind: Availability, found: Option<IssuerState>) -> IssuerState {
+    match (kind, found) {
+        (Availability::Forbidden, _) => IssuerState::Unchecked,
+        (Availability::Absent, _) => IssuerState::KindAbsent,
+        (_, Some(found)) => found,
+        (Availability::Starting, None) => IssuerState::Starting,
+        (Availability::Served, None) => IssuerState::Absent,
+    }
+}
+
+fn present(meta: &ObjectMeta, status: Option<&IssuerStatus>) -> IssuerState {
+    let ready = status.and_then(|status| cert_manager::condition(&status.conditions, "Ready"));
+    IssuerState::Present {
+        ready: ready.is_some_and(cert_manager::Condition::is_true),
+        message: ready.map(|ready| ready.words().to_owned()).unwrap_or_default(),
+        created: created(meta),
+    }
+}
+
+fn presence(secret: &Lookup<Secret>) -> Presence {
+    match secret {
+        Lookup::Pending => Presence::Pending,
+        Lookup::Absent => Presence::Absent,
+        Lookup::Forbidden => Presence::Forbidden,
+        Lookup::Present(secret) => Presence::Since(created(&secret.metadata)),
+    }
+}
+
+/// When an object was created.
+#[must_use]
+pub fn created(meta: &ObjectMeta) -> Option<Timestamp> {
+    meta.creation_timestamp.as_ref().map(|created| created.0)
+}
+
+/// The owner that controls an object.
+#[must_use]
+pub fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    meta.owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))
+}

@@ -1,0 +1,244 @@
+//! Says how the certificates of a Pgpool stand: as a verdict for the channel, and as that part of the Pgpool's status
+//! that belongs to ops-manager. Pure.
+//!
+//! A certificate that stands in its Secret and fits is good, even while nothing new could be issued: then the message
+//! says what keeps the next renewal from succeeding.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt;
+use operator_runtime::Outcome;
+use serde::Serialize;
+use shared_types::conditions::{self, ConditionType, Reason};
+use shared_types::pgpool::CertificateStatus;
+use shared_types::{Alias, Pgpool};
+
+use super::judge::{Finding, Judged};
+use super::observe::{self, Observed};
+use super::validate::Needed;
+use crate::verdicts::{PgpoolId, Verdict};
+
+use entry::Entry;
+
+/// How long a state that every new Pgpool passes through is left unwritten. On the channel it is told at once; in the
+/// status it would cost a write for each step of a second.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// How often a conflict is looked at again that no watch tells the end of: the other object need not bear our labels.
+const CONFLICT_RECHECK: Duration = Duration::from_secs(30);
+
+/// Why a Certificate could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The reason in conditions.
+    pub reason: Reason,
+    /// A sentence that names the object and the cure.
+    pub message: String,
+}
+
+/// What is to be told about a Pgpool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// When time alone changes it: a certificate becomes valid, or ends.
+    pub due: Option<Timestamp>,
+    /// Until when it stays out of the status.
+    pub quiet_until: Option<Timestamp>,
+}
+
+/// The part of a Pgpool's status that belongs to ops-manager.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OwnStatus {
+    /// `CertificatesReady`, or nothing without TLS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// One entry per certificate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
+}
+
+impl OwnStatus {
+    /// Takes our part out of the status that a Pgpool has.
+    #[must_use]
+    pub fn of(pgpool: &Pgpool) -> Self {
+        let Some(status) = &pgpool.status else {
+            return Self::default();
+        };
+        let condition = conditions::find(&status.conditions, ConditionType::CertificatesReady);
+        Self {
+            conditions: condition.cloned().into_iter().collect(),
+            certificates: status.certificates.clone(),
+        }
+    }
+
+    /// Our condition.
+    #[must_use]
+    pub fn condition(&self) -> Option<&Condition> {
+        self.conditions.first()
+    }
+}
+
+/// Reports on the certificates that `pgpool` needs.
+#[must_use]
+pub fn report(
+    pgpool: &Pgpool,
+    needed: &Needed,
+    observed: &Observed,
+    judged: &[Judged],
+    problems: &BTreeMap<Alias, Problem>,
+    now: Timestamp,
+) -> Report {
+    let entries = needed.wanted.iter().zip(judged).map(|(wanted, judged)| {
+        entry::entry(&entry::View {
+            namespace: &needed.parent.namespace,
+            wanted,
+            child: observed.children.get(&wanted.alias),
+            finding: &judged.finding,
+            problem: problems.get(&wanted.alias),
+        })
+    });
+    let verdict = verdict(pgpool, entries.collect());
+    Report {
+        due: due(judged, now),
+        quiet_until: quiet_until(pgpool, observed, &verdict, now),
+        verdict,
+    }
+}
+
+fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
+    let worst = entries.iter().find(|entry| !entry.verdict.ready);
+    let sentences = entries
+        .iter()
+        .filter(|entry| worst.is_none() || !entry.verdict.ready);
+    let mut told: Vec<&str> = Vec::new();
+    for sentence in sentences.filter_map(|entry| entry.sentence.as_deref()) {
+        // One missing issuer holds all three back, and is told once.
+        if !told.contains(&sentence) {
+            told.push(sentence);
+        }
+    }
+    let good = worst
+        .is_none()
+        .then_some("the server, client and metrics-exporter certificates are issued and fit");
+    Verdict {
+        pgpool: PgpoolId {
+            namespace: pgpool.namespace().unwrap_or_default(),
+            name: pgpool.name_any(),
+            uid: pgpool.uid().unwrap_or_default(),
+        },
+        generation: pgpool.metadata.generation.unwrap_or_default(),
+        ready: worst.is_none(),
+        reason: worst.map_or(Reason::CertificatesIssued, |entry| entry.verdict.reason),
+        message: good.into_iter().chain(told).collect::<Vec<_>>().join("; "),
+        certificates: entries.into_iter().map(|entry| entry.verdict).collect(),
+    }
+}
+
+/// When time alone changes the judgement.
+fn due(judged: &[Judged], now: Timestamp) -> Option<Timestamp> {
+    let leaves = judged.iter().filter_map(|judged| match &judged.finding {
+        Finding::Present { leaf, .. } => leaf.as_ref(),
+        _ => None,
+    });
+    leaves
+        .flat_map(|leaf| [leaf.not_before, leaf.not_after])
+        .filter(|at| *at > now)
+        .min()
+}
+
+/// Whether a reason is one that every new Pgpool passes through.
+#[must_use]
+pub fn is_passing(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::WaitingForProvisioner | Reason::IssuerNotReady | Reason::Issuing
+    )
+}
+
+/// A Pgpool, or a Certificate of it, is so young that what is not there yet may well come by itself in a moment.
+fn quiet_until(pgpool: &Pgpool, observed: &Observed, verdict: &Verdict, now: Timestamp) -> Option<Timestamp> {
+    let certificates = observed
+        .children
+        .values()
+        .filter_map(|child| child.certificate.as_ref());
+    let births = certificates.filter_map(|certificate| observe::created(&certificate.metadata));
+    let youngest = births.chain(observe::created(&pgpool.metadata)).max()?;
+    let until = youngest.checked_add(QUIET).ok()?;
+    (is_passing(verdict.reason) && until > now).then_some(until)
+}
+
+/// Our part of the status, for a report; nothing of it stands without one.
+#[must_use]
+pub fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) -> OwnStatus {
+    let Some(Report {
+        verdict, quiet_until, ..
+    }) = report
+    else {
+        return OwnStatus::default();
+    };
+    if quiet_until.is_some() {
+        return current.clone();
+    }
+    let condition = conditions::condition(
+        ConditionType::CertificatesReady,
+        verdict.ready,
+        verdict.reason,
+        verdict.message.clone(),
+        Some(verdict.generation),
+        now,
+        &current.conditions,
+    );
+    let certificates = verdict.certificates.iter().map(|certificate| CertificateStatus {
+        alias: certificate.alias,
+        secret_name: Some(certificate.secret_name.clone()),
+        fingerprint: certificate.leaf.map(|leaf| leaf.fingerprint.to_string()),
+        not_before: certificate.leaf.map(|leaf| Time(leaf.not_before)),
+        not_after: certificate.leaf.map(|leaf| Time(leaf.not_after)),
+        ready: certificate.ready,
+        reason: Some(certificate.reason.to_string()),
+        message: Some(certificate.message.clone()).filter(|message| !message.is_empty()),
+    });
+    OwnStatus {
+        conditions: vec![condition],
+        certificates: certificates.collect(),
+    }
+}
+
+/// What a reconcile has come to.
+#[must_use]
+pub fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
+    let Some(Report {
+        verdict,
+        due,
+        quiet_until,
+    }) = report
+    else {
+        return Outcome::Converged;
+    };
+    let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    let reason = verdict.reason.as_str();
+    let due = due.map(left);
+    match verdict.reason {
+        Reason::CertificatesIssued => due.map_or(Outcome::Converged, Outcome::ConvergedUntil),
+        Reason::IssuerKindUnsupported | Reason::NotSupported => Outcome::Rejected { reason },
+        Reason::NameConflict | Reason::SecretNameConflict => {
+            let after = due.map_or(CONFLICT_RECHECK, |due| due.min(CONFLICT_RECHECK));
+            Outcome::Waiting {
+                reason,
+                after: Some(after),
+            }
+        }
+        _ => Outcome::Waiting {
+            reason,
+            after: due.into_iter().chain(quiet_until.map(left)).min(),
+        },
+    }
+}

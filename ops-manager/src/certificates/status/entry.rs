@@ -1,0 +1,238 @@
+//! What is told of one certificate. Pure.
+
+use kube::ResourceExt;
+use shared_types::conditions::Reason;
+use tls_bundle::Failure;
+
+use super::Problem;
+use crate::cert_manager::{Certificate, CertificateRequest, Condition, IssuerReference};
+use crate::certificates::judge::Finding;
+use crate::certificates::observe::Child;
+use crate::certificates::validate::Wanted;
+use crate::verdicts::{CertificateVerdict, Leaf};
+
+/// All that is known of one certificate.
+pub(super) struct View<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) wanted: &'a Wanted,
+    pub(super) child: Option<&'a Child>,
+    pub(super) finding: &'a Finding,
+    pub(super) problem: Option<&'a Problem>,
+}
+
+/// What is told of one certificate.
+pub(super) struct Entry {
+    /// The verdict on it.
+    pub(super) verdict: CertificateVerdict,
+    /// What the condition says about it, with the object named; nothing when there is nothing to say.
+    pub(super) sentence: Option<String>,
+}
+
+/// A reason with its sentence.
+type Word = (Reason, String);
+
+/// Tells about one certificate.
+pub(super) fn entry(view: &View<'_>) -> Entry {
+    match view.finding {
+        Finding::Contested(refusal) => bad(view, None, (refusal.reason(), refusal.to_string())),
+        Finding::Pending => bad(
+            view,
+            None,
+            (Reason::Issuing, format!("{} is being looked up", view.secret())),
+        ),
+        Finding::Forbidden => {
+            let sentence = format!(
+                "{} may not be read by this operator; grant it get, list and watch on Secrets in its namespace",
+                view.secret()
+            );
+            bad(view, None, (Reason::IssueFailed, sentence))
+        }
+        Finding::Absent => bad(view, None, obstacle(view).unwrap_or_else(|| progress(view))),
+        Finding::Present {
+            leaf,
+            failures,
+            outdated,
+        } => {
+            let leaf = leaf.as_ref().map(|leaf| Leaf {
+                fingerprint: leaf.fingerprint,
+                not_before: leaf.not_before,
+                not_after: leaf.not_after,
+            });
+            match (failures.first(), outdated) {
+                (Some(failure), _) => unfit(view, leaf, failure),
+                (None, Some(issuer)) => outdated_issuer(view, leaf, issuer),
+                (None, None) => good(view, leaf),
+            }
+        }
+    }
+}
+
+impl View<'_> {
+    fn secret(&self) -> String {
+        format!(
+            "Secret {}/{} ({} certificate)",
+            self.namespace, self.wanted.secret, self.wanted.alias
+        )
+    }
+
+    fn certificate(&self) -> String {
+        format!("Certificate {}/{}", self.namespace, self.wanted.certificate)
+    }
+
+    fn verdict(
+        &self,
+        ready: bool,
+        reason: Reason,
+        message: String,
+        leaf: Option<Leaf>,
+    ) -> CertificateVerdict {
+        CertificateVerdict {
+            alias: self.wanted.alias,
+            secret_name: self.wanted.secret.clone(),
+            ready,
+            reason,
+            message,
+            leaf,
+        }
+    }
+}
+
+fn bad(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
+    Entry {
+        verdict: view.verdict(false, reason, sentence.clone(), leaf),
+        sentence: Some(sentence),
+    }
+}
+
+/// The Secret does not fit. Where nothing can be issued either, that is said too: it is the first thing to mend.
+fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
+    let reason = Reason::from_word(failure.reason()).unwrap_or(Reason::IssueFailed);
+    let hindrance = obstacle(view)
+        .or_else(|| failed(view))
+        .map(|(_, sentence)| format!("; and {sentence}"));
+    let message = format!("{failure}{}", hindrance.unwrap_or_default());
+    let sentence = format!("{}: {message}", view.secret());
+    Entry {
+        verdict: view.verdict(false, reason, message, leaf),
+        sentence: Some(sentence),
+    }
+}
+
+fn outdated_issuer(view: &View<'_>, leaf: Option<Leaf>, issuer: &IssuerReference) -> Entry {
+    let (reason, next) = obstacle(view).unwrap_or_else(|| progress(view));
+    let message = format!(
+        "it still holds the certificate of {} {}; {next}",
+        issuer.kind, issuer.name
+    );
+    let sentence = format!("{}: {message}", view.secret());
+    Entry {
+        verdict: view.verdict(false, reason, message, leaf),
+        sentence: Some(sentence),
+    }
+}
+
+fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
+    let hindrance = obstacle(view).or_else(|| failed(view));
+    // The provisioner's objects and our caches come back by themselves; a person is told of the rest.
+    let hindrance =
+        hindrance.filter(|(reason, _)| !matches!(reason, Reason::WaitingForProvisioner | Reason::Issuing));
+    let message = hindrance.map(|(_, sentence)| format!("no new certificate can be issued: {sentence}"));
+    Entry {
+        verdict: view.verdict(
+            true,
+            Reason::CertificatesIssued,
+            message.clone().unwrap_or_default(),
+            leaf,
+        ),
+        sentence: message,
+    }
+}
+
+/// What keeps the Certificate from being asked for.
+fn obstacle(view: &View<'_>) -> Option<Word> {
+    let refused = view
+        .wanted
+        .order
+        .as_ref()
+        .err()
+        .map(|refusal| (refusal.reason(), refusal.to_string()));
+    refused.or_else(|| {
+        view.problem
+            .map(|problem| (problem.reason, problem.message.clone()))
+    })
+}
+
+/// How far cert-manager is.
+fn progress(view: &View<'_>) -> Word {
+    if let Some(failed) = failed(view) {
+        return failed;
+    }
+    let child = view.child;
+    let sentence = match child.and_then(|child| child.certificate.as_deref()) {
+        None => format!("{} is being created", view.certificate()),
+        Some(certificate) => {
+            let request = child.and_then(|child| child.request.as_deref());
+            let words = request
+                .and_then(|request| request.condition("Ready"))
+                .or_else(|| certificate.condition("Issuing"));
+            let words = words.map(Condition::words).filter(|words| !words.is_empty());
+            let words = words.map(|words| format!(": {}", clipped(words)));
+            format!(
+                "cert-manager is issuing {}{}",
+                view.certificate(),
+                words.unwrap_or_default()
+            )
+        }
+    };
+    (Reason::Issuing, sentence)
+}
+
+/// cert-manager gave up on the Certificate for now.
+fn failed(view: &View<'_>) -> Option<Word> {
+    let child = view.child?;
+    let cause = child.request.as_deref().and_then(request_failure);
+    let cause = cause.or_else(|| child.certificate.as_deref().and_then(certificate_failure))?;
+    let sentence = format!(
+        "{} could not be issued: {}; correct what it names, then renew it (cmctl renew) or wait until cert-manager \
+         tries again",
+        view.certificate(),
+        clipped(&cause)
+    );
+    Some((Reason::IssueFailed, sentence))
+}
+
+/// The true cause stands on the request, even where its `Ready` condition is missing.
+fn request_failure(request: &CertificateRequest) -> Option<String> {
+    let holds = |type_| request.condition(type_).filter(|condition| condition.is_true());
+    let refused = holds("Denied").or_else(|| holds("InvalidRequest"));
+    let ready = request.condition("Ready");
+    let final_words = ready.filter(|ready| matches!(ready.reason.as_deref(), Some("Failed" | "Denied")));
+    if let Some(condition) = refused.or(final_words) {
+        return Some(condition.words().to_owned());
+    }
+    request.status.as_ref()?.failure_time.as_ref()?;
+    let words = ready.map(Condition::words).filter(|words| !words.is_empty());
+    Some(words.map_or_else(
+        || format!("CertificateRequest {} failed", request.name_any()),
+        ToOwned::to_owned,
+    ))
+}
+
+fn certificate_failure(certificate: &Certificate) -> Option<String> {
+    let issuing = certificate.condition("Issuing")?;
+    let given_up = matches!(
+        issuing.reason.as_deref(),
+        Some("Failed" | "Denied" | "InvalidRequest")
+    );
+    (given_up && !issuing.is_true()).then(|| issuing.words().to_owned())
+}
+
+/// Foreign words, fit to stand inside a sentence of a condition.
+fn clipped(words: &str) -> String {
+    const LIMIT: usize = 400;
+    let words = words.trim().trim_end_matches('.');
+    match words.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words.to_owned(),
+    }
+}

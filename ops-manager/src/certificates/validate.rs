@@ -1,0 +1,280 @@
+//! Decides which certificates one Pgpool needs, what each must be good for, and whether it may be asked for now.
+//! Pure: after this step nobody reads the raw spec.
+//!
+//! A refusal holds back new requests only. What stands in a Secret already is judged all the same, so that an
+//! issuer that vanishes does not take the word from a pool that runs.
+
+mod gates;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt;
+use shared_types::pgpool::{CertificateSpec, KeyEncoding, Subject};
+use shared_types::{Alias, Pgpool, names};
+use tls_bundle::{Required, Role};
+
+pub use refusal::Refusal;
+
+use super::observe::{self, Observed};
+use crate::cert_manager::IssuerReference;
+
+/// The user whose name a client certificate bears: pgpool and PostgreSQL take the common name for the login.
+pub const CLIENT_USER: &str = "postgres";
+
+/// X.509 allows no longer common name.
+const MAX_COMMON_NAME: usize = 64;
+
+/// What is to become of the certificates of a Pgpool.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// It does not ask for TLS.
+    NotNeeded,
+    /// It asks for TLS.
+    Needed(Needed),
+}
+
+/// The certificates that a Pgpool needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Needed {
+    /// What every Certificate has in common.
+    pub parent: Parent,
+    /// One of each alias, in the order of [`Alias::ALL`].
+    pub wanted: Vec<Wanted>,
+}
+
+/// The Pgpool as its Certificates see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parent {
+    /// Its namespace.
+    pub namespace: String,
+    /// The reference by which it controls its Certificates.
+    pub owner: OwnerReference,
+    /// Labels of every Certificate and of its Secret.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One certificate that is needed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Which.
+    pub alias: Alias,
+    /// The name of the Certificate.
+    pub certificate: String,
+    /// The name of the Secret.
+    pub secret: String,
+    /// The issuer, where the spec names one.
+    pub issuer: Option<IssuerReference>,
+    /// What the certificate must be good for; all of it.
+    pub required: Vec<Required>,
+    /// What to ask for, or why not to ask.
+    pub order: Result<Order, Refusal>,
+    /// Why the Secret is not ours to judge: somebody else holds its name.
+    pub contested: Option<Refusal>,
+}
+
+/// What cert-manager is asked for, beyond names of objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Who issues.
+    pub issuer: IssuerReference,
+    /// The common name, where one fits.
+    pub common_name: Option<String>,
+    /// The rest of the subject.
+    pub subject: Option<Subject>,
+    /// Subject alternative names, each list sorted and without doubles.
+    pub names: Names,
+    /// Key usages, in cert-manager's words.
+    pub usages: &'static [&'static str],
+    /// Validity, as a Go duration.
+    pub duration: Option<String>,
+    /// Time before its end at which it is renewed, as a Go duration.
+    pub renew_before: Option<String>,
+    /// Form of the private key.
+    pub encoding: KeyEncoding,
+}
+
+/// Subject alternative names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// DNS names.
+    pub dns: Vec<String>,
+    /// Addresses.
+    pub ips: Vec<IpAddr>,
+    /// URIs.
+    pub uris: Vec<String>,
+    /// Mail addresses.
+    pub emails: Vec<String>,
+}
+
+/// Decides about the certificates of `pgpool`.
+#[must_use]
+pub fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &str) -> Plan {
+    if pgpool.spec.tls.is_none() || !pgpool.spec.ssl_mode().enabled() {
+        return Plan::NotNeeded;
+    }
+    Plan::Needed(Needed {
+        parent: Parent {
+            namespace: pgpool.namespace().unwrap_or_default(),
+            owner: names::owner_reference(pgpool),
+            labels: names::offshoot_labels(pgpool),
+        },
+        wanted: Alias::ALL
+            .into_iter()
+            .map(|alias| wanted(pgpool, alias, observed, cluster_domain))
+            .collect(),
+    })
+}
+
+fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &str) -> Wanted {
+    let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
+    let dns_names = dns_names(pgpool, alias, cluster_domain);
+    let contested = gates::contested(pgpool, alias, observed);
+    let order = gates::open(pgpool, alias, observed).and_then(|issuer| {
+        let names = subject_names(alias, &asked, &dns_names)?;
+        let order = order(pgpool, alias, &asked, issuer, names)?;
+        gates::provisioner(pgpool, observed)?;
+        contested.clone().map_or(Ok(order), Err)
+    });
+    Wanted {
+        alias,
+        certificate: names::certificate(pgpool, alias),
+        secret: names::certificate_secret(pgpool, alias),
+        issuer: observe::issuer_reference(pgpool, alias),
+        required: required(alias, &asked, dns_names),
+        order,
+        contested,
+    }
+}
+
+fn order(
+    pgpool: &Pgpool,
+    alias: Alias,
+    asked: &CertificateSpec,
+    issuer: IssuerReference,
+    names: Names,
+) -> Result<Order, Refusal> {
+    Ok(Order {
+        issuer,
+        common_name: common_name(pgpool, alias),
+        subject: asked
+            .subject
+            .clone()
+            .filter(|subject| *subject != Subject::default()),
+        names,
+        usages: usages(alias),
+        duration: gates::duration(alias, "duration", asked.duration.as_ref())?,
+        renew_before: gates::duration(alias, "renewBefore", asked.renew_before.as_ref())?,
+        encoding: asked
+            .private_key
+            .clone()
+            .unwrap_or_default()
+            .encoding
+            .unwrap_or_default(),
+    })
+}
+
+fn common_name(pgpool: &Pgpool, alias: Alias) -> Option<String> {
+    match alias {
+        Alias::Server => {
+            let service = names::primary_service(pgpool);
+            let name = format!("{service}.{}.svc", pgpool.namespace().unwrap_or_default());
+            (name.len() <= MAX_COMMON_NAME).then_some(name)
+        }
+        Alias::Client | Alias::MetricsExporter => Some(CLIENT_USER.to_owned()),
+    }
+}
+
+fn usages(alias: Alias) -> &'static [&'static str] {
+    match alias {
+        Alias::Server => &["digital signature", "key encipherment", "server auth"],
+        Alias::Client => &["digital signature", "key encipherment", "client auth"],
+        // The exporter logs in to the pool with it, and serves its metrics with it.
+        Alias::MetricsExporter => &[
+            "digital signature",
+            "key encipherment",
+            "client auth",
+            "server auth",
+        ],
+    }
+}
+
+/// The DNS names that the operator asks for. The stats Service is named whether or not it exists: switching metrics
+/// on must not cost a new certificate, and with it a restart of the pods.
+fn dns_names(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<String> {
+    let namespace = pgpool.namespace().unwrap_or_default();
+    let stats = names::stats_service(pgpool);
+    match alias {
+        Alias::Server => names::server_dns_names(
+            &names::primary_service(pgpool),
+            &namespace,
+            &[stats],
+            &names::governing_service(pgpool),
+            cluster_domain,
+        ),
+        Alias::Client => Vec::new(),
+        Alias::MetricsExporter => {
+            let mut names = vec![
+                "localhost".to_owned(),
+                format!("{stats}.{namespace}"),
+                format!("{stats}.{namespace}.svc"),
+                format!("{stats}.{namespace}.svc.{cluster_domain}"),
+                stats,
+            ];
+            names.sort();
+            names
+        }
+    }
+}
+
+fn addresses(alias: Alias) -> &'static [IpAddr] {
+    match alias {
+        Alias::Server | Alias::MetricsExporter => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        Alias::Client => &[],
+    }
+}
+
+fn subject_names(alias: Alias, asked: &CertificateSpec, ours: &[String]) -> Result<Names, Refusal> {
+    Ok(Names {
+        dns: union(ours, &asked.dns_names),
+        ips: union(addresses(alias), &gates::addresses(alias, &asked.ip_addresses)?),
+        uris: union(&[], &asked.uris),
+        emails: union(&[], &asked.email_addresses),
+    })
+}
+
+fn required(alias: Alias, asked: &CertificateSpec, ours: Vec<String>) -> Vec<Required> {
+    let client = Required {
+        role: Role::Client,
+        dns_names: Vec::new(),
+        ip_addresses: Vec::new(),
+        common_name: Some(CLIENT_USER.to_owned()),
+    };
+    let server = Required {
+        role: Role::Server,
+        dns_names: union(&ours, &asked.dns_names),
+        // What is no address is refused by the gates and cannot be required.
+        ip_addresses: union(
+            addresses(alias),
+            &gates::addresses(alias, &asked.ip_addresses).unwrap_or_default(),
+        ),
+        common_name: None,
+    };
+    match alias {
+        Alias::Server => vec![server],
+        Alias::Client => vec![client],
+        Alias::MetricsExporter => vec![client, server],
+    }
+}
+
+/// Both lists, sorted, nothing twice: the order in which a user writes names must never ask for a new certificate.
+fn union<T: Clone + Ord>(ours: &[T], theirs: &[T]) -> Vec<T> {
+    let mut all = [ours, theirs].concat();
+    all.sort();
+    all.dedup();
+    all
+}

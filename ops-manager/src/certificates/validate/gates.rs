@@ -1,0 +1,221 @@
+//! The gates before a new certificate is asked for, each a small function, in the order in which a person would look.
+
+use std::net::IpAddr;
+
+use kube::ResourceExt;
+use operator_runtime::{Availability, Lookup};
+use shared_types::object::GoDuration;
+use shared_types::{Alias, Pgpool, names};
+
+use super::Refusal;
+use crate::cert_manager::{self, IssuerReference};
+use crate::certificates::observe::{self, IssuerState, Observed, Presence, controller};
+
+/// cert-manager is there, and so is an issuer that can issue.
+pub(super) fn open(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<IssuerReference, Refusal> {
+    cert_manager_served(observed)?;
+    let issuer = observe::issuer_reference(pgpool, alias);
+    let issuer = issuer.ok_or(Refusal::IssuerUnnamed {
+        alias: alias.as_str(),
+    })?;
+    issuer_known(&issuer)?;
+    issuer_ready(pgpool, &issuer, observed.issuers.get(&issuer))?;
+    Ok(issuer)
+}
+
+fn cert_manager_served(observed: &Observed) -> Result<(), Refusal> {
+    match observed.cert_manager {
+        Availability::Served => Ok(()),
+        Availability::Starting => Err(Refusal::CertManagerStarting { kind: "Certificate" }),
+        Availability::Absent => Err(Refusal::CertManagerAbsent { kind: "Certificate" }),
+        Availability::Forbidden => Err(Refusal::CertManagerForbidden),
+    }
+}
+
+fn issuer_known(issuer: &IssuerReference) -> Result<(), Refusal> {
+    let known = issuer.group != cert_manager::GROUP || issuer_kind(&issuer.kind).is_some();
+    known.then_some(()).ok_or_else(|| Refusal::IssuerKindUnsupported {
+        kind: issuer.kind.clone(),
+        name: issuer.name.clone(),
+    })
+}
+
+/// The kinds of cert-manager's own issuers.
+fn issuer_kind(kind: &str) -> Option<&'static str> {
+    ["Issuer", "ClusterIssuer"]
+        .into_iter()
+        .find(|known| *known == kind)
+}
+
+fn issuer_ready(
+    pgpool: &Pgpool,
+    issuer: &IssuerReference,
+    state: Option<&IssuerState>,
+) -> Result<(), Refusal> {
+    let kind = issuer.kind.clone();
+    let place = place_of(pgpool, issuer);
+    let known = issuer_kind(&kind).unwrap_or("Issuer");
+    match state {
+        Some(IssuerState::Unchecked | IssuerState::Present { ready: true, .. }) => Ok(()),
+        Some(IssuerState::Starting) => Err(Refusal::CertManagerStarting { kind: known }),
+        Some(IssuerState::KindAbsent) => Err(Refusal::CertManagerAbsent { kind: known }),
+        Some(IssuerState::Absent) | None => Err(Refusal::IssuerNotFound { kind, place }),
+        Some(IssuerState::Present { message, .. }) => {
+            let message = message.clone();
+            Err(Refusal::IssuerNotReady { kind, place, message })
+        }
+    }
+}
+
+/// How people find an issuer: those of the cluster have no namespace.
+pub(crate) fn place_of(pgpool: &Pgpool, issuer: &IssuerReference) -> String {
+    match issuer.kind.as_str() {
+        "ClusterIssuer" => issuer.name.clone(),
+        _ => place(pgpool, &issuer.name),
+    }
+}
+
+/// A Go duration that cert-manager can read. An unreadable one must not reach a Certificate: cert-manager could then
+/// list none of the cluster.
+pub(super) fn duration(
+    alias: Alias,
+    field: &'static str,
+    value: Option<&GoDuration>,
+) -> Result<Option<String>, Refusal> {
+    let Some(value) = value.filter(|value| !value.0.is_empty()) else {
+        return Ok(None);
+    };
+    let positive = value.length().is_some_and(|length| !length.is_zero());
+    positive
+        .then(|| Some(value.0.clone()))
+        .ok_or_else(|| Refusal::FieldUnreadable {
+            alias: alias.as_str(),
+            field,
+            value: value.0.clone(),
+            problem: "no duration",
+            example: "hours, minutes and seconds, such as 2160h or 1h30m",
+        })
+}
+
+/// Addresses that can stand in a certificate.
+pub(super) fn addresses(alias: Alias, values: &[String]) -> Result<Vec<IpAddr>, Refusal> {
+    let parsed = values.iter().map(|value| {
+        value.parse().map_err(|_| Refusal::FieldUnreadable {
+            alias: alias.as_str(),
+            field: "ipAddresses",
+            value: value.clone(),
+            problem: "no IP address",
+            example: "an address such as 10.0.0.7, or move the name to dnsNames",
+        })
+    });
+    parsed.collect()
+}
+
+/// The provisioner has made what comes before the certificates.
+pub(super) fn provisioner(pgpool: &Pgpool, observed: &Observed) -> Result<(), Refusal> {
+    let missing = observed
+        .prerequisites
+        .iter()
+        .filter(|needed| !matches!(needed.presence, Presence::Since(_)));
+    let missing: Vec<_> = missing.collect();
+    let auth = names::auth_secret(pgpool);
+    let chosen = observe::named_by_user(pgpool).contains(&auth);
+    let of_user = missing
+        .iter()
+        .find(|needed| needed.kind == "Secret" && needed.name == auth && chosen);
+    if of_user.is_some_and(|needed| needed.presence != Presence::Pending) {
+        return Err(Refusal::AuthSecretMissing {
+            place: place(pgpool, &auth),
+        });
+    }
+    let objects: Vec<_> = missing
+        .iter()
+        .map(|needed| format!("{} {}", needed.kind, place(pgpool, &needed.name)))
+        .collect();
+    match objects.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Refusal::WaitingForProvisioner {
+            objects: format!("{one} is"),
+        }),
+        [most @ .., last] => {
+            let objects = format!("{} and {last} are", most.join(", "));
+            Err(Refusal::WaitingForProvisioner { objects })
+        }
+    }
+}
+
+/// Somebody else has the Secret or the Certificate.
+pub(super) fn contested(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
+    secret_taken(pgpool, alias, observed).or_else(|| certificate_taken(pgpool, alias, observed))
+}
+
+fn secret_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
+    let secret = names::certificate_secret(pgpool, alias);
+    let holder = twin(pgpool, alias, &secret)
+        .or_else(|| part_of_provisioner(pgpool, &secret))
+        .or_else(|| older_claim(pgpool, &secret, observed))
+        .or_else(|| other_certificate(pgpool, alias, observed));
+    holder.map(|holder| Refusal::SecretNameConflict {
+        place: place(pgpool, &secret),
+        holder,
+        alias: alias.as_str(),
+    })
+}
+
+/// Another certificate of this Pgpool, before this one in the order of the aliases.
+fn twin(pgpool: &Pgpool, alias: Alias, secret: &str) -> Option<String> {
+    let earlier = Alias::ALL.into_iter().take_while(|other| *other != alias);
+    let mut holders = earlier.filter(|other| names::certificate_secret(pgpool, *other) == secret);
+    holders
+        .next()
+        .map(|other| format!("the {other} certificate of this Pgpool"))
+}
+
+fn part_of_provisioner(pgpool: &Pgpool, secret: &str) -> Option<String> {
+    let parts = [
+        (names::auth_secret(pgpool), "the credentials of the PCP user"),
+        (names::config_secret(pgpool), "the configuration"),
+        (names::pcp_secret(pgpool), "the configuration"),
+        (names::users_secret(pgpool), "the password file"),
+    ];
+    let mut holders = parts.iter().filter(|(name, _)| name == secret);
+    holders.next().map(|(_, part)| format!("{part} of this Pgpool"))
+}
+
+/// The older Pgpool keeps the name; of two of the same age, the first in the alphabet.
+fn older_claim(pgpool: &Pgpool, secret: &str, observed: &Observed) -> Option<String> {
+    let ours = (observe::created(&pgpool.metadata), pgpool.name_any());
+    let claims = observed.claims.iter().filter(|claim| claim.secret == secret);
+    let oldest = claims.min_by_key(|claim| (claim.created, &claim.pgpool))?;
+    ((oldest.created, &oldest.pgpool) < (ours.0, &ours.1))
+        .then(|| format!("Pgpool {}, which is older", place(pgpool, &oldest.pgpool)))
+}
+
+/// cert-manager wrote the Secret for a Certificate that is not ours.
+fn other_certificate(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<String> {
+    let Lookup::Present(secret) = &observed.children.get(&alias)?.secret else {
+        return None;
+    };
+    let made_for = secret.annotations().get(cert_manager::CERTIFICATE_NAME)?;
+    // Our own of another alias does not count: two aliases may swap their Secrets.
+    let ours = Alias::ALL
+        .iter()
+        .any(|alias| names::certificate(pgpool, *alias) == *made_for);
+    (!ours).then(|| format!("Certificate {}", place(pgpool, made_for)))
+}
+
+fn certificate_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
+    let certificate = observed.children.get(&alias)?.certificate.as_ref()?;
+    let owner = controller(&certificate.metadata)?;
+    // An owner of our kind and name with another UID is what this Pgpool was before it came back from a backup.
+    let ours = names::owner_reference(pgpool);
+    let is_ours = ours.uid == owner.uid || (ours.kind == owner.kind && ours.name == owner.name);
+    (!is_ours).then(|| Refusal::NameConflict {
+        place: place(pgpool, &certificate.name_any()),
+        owner: format!("{} {}", owner.kind, place(pgpool, &owner.name)),
+    })
+}
+
+fn place(pgpool: &Pgpool, name: &str) -> String {
+    format!("{}/{name}", pgpool.namespace().unwrap_or_default())
+}

@@ -1,0 +1,43 @@
+//! The services of the channel: thin adapters over what the process knows in its own types. Nothing here decides, and
+//! no key, password or token ever reaches it.
+
+pub mod certificates;
+pub mod convert;
+pub mod flow;
+
+use std::sync::Arc;
+
+use operator_runtime::Ownership;
+use operator_runtime::ownership::Key;
+use tonic::Status;
+
+/// Only the leader knows verdicts. A standby sends its clients on, so that their next attempt may find the leader.
+#[derive(Clone, Debug)]
+pub struct Leader(Arc<dyn Ownership>);
+
+impl Leader {
+    /// Asks `ownership`.
+    #[must_use]
+    pub fn new(ownership: Arc<dyn Ownership>) -> Self {
+        Self(ownership)
+    }
+
+    /// # Errors
+    /// `UNAVAILABLE` when this replica does not lead.
+    pub fn check(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        let key = Key {
+            namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
+            name,
+        };
+        if self.0.owns(key) {
+            Ok(())
+        } else {
+            Err(Status::unavailable("this replica is not the leader"))
+        }
+    }
+}
+
+/// The end of a stream at the end of the process.
+fn stopping() -> Status {
+    Status::unavailable("this replica stops")
+}

@@ -1,0 +1,80 @@
+//! Answers where a Pgpool stands, from the caches and the board. Reads only.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, stream};
+use kube::runtime::reflector::ObjectRef;
+use shared_types::Pgpool;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+
+use crate::certificates::observe::{self, Caches};
+use crate::certificates::validate;
+use crate::flow::{self, Flow};
+use crate::grpc::flow::FlowSource;
+use crate::verdicts::{Board, News};
+
+/// How many Pgpools a listener may fall behind before it looks again without knowing why.
+const BACKLOG: usize = 1024;
+
+/// Where questions about the flow are answered.
+#[derive(Clone)]
+pub struct Inquiry {
+    caches: Caches,
+    board: Arc<Board>,
+    cluster_domain: String,
+    touched: broadcast::Sender<ObjectRef<Pgpool>>,
+}
+
+impl Inquiry {
+    /// Answers from these caches and this board.
+    #[must_use]
+    pub fn new(caches: Caches, board: Arc<Board>, cluster_domain: String) -> Self {
+        Self {
+            caches,
+            board,
+            cluster_domain,
+            touched: broadcast::Sender::new(BACKLOG),
+        }
+    }
+
+    /// Tells those who watch this Pgpool that something about it has changed.
+    pub fn touch(&self, pgpool: &ObjectRef<Pgpool>) {
+        // Mostly nobody watches.
+        let _ = self.touched.send(pgpool.clone());
+    }
+}
+
+impl FlowSource for Inquiry {
+    fn flow(&self, namespace: &str, name: &str) -> Option<Flow> {
+        let pgpool = self.caches.pgpools.get(Some(namespace), name)?;
+        let observed = observe::observe(&self.caches, &pgpool);
+        let plan = validate::validate(&pgpool, &observed, &self.cluster_domain);
+        Some(flow::flow(
+            &pgpool,
+            &observed,
+            &plan,
+            self.board.get(namespace, name).as_deref(),
+        ))
+    }
+
+    fn changes(&self, namespace: &str, name: &str) -> Pin<Box<dyn Stream<Item = ()> + Send>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let ours = move |namespace: &str, name: &str| (namespace, name) == (key.0.as_str(), key.1.as_str());
+        let judged = {
+            let ours = ours.clone();
+            BroadcastStream::new(self.board.subscribe().news).map(move |news| match news {
+                Ok(News::Verdict(verdict)) => ours(&verdict.pgpool.namespace, &verdict.pgpool.name),
+                Ok(News::Removed(id)) => ours(&id.namespace, &id.name),
+                Err(_) => true,
+            })
+        };
+        let touched = BroadcastStream::new(self.touched.subscribe()).map(move |touched| match touched {
+            Ok(touched) => ours(touched.namespace.as_deref().unwrap_or_default(), &touched.name),
+            Err(_) => true,
+        });
+        let changes = stream::select(judged, touched);
+        Box::pin(changes.filter_map(|ours| std::future::ready(ours.then_some(()))))
+    }
+}

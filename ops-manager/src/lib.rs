@@ -1,0 +1,14 @@
+//! Gives every Pgpool its certificates: asks cert-manager for them, judges what it issues, and tells the provisioner
+//! and people how they stand.
+//!
+//! The process is cache → reconcile → API server and holds no other state that matters. It never touches a pod or
+//! anything that the provisioner applies; the two meet in the API, and the channel only tells the same sooner.
+
+pub mod args;
+pub mod cert_manager;
+pub mod certificates;
+pub mod flow;
+pub mod grpc;
+pub mod inquiry;
+pub mod run;
+pub mod verdicts;
