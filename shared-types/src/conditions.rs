@@ -257,3 +257,6 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     // The API server stores whole seconds: anything finer would differ after the first read.
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,11 @@
 //! Field names and meanings are those of KubeDB, so that its manifests are accepted unmodified.
 //! Defaults are methods of the specs and are never written back into an object.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type of its own"
+)]
+
 pub mod app_binding;
 pub mod conditions;
 pub mod crds;

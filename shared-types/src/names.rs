@@ -237,3 +237,6 @@ fn uid_tail(pgpool: &Pgpool) -> String {
     let start = uid.char_indices().rev().nth(5).map_or(0, |(at, _)| at);
     uid[start..].to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,6 @@ impl JsonSchema for GoDuration {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -234,3 +234,6 @@ impl PgpoolSpec {
         own.or_else(|| self.tls.as_ref()?.issuer_ref.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use super::*;
+
+const START: &str = "2026-03-01T10:00:00Z";
+const LATER: &str = "2026-03-01T11:00:00Z";
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+fn ready(status: impl Into<Status>, message: &str, generation: i64, since: &str) -> Condition {
+    condition(
+        ConditionType::Ready,
+        status,
+        Reason::ReadinessCheckSucceeded,
+        message,
+        Some(generation),
+        at(since),
+        &[],
+    )
+}
+
+#[test]
+fn transition_time_moves_with_the_status_alone() {
+    let cases: &[(&str, Option<Status>, Status, &str)] = &[
+        ("first time", None, Status::True, LATER),
+        ("same status", Some(Status::True), Status::True, START),
+        ("true to false", Some(Status::True), Status::False, LATER),
+        ("false to unknown", Some(Status::False), Status::Unknown, LATER),
+        ("unknown stays", Some(Status::Unknown), Status::Unknown, START),
+    ];
+    for (name, before, now, expected) in cases {
+        let previous: Vec<_> = before
+            .iter()
+            .map(|status| ready(*status, "before", 1, START))
+            .collect();
+        let built = condition(
+            ConditionType::Ready,
+            *now,
+            Reason::ReadinessCheckFailed,
+            "after",
+            Some(2),
+            at(LATER),
+            &previous,
+        );
+        assert_eq!(built.last_transition_time.0, at(expected), "{name}, built");
+        let put = upsert(&previous, ready(*now, "after", 2, LATER));
+        assert_eq!(put.len(), 1, "{name}");
+        assert_eq!(put[0].last_transition_time.0, at(expected), "{name}, put");
+        assert_eq!(put[0].message, "after", "{name}");
+    }
+}
+
+#[test]
+fn upsert_keeps_the_place_and_the_others() {
+    let reconciling = condition(
+        ConditionType::Reconciling,
+        true,
+        Reason::RollingOut,
+        "",
+        Some(1),
+        at(START),
+        &[],
+    );
+    let existing = [ready(false, "a", 1, START), reconciling.clone()];
+    let put = upsert(&existing, ready(true, "b", 1, LATER));
+    assert_eq!(
+        put.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(),
+        ["Ready", "Reconciling"]
+    );
+    assert_eq!(put[1], reconciling);
+}
+
+#[test]
+fn upsert_ignores_what_is_about_an_older_generation() {
+    let existing = [ready(true, "new", 3, START)];
+    assert_eq!(upsert(&existing, ready(false, "old", 2, LATER)), existing);
+}
+
+#[test]
+fn times_have_whole_seconds() {
+    let built = condition(
+        ConditionType::Ready,
+        true,
+        Reason::Converged,
+        "",
+        None,
+        at("2026-03-01T10:00:00.9Z"),
+        &[],
+    );
+    assert_eq!(built.last_transition_time.0, at(START));
+}
+
+#[test]
+fn found_by_type_and_status() {
+    let conditions = [ready(Status::Unknown, "", 1, START)];
+    assert!(find(&conditions, ConditionType::Ready).is_some());
+    assert!(find(&conditions, ConditionType::Stalled).is_none());
+    assert!(!is_true(&conditions, ConditionType::Ready) && !is_false(&conditions, ConditionType::Ready));
+    assert!(is_true(&[ready(true, "", 1, START)], ConditionType::Ready));
+    assert!(is_false(&[ready(false, "", 1, START)], ConditionType::Ready));
+}
+
+#[test]
+fn words_are_camel_case_and_read_back() {
+    for reason in Reason::ALL {
+        assert_eq!(Reason::from_word(reason.as_str()), Some(*reason));
+        assert!(reason.as_str().chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+    for ty in ConditionType::ALL {
+        assert_eq!(ConditionType::from_word(ty.as_str()), Some(*ty));
+    }
+    assert_eq!(Reason::from_word("converged"), None);
+}
