@@ -132,7 +132,7 @@ fn embedded_types_bring_no_descriptions() {
     let schema = schema_of("Pgpool");
     let container = "/properties/spec/properties/podTemplate/properties/spec/properties/containers/items";
     visit(schema.pointer(container).unwrap(), &mut |schema| {
-        assert!(!schema.contains_key("description"))
+        assert!(!schema.contains_key("description"));
     });
 }
 
