@@ -1,0 +1,212 @@
+//! The command line: what a user may ask for, and which part does it.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::bench::{self, Benchmark};
+use crate::cache::Cache;
+use crate::cluster::Cluster;
+use crate::demo;
+use crate::progress::{Elapsed, Progress};
+use crate::runner;
+use crate::stage::Stage;
+use crate::target;
+
+/// A local Kubernetes cluster for the two operators, the demonstration, the tests and the benchmarks.
+#[derive(Debug, Parser)]
+#[command(name = "cargo e2e", bin_name = "cargo e2e", version)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Use the cluster of this kubeconfig instead of the local one (demo, bench, test, kubectl, exec).
+    #[arg(long, global = true, value_name = "FILE", env = "PGPOOL_E2E_KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Keep what is built in this folder instead of `pgpool-operators` in the user's cache folder.
+    #[arg(long, global = true, value_name = "FOLDER", env = "PGPOOL_E2E_CACHE")]
+    cache: Option<PathBuf>,
+
+    /// The user's cache folder, as the XDG specification names it.
+    #[arg(long, global = true, hide = true, env = "XDG_CACHE_HOME")]
+    xdg_cache_home: Option<PathBuf>,
+
+    /// The caller's search path, which `exec` extends.
+    #[arg(long, global = true, hide = true, env = "PATH")]
+    search_path: Option<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run everything from nothing: cluster, operators, a Pgpool with TLS, a query through it.
+    Demo,
+    /// Bring the local cluster up, with both operators.
+    Up {
+        /// Leave the operators out.
+        #[arg(long)]
+        no_operators: bool,
+    },
+    /// Take the local cluster down, with all it left on the machine.
+    Down,
+    /// Empty the cache of what was built.
+    Clean,
+    /// Run kubectl on the cluster.
+    Kubectl {
+        /// What follows is kubectl's.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run a command in the cluster's network, with KUBECONFIG set and kubectl and helm on its PATH.
+    Exec {
+        /// The command and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Run the tests, and end with how many passed and failed.
+    Test(runner::Selection),
+    /// Measure, print the figures, and write them to target/e2e.
+    Bench {
+        /// What to measure.
+        benchmark: Benchmark,
+    },
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let Self { settings, action } = self;
+        let cache = Cache::locate(settings.cache.as_deref(), settings.xdg_cache_home.as_deref())?;
+        let kubeconfig = settings.kubeconfig.as_deref();
+        if kubeconfig.is_some() && matches!(action, Action::Up { .. } | Action::Down | Action::Clean) {
+            bail!("--kubeconfig names a cluster that is not ours to bring up or down");
+        }
+        let stage = Stage::new(cache, Progress::default())?;
+        match action {
+            Action::Demo => demo::run(&stage, kubeconfig)?,
+            Action::Up { no_operators } => up(&stage, !no_operators)?,
+            Action::Down => Cluster::down(&stage.cache, &stage.progress)?,
+            Action::Clean => clean(&stage)?,
+            Action::Kubectl { arguments } => {
+                let program = match kubeconfig {
+                    Some(_) => stage.control_plane()?.path("kubectl")?.to_owned(),
+                    None => Cluster::require()?.program("kubectl")?.to_owned(),
+                };
+                return replace(command(&program, kubeconfig)?.args(arguments));
+            }
+            Action::Exec { command } => return exec(&stage, kubeconfig, settings.search_path, &command),
+            Action::Test(selection) => return runner::run(&stage, kubeconfig, &selection),
+            Action::Bench { benchmark } => bench::run(&stage, kubeconfig, benchmark)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn up(stage: &Stage, with_operators: bool) -> anyhow::Result<()> {
+    let start = std::time::Instant::now();
+    let cluster = target::up(stage, with_operators)?;
+    stage.progress.line(format_args!(
+        "up after {}; try: cargo e2e kubectl -- get pods -A\nkubeconfig: {} (inside `cargo e2e exec`)",
+        Elapsed(start.elapsed()),
+        cluster.kubeconfig().display(),
+    ));
+    Ok(())
+}
+
+fn clean(stage: &Stage) -> anyhow::Result<()> {
+    if Cluster::find()?.is_some() {
+        bail!("the cluster runs from the cache: run `cargo e2e down` first");
+    }
+    stage.cache.clean()?;
+    stage
+        .progress
+        .line(format_args!("removed {}", stage.cache.root().display()));
+    Ok(())
+}
+
+fn exec(
+    stage: &Stage,
+    kubeconfig: Option<&Path>,
+    search_path: Option<OsString>,
+    arguments: &[OsString],
+) -> anyhow::Result<ExitCode> {
+    let (program, arguments) = arguments.split_first().context("no command")?;
+    let programs = if kubeconfig.is_some() {
+        vec![stage.control_plane()?.path("kubectl")?.to_owned()]
+    } else {
+        let cluster = Cluster::require()?;
+        vec![
+            cluster.program("kubectl")?.to_owned(),
+            cluster.program("helm")?.to_owned(),
+        ]
+    };
+    let folders = programs
+        .iter()
+        .filter_map(|program| program.parent())
+        .map(Path::to_owned);
+    let own: Vec<PathBuf> = std::env::split_paths(&search_path.unwrap_or_default()).collect();
+    let path = std::env::join_paths(folders.chain(own))?;
+    replace(
+        command(Path::new(program), kubeconfig)?
+            .args(arguments)
+            .env("PATH", path),
+    )
+}
+
+/// A command that reaches the cluster.
+fn command(program: &Path, kubeconfig: Option<&Path>) -> anyhow::Result<Command> {
+    let (mut command, kubeconfig) = if let Some(kubeconfig) = kubeconfig {
+        (Command::new(program), kubeconfig.to_owned())
+    } else {
+        let cluster = Cluster::require()?;
+        (cluster.command(program), cluster.kubeconfig())
+    };
+    command.env("KUBECONFIG", kubeconfig);
+    Ok(command)
+}
+
+/// Becomes the command: terminal, signals and exit status are its own.
+fn replace(command: &mut Command) -> anyhow::Result<ExitCode> {
+    let program = command.get_program().to_owned();
+    Err(command.exec()).with_context(|| format!("starting {}", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cases::Tier;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_after_two_dashes_are_passed_on() {
+        let cli = Cli::parse_from(["e2e", "kubectl", "--", "get", "--all-namespaces"]);
+        let Action::Kubectl { arguments } = cli.action else {
+            panic!("not kubectl")
+        };
+        assert_eq!(arguments, ["get", "--all-namespaces"]);
+    }
+
+    #[test]
+    fn a_tier_may_be_chosen() {
+        let cli = Cli::parse_from(["e2e", "test", "--tier", "api", "smoke"]);
+        let Action::Test(selection) = cli.action else {
+            panic!("not test")
+        };
+        assert_eq!(selection.tiers(), [Tier::Api]);
+    }
+}

@@ -1,0 +1,291 @@
+//! Starts a cluster from nothing. Order matters only where one daemon gives up without another; the rest
+//! start together, since each of them spends most of its start waiting.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::{Api, Client};
+
+use super::{Cluster, Record, save, state};
+use crate::command;
+use crate::components::Programs;
+use crate::control_plane::arguments::{SERVICE_IP, Server, flags};
+use crate::control_plane::{client, ready};
+use crate::images::Image;
+use crate::manifests;
+use crate::node::namespaces::Namespaces;
+use crate::node::{ADDRESS, CLUSTER_DOMAIN, NAME, cgroups, settings};
+use crate::pki::{MASTERS, Pki};
+use crate::process::Recorded;
+use crate::progress::Step;
+use crate::stage::Material;
+use crate::wait;
+
+/// The name of cert-manager's daemon.
+pub const CERT_MANAGER: &str = "cert-manager";
+
+/// Time for any one part to come up; a build machine that does other things as well is slow.
+const LIMIT: Duration = Duration::from_mins(2);
+
+impl Material {
+    /// Every image, the operators' included.
+    #[must_use]
+    pub fn all_images(&self) -> Vec<Image> {
+        let operators = self.operators.iter().map(|operator| operator.image.clone());
+        self.images.iter().cloned().chain(operators).collect()
+    }
+}
+
+/// Starts the cluster. When it returns the node is ready and Services have names.
+pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
+    fs::create_dir_all(state().join("logs")).with_context(|| format!("creating {}", state().display()))?;
+    cgroups::create()?;
+    let namespaces = Namespaces::create(state())?;
+    let mut starting = Starting {
+        programs: &material.programs,
+        record: Record {
+            version: material.programs.version().to_owned(),
+            namespaces,
+            daemons: BTreeMap::new(),
+            programs: ["kubectl", "helm", CERT_MANAGER]
+                .into_iter()
+                .map(|name| Ok((name.to_owned(), material.programs.path(name)?.to_owned())))
+                .collect::<anyhow::Result<_>>()?,
+        },
+        pki: pki()?,
+    };
+    // From here on `down` finds what runs, whatever happens to this process.
+    save(&starting.record)?;
+    starting.first(step)?;
+    let images = material.all_images();
+    let namespaces = starting.record.namespaces.clone();
+    // Unpacking images keeps the disk busy while the API server keeps a core busy.
+    let imported = std::thread::scope(|scope| {
+        let import = scope.spawn(|| import(&images, &namespaces));
+        let started = namespaces.run(starting.second(step));
+        step.note("importing images");
+        started.and(
+            import
+                .join()
+                .unwrap_or_else(|_| bail!("importing images panicked")),
+        )
+    });
+    imported?;
+    step.note("waiting for the node");
+    namespaces.run(settled(&starting.record.daemons))?;
+    Ok(Cluster {
+        record: starting.record,
+    })
+}
+
+struct Starting<'a> {
+    programs: &'a Programs,
+    record: Record,
+    pki: Pki,
+}
+
+impl Starting<'_> {
+    /// What needs nobody else.
+    fn first(&mut self, step: &Step) -> anyhow::Result<()> {
+        step.note("starting etcd, kube-apiserver and containerd");
+        let server = server()?;
+        self.daemon("etcd", &server.etcd())?;
+        self.daemon("kube-apiserver", &server.apiserver(&self.pki)?)?;
+        let settings = state().join("containerd.toml");
+        fs::write(&settings, settings::containerd(state()))?;
+        write_json("cni/10-pods.conflist", &settings::network(state()))?;
+        let containerd = command::find("containerd").context("containerd is not installed")?;
+        let arguments = ["-c".to_owned(), settings.display().to_string()];
+        self.daemon_of("containerd", &containerd, &arguments)
+    }
+
+    /// What needs the API server.
+    async fn second(&mut self, step: &Step) -> anyhow::Result<()> {
+        let admin = self.kubeconfig("admin", "admin", Some(MASTERS))?;
+        let client = client(&admin).await?;
+        let daemons = self.record.daemons.clone();
+        wait::until("kube-apiserver answers", LIMIT, || async {
+            check(&daemons)?;
+            ready(&client).await
+        })
+        .await?;
+        step.note("starting the controllers and the node");
+        let server = server()?;
+        let manager = self.kubeconfig("controller-manager", "system:kube-controller-manager", None)?;
+        self.daemon(
+            "kube-controller-manager",
+            &server.controller_manager(&self.pki, &manager),
+        )?;
+        let scheduler = self.kubeconfig("scheduler", "system:kube-scheduler", None)?;
+        self.daemon("kube-scheduler", &server.scheduler(&scheduler))?;
+        self.node()?;
+        manifests::apply_crds(&client, self.programs.cert_manager_crds()?).await?;
+        // Where it looks for the Secrets of ClusterIssuers.
+        manifests::ensure_namespace(&client, CERT_MANAGER).await?;
+        self.kubeconfig(CERT_MANAGER, CERT_MANAGER, Some(MASTERS))?;
+        let daemon = cert_manager(&self.record.namespaces, self.programs.path(CERT_MANAGER)?)?;
+        self.record.daemons.insert(CERT_MANAGER.to_owned(), daemon);
+        save(&self.record)
+    }
+
+    fn node(&mut self) -> anyhow::Result<()> {
+        let kubeconfig = self.kubeconfig("kubelet", &format!("system:node:{NAME}"), Some("system:nodes"))?;
+        let settings = write_json(
+            "kubelet.yaml",
+            &settings::kubelet(state(), &self.pki.file("ca.crt"), ADDRESS),
+        )?;
+        self.daemon(
+            "kubelet",
+            &flags(&[
+                ("config", &settings),
+                ("kubeconfig", &kubeconfig.display().to_string()),
+                ("hostname-override", NAME),
+                ("node-ip", &ADDRESS.to_string()),
+                ("root-dir", &state().join("kubelet").display().to_string()),
+                ("cert-dir", &state().join("pki/kubelet").display().to_string()),
+            ]),
+        )?;
+        let kubeconfig = self.kubeconfig("proxy", "system:kube-proxy", None)?;
+        let settings = write_json("proxy.yaml", &settings::proxy(&kubeconfig))?;
+        self.daemon("kube-proxy", &flags(&[("config", &settings)]))?;
+        let kubeconfig = self.kubeconfig("coredns", "coredns", Some(MASTERS))?;
+        let settings = state().join("Corefile");
+        fs::write(&settings, settings::dns(&kubeconfig, ADDRESS))?;
+        self.daemon("coredns", &["-conf".to_owned(), settings.display().to_string()])
+    }
+
+    fn daemon(&mut self, name: &str, arguments: &[String]) -> anyhow::Result<()> {
+        let program = self.programs.path(name)?.to_owned();
+        self.daemon_of(name, &program, arguments)
+    }
+
+    fn daemon_of(&mut self, name: &str, program: &Path, arguments: &[String]) -> anyhow::Result<()> {
+        let daemon = self.record.namespaces.daemon(name, program, arguments, state())?;
+        self.record.daemons.insert(name.to_owned(), daemon);
+        Ok(())
+    }
+
+    fn kubeconfig(&self, file: &str, user: &str, group: Option<&str>) -> anyhow::Result<PathBuf> {
+        self.pki.kubeconfig(file, &server()?.url(), user, group)
+    }
+}
+
+/// Starts cert-manager's daemon alone.
+pub fn cert_manager(namespaces: &Namespaces, program: &Path) -> anyhow::Result<Recorded> {
+    let kubeconfig = state().join("pki").join(format!("{CERT_MANAGER}.kubeconfig"));
+    let arguments = ["-kubeconfig".to_owned(), kubeconfig.display().to_string()];
+    namespaces.daemon(CERT_MANAGER, program, &arguments, state())
+}
+
+/// Imports the images that are not in the cluster yet.
+pub fn import(images: &[Image], namespaces: &Namespaces) -> anyhow::Result<()> {
+    let folder = state().join("imported");
+    fs::create_dir_all(&folder)?;
+    let ctr = command::find("ctr").context("ctr is not installed")?;
+    let socket = state().join("containerd.sock");
+    for image in images {
+        let mark = folder.join(&image.key);
+        if mark.exists() {
+            continue;
+        }
+        wait_for_socket(&socket)?;
+        let mut command = namespaces.node_command(&ctr);
+        command
+            .args(["--address"])
+            .arg(&socket)
+            .args(["--namespace", "k8s.io", "images", "import"]);
+        command::output(command.arg(&image.archive))?;
+        fs::write(&mark, "")?;
+    }
+    Ok(())
+}
+
+/// Fails unless the node reports that it is ready.
+pub fn node_ready(node: &Node) -> anyhow::Result<()> {
+    let conditions = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    match conditions.clone().find(|condition| condition.type_ == "Ready") {
+        Some(condition) if condition.status == "True" => Ok(()),
+        Some(condition) => bail!(
+            "the node is not ready: {}",
+            condition.message.as_deref().unwrap_or_default()
+        ),
+        None => bail!("the node has not reported yet"),
+    }
+}
+
+fn pki() -> anyhow::Result<Pki> {
+    let names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        &format!("kubernetes.default.svc.{CLUSTER_DOMAIN}"),
+    ];
+    let addresses = ["127.0.0.1".parse()?, SERVICE_IP, ADDRESS];
+    Pki::create(&state().join("pki"), &names, &addresses)
+}
+
+fn server() -> anyhow::Result<Server> {
+    Server::on_node(state(), ADDRESS)
+}
+
+/// Waits for what pods need: a ready node, a service account to run under, an answering DNS.
+async fn settled(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
+    let client: Client = client(&state().join("pki/admin.kubeconfig")).await?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    wait::until("the node is ready", LIMIT, || async {
+        check(daemons)?;
+        node_ready(&nodes.get(NAME).await?)
+    })
+    .await?;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
+    wait::object(&accounts, "default", LIMIT, "is there", |_| Ok(())).await?;
+    wait::until("CoreDNS answers", LIMIT, || async {
+        check(daemons)?;
+        tokio::net::TcpStream::connect((ADDRESS, 53)).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Fails when a daemon has ended, with the last it said.
+fn check(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
+    match daemons.iter().find(|(_, daemon)| !daemon.alive()) {
+        None => Ok(()),
+        Some((name, _)) => {
+            bail!(
+                "{name} has ended:\n{}",
+                command::tail(&state().join("logs").join(format!("{name}.log")))
+            )
+        }
+    }
+}
+
+fn wait_for_socket(socket: &Path) -> anyhow::Result<()> {
+    let start = std::time::Instant::now();
+    while let Err(error) = UnixStream::connect(socket) {
+        if start.elapsed() > LIMIT {
+            return Err(error).context("containerd does not answer");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn write_json(name: &str, value: &serde_json::Value) -> anyhow::Result<String> {
+    let path = state().join(name);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // JSON is YAML too.
+    fs::write(&path, value.to_string()).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path.display().to_string())
+}

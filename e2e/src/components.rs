@@ -1,0 +1,255 @@
+//! The Go programs of the cluster, built from published modules.
+//!
+//! Decides what is built from which module of `e2e/components`, and keeps the results in the cache under a
+//! hash of the module's files, the flags and the toolchain. One build at a time: each of them already uses
+//! every core.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cache::{Cache, Inputs};
+use crate::command::{self, run_logged};
+use crate::go::Go;
+use crate::progress::Progress;
+
+/// The release whose commands are built; kube-apiserver reports it, and clients decide by it.
+const KUBERNETES: &str = "v1.34.4";
+
+/// One module of `e2e/components`.
+#[derive(Debug)]
+pub struct Component {
+    name: &'static str,
+    packages: &'static [&'static str],
+    programs: &'static [&'static str],
+}
+
+/// What both levels of the cluster run.
+pub const CONTROL_PLANE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER];
+
+/// What the node needs besides.
+pub const NODE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER, &COREDNS, &HELM];
+
+/// The command line of Kubernetes, alone among the others since they share almost all of their packages.
+pub const KUBERNETES_COMMANDS: Component = Component {
+    name: "kubernetes",
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubelet",
+        "k8s.io/kubernetes/cmd/kube-proxy",
+        "k8s.io/kubernetes/cmd/kubectl",
+    ],
+    programs: &[
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+    ],
+};
+
+const ETCD: Component = Component {
+    name: "etcd",
+    packages: &["go.etcd.io/etcd/server/v3"],
+    programs: &["etcd"],
+};
+
+const CERT_MANAGER: Component = Component {
+    name: "cert-manager",
+    packages: &["."],
+    programs: &["cert-manager"],
+};
+
+const COREDNS: Component = Component {
+    name: "coredns",
+    packages: &["."],
+    programs: &["coredns"],
+};
+
+const HELM: Component = Component {
+    name: "helm",
+    packages: &["helm.sh/helm/v4/cmd/helm"],
+    programs: &["helm"],
+};
+
+/// Where built programs are.
+#[derive(Clone, Debug, Default)]
+pub struct Programs {
+    paths: BTreeMap<&'static str, PathBuf>,
+    crds: Option<PathBuf>,
+    version: String,
+}
+
+impl Programs {
+    /// The path of a program.
+    ///
+    /// # Errors
+    /// When its component was not among the built ones.
+    pub fn path(&self, program: &str) -> anyhow::Result<&Path> {
+        self.paths
+            .get(program)
+            .map(PathBuf::as_path)
+            .with_context(|| format!("{program} was not built"))
+    }
+
+    /// The folder with cert-manager's own resource definitions.
+    pub fn cert_manager_crds(&self) -> anyhow::Result<&Path> {
+        self.crds.as_deref().context("cert-manager was not built")
+    }
+
+    /// Changes whenever one of the programs does.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// Builds what is not in the cache yet, in the given order.
+pub fn build(
+    components: &[&Component],
+    sources: &Path,
+    go: &Go,
+    cache: &Cache,
+    progress: &Progress,
+) -> anyhow::Result<Programs> {
+    let mut programs = Programs::default();
+    for component in components {
+        let module = sources.join(component.name);
+        let key = component.inputs(&module, go)?.key();
+        let folder = cache.entry(component.name, &key, |draft| {
+            component.make(&module, draft, go, cache, progress)
+        })?;
+        for program in component.programs {
+            programs.paths.insert(program, folder.join("bin").join(program));
+        }
+        if component.name == CERT_MANAGER.name {
+            programs.crds = Some(folder.join("crds"));
+        }
+        programs.version.push_str(&key.to_string());
+    }
+    Ok(programs)
+}
+
+impl Component {
+    fn linker_flags(&self) -> String {
+        // Strips what only a debugger reads. Kubernetes takes its version from the linker.
+        let mut flags = "-s -w".to_owned();
+        if self.name == KUBERNETES_COMMANDS.name {
+            let mut numbers = KUBERNETES.trim_start_matches('v').split('.');
+            for (name, value) in [
+                ("gitVersion", KUBERNETES),
+                ("gitMajor", numbers.next().unwrap_or_default()),
+                ("gitMinor", numbers.next().unwrap_or_default()),
+            ] {
+                flags.push_str(" -X k8s.io/component-base/version.");
+                flags.push_str(name);
+                flags.push('=');
+                flags.push_str(value);
+            }
+        }
+        flags
+    }
+
+    fn inputs(&self, module: &Path, go: &Go) -> anyhow::Result<Inputs> {
+        let mut inputs = Inputs::default()
+            .text("go", go.version())
+            .text("flags", &self.linker_flags())
+            .text("packages", &self.packages.join(" "));
+        for file in ["go.mod", "go.sum", "main.go"] {
+            let path = module.join(file);
+            if path.exists() {
+                inputs = inputs.file(file, &path)?;
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn make(
+        &self,
+        module: &Path,
+        draft: &Path,
+        go: &Go,
+        cache: &Cache,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        let step = progress.step(format!("build {}", self.programs.join(", ")));
+        let bin = draft.join("bin");
+        fs::create_dir_all(&bin)?;
+        let mut command = go.command(module);
+        // `-v` names each package as it is compiled, which is all the progress that Go can show.
+        command.args(["build", "-v", "-trimpath", "-ldflags", &self.linker_flags(), "-o"]);
+        if let [program] = self.programs {
+            command.arg(bin.join(program));
+        } else {
+            command.arg(&bin);
+        }
+        command.args(self.packages);
+        let mut compiled = 0_u32;
+        run_logged(&mut command, &cache.log(self.name)?, |line| {
+            compiled += 1;
+            step.note(format!("{line} ({compiled})"));
+        })?;
+        if self.name == CERT_MANAGER.name {
+            copy_crds(module, draft, go)?;
+        }
+        step.done();
+        Ok(())
+    }
+}
+
+/// Copies cert-manager's resource definitions out of its module, so that the entry stands on its own.
+fn copy_crds(module: &Path, draft: &Path, go: &Go) -> anyhow::Result<()> {
+    let mut list = go.command(module);
+    list.args([
+        "list",
+        "-m",
+        "-f",
+        "{{.Dir}}",
+        "github.com/cert-manager/cert-manager",
+    ]);
+    let source = PathBuf::from(command::output(&mut list)?.trim()).join("deploy/crds");
+    let target = draft.join("crds");
+    fs::create_dir_all(&target)?;
+    for entry in fs::read_dir(&source).with_context(|| format!("reading {}", source.display()))? {
+        let path = entry?.path();
+        let (Some(name), Some("yaml")) = (path.file_name(), path.extension().and_then(|end| end.to_str()))
+        else {
+            continue;
+        };
+        // Not fs::copy: the module cache is read-only, and its mode would come along.
+        fs::write(target.join(name), fs::read(&path)?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubernetes_is_told_its_version() {
+        let flags = KUBERNETES_COMMANDS.linker_flags();
+        assert!(flags.contains("version.gitVersion=v1.34.4"), "{flags}");
+        assert!(
+            flags.ends_with("version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"),
+            "{flags}"
+        );
+        assert_eq!(HELM.linker_flags(), "-s -w");
+    }
+
+    #[test]
+    fn every_module_is_there_with_its_sums() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
+        for component in NODE {
+            for file in ["go.mod", "go.sum"] {
+                let path = sources.join(component.name).join(file);
+                assert!(path.exists(), "{} is missing", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Folders of control planes, and ending those whose harness was killed before it could.
+//!
+//! The owner of a folder holds a lock in it, which the kernel lets go when the owner ends, however it ends.
+//! A folder whose lock is free is a leftover: its recorded processes are ended and it is removed.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use anyhow::Context as _;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::cache;
+use crate::process::Recorded;
+
+const PREFIX: &str = "pgpool-e2e-";
+
+/// Makes a folder below `base` and holds it for as long as the returned file lives.
+pub fn claim(base: &Path) -> anyhow::Result<(TempDir, File)> {
+    let folder = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempdir_in(base)
+        .with_context(|| format!("making a folder in {}", base.display()))?;
+    fs::create_dir(folder.path().join("pids"))?;
+    // Locked before it has its name: whoever finds a claim unlocked knows that its owner is gone.
+    let (draft, name) = (folder.path().join("claim.new"), folder.path().join("claim"));
+    let claim = File::create(&draft)?;
+    claim.lock()?;
+    fs::rename(&draft, &name)?;
+    Ok((folder, claim))
+}
+
+/// Ends what is left of control planes below `base` that nobody owns any more.
+pub fn sweep(base: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(base)? {
+        let folder = entry?.path();
+        let ours = folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        // A folder without a claim is one that its owner is about to claim, or somebody else's.
+        let Some(claim) = ours.then(|| File::open(folder.join("claim")).ok()).flatten() else {
+            continue;
+        };
+        match claim.try_lock() {
+            Ok(()) => end(&folder)?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn end(folder: &Path) -> anyhow::Result<()> {
+    if let Ok(records) = fs::read_dir(folder.join("pids")) {
+        for record in records {
+            // An unreadable record is one that was being written when its owner was killed.
+            if let Ok(process) = Recorded::load(&record?.path()) {
+                process.signal(Signal::KILL)?;
+            }
+        }
+    }
+    cache::remove(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_an_orphan_is_swept() {
+        let base = tempfile::tempdir().unwrap();
+        let (owned, _claim) = claim(base.path()).unwrap();
+        let (orphan, dropped) = claim(base.path()).unwrap();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let record = Recorded::of(child.id().cast_signed()).unwrap();
+        record.save(&orphan.path().join("pids/sleep")).unwrap();
+        drop(dropped);
+        sweep(base.path()).unwrap();
+        record.wait_end(Duration::from_secs(10)).unwrap();
+        child.wait().unwrap();
+        assert!(owned.path().exists());
+        assert!(!orphan.path().exists());
+    }
+}

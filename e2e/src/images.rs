@@ -1,0 +1,224 @@
+//! Container images, made here from Debian packages and from our own programs: no registry, no daemon.
+//!
+//! Each image is an archive in the cache, named by a hash of what it was made from.
+
+mod archive;
+mod layer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::cache::{Cache, Inputs};
+use crate::command::{self, PATH, run_logged};
+use crate::node::settings::PAUSE;
+use crate::progress::Progress;
+
+/// The image with pgpool. Fully qualified, as the kubelet asks for it.
+pub const PGPOOL: &str = "docker.io/local/pgpool:4.3.5";
+
+/// The image with PostgreSQL: the same files under another name.
+pub const POSTGRES: &str = "docker.io/local/postgres:15";
+
+/// The Debian release that the images are made of.
+const SUITE: &str = "bookworm";
+
+/// What is in the image of pgpool and PostgreSQL. `openssl` is for readiness probes.
+const PACKAGES: &str = "pgpool2,postgresql-15,openssl";
+
+/// Files of packages that nothing in a container reads. The compiler behind PostgreSQL's JIT alone is half of
+/// the image, and PostgreSQL does without when its plugin is absent.
+const LEFT_OUT: [&str; 9] = [
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/lintian/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/lib/*/libLLVM*",
+    "/usr/lib/*/libz3*",
+    "/usr/lib/postgresql/*/lib/bitcode/*",
+    "/usr/lib/postgresql/*/lib/llvmjit*",
+];
+
+/// Runs before the packages are configured: the user gets the number that pods run with, and no database is
+/// made inside the image.
+const BEFORE: &str = r#"set -e
+echo "postgres:x:70:70:PostgreSQL:/var/lib/postgresql:/bin/sh" >> "$1/etc/passwd"
+echo "postgres:x:70:" >> "$1/etc/group"
+mkdir -p "$1/etc/postgresql-common"
+echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf""#;
+
+/// Runs when all packages are there.
+const AFTER: &str = r#"set -e
+rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/share/zoneinfo/right
+mkdir -p "$1/opt/pgpool-II/etc" "$1/opt/pgpool-II/tls" "$1/run/pgpool"
+chown 70:70 "$1/run/pgpool""#;
+
+/// Where programs of PostgreSQL are; Debian keeps them off the usual path.
+const POSTGRES_BIN: &str = "/usr/lib/postgresql/15/bin";
+
+/// The user that the operators run as.
+const OPERATOR_USER: &str = "65532:65532";
+
+/// One image in the cache.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The names it is imported under.
+    pub names: Vec<String>,
+    /// The archive, an OCI layout in a tar file.
+    pub archive: PathBuf,
+    /// Changes whenever the content does.
+    pub key: String,
+}
+
+/// The image that holds a pod's namespaces.
+pub fn pause(cache: &Cache) -> anyhow::Result<Image> {
+    let program = command::find("catatonit").context("catatonit is not installed")?;
+    let key = Inputs::default()
+        .text("name", PAUSE)
+        .file("program", &program)?
+        .key();
+    let entry = cache.entry("pause", &key, |draft| {
+        let layer = draft.join("layer");
+        layer::write(&layer, &[(program.clone(), "/catatonit".into())])?;
+        let config = json!({"Entrypoint": ["/catatonit", "-P"]});
+        archive::write(&draft.join("image.tar"), &layer, &config, &[PAUSE])
+    })?;
+    Ok(Image {
+        names: vec![PAUSE.to_owned()],
+        archive: entry.join("image.tar"),
+        key: key.to_string(),
+    })
+}
+
+/// The image with pgpool and PostgreSQL.
+pub fn database(cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
+    let names = [PGPOOL, POSTGRES];
+    let config = json!({
+        "User": "70:70",
+        "Env": [format!("PATH={POSTGRES_BIN}:{PATH}"), "LANG=C.UTF-8"],
+    });
+    let key = Inputs::default()
+        .text("packages", PACKAGES)
+        .text("suite", SUITE)
+        .text("left out", &LEFT_OUT.join(" "))
+        .text("before", BEFORE)
+        .text("after", AFTER)
+        .text("names", &names.join(" "))
+        .text("config", &config.to_string())
+        .key();
+    let entry = cache.entry("database", &key, |draft| {
+        let step = progress.step("make the root file system with pgpool and PostgreSQL");
+        let layer = draft.join("layer");
+        let mut command = bootstrap(&layer);
+        run_logged(&mut command, &cache.log("database")?, |line| step.note(line))?;
+        archive::write(&draft.join("image.tar"), &layer, &config, &names)?;
+        step.done();
+        Ok(())
+    })?;
+    let names = names.map(str::to_owned).to_vec();
+    Ok(Image {
+        names,
+        archive: entry.join("image.tar"),
+        key: key.to_string(),
+    })
+}
+
+/// The image of an operator: its program and the libraries that it is linked with, nothing else.
+///
+/// The tag is a hash of the content, so that a changed program is another image and an unchanged one is not.
+pub fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Result<Image> {
+    let mut files = vec![(program.to_owned(), format!("/usr/local/bin/{name}"))];
+    files.extend(
+        libraries(program)?
+            .into_iter()
+            .map(|path| (path.clone(), path.display().to_string())),
+    );
+    let mut inputs = Inputs::default().text("name", name).text("user", OPERATOR_USER);
+    for (source, target) in &files {
+        inputs = inputs.file(target, source)?;
+    }
+    let key = inputs.key();
+    let image = format!("docker.io/local/{name}:{key}");
+    let entry = cache.entry(name, &key, |draft| {
+        let layer = draft.join("layer");
+        layer::write(&layer, &files)?;
+        let config = json!({"User": OPERATOR_USER, "Entrypoint": [format!("/usr/local/bin/{name}")]});
+        archive::write(&draft.join("image.tar"), &layer, &config, &[&image])
+    })?;
+    Ok(Image {
+        names: vec![image],
+        archive: entry.join("image.tar"),
+        key: key.to_string(),
+    })
+}
+
+fn bootstrap(layer: &Path) -> Command {
+    let mut command = Command::new("mmdebstrap");
+    command.env("PATH", PATH).env("SOURCE_DATE_EPOCH", "0");
+    command.args([
+        "--variant=minbase",
+        "--format=tar",
+        &format!("--include={PACKAGES}"),
+    ]);
+    command.arg("--aptopt=Apt::Install-Recommends \"false\"");
+    for path in LEFT_OUT {
+        command.arg(format!("--dpkgopt=path-exclude={path}"));
+    }
+    command
+        .arg(format!("--essential-hook={BEFORE}"))
+        .arg(format!("--customize-hook={AFTER}"));
+    command.arg(SUITE).arg(layer);
+    command
+}
+
+/// The libraries that the dynamic linker would load for `program`, itself included.
+fn libraries(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let text = command::output(Command::new("ldd").arg(program).env("PATH", PATH))?;
+    Ok(parse_ldd(&text))
+}
+
+fn parse_ldd(text: &str) -> Vec<PathBuf> {
+    let words = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    words.map(PathBuf::from).collect()
+}
+
+/// Opens a file, naming it in the error.
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("opening {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_read_from_ldd() {
+        let text = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let found = parse_ldd(text);
+        assert_eq!(
+            found,
+            [
+                Path::new("/lib/x86_64-linux-gnu/libc.so.6"),
+                Path::new("/lib64/ld-linux-x86-64.so.2")
+            ]
+        );
+        assert!(parse_ldd("\tstatically linked\n").is_empty());
+    }
+
+    #[test]
+    fn an_operator_image_is_named_by_its_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::locate(Some(folder.path()), None).unwrap();
+        let program = Path::new("/bin/sh");
+        let image = operator("thing", program, &cache).unwrap();
+        assert_eq!(image.names, [format!("docker.io/local/thing:{}", image.key)]);
+        assert!(image.archive.exists());
+        assert_eq!(operator("thing", program, &cache).unwrap().key, image.key);
+    }
+}

@@ -1,0 +1,170 @@
+//! Image archives as the OCI image layout says: a tar file of blobs named by their hashes, and an index.
+//!
+//! Layers stay uncompressed: they never leave the machine, and unpacking them is part of every start.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use crate::cache::hex;
+
+/// Writes the archive of an image with the one given layer, known under `names`, and removes the layer file.
+pub fn write(archive: &Path, layer: &Path, config: &Value, names: &[&str]) -> anyhow::Result<()> {
+    let file = File::create(archive).with_context(|| format!("creating {}", archive.display()))?;
+    let mut builder = Builder::new(file);
+    append(
+        &mut builder,
+        "oci-layout",
+        json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes(),
+    )?;
+
+    let layer_digest = digest_of(layer)?;
+    let layer_size = fs::metadata(layer)?.len();
+    let content = super::open(layer)?;
+    append_sized(&mut builder, &blob(&layer_digest), layer_size, content)?;
+
+    let config = append_json(
+        &mut builder,
+        "application/vnd.oci.image.config.v1+json",
+        &json!({
+            "architecture": architecture(),
+            "os": "linux",
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
+        }),
+    )?;
+    let manifest = append_json(
+        &mut builder,
+        "application/vnd.oci.image.manifest.v1+json",
+        &json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": config,
+            "layers": [{
+                "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                "digest": format!("sha256:{layer_digest}"),
+                "size": layer_size,
+            }],
+        }),
+    )?;
+    let manifests: Vec<Value> = names
+        .iter()
+        .map(|name| {
+            let mut entry = manifest.clone();
+            entry["annotations"] = json!({"io.containerd.image.name": name});
+            entry
+        })
+        .collect();
+    let index = json!({"schemaVersion": 2, "manifests": manifests});
+    append(&mut builder, "index.json", index.to_string().as_bytes())?;
+    builder
+        .finish()
+        .with_context(|| format!("writing {}", archive.display()))?;
+    fs::remove_file(layer).with_context(|| format!("removing {}", layer.display()))
+}
+
+/// Adds a JSON blob and returns the descriptor that refers to it.
+fn append_json(builder: &mut Builder<File>, media_type: &str, value: &Value) -> anyhow::Result<Value> {
+    let text = value.to_string();
+    let digest = hex(&Sha256::digest(text.as_bytes()));
+    append(builder, &blob(&digest), text.as_bytes())?;
+    Ok(json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": text.len()}))
+}
+
+fn append(builder: &mut Builder<File>, path: &str, content: &[u8]) -> anyhow::Result<()> {
+    append_sized(builder, path, content.len() as u64, content)
+}
+
+fn append_sized(
+    builder: &mut Builder<File>,
+    path: &str,
+    size: u64,
+    content: impl Read,
+) -> anyhow::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_size(size);
+    builder.append_data(&mut header, path, content)?;
+    Ok(())
+}
+
+fn blob(digest: &str) -> String {
+    format!("blobs/sha256/{digest}")
+}
+
+fn digest_of(path: &Path) -> anyhow::Result<String> {
+    let mut hasher = Hashed(Sha256::new());
+    io::copy(&mut super::open(path)?, &mut hasher)?;
+    Ok(hex(&hasher.0.finalize()))
+}
+
+struct Hashed(Sha256);
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The name that images use for the architecture of this machine.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_to_a_blob_of_that_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let layer = folder.path().join("layer");
+        fs::write(&layer, b"layer").unwrap();
+        let archive = folder.path().join("image.tar");
+        write(&archive, &layer, &json!({"User": "1"}), &["a/b:1", "a/c:2"]).unwrap();
+        assert!(!layer.exists());
+
+        let mut files = BTreeMap::new();
+        for entry in tar::Archive::new(File::open(&archive).unwrap())
+            .entries()
+            .unwrap()
+        {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            if let Some(digest) = path.strip_prefix("blobs/sha256/") {
+                assert_eq!(digest, hex(&Sha256::digest(&content)));
+            }
+            files.insert(path, content);
+        }
+        let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+        assert_eq!(
+            index["manifests"][1]["annotations"]["io.containerd.image.name"],
+            "a/c:2"
+        );
+        let digest = |value: &Value| blob(value["digest"].as_str().unwrap().trim_start_matches("sha256:"));
+        let manifest: Value = serde_json::from_slice(&files[&digest(&index["manifests"][0])]).unwrap();
+        assert_eq!(files[&digest(&manifest["layers"][0])], b"layer");
+        let config: Value = serde_json::from_slice(&files[&digest(&manifest["config"])]).unwrap();
+        assert_eq!(config["config"]["User"], "1");
+    }
+}

@@ -1,0 +1,157 @@
+//! What the daemons of the node read. Pure: text out of a folder and an address.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{CLUSTER_DOMAIN, NAME, POD_CIDR, cgroups};
+
+/// The image that holds the namespaces of a pod.
+pub const PAUSE: &str = "docker.io/local/pause:1";
+
+/// The shell script that furnishes the namespaces.
+///
+/// Folders whose place is compiled into some daemon (`/run`, `/var/log`, `/var/lib`) are covered by ones that
+/// go with the namespaces. A bridge without ports carries the node's address, since not every kernel has a
+/// dummy device; it is also the default route, without which some daemons find no address of their own.
+#[must_use]
+pub fn furnish(state: &Path, address: IpAddr) -> String {
+    let fs = state.join("fs");
+    let fs = fs.display();
+    format!(
+        "mount -t overlay -o lowerdir=/var/lib,upperdir={fs}/lib,workdir={fs}/lib-work overlay /var/lib\n\
+         mount --bind {fs}/log /var/log\n\
+         mount -t tmpfs -o mode=0755 tmpfs /run\n\
+         ip link set lo up\n\
+         ip link add node0 type bridge\n\
+         ip address add {address}/24 dev node0\n\
+         ip link set node0 up\n\
+         ip route add default via {address} dev node0\n\
+         echo 1 > /proc/sys/net/ipv4/ip_forward\n"
+    )
+}
+
+/// containerd's.
+///
+/// `restrict_oom_score_adj`: a machine that may not lower the score of a process could otherwise start no
+/// container at all, with an error that speaks of something else.
+#[must_use]
+pub fn containerd(state: &Path) -> String {
+    let state = state.display();
+    let criterion = "plugins.\"io.containerd.grpc.v1.cri\"";
+    format!(
+        "version = 2\n\
+         root = \"{state}/containerd/root\"\n\
+         state = \"{state}/containerd/state\"\n\
+         disabled_plugins = [\"io.containerd.internal.v1.opt\"]\n\
+         [grpc]\n\
+         address = \"{state}/containerd.sock\"\n\
+         [{criterion}]\n\
+         sandbox_image = \"{PAUSE}\"\n\
+         restrict_oom_score_adj = true\n\
+         netns_mounts_under_state_dir = true\n\
+         [{criterion}.cni]\n\
+         bin_dir = \"/usr/lib/cni\"\n\
+         conf_dir = \"{state}/cni\"\n\
+         [{criterion}.containerd]\n\
+         snapshotter = \"overlayfs\"\n\
+         default_runtime_name = \"runc\"\n\
+         [{criterion}.containerd.runtimes.runc]\n\
+         runtime_type = \"io.containerd.runc.v2\"\n"
+    )
+}
+
+/// The network of pods: each has a wire of its own to the node, so that all traffic, also between two pods,
+/// passes the node's rules without any kernel module for bridges.
+#[must_use]
+pub fn network(state: &Path) -> Value {
+    json!({
+        "cniVersion": "0.4.0",
+        "name": "pods",
+        "plugins": [{
+            "type": "ptp",
+            "ipam": {
+                "type": "host-local",
+                "dataDir": state.join("addresses"),
+                "ranges": [[{"subnet": POD_CIDR}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+            },
+        }],
+    })
+}
+
+/// The kubelet's.
+#[must_use]
+pub fn kubelet(state: &Path, client_ca: &Path, address: IpAddr) -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": false},
+            "webhook": {"enabled": true},
+            "x509": {"clientCAFile": client_ca},
+        },
+        "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": format!("/{}", cgroups::ROOT),
+        "clusterDNS": [address],
+        "clusterDomain": CLUSTER_DOMAIN,
+        "containerRuntimeEndpoint": format!("unix://{}", state.join("containerd.sock").display()),
+        "failSwapOn": false,
+        // Lowering the own score needs a capability that a container may lack.
+        "oomScoreAdj": 0,
+        // The disk is the user's, and rarely empty: only a full one counts. Nothing can be pulled again.
+        "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "100Mi"},
+        "imageGCHighThresholdPercent": 100,
+        "resolvConf": "/dev/null",
+        // How fast a changed Secret reaches the pods that mount it.
+        "syncFrequency": "10s",
+        "volumePluginDir": state.join("kubelet/volume-plugins"),
+        "registerWithTaints": [],
+    })
+}
+
+/// kube-proxy's: with every limit at 0 it leaves the settings of the machine's kernel alone.
+#[must_use]
+pub fn proxy(kubeconfig: &Path) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "iptables",
+        "clientConnection": {"kubeconfig": kubeconfig},
+        "hostnameOverride": NAME,
+        "oomScoreAdj": 0,
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+    })
+}
+
+/// The DNS server's. Answers live shortly, since tests change Services often.
+#[must_use]
+pub fn dns(kubeconfig: &Path, address: IpAddr) -> String {
+    format!(
+        ".:53 {{\n    bind {address}\n    errors\n    kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{\n        kubeconfig {}\n        ttl 5\n    }}\n}}\n",
+        kubeconfig.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::ADDRESS;
+
+    #[test]
+    fn every_path_is_below_the_state_folder() {
+        let state = Path::new("/state");
+        let text = containerd(state) + &network(state).to_string();
+        assert!(text.contains("root = \"/state/containerd/root\""));
+        assert!(text.contains("\"dataDir\":\"/state/addresses\""));
+        let kubelet = kubelet(state, Path::new("/state/ca.crt"), ADDRESS);
+        assert_eq!(
+            kubelet["containerRuntimeEndpoint"],
+            "unix:///state/containerd.sock"
+        );
+        assert_eq!(kubelet["clusterDNS"][0], "172.30.0.1");
+        assert_eq!(kubelet["cgroupRoot"], "/pgpool-e2e");
+    }
+}

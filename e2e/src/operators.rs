@@ -1,0 +1,175 @@
+//! The two operators in the cluster: their programs, images and Helm releases.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::command;
+use crate::images::{self, Image};
+use crate::stage::Stage;
+
+/// The namespace of the operators.
+pub const NAMESPACE: &str = "pgpool-system";
+
+/// Package, program, chart, release and image all have this name.
+pub const NAMES: [&str; 2] = ["ops-manager", "provisioner"];
+
+/// The chart that brings the kinds, which must be there before either operator.
+const CRDS: &str = "crds";
+
+/// Time for a release to be ready.
+const TIMEOUT: &str = "120s";
+
+/// An operator that can be installed.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// Its name, one of [`NAMES`].
+    pub name: &'static str,
+    /// Its image.
+    pub image: Image,
+}
+
+/// How the programs are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As they ship.
+    Release,
+    /// Quickly, for tests that run them outside a cluster.
+    Debug,
+}
+
+/// Compiles both operators and makes their images.
+pub fn build(stage: &Stage) -> anyhow::Result<Vec<Operator>> {
+    let programs = compile(stage, Profile::Release)?;
+    let image = |(name, program): (&'static str, PathBuf)| {
+        Ok(Operator {
+            name,
+            image: images::operator(name, &program, &stage.cache)?,
+        })
+    };
+    programs.into_iter().map(image).collect()
+}
+
+/// Compiles both operators and returns where their programs are.
+pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    let step = stage.progress.step("compile the operators");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(&stage.workspace)
+        .args(["build", "--locked", "--message-format=json"]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    for name in NAMES {
+        cargo.args(["--package", name]);
+    }
+    let mut programs = Vec::new();
+    command::run_logged(&mut cargo, &stage.cache.log("cargo-build")?, |line| {
+        // Messages for programs are JSON; what is left are the ones for people.
+        match serde_json::from_str::<Value>(line) {
+            Ok(message) => programs.extend(executable(&message)),
+            Err(_) => step.note(line.trim()),
+        }
+    })?;
+    programs.sort();
+    programs.dedup();
+    if programs.len() != NAMES.len() {
+        bail!("cargo made {programs:?} instead of {NAMES:?}");
+    }
+    step.done();
+    Ok(programs)
+}
+
+/// Installs the charts, or upgrades them to what they and the images are now, and waits until all is ready.
+pub fn install(cluster: &Cluster, operators: &[Operator], stage: &Stage) -> anyhow::Result<()> {
+    let step = stage.progress.step("install the operators");
+    let charts = stage.workspace.join("charts");
+    let helm = Helm {
+        cluster,
+        program: cluster.program("helm")?,
+    };
+    helm.upgrade(CRDS, &charts, None)?;
+    // Neither waits for the other.
+    std::thread::scope(|scope| {
+        let installs: Vec<_> = operators
+            .iter()
+            .map(|operator| scope.spawn(|| helm.upgrade(operator.name, &charts, Some(&operator.image))))
+            .collect();
+        installs.into_iter().try_for_each(|install| {
+            install
+                .join()
+                .unwrap_or_else(|_| bail!("installing an operator panicked"))
+        })
+    })?;
+    step.done();
+    Ok(())
+}
+
+struct Helm<'a> {
+    cluster: &'a Cluster,
+    program: &'a Path,
+}
+
+impl Helm<'_> {
+    fn upgrade(&self, name: &str, charts: &Path, image: Option<&Image>) -> anyhow::Result<()> {
+        let mut helm = self.cluster.command(self.program);
+        helm.arg("upgrade")
+            .arg("--install")
+            .arg(name)
+            .arg(charts.join(name));
+        helm.args([
+            "--namespace",
+            NAMESPACE,
+            "--create-namespace",
+            "--wait",
+            "--timeout",
+            TIMEOUT,
+        ]);
+        helm.arg("--kubeconfig").arg(self.cluster.kubeconfig());
+        if let Some(image) = image {
+            let (repository, tag) = image
+                .names
+                .first()
+                .and_then(|name| name.rsplit_once(':'))
+                .context("an image without a name")?;
+            for (key, value) in [
+                ("repository", repository),
+                ("tag", tag),
+                ("pullPolicy", "IfNotPresent"),
+            ] {
+                helm.arg("--set-string").arg(format!("image.{key}={value}"));
+            }
+        }
+        command::output(&mut helm).with_context(|| format!("installing the chart {name}"))?;
+        Ok(())
+    }
+}
+
+/// The operator's program that a message of cargo tells of.
+fn executable(message: &Value) -> Option<(&'static str, PathBuf)> {
+    let path = message["executable"].as_str()?;
+    let name = message["target"]["name"].as_str()?;
+    NAMES
+        .into_iter()
+        .find(|candidate| *candidate == name)
+        .map(|name| (name, PathBuf::from(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_read_from_cargo() {
+        let message = serde_json::json!({"executable": "/t/provisioner", "target": {"name": "provisioner"}});
+        assert_eq!(
+            executable(&message),
+            Some(("provisioner", PathBuf::from("/t/provisioner")))
+        );
+        let library = serde_json::json!({"executable": null, "target": {"name": "provisioner"}});
+        assert_eq!(executable(&library), None);
+    }
+}

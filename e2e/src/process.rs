@@ -1,0 +1,276 @@
+//! Processes that outlive the call that starts them.
+//!
+//! A [`Child`] ends with the value that holds it; a [`Recorded`] process lives on and is found again by a
+//! later run. Signals go only to a process whose start time is the recorded one, never to another that
+//! happens to have the same number by now.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::command::tail;
+
+/// Time between two looks at a process that is about to end.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A process that this harness started, told apart from any other that ever had its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    pid: i32,
+    /// Clock ticks between the boot of the machine and the start of the process.
+    started: u64,
+}
+
+impl Recorded {
+    /// Records the running process `pid`.
+    pub fn of(pid: i32) -> anyhow::Result<Self> {
+        let stat = Stat::read(pid).with_context(|| format!("process {pid} is gone"))?;
+        Ok(Self {
+            pid,
+            started: stat.started,
+        })
+    }
+
+    /// Reads a record written by [`Recorded::save`].
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Writes the record to a file.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        fs::write(path, serde_json::to_string(self)?).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// The number of the process.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether that very process still runs. One that ended and was not waited for does not.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended)
+    }
+
+    /// The processes it started itself and that still run.
+    pub fn children(&self) -> anyhow::Result<Vec<Self>> {
+        let mut children = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            if let Some(stat) = Stat::read(pid).filter(|stat| stat.parent == self.pid && !stat.ended) {
+                children.push(Self {
+                    pid,
+                    started: stat.started,
+                });
+            }
+        }
+        Ok(children)
+    }
+
+    /// Sends a signal; one to a process that is gone is fine.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            bail!("{} is not the number of a process", self.pid)
+        };
+        // The descriptor keeps naming the process that had the number when it was opened: looking at the
+        // start time afterwards leaves no gap in which another could take its place.
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) if self.alive() => match pidfd_send_signal(&process, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+                Err(error) => Err(error).with_context(|| format!("signalling process {}", self.pid)),
+            },
+            Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("finding process {}", self.pid)),
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it still runs after `limit`.
+    pub fn wait_end(&self, limit: Duration) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while self.alive() {
+            if start.elapsed() > limit {
+                bail!("process {} does not end", self.pid);
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+}
+
+/// What `/proc/PID/stat` says.
+struct Stat {
+    parent: i32,
+    started: u64,
+    ended: bool,
+}
+
+impl Stat {
+    fn read(pid: i32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The second field is the program's name in parentheses and may hold anything, parentheses too.
+        let (_, rest) = text.rsplit_once(") ")?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self {
+            parent,
+            started,
+            ended: matches!(state, "Z" | "X"),
+        })
+    }
+}
+
+/// A process that ends when the value is dropped.
+pub struct Child {
+    name: String,
+    process: std::process::Child,
+    log: PathBuf,
+}
+
+impl Child {
+    /// Starts `command` with its output in `<logs>/<name>.log`, after what is there already.
+    pub fn spawn(name: &str, command: &mut Command, logs: &Path) -> anyhow::Result<Self> {
+        let log = logs.join(format!("{name}.log"));
+        let process = redirect(command, &log)?
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            process,
+            log,
+        })
+    }
+
+    /// The record of the process.
+    pub fn record(&self) -> anyhow::Result<Recorded> {
+        Recorded::of(self.process.id().cast_signed())
+    }
+
+    /// Where its output goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Fails when the process has ended, showing the last it said.
+    pub fn check(&mut self) -> anyhow::Result<()> {
+        match self.process.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended, {status}:\n{}", self.name, tail(&self.log)),
+        }
+    }
+
+    /// Sends a signal to it.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        self.record()?.signal(signal)
+    }
+
+    /// Asks it to end with SIGTERM; kills it when it takes longer than `grace`.
+    pub fn stop(mut self, grace: Duration) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        let start = Instant::now();
+        while start.elapsed() < grace {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(POLL);
+        }
+        self.process.kill()?;
+        Ok(self.process.wait()?)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Both fail only when the process is gone already, which is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Closes the input of `command` and appends both its outputs to `log`.
+pub fn redirect<'a>(command: &'a mut Command, log: &Path) -> anyhow::Result<&'a mut Command> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("opening {}", log.display()))?;
+    Ok(command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_name_may_hold_anything() {
+        let mut fields = vec!["0"; 50];
+        fields[0] = "S";
+        fields[1] = "7";
+        fields[19] = "1234";
+        let stat = Stat::parse(&format!("42 (a) Z (b) {}", fields.join(" "))).unwrap();
+        assert_eq!((stat.parent, stat.started, stat.ended), (7, 1234, false));
+    }
+
+    #[test]
+    fn a_child_ends_with_its_value() {
+        let logs = tempfile::tempdir().unwrap();
+        let child = Child::spawn("sleep", Command::new("sleep").arg("60"), logs.path()).unwrap();
+        let record = child.record().unwrap();
+        assert!(record.alive());
+        drop(child);
+        assert!(!record.alive());
+        record.signal(Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_is_left_alone() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut child = Child::spawn("sleep", Command::new("sleep").arg("60"), logs.path()).unwrap();
+        let mut other = child.record().unwrap();
+        other.started += 1;
+        other.signal(Signal::KILL).unwrap();
+        assert!(!other.alive());
+        child.check().unwrap();
+    }
+
+    #[test]
+    fn an_early_end_shows_what_was_said() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        let mut child = Child::spawn("sh", command.args(["-c", "echo hello; exit 4"]), logs.path()).unwrap();
+        child.record().unwrap().wait_end(Duration::from_secs(10)).unwrap();
+        let error = child.check().unwrap_err().to_string();
+        assert!(
+            error.contains("exit status: 4") && error.contains("hello"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn children_are_found() {
+        let logs = tempfile::tempdir().unwrap();
+        let child = Child::spawn("sleep", Command::new("sleep").arg("60"), logs.path()).unwrap();
+        let me = Recorded::of(std::process::id().cast_signed()).unwrap();
+        assert!(me.children().unwrap().contains(&child.record().unwrap()));
+    }
+}

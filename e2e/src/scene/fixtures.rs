@@ -1,0 +1,150 @@
+//! The manifests of `fixtures/`: what a user would write. A test changes a parsed copy, so that it shows
+//! only what is different. Pure.
+
+use anyhow::Context as _;
+use kube::api::DynamicObject;
+use serde_json::{Map, Value, json};
+
+/// Step 1: a certificate authority and the issuer that signs with it.
+pub const ISSUER: &str = include_str!("../../fixtures/issuer.yaml");
+
+/// The one version that the catalogue offers.
+pub const CATALOG: &str = include_str!("../../fixtures/catalog.yaml");
+
+/// Step 2: the pool.
+const PGPOOL: &str = include_str!("../../fixtures/pgpool.yaml");
+
+/// A PostgreSQL that is there already.
+const POSTGRES: &str = include_str!("../../fixtures/postgres.yaml");
+
+/// What stands in a fixture for the namespace of PostgreSQL.
+const PLACE: &str = "NAMESPACE";
+
+/// The name of the pool in the fixtures.
+pub const POOL: &str = "pool";
+
+/// The name of PostgreSQL in the fixtures: its Service, its workload, its `AppBinding`.
+pub const DATABASE: &str = "postgres";
+
+/// The issuer of the fixtures.
+pub const PLATFORM_CA: &str = "platform-ca";
+
+/// The manifests of PostgreSQL in a namespace.
+#[must_use]
+pub fn postgres(namespace: &str) -> String {
+    POSTGRES.replace(PLACE, namespace)
+}
+
+/// The user's pool in front of the PostgreSQL in the namespace `database`, as it stands in the fixture.
+pub fn pgpool(database: &str) -> anyhow::Result<Manifest> {
+    Manifest::parse(&PGPOOL.replace(PLACE, database))
+}
+
+/// The `AppBinding` of the PostgreSQL in a namespace, without an authority.
+#[must_use]
+pub fn app_binding(namespace: &str) -> Manifest {
+    Manifest(json!({
+        "apiVersion": "appcatalog.appscode.com/v1alpha1",
+        "kind": "AppBinding",
+        "metadata": {"name": DATABASE, "namespace": namespace},
+        "spec": {
+            "type": "postgres",
+            "version": "15",
+            "clientConfig": {"service": {"scheme": "postgresql", "name": DATABASE, "port": 5432}},
+            "secret": {"name": "postgres-auth"},
+        },
+    }))
+}
+
+/// The credentials that the `AppBinding` names.
+#[must_use]
+pub fn credentials(namespace: &str, password: &str) -> Manifest {
+    Manifest(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "postgres-auth", "namespace": namespace},
+        "type": "kubernetes.io/basic-auth",
+        "stringData": {"username": "postgres", "password": password},
+    }))
+}
+
+/// One object, as written by a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest(pub Value);
+
+impl Manifest {
+    /// Reads the text of one object.
+    pub fn parse(yaml: &str) -> anyhow::Result<Self> {
+        Ok(Self(serde_yaml::from_str(yaml).context("reading a fixture")?))
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.with("/metadata/name", json!(name))
+    }
+
+    /// The same with `value` at a path such as `/spec/tls/issuerRef/name`; objects on the way are made.
+    #[must_use]
+    pub fn with(mut self, path: &str, value: Value) -> Self {
+        let mut at = &mut self.0;
+        for key in path.split('/').skip(1) {
+            at = match key.parse::<usize>() {
+                Ok(index) if at.is_array() => &mut at[index],
+                _ => {
+                    if !at.is_object() {
+                        *at = Value::Object(Map::new());
+                    }
+                    &mut at[key]
+                }
+            };
+        }
+        *at = value;
+        self
+    }
+
+    /// The same without what stands at a path.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Self {
+        if let Some((parent, key)) = path.rsplit_once('/')
+            && let Some(Value::Object(parent)) = self.0.pointer_mut(parent)
+        {
+            parent.remove(key);
+        }
+        self
+    }
+
+    /// As the API client takes it.
+    pub fn object(&self) -> anyhow::Result<DynamicObject> {
+        serde_json::from_value(self.0.clone()).context("a fixture is no object")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_changed_in_one_place() {
+        let pool = pgpool("db").unwrap();
+        assert_eq!(pool.0["spec"]["postgresRef"]["namespace"], "db");
+        let changed = pool.clone().with("/spec/tls/certificates/0/secretName", json!("mine"));
+        assert_eq!(changed.0["spec"]["tls"]["certificates"][0]["secretName"], "mine");
+        assert_eq!(changed.0["spec"]["tls"]["certificates"][0]["alias"], "server");
+        assert_eq!(changed.without("/spec/tls/certificates/0/secretName"), pool);
+    }
+
+    #[test]
+    fn what_is_missing_on_the_way_is_made() {
+        let object = Manifest(json!({"kind": "A"})).with("/spec/a/b", json!(1));
+        assert_eq!(object.0, json!({"kind": "A", "spec": {"a": {"b": 1}}}));
+        assert_eq!(object.clone().without("/spec/c/d"), object);
+    }
+
+    #[test]
+    fn every_fixture_can_be_read() {
+        for text in [ISSUER, CATALOG, &postgres("db")] {
+            assert!(!crate::manifests::parse(text).unwrap().is_empty());
+        }
+    }
+}

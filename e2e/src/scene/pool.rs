@@ -1,0 +1,158 @@
+//! Questions about one Pgpool: what its conditions say, and how far it has come.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+use serde_json::json;
+use shared_types::conditions::{self, ConditionType, Reason, Status};
+use shared_types::{Pgpool, Phase};
+
+use super::{SOON, Scene};
+use crate::wait;
+
+/// What a condition should say.
+#[derive(Clone, Copy, Debug)]
+pub struct Says<'a> {
+    /// Which condition.
+    pub condition: ConditionType,
+    /// Its status.
+    pub status: Status,
+    /// Its reason.
+    pub reason: Reason,
+    /// What its message names: the object, the cure.
+    pub words: &'a [&'a str],
+}
+
+impl Says<'_> {
+    fn check(&self, pgpool: &Pgpool) -> anyhow::Result<Condition> {
+        let status = pgpool.status.as_ref().context("it has no status")?;
+        let condition = conditions::find(&status.conditions, self.condition)
+            .with_context(|| format!("it has no condition {}: {}", self.condition, told(&status.conditions)))?;
+        let as_wanted = condition.status == self.status.as_str() && condition.reason == self.reason.as_str();
+        ensure!(as_wanted, "not {} {} {}: {}", self.condition, self.status, self.reason, told(&status.conditions));
+        if let Some(word) = self.words.iter().find(|word| !condition.message.contains(**word)) {
+            bail!("{} does not name {word:?}: {}", self.condition, condition.message);
+        }
+        ensure!(
+            condition.observed_generation == pgpool.metadata.generation,
+            "{} is about generation {:?}",
+            self.condition,
+            condition.observed_generation
+        );
+        Ok(condition.clone())
+    }
+}
+
+impl Scene {
+    /// The Pgpool as it is now.
+    pub async fn pgpool(&self, name: &str) -> anyhow::Result<Pgpool> {
+        self.api::<Pgpool>().get(name).await.with_context(|| format!("reading Pgpool {name}"))
+    }
+
+    /// Waits until a condition of the Pgpool says something about its present generation.
+    pub async fn says(&self, name: &str, says: Says<'_>) -> anyhow::Result<Condition> {
+        let what = format!("{} of {name} is {} with {}", says.condition, says.status, says.reason);
+        wait::until(&what, SOON, async || says.check(&self.pgpool(name).await?)).await
+    }
+
+    /// Waits until the certificates of the Pgpool cannot be had for a reason.
+    pub async fn certificates_refused(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
+        let condition = ConditionType::CertificatesReady;
+        self.says(name, Says { condition, status: Status::False, reason, words }).await?;
+        Ok(())
+    }
+
+    /// Waits until the certificates of the Pgpool are all there and good.
+    pub async fn certificates_ready(&self, name: &str) -> anyhow::Result<()> {
+        let condition = ConditionType::CertificatesReady;
+        let says = Says { condition, status: Status::True, reason: Reason::CertificatesIssued, words: &[] };
+        self.says(name, says).await?;
+        Ok(())
+    }
+
+    /// Waits until the provisioner cannot go on before somebody changes something.
+    pub async fn stalled(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
+        let condition = ConditionType::Stalled;
+        self.says(name, Says { condition, status: Status::True, reason, words }).await?;
+        Ok(())
+    }
+
+    /// Waits until the workload of the Pgpool is there: the end of the ten steps.
+    pub async fn workload(&self, name: &str) -> anyhow::Result<StatefulSet> {
+        let what = "has a workload";
+        let found = wait::until(&format!("{name} {what}"), SOON, async || {
+            let found = self.api::<StatefulSet>().get_opt(name).await?;
+            match found {
+                Some(found) => Ok(found),
+                None => bail!("none yet; {}", self.told(name).await?),
+            }
+        });
+        found.await
+    }
+
+    /// Fails when the Pgpool has a workload.
+    pub async fn no_workload(&self, name: &str) -> anyhow::Result<()> {
+        let found = self.api::<StatefulSet>().get_opt(name).await?;
+        ensure!(found.is_none(), "{name} has a workload before its time");
+        Ok(())
+    }
+
+    /// Waits until the Pgpool is ready, and returns it as it then is.
+    pub async fn ready(&self, name: &str, limit: Duration) -> anyhow::Result<Pgpool> {
+        wait::until(&format!("Pgpool {name} is ready"), limit, async || {
+            let pgpool = self.pgpool(name).await?;
+            ensure!(is_ready(&pgpool), "{}", told(conditions_of(&pgpool)));
+            Ok(pgpool)
+        })
+        .await
+    }
+
+    /// Changes the Pgpool as a user does who edits it.
+    pub async fn edit(&self, name: &str, change: serde_json::Value) -> anyhow::Result<()> {
+        let patch = kube::api::Patch::Merge(json!({ "spec": change }));
+        let api = self.api::<Pgpool>();
+        api.patch(name, &kube::api::PatchParams::default(), &patch)
+            .await
+            .with_context(|| format!("editing Pgpool {name}"))?;
+        Ok(())
+    }
+
+    /// All that the conditions of the Pgpool say, for people.
+    pub async fn told(&self, name: &str) -> anyhow::Result<String> {
+        Ok(told(conditions_of(&self.pgpool(name).await?)))
+    }
+}
+
+/// The pool serves as its present spec asks, with all pods.
+#[must_use]
+pub fn is_ready(pgpool: &Pgpool) -> bool {
+    let Some(status) = &pgpool.status else { return false };
+    status.phase == Some(Phase::Ready)
+        && status.observed_generation == pgpool.metadata.generation
+        && conditions::is_true(&status.conditions, ConditionType::Ready)
+}
+
+/// The name of the immutable Secret whose certificate the pods of a workload use.
+pub fn certificate_copy(workload: &StatefulSet) -> anyhow::Result<String> {
+    let template = workload.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let volumes = template.iter().flat_map(|pod| pod.volumes.iter().flatten());
+    let secrets = volumes.filter(|volume| volume.name == "certs").filter_map(|volume| volume.secret.as_ref());
+    let mut names = secrets.filter_map(|secret| secret.secret_name.clone());
+    names.next().with_context(|| format!("the pods of {} mount no certificate", workload.name_any()))
+}
+
+fn conditions_of(pgpool: &Pgpool) -> &[Condition] {
+    pgpool.status.as_ref().map_or(&[], |status| &status.conditions)
+}
+
+fn told(conditions: &[Condition]) -> String {
+    let each = conditions.iter().map(|condition| {
+        let Condition { type_, status, reason, message, .. } = condition;
+        format!("{type_}={status} {reason} ({message})")
+    });
+    let all: Vec<_> = each.collect();
+    if all.is_empty() { "no conditions".to_owned() } else { all.join("; ") }
+}

@@ -1,0 +1,202 @@
+//! What a Pgpool has become, in a form that is the same for every Pgpool that was asked for in the same
+//! words: two of them can be compared, whatever happened to the operators on the way.
+//!
+//! What is random or comes from time is replaced by what it is: a password by its key, a hash by a mark.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::core::GroupVersionKind;
+use kube::ResourceExt as _;
+use serde_json::{Map, Value, json};
+use shared_types::names;
+
+use super::Scene;
+
+/// The kinds of the objects that make up a Pgpool.
+const KINDS: [(&str, &str, &str); 8] = [
+    ("", "v1", "Secret"),
+    ("", "v1", "Service"),
+    ("", "v1", "ServiceAccount"),
+    ("apps", "v1", "StatefulSet"),
+    ("policy", "v1", "PodDisruptionBudget"),
+    ("appcatalog.appscode.com", "v1alpha1", "AppBinding"),
+    ("cert-manager.io", "v1", "Certificate"),
+    ("kubedb.com", "v1alpha2", "Pgpool"),
+];
+
+/// Keys of Secrets whose content follows from the spec.
+const PLAIN: [&str; 2] = ["pgpool.conf", "pool_hba.conf"];
+
+/// Objects by kind and name.
+pub type Snapshot = BTreeMap<String, Value>;
+
+impl Scene {
+    /// Takes a snapshot of a Pgpool.
+    pub async fn snapshot(&self, pool: &str) -> anyhow::Result<Snapshot> {
+        let pgpool = self.pgpool(pool).await?;
+        let uid = pgpool.uid().context("the Pgpool has no UID")?;
+        let marks = [(self.namespace(), "<namespace>"), (&uid, "<uid>"), (&uid[uid.len() - 6..], "<uid6>")];
+        let mut snapshot = Snapshot::new();
+        for (group, version, kind) in KINDS {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+            let api: Api<DynamicObject> =
+                Api::namespaced_with(self.client().clone(), self.namespace(), &resource);
+            for object in api.list(&ListParams::default()).await?.items {
+                let instance = object.labels().get(names::LABEL_INSTANCE).map(String::as_str);
+                let owned = object.owner_references().iter().any(|owner| owner.uid == uid);
+                if owned || instance == Some(pool) || object.uid().as_ref() == Some(&uid) {
+                    let text = canonical(kind, &object).to_string();
+                    let text = marks.iter().fold(text, |text, (from, to)| text.replace(from, to));
+                    let name = marks.iter().fold(object.name_any(), |text, (from, to)| text.replace(from, to));
+                    snapshot.insert(format!("{kind} {}", mask(&name)), serde_json::from_str(&mask(&text))?);
+                }
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+/// Fails with what is different between two snapshots.
+pub fn same(one: &Snapshot, other: &Snapshot) -> anyhow::Result<()> {
+    let mut told = Vec::new();
+    for (name, object) in one {
+        match other.get(name) {
+            None => told.push(format!("{name} is missing")),
+            Some(found) => differences(name, object, found, &mut told),
+        }
+    }
+    told.extend(other.keys().filter(|name| !one.contains_key(*name)).map(|name| format!("{name} is extra")));
+    if told.is_empty() { Ok(()) } else { bail!("{}", told.join("\n")) }
+}
+
+fn differences(path: &str, one: &Value, other: &Value, told: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                let (one, other) = (one.get(key), other.get(key));
+                differences(&format!("{path}/{key}"), one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null), told);
+            }
+        }
+        (one, other) if one != other => told.push(format!("{path} is {other}, not {one}")),
+        _ => {}
+    }
+}
+
+fn canonical(kind: &str, object: &DynamicObject) -> Value {
+    let owners = object.owner_references().iter().map(|owner| {
+        json!({"kind": owner.kind, "name": owner.name, "controller": owner.controller})
+    });
+    let mut result = json!({
+        "labels": object.labels(),
+        "annotations": object.annotations().keys().collect::<Vec<_>>(),
+        "owners": owners.collect::<Vec<_>>(),
+    });
+    let mut data = object.data.clone();
+    if kind != "Pgpool"
+        && let Some(fields) = data.as_object_mut()
+    {
+        fields.remove("status");
+    }
+    match kind {
+        "Secret" => data["data"] = content(&data["data"]),
+        "Service" => addresses(&mut data["spec"]),
+        "Pgpool" => data["status"] = status(&data["status"]),
+        _ => {}
+    }
+    result["object"] = data;
+    result
+}
+
+fn content(data: &Value) -> Value {
+    let keys = data.as_object().into_iter().flatten();
+    let shown = keys.map(|(key, value)| {
+        let plain = PLAIN.contains(&key.as_str());
+        (key.clone(), if plain { json!(decoded(value)) } else { json!("<kept>") })
+    });
+    Value::Object(shown.collect::<Map<_, _>>())
+}
+
+fn decoded(value: &Value) -> String {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+}
+
+/// Which address a Service got is a matter of luck; that it has none is not.
+fn addresses(spec: &mut Value) {
+    if spec["clusterIP"] != "None"
+        && let Some(fields) = spec.as_object_mut()
+    {
+        fields.remove("clusterIP");
+        fields.remove("clusterIPs");
+    }
+}
+
+/// What a status says, without when.
+fn status(status: &Value) -> Value {
+    let by = |list: &Value, key: &str, keep: &[&str]| {
+        let items = list.as_array().into_iter().flatten().map(|item| {
+            let kept = keep.iter().map(|field| ((*field).to_owned(), item[*field].clone()));
+            (item[key].as_str().unwrap_or_default().to_owned(), Value::Object(kept.collect()))
+        });
+        Value::Object(items.collect::<Map<_, _>>())
+    };
+    json!({
+        "phase": status["phase"],
+        "observedGeneration": status["observedGeneration"],
+        "conditions": by(&status["conditions"], "type", &["status", "reason", "message", "observedGeneration"]),
+        "certificates": by(&status["certificates"], "alias", &["secretName", "ready", "reason"]),
+    })
+}
+
+/// Replaces hexadecimal hashes, which depend on what is random.
+fn mask(text: &str) -> String {
+    const SHORTEST: usize = 8;
+    let mut masked = String::with_capacity(text.len());
+    let mut run = String::new();
+    let flush = |run: &mut String, masked: &mut String| {
+        // A word of letters alone may be hexadecimal by accident.
+        let hash = run.len() >= SHORTEST && run.contains(|c: char| c.is_ascii_digit());
+        masked.push_str(if hash { "<hash>" } else { run });
+        run.clear();
+    };
+    for c in text.chars() {
+        if c.is_ascii_digit() || ('a'..='f').contains(&c) {
+            run.push(c);
+        } else {
+            flush(&mut run, &mut masked);
+            masked.push(c);
+        }
+    }
+    flush(&mut run, &mut masked);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_masked_and_words_are_not() {
+        assert_eq!(mask("pool-tls-0a1b2c3d4e"), "pool-tls-<hash>");
+        assert_eq!(mask("feedface deadbeef 8443 9999"), "feedface deadbeef 8443 9999");
+    }
+
+    #[test]
+    fn differences_name_their_place() {
+        let one = Snapshot::from([("Secret a".to_owned(), json!({"x": {"y": 1}})), ("Secret b".to_owned(), json!(1))]);
+        let other = Snapshot::from([("Secret a".to_owned(), json!({"x": {"y": 2}}))]);
+        let told = same(&one, &other).unwrap_err().to_string();
+        assert_eq!(told, "Secret a/x/y is 2, not 1\nSecret b is missing");
+        same(&one, &one).unwrap();
+    }
+
+    #[test]
+    fn a_secret_keeps_what_follows_from_the_spec() {
+        let data = json!({"pgpool.conf": "YQ==", "password": "YQ=="});
+        assert_eq!(content(&data), json!({"pgpool.conf": "a", "password": "<kept>"}));
+    }
+}

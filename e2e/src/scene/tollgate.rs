@@ -1,0 +1,190 @@
+//! Stands between one operator and the API server, and can let it do exactly one more write: the write
+//! reaches the API server, the answer never comes back, and every later one is held. Whoever then kills the
+//! operator has killed it between two writes, at a point that is no matter of luck.
+//!
+//! Plain HTTP on loopback; what passes carries the rights of the client it was given.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Largest request that passes.
+const LARGEST: usize = 4 << 20;
+
+/// What happens to the next write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Barrier {
+    /// It passes.
+    Open,
+    /// It passes, and is the last one.
+    Last,
+    /// It is held.
+    Down,
+}
+
+/// The gate; it closes with the value.
+pub struct Tollgate {
+    address: SocketAddr,
+    post: Arc<Post>,
+    crossings: mpsc::UnboundedReceiver<String>,
+    server: JoinHandle<()>,
+}
+
+struct Post {
+    client: Client,
+    barrier: Mutex<Barrier>,
+    crossings: mpsc::UnboundedSender<String>,
+}
+
+impl Tollgate {
+    /// Opens a gate to where `client` goes.
+    pub async fn open(client: Client) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("opening a gate")?;
+        let address = listener.local_addr()?;
+        let (sender, crossings) = mpsc::unbounded_channel();
+        let post = Arc::new(Post { client, barrier: Mutex::new(Barrier::Open), crossings: sender });
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&post));
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::warn!(%error, "the gate broke down");
+            }
+        });
+        Ok(Self { address, post, crossings, server })
+    }
+
+    /// A kubeconfig in `folder` that leads through the gate.
+    pub fn kubeconfig(&self, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+        let path = folder.join(format!("{name}.kubeconfig"));
+        let text = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "gate",
+            "contexts": [{"name": "gate", "context": {"cluster": "gate", "user": "gate"}}],
+            "clusters": [{"name": "gate", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "gate", "user": {}}],
+        });
+        std::fs::write(&path, text.to_string()).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// From now on the next write is the last one, until this is called again.
+    pub fn one_more(&self) {
+        *self.post.barrier() = Barrier::Last;
+    }
+
+    /// Lets everything pass again.
+    pub fn free(&self) {
+        *self.post.barrier() = Barrier::Open;
+    }
+
+    /// Waits for the last write; tells its method and path.
+    pub async fn crossing(&mut self) -> String {
+        match self.crossings.recv().await {
+            Some(crossing) => crossing,
+            // The sender lives as long as the gate.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Tollgate {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Post {
+    fn barrier(&self) -> MutexGuard<'_, Barrier> {
+        self.barrier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happens to a write that arrives now.
+    fn arrive(&self) -> Barrier {
+        let mut barrier = self.barrier();
+        let found = *barrier;
+        if found == Barrier::Last {
+            *barrier = Barrier::Down;
+        }
+        found
+    }
+}
+
+async fn pass(State(post): State<Arc<Post>>, request: Request) -> Response {
+    // Leases and events are no part of what a Pgpool becomes.
+    let aside = ["/leases", "/events"].iter().any(|part| request.uri().path().contains(part));
+    let barrier = if is_write(request.method()) && !aside { post.arrive() } else { Barrier::Open };
+    if barrier == Barrier::Down {
+        std::future::pending::<()>().await;
+    }
+    let crossing = format!("{} {}", request.method(), request.uri().path());
+    let response = forward(&post.client, request).await;
+    if barrier == Barrier::Last {
+        // The receiver is gone only when the test is over.
+        let _ = post.crossings.send(crossing);
+        std::future::pending::<()>().await;
+    }
+    response.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response())
+}
+
+async fn forward(client: &Client, request: Request) -> anyhow::Result<Response> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, LARGEST).await?;
+    let request = axum::http::Request::from_parts(parts, kube::client::Body::from(body));
+    Ok(client.send(request).await?.map(Body::new))
+}
+
+fn is_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An API server that answers everything with 200, and a gate in front of it.
+    async fn gate() -> (Tollgate, Client) {
+        crate::stage::install_crypto();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(|| async { "{}" });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let client = |url: &str| Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+        let gate = Tollgate::open(client(&url)).await.unwrap();
+        let traveller = client(&format!("http://{}", gate.address));
+        (gate, traveller)
+    }
+
+    async fn write(client: &Client) -> Result<(), kube::Error> {
+        let request = axum::http::Request::post("/api/v1/namespaces").body(Vec::new()).unwrap();
+        client.request_text(request).await.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn the_last_write_is_told_and_never_answered() {
+        let (mut gate, client) = gate().await;
+        write(&client).await.unwrap();
+        gate.one_more();
+        let last = tokio::spawn({
+            let client = client.clone();
+            async move { write(&client).await }
+        });
+        assert_eq!(gate.crossing().await, "POST /api/v1/namespaces");
+        let held = tokio::time::timeout(std::time::Duration::from_millis(100), write(&client)).await;
+        assert!(held.is_err() && !last.is_finished());
+        let read = axum::http::Request::get("/api").body(Vec::new()).unwrap();
+        client.request_text(read).await.unwrap();
+        gate.free();
+        write(&client).await.unwrap();
+    }
+}

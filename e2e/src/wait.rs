@@ -1,0 +1,132 @@
+//! Waiting for a cluster to get somewhere: the one place in the harness where time passes.
+//!
+//! A check that fails means *not yet*, and its error says why; when the time is over, the last of these
+//! reasons is the error of the wait. So a test reads as a list of facts, and a failure names the fact that
+//! did not come true.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use kube::Api;
+use serde::de::DeserializeOwned;
+
+use crate::progress::Elapsed;
+
+/// Time between two checks.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Calls `check` until it succeeds, and returns what it found.
+///
+/// # Errors
+/// When it has not succeeded within `limit`: the last failure, below a line with `what` and the time.
+pub async fn until<T, F>(what: &str, limit: Duration, mut check: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let start = Instant::now();
+    loop {
+        // A single check that hangs must not outlast the limit either.
+        let left = limit.saturating_sub(start.elapsed()).max(POLL);
+        let error = match tokio::time::timeout(left, check()).await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(error)) => error,
+            Err(_) => anyhow::anyhow!("no answer"),
+        };
+        if start.elapsed() + POLL > limit {
+            return Err(error).with_context(|| format!("waited {} for: {what}", Elapsed(limit)));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Calls `check` over and over for the time `span`, and fails as soon as it fails: what must not happen.
+pub async fn throughout<F>(what: &str, span: Duration, mut check: impl FnMut() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let start = Instant::now();
+    while start.elapsed() < span {
+        check()
+            .await
+            .with_context(|| format!("after {}: {what}", Elapsed(start.elapsed())))?;
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
+/// Waits until the object `name` is there and `check` accepts it; returns it as it then is.
+pub async fn object<K>(
+    api: &Api<K>,
+    name: &str,
+    limit: Duration,
+    what: &str,
+    check: impl Fn(&K) -> anyhow::Result<()>,
+) -> anyhow::Result<K>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    until(&format!("{name} {what}"), limit, || async {
+        let object = api.get(name).await?;
+        check(&object)?;
+        Ok(object)
+    })
+    .await
+}
+
+/// Waits until no object `name` is there.
+pub async fn gone<K>(api: &Api<K>, name: &str, limit: Duration) -> anyhow::Result<()>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    until(&format!("{name} is gone"), limit, || async {
+        match api.get_opt(name).await? {
+            None => Ok(()),
+            Some(_) => bail!("it is still there"),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_reason_is_told() {
+        let tries = Cell::new(0);
+        let never = until("the moon is full", Duration::from_millis(250), || async {
+            tries.set(tries.get() + 1);
+            anyhow::Result::<()>::Err(anyhow::anyhow!("try {}", tries.get()))
+        });
+        let error = format!("{:#}", never.await.unwrap_err());
+        assert_eq!(
+            error,
+            format!("waited 0.2 s for: the moon is full: try {}", tries.get())
+        );
+    }
+
+    #[tokio::test]
+    async fn what_was_found_is_returned() {
+        let tries = Cell::new(0);
+        let found = until("it", Duration::from_secs(10), || async {
+            tries.set(tries.get() + 1);
+            anyhow::ensure!(tries.get() == 3, "no");
+            Ok(tries.get())
+        });
+        assert_eq!(found.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_check_that_hangs_ends_with_the_limit() {
+        let never = until(
+            "it",
+            Duration::from_millis(150),
+            std::future::pending::<anyhow::Result<()>>,
+        );
+        assert!(format!("{:#}", never.await.unwrap_err()).contains("no answer"));
+    }
+}
