@@ -9,21 +9,15 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
-use crate::{Fingerprint, Leaf, names};
+use crate::{Fingerprint, Leaf, der, names};
 
 /// Parses a certificate.
-pub(crate) fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'static str> {
-    let (rest, certificate) =
-        X509Certificate::from_der(der).map_err(|_| "a certificate in it is malformed")?;
-    if !rest.is_empty() {
-        return Err("a certificate in it has trailing bytes");
+pub(crate) fn parse<'a>(bytes: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'static str> {
+    if !der::canonical_frame(bytes) {
+        return Err("a certificate in it is malformed");
     }
-    // The outer algorithm and the unused bits are not covered by the signature.
-    if certificate.signature_algorithm != certificate.tbs_certificate.signature
-        || certificate.signature_value.unused_bits != 0
-    {
-        return Err("a certificate in it contradicts itself about its signature");
-    }
+    let (_, certificate) =
+        X509Certificate::from_der(bytes).map_err(|_| "a certificate in it is malformed")?;
     let extensions = certificate.extensions_map();
     let extensions = extensions.map_err(|_| "a certificate in it has an extension twice")?;
     let malformed = |extension: &ParsedExtension<'_>| extension.error().is_some();
@@ -47,7 +41,7 @@ pub(crate) fn leaf(certificate: &X509Certificate<'_>) -> Leaf {
     }
 }
 
-/// The first common name, which is the one that pgpool and PostgreSQL compare with the user.
+/// The first common name, which is the one that is compared with the user when logging in.
 pub(crate) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let name = certificate.subject().iter_common_name().next()?;
     name.as_str().ok().map(str::to_owned)

@@ -15,7 +15,7 @@ use x509_parser::oid_registry::{
 use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::Failure;
+use crate::{Failure, der};
 
 /// The supported kinds of keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,9 @@ impl PublicKey {
 
     /// Derives the public key of a private one. The library refuses a pair that contradicts itself.
     pub(crate) fn of_private(key: &PrivateKeyDer<'_>) -> Result<Self, &'static str> {
+        if !der::one_sequence(key.secret_der()) {
+            return Err(REFUSED);
+        }
         let public = match key {
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok().map(rsa),
             PrivateKeyDer::Sec1(der) => elliptic(der.secret_sec1_der()),

@@ -8,6 +8,7 @@
 mod certificate;
 mod chain;
 mod constraints;
+mod der;
 mod failure;
 mod fingerprint;
 mod judge;

@@ -1,0 +1,278 @@
+//! Each failure: found, alone, named with its reason, and with a sentence that says what is wrong and the cure.
+
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyUsagePurpose, date_time_ymd};
+use tls_bundle::{Bundle, Entry, Failure, Fingerprint, Required, Role, Verdict, judge, leaf_der};
+
+use crate::support::{Secret, good, leaf_params, now, p256, required, root};
+
+fn only(verdict: &Verdict) -> &Failure {
+    assert!(!verdict.fits());
+    assert_eq!(verdict.failures.len(), 1, "{:?}", verdict.failures);
+    let failure = verdict.first().unwrap();
+    let sentence = failure.to_string();
+    assert!(sentence.contains("; "), "a cure is missing: {sentence}");
+    assert!(!sentence.contains("PRIVATE"), "{sentence}");
+    failure
+}
+
+fn issued(change: impl FnOnce(&mut CertificateParams)) -> Secret {
+    let mut params = leaf_params();
+    change(&mut params);
+    Secret::issued(&root("root"), &params, &p256())
+}
+
+#[test]
+fn a_good_secret_fits_and_tells_its_leaf() {
+    let secret = good();
+    let verdict = secret.judge();
+    assert!(verdict.fits(), "{:?}", verdict.failures);
+    assert_eq!(verdict.first(), None);
+    let leaf = verdict.leaf.unwrap();
+    let der = leaf_der(secret.certificate.as_bytes()).unwrap();
+    assert_eq!(leaf.fingerprint, Fingerprint::of_der(&der));
+    assert_eq!(leaf.common_name.as_deref(), Some("pool.demo.svc"));
+    assert_eq!(
+        leaf.dns_names,
+        ["pool.demo.svc", "*.pool-pods.demo.svc", "localhost"]
+    );
+    assert_eq!(leaf.not_before.to_string(), "2026-01-01T00:00:00Z");
+    assert_eq!(leaf.not_after.to_string(), "2027-01-01T00:00:00Z");
+}
+
+#[test]
+fn absent_and_empty_entries_are_named() {
+    let secret = good();
+    for empty in [None, Some(&b""[..]), Some(&b" \n"[..])] {
+        let without_key = Bundle {
+            key: empty,
+            ..secret.bundle()
+        };
+        let verdict = judge(&without_key, &required(), now());
+        assert_eq!(only(&verdict), &Failure::Incomplete { entry: Entry::Key });
+        assert!(verdict.leaf.is_some());
+
+        let without_certificate = Bundle {
+            certificate: empty,
+            ..secret.bundle()
+        };
+        let verdict = judge(&without_certificate, &required(), now());
+        assert_eq!(
+            only(&verdict),
+            &Failure::Incomplete {
+                entry: Entry::Certificate
+            }
+        );
+        assert_eq!(verdict.leaf, None);
+
+        let without_ca = Bundle {
+            ca: empty,
+            ..secret.bundle()
+        };
+        assert_eq!(only(&judge(&without_ca, &required(), now())), &Failure::CaMissing);
+    }
+    let nothing = judge(&Bundle::default(), &required(), now());
+    let reasons: Vec<_> = nothing.failures.iter().map(Failure::reason).collect();
+    assert_eq!(reasons, ["SecretIncomplete", "SecretIncomplete", "CaMissing"]);
+}
+
+#[test]
+fn unreadable_entries_are_told_apart() {
+    let nonsense = |change: fn(&mut Secret)| {
+        let mut secret = good();
+        change(&mut secret);
+        only(&secret.judge()).reason()
+    };
+    assert_eq!(
+        nonsense(|secret| secret.certificate = "nonsense".into()),
+        "CertificateUnreadable"
+    );
+    assert_eq!(nonsense(|secret| secret.key = "nonsense".into()), "KeyUnreadable");
+    assert_eq!(nonsense(|secret| secret.ca = "nonsense".into()), "CaUnreadable");
+    // The private key in the place of the certificate, and the other way round.
+    assert_eq!(
+        nonsense(|s| s.certificate.clone_from(&s.key)),
+        "CertificateUnreadable"
+    );
+    assert_eq!(nonsense(|s| s.key.clone_from(&s.certificate)), "KeyUnreadable");
+}
+
+#[test]
+fn an_encrypted_key_is_called_so() {
+    for text in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        let secret = Secret {
+            key: text.into(),
+            ..good()
+        };
+        let expected = Failure::KeyUnreadable {
+            problem: "it is encrypted with a passphrase",
+        };
+        assert_eq!(only(&secret.judge()), &expected);
+    }
+}
+
+#[test]
+fn a_foreign_key_does_not_fit() {
+    let secret = Secret {
+        key: p256().serialize_pem(),
+        ..good()
+    };
+    let verdict = secret.judge();
+    let failure = only(&verdict);
+    assert_eq!(failure.reason(), "KeyMismatch");
+    assert!(failure.to_string().contains("ECDSA P-256"), "{failure}");
+}
+
+#[test]
+fn uncovered_names_are_listed() {
+    let secret = issued(|params| params.subject_alt_names.truncate(1));
+    let verdict = secret.judge();
+    let missing = ["*.pool-pods.demo.svc", "localhost", "127.0.0.1"]
+        .map(String::from)
+        .to_vec();
+    assert_eq!(only(&verdict), &Failure::NameMissing { missing });
+
+    let many = (0..9).map(|number| format!("pool-{number}.demo")).collect();
+    let verdict = secret.judge_for(&Required {
+        dns_names: many,
+        ip_addresses: vec![],
+        ..required()
+    });
+    assert!(only(&verdict).to_string().contains("\"pool-4.demo\" and 4 more"));
+}
+
+#[test]
+fn the_common_name_does_not_stand_for_a_name() {
+    let secret = issued(|params| drop(params.subject_alt_names.remove(0)));
+    assert_eq!(only(&secret.judge()).reason(), "NameMissing");
+}
+
+#[test]
+fn the_common_name_is_compared_when_required() {
+    let for_user = |user: &str| {
+        let common_name = Some(user.to_owned());
+        Required {
+            role: Role::Client,
+            dns_names: vec![],
+            ip_addresses: vec![],
+            common_name,
+        }
+    };
+    let secret = issued(|params| *params = crate::support::params("postgres"));
+    assert!(secret.judge_for(&for_user("postgres")).fits());
+    let verdict = secret.judge_for(&for_user("Postgres"));
+    assert_eq!(
+        only(&verdict).to_string(),
+        "the common name of the certificate is \"postgres\", but \"Postgres\" is needed; set it in the \
+         Certificate, then delete the Secret so that cert-manager issues it again"
+    );
+    let nameless = issued(|params| params.distinguished_name = rcgen::DistinguishedName::new());
+    let verdict = nameless.judge_for(&for_user("postgres"));
+    assert!(only(&verdict).to_string().contains("is absent"));
+}
+
+#[test]
+fn usages_follow_the_role() {
+    use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+    let usage = |secret: &Secret, role| match only(&secret.judge_for(&Required { role, ..required() })) {
+        Failure::UsageMissing { usage, .. } => *usage,
+        other => panic!("{other}"),
+    };
+    let server = issued(|params| params.extended_key_usages = vec![ServerAuth]);
+    let client = issued(|params| params.extended_key_usages = vec![ClientAuth]);
+    assert!(server.judge().fits());
+    assert_eq!(usage(&server, Role::Client), "client auth");
+    assert_eq!(usage(&client, Role::Server), "server auth");
+    for allowing in [vec![], vec![Any]] {
+        let secret = issued(|params| params.extended_key_usages = allowing);
+        for role in [Role::Server, Role::Client] {
+            assert!(secret.judge_for(&Required { role, ..required() }).fits());
+        }
+    }
+    let silent = issued(|params| params.key_usages = vec![KeyUsagePurpose::KeyEncipherment]);
+    assert_eq!(usage(&silent, Role::Server), "digital signature");
+    let unrestricted = issued(|params| params.key_usages = vec![]);
+    assert!(unrestricted.judge().fits());
+}
+
+#[test]
+fn validity_is_judged_at_the_given_time() {
+    let secret = good();
+    let at = |time: &str| judge(&secret.bundle(), &required(), time.parse().unwrap());
+    // The CA of the bundle has the same validity, and says so too.
+    let first = |time: &str| at(time).first().map(Failure::reason);
+    assert_eq!(first("2025-12-31T23:59:59Z"), Some("NotYetValid"));
+    assert_eq!(first("2026-01-01T00:00:00Z"), None);
+    assert_eq!(first("2027-01-01T00:00:00Z"), None);
+    assert_eq!(first("2027-01-01T00:00:00.5Z"), Some("Expired"));
+
+    let expired = issued(|params| params.not_after = date_time_ymd(2026, 2, 1));
+    assert!(
+        only(&expired.judge())
+            .to_string()
+            .contains("expired at 2026-02-01T00:00:00Z")
+    );
+    let future = issued(|params| params.not_before = date_time_ymd(2026, 7, 1));
+    assert!(
+        only(&future.judge())
+            .to_string()
+            .contains("not valid before 2026-07-01T00:00:00Z")
+    );
+}
+
+#[test]
+fn a_validity_without_end_is_understood() {
+    let mut params = leaf_params();
+    params.not_after = date_time_ymd(9999, 12, 31);
+    let secret = Secret::issued(&root("root"), &params, &p256());
+    assert!(secret.judge().fits());
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_cause_first() {
+    let mut params = leaf_params();
+    params.subject_alt_names.clear();
+    params.not_after = date_time_ymd(2026, 2, 1);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let secret = Secret {
+        ca: root("another").pem(),
+        key: p256().serialize_pem(),
+        ..Secret::issued(&root("root"), &params, &p256())
+    };
+    let verdict = secret.judge_for(&Required {
+        common_name: Some("x".into()),
+        ..required()
+    });
+    let reasons: Vec<_> = verdict.failures.iter().map(Failure::reason).collect();
+    let expected = [
+        "KeyMismatch",
+        "Expired",
+        "ChainBroken",
+        "NameMissing",
+        "CommonNameMismatch",
+        "UsageMissing",
+    ];
+    assert_eq!(reasons, expected);
+}
+
+#[test]
+fn debug_output_shows_no_key() {
+    let secret = good();
+    let body = secret.key.lines().nth(1).unwrap();
+    let texts = [format!("{:?}", secret.bundle()), format!("{:?}", secret.judge())];
+    assert!(texts.iter().all(|text| !text.contains(body)));
+}
+
+#[test]
+fn the_entries_are_taken_by_their_names() {
+    let secret = good();
+    let bundle = Bundle::from_data(|name| match name {
+        "ca.crt" => Some(secret.ca.as_bytes()),
+        "tls.crt" => Some(secret.certificate.as_bytes()),
+        "tls.key" => Some(secret.key.as_bytes()),
+        other => panic!("{other}"),
+    });
+    assert!(judge(&bundle, &required(), now()).fits());
+}

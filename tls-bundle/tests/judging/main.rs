@@ -1,0 +1,11 @@
+//! What the crate promises to both operators, on bundles made on the spot.
+
+// The lints know test functions, not the functions that these call.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod chains;
+mod damage;
+mod failures;
+mod keys;
+mod names;
+mod support;
