@@ -87,7 +87,8 @@ fn with(secret: &Secret, entry: usize, bytes: &[u8]) -> bool {
 
 #[test]
 fn no_single_bit_of_the_leaf_can_change() {
-    for secret in &*SECRETS {
+    // An issued leaf and a self-signed one; the other kinds of keys are among the sampled flips.
+    for secret in [&SECRETS[0], &SECRETS[3]] {
         let der = CertificateDer::from_pem_slice(secret.certificate.as_bytes()).unwrap();
         for bit in 0..der.len() * 8 {
             let mut flipped = der.to_vec();
