@@ -12,7 +12,7 @@
 //! | [`cache`], [`command`], [`progress`] | running long things once, and showing them |
 //! | [`packages`], [`go`], [`components`], [`images`], [`operators`] | what must exist before a cluster starts |
 //! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`] | bringing the cluster up and down |
-//! | [`manifests`], [`wait`], [`diagnostics`], [`audit`] | what test cases are written with |
+//! | [`manifests`], [`wait`], [`diagnostics`], [`audit`], [`scene`] | what test cases are written with |
 //! | [`cases`], [`demo`], [`bench`] | the cases, the demo and the benchmarks themselves |
 
 pub mod audit;
@@ -36,6 +36,7 @@ pub mod pki;
 pub mod process;
 pub mod progress;
 pub mod runner;
+pub mod scene;
 pub mod stage;
 pub mod target;
 pub mod wait;

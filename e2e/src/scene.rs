@@ -5,6 +5,7 @@
 
 pub mod authority;
 pub mod certificates;
+pub mod channel;
 pub mod database;
 pub mod fixtures;
 pub mod operator;

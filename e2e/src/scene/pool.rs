@@ -73,6 +73,13 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until the provisioner waits for something that may still come.
+    pub async fn waiting(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
+        let condition = ConditionType::Reconciling;
+        self.says(name, Says { condition, status: Status::True, reason, words }).await?;
+        Ok(())
+    }
+
     /// Waits until the provisioner cannot go on before somebody changes something.
     pub async fn stalled(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
         let condition = ConditionType::Stalled;
@@ -82,15 +89,13 @@ impl Scene {
 
     /// Waits until the workload of the Pgpool is there: the end of the ten steps.
     pub async fn workload(&self, name: &str) -> anyhow::Result<StatefulSet> {
-        let what = "has a workload";
-        let found = wait::until(&format!("{name} {what}"), SOON, async || {
-            let found = self.api::<StatefulSet>().get_opt(name).await?;
-            match found {
+        wait::until(&format!("{name} has a workload"), SOON, async || {
+            match self.api::<StatefulSet>().get_opt(name).await? {
                 Some(found) => Ok(found),
                 None => bail!("none yet; {}", self.told(name).await?),
             }
-        });
-        found.await
+        })
+        .await
     }
 
     /// Fails when the Pgpool has a workload.

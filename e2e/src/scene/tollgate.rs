@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use kube::Client;
 use tokio::net::TcpListener;
@@ -140,7 +140,7 @@ async fn pass(State(post): State<Arc<Post>>, request: Request) -> Response {
 async fn forward(client: &Client, request: Request) -> anyhow::Result<Response> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LARGEST).await?;
-    let request = axum::http::Request::from_parts(parts, kube::client::Body::from(body));
+    let request = http::Request::from_parts(parts, kube::client::Body::from(body));
     Ok(client.send(request).await?.map(Body::new))
 }
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     async fn write(client: &Client) -> Result<(), kube::Error> {
-        let request = axum::http::Request::post("/api/v1/namespaces").body(Vec::new()).unwrap();
+        let request = http::Request::post("/api/v1/namespaces").body(Vec::new()).unwrap();
         client.request_text(request).await.map(|_| ())
     }
 
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(gate.crossing().await, "POST /api/v1/namespaces");
         let held = tokio::time::timeout(std::time::Duration::from_millis(100), write(&client)).await;
         assert!(held.is_err() && !last.is_finished());
-        let read = axum::http::Request::get("/api").body(Vec::new()).unwrap();
+        let read = http::Request::get("/api").body(Vec::new()).unwrap();
         client.request_text(read).await.unwrap();
         gate.free();
         write(&client).await.unwrap();

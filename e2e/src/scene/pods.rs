@@ -1,0 +1,111 @@
+//! Questions about running pods: whether they are still the same, and how much memory they take.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt as _};
+use shared_types::names;
+
+use super::Scene;
+
+/// Which pods there are, and how often their containers were started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identities(BTreeMap<String, (String, i32)>);
+
+impl Identities {
+    fn of(pods: &[Pod]) -> Self {
+        let each = pods.iter().map(|pod| {
+            let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+            let restarts = containers.map(|container| container.restart_count).sum();
+            (pod.name_any(), (pod.uid().unwrap_or_default(), restarts))
+        });
+        Self(each.collect())
+    }
+
+    /// Fails when these are not the very same pods, without a restart.
+    pub fn same(&self, later: &Self) -> anyhow::Result<()> {
+        ensure!(self == later, "the pods were touched: {:?}, before {:?}", later.0, self.0);
+        Ok(())
+    }
+}
+
+impl Scene {
+    /// The pods of a pool.
+    pub async fn pods(&self, pool: &str) -> anyhow::Result<Vec<Pod>> {
+        let labels = format!("{},{}={pool}", names::SELECTOR, names::LABEL_INSTANCE);
+        Ok(self.api::<Pod>().list(&ListParams::default().labels(&labels)).await?.items)
+    }
+
+    /// The pods of a pool, to be compared later.
+    pub async fn identities(&self, pool: &str) -> anyhow::Result<Identities> {
+        let pods = self.pods(pool).await?;
+        ensure!(!pods.is_empty(), "{pool} has no pods");
+        Ok(Identities::of(&pods))
+    }
+}
+
+/// The pods of a Deployment's name in a namespace.
+pub async fn of_operator(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
+    let labels = format!("app.kubernetes.io/name={name}");
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pods = api.list(&ListParams::default().labels(&labels)).await?.items;
+    ensure!(!pods.is_empty(), "no pod in {namespace} is labelled {labels}");
+    Ok(pods)
+}
+
+/// Resident memory of the largest process in a pod that runs on this machine, in bytes: all of it, the pages
+/// of the program itself included.
+pub fn resident(pod: &Pod) -> anyhow::Result<u64> {
+    let uid = pod.uid().context("a pod without a UID")?;
+    let mut largest = None;
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        // Processes come and go while this looks.
+        let Ok(groups) = fs::read_to_string(path.join("cgroup")) else { continue };
+        if !groups.contains(&uid) && !groups.contains(&uid.replace('-', "_")) {
+            continue;
+        }
+        let Ok(status) = fs::read_to_string(path.join("status")) else { continue };
+        largest = largest.max(resident_of(&status));
+    }
+    match largest {
+        Some(bytes) => Ok(bytes),
+        None => bail!("pod {} has no process on this machine", pod.name_any()),
+    }
+}
+
+fn resident_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_the_status_of_a_process() {
+        assert_eq!(resident_of("Name:\tx\nVmRSS:\t   20480 kB\nRssAnon:\t 1 kB\n"), Some(20 << 20));
+        assert_eq!(resident_of("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn a_restart_is_seen() {
+        let pod = |restarts: i32| -> Pod {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"name": "a", "uid": "1"},
+                "status": {"containerStatuses": [{
+                    "name": "c", "image": "", "imageID": "", "ready": true, "restartCount": restarts,
+                }]},
+            }))
+            .unwrap()
+        };
+        let (before, after) = (Identities::of(&[pod(0)]), Identities::of(&[pod(1)]));
+        before.same(&before.clone()).unwrap();
+        assert!(before.same(&after).is_err());
+    }
+}

@@ -1,0 +1,196 @@
+//! psql in a pod of its own, as an application would be: it has a password, an authority that it trusts, and
+//! nothing but the pool's Service to connect to.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::LogParams;
+use serde_json::json;
+
+use super::Scene;
+use super::certificates::SERVER;
+use super::database::Database;
+use super::fixtures::Manifest;
+use crate::{images, wait};
+
+/// Time for all attempts of a pod.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Begins the line that tells how an attempt ended.
+const END: &str = "psql ended with ";
+
+/// The folder of the authorities in the pod.
+const AUTHORITIES: &str = "/authorities";
+
+/// One way to connect.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What it is about, for people.
+    pub title: &'static str,
+    /// The options of the connection beside address and user.
+    pub options: String,
+}
+
+impl Attempt {
+    /// TLS, with the chain and the name verified against the pool's own authority.
+    #[must_use]
+    pub fn verify_full() -> Self {
+        Self { title: "verify-full", options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/pool") }
+    }
+
+    /// No TLS at all.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self { title: "plain text", options: "sslmode=disable".to_owned() }
+    }
+
+    /// TLS, verified against the authority of PostgreSQL, which has not signed the pool's certificate.
+    #[must_use]
+    pub fn wrong_authority() -> Self {
+        Self { title: "a wrong CA", options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/other") }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// psql's exit status.
+    pub status: i32,
+    /// What it said.
+    pub said: String,
+}
+
+impl Outcome {
+    /// The line in which psql tells how the connection is secured.
+    #[must_use]
+    pub fn security(&self) -> Option<&str> {
+        self.said.lines().find(|line| line.starts_with("SSL connection"))
+    }
+
+    /// Fails unless psql got a row over TLS.
+    pub fn expect_row(&self) -> anyhow::Result<()> {
+        ensure!(self.status == 0, "psql failed: {}", self.said);
+        ensure!(self.security().is_some(), "psql tells of no TLS: {}", self.said);
+        ensure!(self.said.lines().any(|line| line.starts_with("row ")), "psql got no row: {}", self.said);
+        Ok(())
+    }
+
+    /// Fails unless psql was refused with these words.
+    pub fn expect_refusal(&self, words: &str) -> anyhow::Result<()> {
+        ensure!(self.status != 0, "psql got in: {}", self.said);
+        ensure!(self.said.contains(words), "psql was not refused with {words:?}: {}", self.said);
+        Ok(())
+    }
+}
+
+impl Scene {
+    /// Runs psql in a pod, once for each attempt, against the Service of a pool.
+    pub async fn psql(&self, pool: &str, database: &Database, attempts: &[Attempt]) -> anyhow::Result<Vec<Outcome>> {
+        let authorities = Manifest(json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "authorities"},
+            "data": {"pool": self.pem(SERVER, "ca.crt").await?, "other": database.authority().await?},
+        }));
+        self.put(&authorities).await?;
+        self.put(&database.credentials(self.namespace())).await?;
+        self.psql_prepared(pool, attempts).await
+    }
+
+    /// The same where the pod's authorities and credentials are there already.
+    pub async fn psql_prepared(&self, pool: &str, attempts: &[Attempt]) -> anyhow::Result<Vec<Outcome>> {
+        let name = self.put(&self.pod(pool, attempts)).await?.name_any();
+        let pods = self.api::<Pod>();
+        wait::object(&pods, &name, LIMIT, "has run psql", |pod| {
+            let status = pod.status.clone().unwrap_or_default();
+            match status.phase.as_deref() {
+                Some("Succeeded") => Ok(()),
+                phase => bail!("it is {}: {:?}", phase.unwrap_or("unseen"), status.container_statuses),
+            }
+        })
+        .await?;
+        let log = pods.logs(&name, &LogParams::default()).await.context("reading what psql said")?;
+        self.delete::<Pod>(&name).await?;
+        let outcomes = read(&log);
+        ensure!(outcomes.len() == attempts.len(), "psql did not end each time: {log}");
+        Ok(outcomes)
+    }
+
+    fn pod(&self, pool: &str, attempts: &[Attempt]) -> Manifest {
+        let calls = attempts.iter().map(|attempt| {
+            let address = format!("host={pool}.{}.svc port=9999 user=postgres dbname=postgres", self.namespace());
+            // \conninfo of this psql is one line of prose; \x and the like would only hide it.
+            format!(
+                "psql 'connect_timeout=10 {address} {}' -XAtc '\\conninfo' -c \"select 'row ' || current_user || ' ' || \
+                 left(version(), 15)\" 2>&1; echo \"{END}$?\"",
+                attempt.options
+            )
+        });
+        let calls: Vec<_> = calls.collect();
+        Manifest(json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": format!("psql-{:08x}", rand::random::<u32>())},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "enableServiceLinks": false,
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [{
+                    "name": "psql",
+                    "image": images::POSTGRES,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sh", "-c", calls.join("\n")],
+                    "env": [{"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {
+                        "name": "postgres-auth", "key": "password",
+                    }}}],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false,
+                        "readOnlyRootFilesystem": true,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [{"name": "authorities", "mountPath": AUTHORITIES, "readOnly": true}],
+                }],
+                "volumes": [{"name": "authorities", "configMap": {"name": "authorities"}}],
+            },
+        }))
+    }
+}
+
+/// Takes a pod's log apart, one outcome for each time that psql ended.
+fn read(log: &str) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    let mut said = Vec::new();
+    for line in log.lines() {
+        match line.strip_prefix(END).and_then(|status| status.parse().ok()) {
+            Some(status) => {
+                outcomes.push(Outcome { status, said: said.join("\n") });
+                said.clear();
+            }
+            None => said.push(line),
+        }
+    }
+    outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_is_an_outcome() {
+        let log = "You are connected to database \"postgres\"\nSSL connection (protocol: TLSv1.3)\nrow postgres PostgreSQL 15.1\n\
+                   psql ended with 0\nFATAL: no\npsql ended with 2\nhalf";
+        let outcomes = read(log);
+        assert_eq!(outcomes.len(), 2);
+        outcomes[0].expect_row().unwrap();
+        outcomes[1].expect_refusal("no").unwrap();
+        assert!(outcomes[0].expect_refusal("no").is_err());
+        assert!(outcomes[1].expect_row().is_err());
+        assert_eq!(outcomes[0].security(), Some("SSL connection (protocol: TLSv1.3)"));
+    }
+}
