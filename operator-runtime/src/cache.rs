@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 pub use self::changes::Changes;
 use self::changes::Queues;
+pub(crate) use self::feed::{Refusal, refusal, trim};
 use crate::gates::Gate;
 use crate::placement::{Placement, Scope};
 use crate::runtime::Runtime;
@@ -277,6 +278,36 @@ where
         if let Some(gate) = gate.as_ref() {
             gate.explain(chain(why));
         }
+    }
+}
+
+/// A cache without a watch behind it.
+#[cfg(feature = "testing")]
+pub(crate) struct Detached<K>(Shared<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static;
+
+#[cfg(feature = "testing")]
+impl<K> Detached<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
+{
+    pub(crate) fn new() -> (Self, Cache<K>) {
+        let gate = crate::gates::Gates::default().gate("none");
+        let (shared, cache) = Shared::new(1, gate, true);
+        (Self(shared), cache)
+    }
+
+    pub(crate) fn take(&self, event: watcher::Event<K>) {
+        match event {
+            watcher::Event::Delete(object) => self.0.deleted(object),
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => self.0.applied(object),
+            watcher::Event::Init | watcher::Event::InitDone => {}
+        }
+    }
+
+    pub(crate) fn found(&self, availability: Availability) {
+        self.0.found(0, availability, None);
     }
 }
 

@@ -1,16 +1,34 @@
 //! Objects watched one by one, by name, while someone refers to them.
+//!
+//! For kinds of which a cluster holds many that are none of our business: what a user names (the Secret
+//! of an `AppBinding`, say) is watched under that name alone. Objects that several refer to are watched
+//! once; a watch ends when nobody refers to its object any more. Nothing here writes.
 
+mod referrers;
+mod state;
+
+use std::collections::HashMap;
 use std::fmt::Debug;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures::Stream;
+use anyhow::Context as _;
+use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
-use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::watch_object;
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
+pub use self::referrers::Referrers;
+use self::state::{Followed, Shared, Target};
+use crate::backoff::Backoff;
+use crate::cache::{Refusal, chain, refusal, trim};
 use crate::runtime::Runtime;
 
 /// What is known about an object that someone refers to.
@@ -26,14 +44,35 @@ pub enum Lookup<K> {
     Present(Arc<K>),
 }
 
-/// Objects of kind `K` that objects of kind `R` refer to.
+/// Objects of kind `K` that objects of kind `R` refer to. Clones are the same set.
 #[derive(Debug)]
-pub struct Named<K, R>(std::marker::PhantomData<(K, R)>);
+pub struct Named<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
+    shared: Arc<Shared<K, R>>,
+    orders: mpsc::UnboundedSender<Order>,
+}
 
-impl<K, R> Clone for Named<K, R> {
+impl<K, R> Clone for Named<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
     fn clone(&self) -> Self {
-        Self(std::marker::PhantomData)
+        Self {
+            shared: Arc::clone(&self.shared),
+            orders: self.orders.clone(),
+        }
     }
+}
+
+/// What the supervisor is told.
+#[derive(Clone, Debug)]
+enum Order {
+    /// Watch an object. The number tells this watch from earlier ones of the same object.
+    Start(Target, u64),
+    /// Watch it no longer.
+    Stop(Target),
 }
 
 impl<K, R> Named<K, R>
@@ -47,39 +86,145 @@ where
         + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    /// Starts the supervisor of the watches.
+    /// Starts the supervisor of the watches. `trim` drops what nobody reads before an object is kept.
     pub fn new(runtime: &mut Runtime, trim: fn(&mut K)) -> Self {
-        let _ = (runtime, trim);
-        Self(std::marker::PhantomData)
+        let (orders, received) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::default());
+        let supervisor = supervise(
+            runtime.client(),
+            Arc::clone(&shared),
+            received,
+            trim,
+            runtime.drain(),
+        );
+        runtime.spawn("named watches", supervisor);
+        Self { shared, orders }
     }
 
     /// Replaces what `who` refers to: `(namespace, name)`. An empty slice forgets the referrer.
+    ///
+    /// An object that is followed already is known at once; another is [`Lookup::Pending`] until it was
+    /// looked at, and then its referrers are triggered.
     pub fn follow(&self, who: &ObjectRef<R>, what: &[(String, String)]) {
-        let _ = (who, what);
+        for followed in self.shared.follow(who, what) {
+            let order = match followed {
+                Followed::First(target, number) => Order::Start(target, number),
+                Followed::NoMore(target) => Order::Stop(target),
+            };
+            // The supervisor is gone only when the process stops.
+            let _ = self.orders.send(order);
+        }
     }
 
     /// Returns what is known about an object.
     #[must_use]
     pub fn lookup(&self, namespace: &str, name: &str) -> Lookup<K> {
-        let _ = (namespace, name);
-        Lookup::Pending
+        self.shared.lookup(namespace, name)
     }
 
-    /// Returns the referrers whose objects change. One stream per controller.
+    /// Returns the referrers whose objects change, each once however often they do before it is polled.
     #[must_use]
     pub fn changes(&self) -> Referrers<R> {
-        Referrers(std::marker::PhantomData)
+        self.shared.subscribe()
     }
 }
 
-/// Referrers of objects that changed.
-#[derive(Debug)]
-pub struct Referrers<R>(std::marker::PhantomData<R>);
+/// Short enough that a right that is granted, or a kind that is installed, is noticed within 30 s.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    cap: Duration::from_secs(10),
+};
 
-impl<R: Resource<DynamicType = ()>> Stream for Referrers<R> {
-    type Item = ObjectRef<R>;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<ObjectRef<R>>> {
-        Poll::Pending
+/// Holds every watch, so that all of them end with it.
+async fn supervise<K, R>(
+    client: Client,
+    shared: Arc<Shared<K, R>>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    trim: fn(&mut K),
+    drain: CancellationToken,
+) -> anyhow::Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+    R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let mut watches = JoinSet::new();
+    let mut handles: HashMap<Target, AbortHandle> = HashMap::new();
+    loop {
+        tokio::select! {
+            () = drain.cancelled() => return Ok(()),
+            Some(ended) = watches.join_next() => match ended {
+                Err(error) if error.is_panic() => return Err(error).context("a watch panicked"),
+                _ => {}
+            },
+            order = orders.recv() => match order {
+                Some(Order::Start(target, number)) => {
+                    let api = Api::namespaced(client.clone(), &target.namespace);
+                    let watch = watch(api, target.clone(), number, Arc::clone(&shared), trim);
+                    if let Some(before) = handles.insert(target, watches.spawn(watch)) {
+                        before.abort();
+                    }
+                }
+                Some(Order::Stop(target)) => {
+                    if let Some(handle) = handles.remove(&target) {
+                        handle.abort();
+                    }
+                }
+                // Nobody is left who could follow anything.
+                None => drain.cancelled().await,
+            },
+        }
     }
 }
+
+/// Follows one object for ever.
+async fn watch<K, R>(
+    api: Api<K>,
+    target: Target,
+    number: u64,
+    shared: Arc<Shared<K, R>>,
+    drop_more: fn(&mut K),
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let mut failures = 0;
+    loop {
+        let mut states = pin!(watch_object(api.clone(), &target.name));
+        while let Some(state) = states.next().await {
+            let error = match state {
+                Ok(object) => {
+                    failures = 0;
+                    let found = object.map_or(Lookup::Absent, |mut object| {
+                        trim(&mut object, drop_more);
+                        Lookup::Present(Arc::new(object))
+                    });
+                    shared.found(&target, number, found);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            failures += 1;
+            debug!(kind = %K::kind(&()), object = %target, error = %chain(&error), "watch failed");
+            let refused = refusal(&error);
+            match refused {
+                Some(Refusal::Absent) => shared.found(&target, number, Lookup::Absent),
+                Some(Refusal::Forbidden) => shared.found(&target, number, Lookup::Forbidden),
+                Some(Refusal::Expired) | None => {}
+            }
+            let delay = RETRY.delay(failures, &mut rand::rng());
+            tokio::time::sleep(delay).await;
+            if refused.is_some() {
+                break;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

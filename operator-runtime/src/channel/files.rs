@@ -1,11 +1,95 @@
-//! Certificate files of the channel.
+//! Certificate files of the channel, and the TLS settings made of them.
+//!
+//! They are read for every connection and turned into settings only when they differ from what was read
+//! last, so a renewal takes effect with the next connection. Files that cannot be used after good ones
+//! were seen change nothing: the last good ones stay in use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A directory with `tls.crt`, `tls.key` and `ca.crt`, read anew whenever they change.
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tracing::{info, warn};
+
+use crate::cache::chain;
+
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+const AUTHORITY: &str = "ca.crt";
+
+/// A directory with `tls.crt`, `tls.key` and `ca.crt`. Clones share what was read.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     directory: PathBuf,
+    last: Arc<Mutex<Last>>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    good: Option<Settings>,
+    /// What was complained about, so that it is complained about once.
+    bad: Option<Content>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    content: Content,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Content {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+    authority: Vec<u8>,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Holds a private key.
+        f.write_str("Content")
+    }
+}
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFilesError {
+    /// A file cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not PEM of the right kind.
+    #[error("{file} is not usable PEM: {source}")]
+    Pem {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        #[source]
+        source: pem::Error,
+    },
+    /// A file holds no certificate.
+    #[error("{file} holds no certificate")]
+    Empty {
+        /// The file.
+        file: &'static str,
+    },
+    /// The certificates and the key do not make a TLS identity.
+    #[error("the files do not go together: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The authority cannot be used to judge a peer.
+    #[error("ca.crt cannot judge a peer: {0}")]
+    Verifier(#[from] VerifierBuilderError),
 }
 
 impl TlsFiles {
@@ -14,12 +98,141 @@ impl TlsFiles {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            last: Arc::default(),
         }
     }
 
     /// Returns the directory.
     #[must_use]
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
+
+    /// Returns settings for a server that demands a certificate of its clients.
+    ///
+    /// # Errors
+    /// When the files cannot be used and never could.
+    pub fn server(&self) -> Result<Arc<ServerConfig>, TlsFilesError> {
+        self.settings().map(|settings| settings.server)
+    }
+
+    /// Returns settings for a client that shows its certificate.
+    ///
+    /// # Errors
+    /// When the files cannot be used and never could.
+    pub fn client(&self) -> Result<Arc<ClientConfig>, TlsFilesError> {
+        self.settings().map(|settings| settings.client)
+    }
+
+    fn settings(&self) -> Result<Settings, TlsFilesError> {
+        let read = read(&self.directory);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = match (read, &last.good) {
+            (Ok(content), Some(good)) if content == good.content => return Ok(good.clone()),
+            (Ok(content), _) => content,
+            (Err(error), Some(good)) => {
+                warn!(error = %chain(&error), "the files of the channel are gone; the last ones stay in use");
+                return Ok(good.clone());
+            }
+            (Err(error), None) => return Err(error),
+        };
+        match Settings::of(content.clone()) {
+            Ok(settings) => {
+                if last.good.is_some() {
+                    info!(directory = %self.directory.display(), "the channel has a new certificate");
+                }
+                last.good = Some(settings.clone());
+                Ok(settings)
+            }
+            Err(error) => {
+                let Some(good) = last.good.clone() else {
+                    return Err(error);
+                };
+                if last.bad.as_ref() != Some(&content) {
+                    warn!(error = %chain(&error), "the new files of the channel are unusable; the last ones stay in use");
+                    last.bad = Some(content);
+                }
+                Ok(good)
+            }
+        }
+    }
+}
+
+fn read(directory: &Path) -> Result<Content, TlsFilesError> {
+    // The kubelet replaces all files of a volume at once, by this link. Read through its target, the
+    // three belong together whatever happens meanwhile.
+    let directory = std::fs::canonicalize(directory.join("..data")).unwrap_or_else(|_| directory.to_owned());
+    let file = |name: &str| {
+        let path = directory.join(name);
+        std::fs::read(&path).map_err(|source| TlsFilesError::Read { path, source })
+    };
+    Ok(Content {
+        certificate: file(CERTIFICATE)?,
+        key: file(KEY)?,
+        authority: file(AUTHORITY)?,
+    })
+}
+
+impl Settings {
+    fn of(content: Content) -> Result<Self, TlsFilesError> {
+        let chain = certificates(&content.certificate, CERTIFICATE)?;
+        let key = PrivateKeyDer::from_pem_slice(&content.key)
+            .map_err(|source| TlsFilesError::Pem { file: KEY, source })?;
+        let mut roots = RootCertStore::empty();
+        for authority in certificates(&content.authority, AUTHORITY)? {
+            roots.add(authority)?;
+        }
+        let roots = Arc::new(roots);
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Ok(Self {
+            server: Arc::new(server(&provider, &roots, chain.clone(), key.clone_key())?),
+            client: Arc::new(client(&provider, &roots, chain, key)?),
+            content,
+        })
+    }
+}
+
+fn certificates(pem: &[u8], file: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|source| TlsFilesError::Pem { file, source })?;
+    if found.is_empty() {
+        return Err(TlsFilesError::Empty { file });
+    }
+    Ok(found)
+}
+
+/// Both ends are ours or as new, so TLS 1.3 it is. Nothing is resumed: each connection proves both
+/// sides by the certificates of its day.
+fn server(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ServerConfig, TlsFilesError> {
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider)).build()?;
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(config)
+}
+
+fn client(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, TlsFilesError> {
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(Arc::clone(roots))
+        .with_client_auth_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }

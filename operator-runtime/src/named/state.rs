@@ -1,0 +1,191 @@
+//! Who refers to what, and what is known of it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+
+use super::Lookup;
+use super::referrers::{Queues, Referrers};
+
+/// An object that is referred to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Target {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// What a change of references asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Followed {
+    /// Somebody is the first to refer to this object.
+    First(Target, u64),
+    /// Nobody refers to it any more.
+    NoMore(Target),
+}
+
+#[derive(Debug)]
+pub(super) struct Shared<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
+    state: Mutex<State<K, R>>,
+    queues: Queues<R>,
+}
+
+#[derive(Debug)]
+struct State<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
+    referrers: HashMap<ObjectRef<R>, BTreeSet<Target>>,
+    targets: HashMap<Target, Entry<K, R>>,
+    /// How many watches were started, ever.
+    started: u64,
+}
+
+#[derive(Debug)]
+struct Entry<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
+    number: u64,
+    who: HashSet<ObjectRef<R>>,
+    found: Lookup<K>,
+}
+
+impl<K, R> Default for Shared<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
+    fn default() -> Self {
+        Self {
+            state: Mutex::new(State {
+                referrers: HashMap::new(),
+                targets: HashMap::new(),
+                started: 0,
+            }),
+            queues: Queues::default(),
+        }
+    }
+}
+
+impl<K, R> Shared<K, R>
+where
+    K: Clone,
+    R: Resource<DynamicType = ()> + Clone,
+{
+    fn with<T>(&self, f: impl FnOnce(&mut State<K, R>) -> T) -> T {
+        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn follow(&self, who: &ObjectRef<R>, what: &[(String, String)]) -> Vec<Followed> {
+        let wanted: BTreeSet<Target> = what
+            .iter()
+            .map(|(namespace, name)| Target {
+                namespace: namespace.clone(),
+                name: name.clone(),
+            })
+            .collect();
+        self.with(|state| {
+            let before = if wanted.is_empty() {
+                state.referrers.remove(who)
+            } else {
+                state.referrers.insert(who.clone(), wanted.clone())
+            }
+            .unwrap_or_default();
+            let left = before
+                .difference(&wanted)
+                .filter_map(|target| state.leave(who, target));
+            let mut followed: Vec<Followed> = left.collect();
+            followed.extend(wanted.iter().filter_map(|target| state.enter(who, target)));
+            followed
+        })
+    }
+
+    pub(super) fn lookup(&self, namespace: &str, name: &str) -> Lookup<K> {
+        let target = Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        self.with(|state| {
+            state
+                .targets
+                .get(&target)
+                .map_or(Lookup::Pending, |entry| entry.found.clone())
+        })
+    }
+
+    pub(super) fn subscribe(&self) -> Referrers<R> {
+        let known = self.with(|state| state.referrers.keys().cloned().collect());
+        self.queues.subscribe(known)
+    }
+}
+
+impl<K, R> Shared<K, R>
+where
+    K: Resource<DynamicType = ()> + Clone,
+    R: Resource<DynamicType = ()> + Clone,
+{
+    /// Notes what a watch found, and triggers the referrers when that is news.
+    pub(super) fn found(&self, target: &Target, number: u64, found: Lookup<K>) {
+        let who: Vec<ObjectRef<R>> = self.with(|state| match state.targets.get_mut(target) {
+            Some(entry) if entry.number == number && is_news(&entry.found, &found) => {
+                entry.found = found;
+                entry.who.iter().cloned().collect()
+            }
+            // A late word of a watch that was stopped, or nothing new.
+            _ => Vec::new(),
+        });
+        self.queues.push(&who);
+    }
+}
+
+impl<K, R> State<K, R>
+where
+    R: Resource<DynamicType = ()> + Clone,
+{
+    fn enter(&mut self, who: &ObjectRef<R>, target: &Target) -> Option<Followed> {
+        if let Some(entry) = self.targets.get_mut(target) {
+            entry.who.insert(who.clone());
+            return None;
+        }
+        self.started += 1;
+        let entry = Entry {
+            number: self.started,
+            who: HashSet::from([who.clone()]),
+            found: Lookup::Pending,
+        };
+        self.targets.insert(target.clone(), entry);
+        Some(Followed::First(target.clone(), self.started))
+    }
+
+    fn leave(&mut self, who: &ObjectRef<R>, target: &Target) -> Option<Followed> {
+        let entry = self.targets.get_mut(target)?;
+        entry.who.remove(who);
+        if !entry.who.is_empty() {
+            return None;
+        }
+        self.targets.remove(target);
+        Some(Followed::NoMore(target.clone()))
+    }
+}
+
+fn is_news<K: Resource>(before: &Lookup<K>, after: &Lookup<K>) -> bool {
+    let version = |object: &Arc<K>| (object.uid(), object.resource_version());
+    match (before, after) {
+        (Lookup::Present(before), Lookup::Present(after)) => version(before) != version(after),
+        (Lookup::Pending, Lookup::Pending)
+        | (Lookup::Absent, Lookup::Absent)
+        | (Lookup::Forbidden, Lookup::Forbidden) => false,
+        _ => true,
+    }
+}
