@@ -21,7 +21,7 @@ pub struct Args {
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "ops-manager")]
 pub struct PeerArgs {
-    /// URL of ops-manager's channel, such as https://pgpool-ops-manager.pgpool-system.svc:8443; empty for none.
+    /// URL of ops-manager's channel, such as `https://pgpool-ops-manager.pgpool-system.svc:8443`; empty for none.
     #[arg(long, env = "PGPOOL_PEER_ADDRESS", default_value = "")]
     pub peer_address: String,
     /// Name that the certificate of ops-manager's channel must bear; the host of the address when empty.

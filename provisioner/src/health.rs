@@ -191,6 +191,7 @@ impl Health {
     }
 
     /// The last known results, by pod UID. A pod that was not asked yet is not in it.
+    #[must_use]
     pub fn standings(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, Standing> {
         let state = self.lock();
         let Some(check) = state.checks.get(key) else {
@@ -201,6 +202,7 @@ impl Health {
     }
 
     /// The `Pgpool`s whose results have changed, as it happens.
+    #[must_use]
     pub fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.lock().listeners.push(sender);

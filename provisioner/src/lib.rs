@@ -10,3 +10,6 @@ pub mod health;
 pub mod peer;
 pub mod pgpool;
 pub mod run;
+
+#[cfg(test)]
+mod testing;

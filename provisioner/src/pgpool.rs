@@ -51,7 +51,7 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
     let access = access.map(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan));
     context.health.follow(&key, plan::reachable(&observed), access);
     // Client.
-    let applied = apply::apply(&context.applier, plan.map_err(Clone::clone), &observed).await;
+    let applied = Box::pin(apply::apply(&context.applier, plan.map_err(Clone::clone), &observed)).await;
     // Pure.
     let report = status::report(&pgpool, &observed, &applied, now);
     // Client.

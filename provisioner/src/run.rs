@@ -14,9 +14,11 @@ use crate::args::Args;
 use crate::grpc;
 use crate::health::Health;
 use crate::health::login::Network;
-use crate::peer::{self, Board, Verdicts};
+use crate::peer::{self, Board};
 use crate::pgpool::caches::{Caches, Triggers};
 use crate::pgpool::context::Context;
+use crate::pgpool::pace::Pace;
+use crate::pgpool::patience::Patience;
 use crate::pgpool::{reconcile, secrets};
 
 /// Who this process is.
@@ -48,8 +50,8 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         named,
         verdicts: Arc::new(board.clone()),
         health,
-        patience: Default::default(),
-        pace: Default::default(),
+        patience: Patience::default(),
+        pace: Pace::default(),
         scope: runtime.scope(),
         cluster_domain: args.common.kube.cluster_domain.clone(),
         grace: args.peer.handoff_grace,

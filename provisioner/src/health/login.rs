@@ -63,6 +63,7 @@ pub enum LoginFailure {
 
 impl LoginFailure {
     /// The kind of failure, the same for every wording.
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
@@ -84,6 +85,7 @@ pub struct Network {
 
 impl Network {
     /// Asks pods on pgpool's port, with this cryptography.
+    #[must_use]
     pub fn new(provider: Arc<CryptoProvider>) -> Self {
         Self { provider, port: ports::PGPOOL }
     }
@@ -170,7 +172,7 @@ fn explain(error: &tokio_postgres::Error, access: &Access, seen: &Seen) -> Login
 
 /// Whether TLS, not the network, is what failed.
 fn is_tls(cause: &io::Error) -> bool {
-    cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    cause.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// An error and everything behind it.

@@ -76,11 +76,13 @@ struct State {
 
 impl Seen {
     /// Whether the other side agreed to speak TLS at all.
+    #[must_use]
     pub fn begun(&self) -> bool {
         self.with(|state| state.begun)
     }
 
     /// The certificate that was served.
+    #[must_use]
     pub fn served(&self) -> Option<Served> {
         self.with(|state| state.leaf.as_deref().map(Served::of_der))
     }

@@ -36,6 +36,7 @@ impl Login {
 impl Standing {
     /// Whether somebody has to be told. The wording of a failure may vary from check to check; only its kind counts,
     /// so that a broken pod does not cost a status write in each period.
+    #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         let same_login = match (&self.login, &other.login) {
             (Login::Accepted, Login::Accepted) => true,
@@ -48,6 +49,7 @@ impl Standing {
 
 /// Adds one result. A pod that accepted logins is given `threshold` failures in a row before it counts as refusing;
 /// one that never did counts as refusing at once.
+#[must_use]
 pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standing {
     let failure = match probe.login {
         Ok(()) => return Standing { served: probe.served, login: Login::Accepted, failures: 0 },

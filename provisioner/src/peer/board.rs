@@ -57,12 +57,12 @@ impl Board {
     }
 
     /// Notes a verdict.
-    pub fn put(&self, key: ObjectRef<Pgpool>, verdict: Verdict) {
+    pub fn put(&self, key: &ObjectRef<Pgpool>, verdict: Verdict) {
         let mut state = self.lock();
-        let news = state.entries.get(&key).is_none_or(|known| known.verdict != verdict);
+        let news = state.entries.get(key).is_none_or(|known| known.verdict != verdict);
         state.entries.insert(key.clone(), Entry { verdict, fresh: true });
         if news {
-            state.tell(&key);
+            state.tell(key);
         }
     }
 

@@ -56,7 +56,7 @@ async fn listen(channel: Channel, board: &Board) -> Status {
     loop {
         match stream.message().await {
             Ok(Some(message)) => match convert::event(message) {
-                Ok(Event::Verdict(key, verdict)) => board.put(key, verdict),
+                Ok(Event::Verdict(key, verdict)) => board.put(&key, verdict),
                 Ok(Event::Removed(key)) => board.remove(&key),
                 Ok(Event::Synced) => board.synced(),
                 Ok(Event::Unknown) => debug!("ops-manager says something that this version does not know"),

@@ -2,7 +2,7 @@
 //!
 //! The foundation first and all at once, since its parts do not need each other: Secrets, Services, account, budget and
 //! `AppBinding`. ops-manager and cert-manager go on from there. Then, when the plan has a workload, the copy of the
-//! certificates and at last the StatefulSet: a pod that mounts a Secret which appears later waits for the
+//! certificates and at last the `StatefulSet`: a pod that mounts a Secret which appears later waits for the
 //! kubelet's next try.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -52,7 +52,7 @@ pub async fn apply(applier: &Applier, plan: Result<Plan, Unmet>, observed: &Obse
         Ok(plan) => plan,
         Err(unmet) => return Applied { progress: Progress::Stopped(unmet), stateful_set: before() },
     };
-    let written = write(applier, plan, observed).await;
+    let written = Box::pin(write(applier, plan, observed)).await;
     let (progress, stateful_set) = match written {
         Ok((stand, stateful_set)) => (Progress::Written(stand), stateful_set),
         Err(conflict @ ApplyError::NameConflict { .. }) => (Progress::Refused { message: conflict.to_string() }, None),
@@ -67,11 +67,11 @@ async fn write(
     observed: &Observed,
 ) -> Result<(Stand, Option<StatefulSet>), ApplyError> {
     let Plan { foundation, keep_configuration, workload, handoff } = plan;
-    apply_foundation(applier, foundation, keep_configuration, &observed.live).await?;
+    Box::pin(apply_foundation(applier, foundation, keep_configuration, &observed.live)).await?;
     let Some(workload) = workload else {
         return Ok((handoff, None));
     };
-    let stateful_set = apply_workload(applier, workload, &observed.live).await?;
+    let stateful_set = Box::pin(apply_workload(applier, workload, &observed.live)).await?;
     for copy in obsolete(&observed.live, &observed.pods, &stateful_set) {
         applier.delete(copy).await?;
     }

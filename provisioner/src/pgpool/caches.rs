@@ -16,6 +16,7 @@ use operator_runtime::cache::watch;
 use operator_runtime::{Cache, Runtime};
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
+use tokio_stream::wrappers::WatchStream;
 
 use super::{pods, triggers};
 
@@ -26,7 +27,7 @@ pub struct Caches {
     pub pgpools: Cache<Pgpool>,
     /// What can be run.
     pub versions: Cache<PgpoolVersion>,
-    /// The PostgreSQLs.
+    /// The `PostgreSQL`s.
     pub app_bindings: Cache<AppBinding>,
     /// Ours, and those of certificates.
     pub secrets: Cache<Secret>,
@@ -67,7 +68,25 @@ impl Caches {
             versions,
             app_bindings,
         };
+        triggers.push(caches.served_again());
         (caches, triggers)
+    }
+
+    /// Every `Pgpool`, whenever a kind that they refer to begins or ceases to be readable: "not there" and "not
+    /// readable" look the same in a cache that stays empty.
+    fn served_again(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
+        let kinds = [
+            self.versions.watch_availability(),
+            self.app_bindings.watch_availability(),
+            self.secrets.watch_availability(),
+        ];
+        let pgpools = self.pgpools.clone();
+        let changes = stream::select_all(kinds.map(WatchStream::from_changes));
+        let all = move |_| {
+            let pgpools = pgpools.list();
+            stream::iter(pgpools.into_iter().map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())))
+        };
+        changes.flat_map(all).boxed()
     }
 }
 
@@ -88,10 +107,13 @@ where
     cache
 }
 
+/// Which `Pgpool`s out of all a change of an object concerns.
+type Concerned<K> = fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>>;
+
 fn fan_out<K>(
     changes: impl Stream<Item = Arc<K>> + Send + 'static,
     pgpools: &Cache<Pgpool>,
-    concerned: fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>>,
+    concerned: Concerned<K>,
 ) -> BoxStream<'static, ObjectRef<Pgpool>>
 where
     K: Send + Sync + 'static,

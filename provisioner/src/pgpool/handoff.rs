@@ -37,6 +37,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// The fingerprint of the leaf in the Secret; `None` inside when there is no readable leaf.
+    #[must_use]
     pub fn leaf(&self) -> Lookup<Option<Fingerprint>> {
         self.secret.clone().map(|secret| {
             let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"))?;
@@ -108,6 +109,7 @@ pub struct View<'a> {
 }
 
 /// Applies the table of the handoff.
+#[must_use]
 pub fn decide(view: &View<'_>) -> Handoff {
     let mut leaves = Vec::with_capacity(view.certificates.len());
     for certificate in view.certificates {
@@ -149,9 +151,10 @@ pub fn decide(view: &View<'_>) -> Handoff {
 /// Looks at the Secrets where the table asks for it: all of their properties when nobody else has judged them, and
 /// before a `Go` whether key and CA still belong to the leaf. A verdict speaks of the leaf alone, and whoever
 /// replaced the key or the CA since must not get that into a pod.
+#[must_use]
 pub fn settle(handoff: Handoff, certificates: &[Certificate], now: Timestamp) -> Handoff {
     match handoff {
-        Handoff::JudgeMyself => judged(certificates, Judge::Myself, now, |required| required.clone()),
+        Handoff::JudgeMyself => judged(certificates, Judge::Myself, now, Required::clone),
         Handoff::Go { judge, .. } => judged(certificates, judge, now, |required| Required {
             role: required.role,
             dns_names: Vec::new(),

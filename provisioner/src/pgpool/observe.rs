@@ -159,6 +159,7 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
 }
 
 /// What ops-manager says of the certificates in the status.
+#[must_use]
 pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
     let status = pgpool.status.iter().flat_map(|status| &status.certificates);
     status
@@ -172,6 +173,7 @@ pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
 }
 
 /// What this `Pgpool` needs each certificate to be good for: the same rules by which ops-manager asks for them.
+#[must_use]
 pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Required {
     let namespace = pgpool.namespace().unwrap_or_default();
     match alias {
@@ -312,6 +314,7 @@ fn live(pgpool: &Pgpool, context: &Context) -> Live {
 }
 
 /// Whether a Secret is one of our copies: immutable, controlled by this `Pgpool`, and named as only a copy is.
+#[must_use]
 pub fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
     let name = secret.name_any();
     let hash = name.rsplit('-').next().unwrap_or_default();

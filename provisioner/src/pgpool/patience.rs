@@ -18,7 +18,9 @@ type Set = Vec<Option<Fingerprint>>;
 
 /// Since when which certificates are complete.
 #[derive(Clone, Default)]
-pub struct Patience(Arc<Mutex<HashMap<ObjectRef<Pgpool>, (Set, Timestamp)>>>);
+pub struct Patience(Arc<Mutex<Known>>);
+
+type Known = HashMap<ObjectRef<Pgpool>, (Set, Timestamp)>;
 
 impl Patience {
     /// How long these certificates have all been there; zero when they have just become complete, or are not.

@@ -57,6 +57,7 @@ pub enum Stand {
 }
 
 /// Decides what is to be written now.
+#[must_use]
 pub fn plan(pgpool: &Pgpool, validated: &Validated, observed: &Observed, grace: Duration, now: Timestamp) -> Plan {
     let foundation = desired::foundation(validated);
     if !validated.serves_tls() {
@@ -125,6 +126,7 @@ fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option
 }
 
 /// The pods that can be asked.
+#[must_use]
 pub fn reachable(observed: &Observed) -> Vec<Pod> {
     let reachable = observed.pods.iter().filter_map(|pod| Some((pod, pod.ip?)));
     reachable.map(|(pod, ip)| Pod { uid: pod.uid.clone(), ip, ready: pod.ready }).collect()

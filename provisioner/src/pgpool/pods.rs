@@ -10,7 +10,7 @@ use shared_types::{Pgpool, names};
 #[cfg(test)]
 mod tests;
 
-/// Label that the StatefulSet controller puts on a pod: the revision it was made from.
+/// Label that the controller of the workload puts on a pod: the revision it was made from.
 const REVISION: &str = "controller-revision-hash";
 /// The volume with the copy of the certificates.
 const CERTIFICATES: &str = "certs";
@@ -39,6 +39,7 @@ pub struct PodFacts {
 }
 
 /// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
+#[must_use]
 pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>) -> Vec<PodFacts> {
     let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
     let find = |ordinal| {
@@ -49,6 +50,7 @@ pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>) -> Vec<PodFacts> {
 }
 
 /// Picks what matters out of a pod.
+#[must_use]
 pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
     let status = pod.status.as_ref();
     let going = pod.metadata.deletion_timestamp.is_some();
@@ -61,7 +63,7 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         let placed = condition("PodScheduled").filter(|it| it.status == "False");
         placed.map(|it| it.message.clone().unwrap_or_else(|| "it cannot be scheduled".to_owned())).or_else(|| {
             let containers = status?.init_container_statuses.iter().chain(&status?.container_statuses).flatten();
-            containers.filter_map(waiting).next()
+            containers.into_iter().find_map(waiting)
         })
     };
     PodFacts {

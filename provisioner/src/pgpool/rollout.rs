@@ -1,7 +1,7 @@
 //! How far the pods have come towards the present workload. Pure.
 //!
 //! Read from the pods themselves where possible: they are known earlier than the counters in the status of the
-//! StatefulSet, and a `Pgpool` is ready no sooner than that is known.
+//! workload, and a `Pgpool` is ready no sooner than that is known.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PodSpec;
@@ -16,7 +16,7 @@ mod tests;
 pub enum Rollout {
     /// There is no workload.
     Absent,
-    /// The StatefulSet controller has not taken note of the last change.
+    /// The controller of the workload has not taken note of the last change.
     Unnoticed,
     /// Pods of an earlier revision, or too many pods, are left.
     Replacing {
@@ -28,6 +28,7 @@ pub enum Rollout {
 }
 
 /// Judges how far the pods are.
+#[must_use]
 pub fn rollout(workload: Option<&StatefulSet>, pods: &[PodFacts], replicas: i32) -> Rollout {
     let Some(workload) = workload else {
         return Rollout::Absent;
@@ -45,8 +46,9 @@ pub fn rollout(workload: Option<&StatefulSet>, pods: &[PodFacts], replicas: i32)
     Rollout::Settled
 }
 
-/// Whether a pod could still be made from an earlier revision: the StatefulSet controller does so while it has not
+/// Whether a pod could still be made from an earlier revision: that happens while its controller has not
 /// declared the update complete.
+#[must_use]
 pub fn earlier_revision_may_return(workload: &StatefulSet) -> bool {
     let Some(status) = &workload.status else {
         return true;
@@ -57,6 +59,7 @@ pub fn earlier_revision_may_return(workload: &StatefulSet) -> bool {
 }
 
 /// The Secret with the certificates that pods of this workload mount.
+#[must_use]
 pub fn certificates(workload: &StatefulSet) -> Option<&str> {
     let pod: &PodSpec = workload.spec.as_ref()?.template.spec.as_ref()?;
     let volume = pod.volumes.as_ref()?.iter().find(|volume| volume.name == "certs")?;

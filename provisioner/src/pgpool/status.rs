@@ -43,6 +43,7 @@ pub struct Report {
 }
 
 /// Computes what there is to tell.
+#[must_use]
 pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Applied, now: Timestamp) -> Report {
     let before = pgpool.status.clone().unwrap_or_default();
     let work = Work::judge(pgpool, observed, applied);
@@ -70,6 +71,7 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Applied, now: Time
 }
 
 /// This operator's part of a status, in the order in which it writes it.
+#[must_use]
 pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
     PgpoolStatus {
         conditions: OURS.iter().filter_map(|ty| find(&status.conditions, *ty).cloned()).collect(),
@@ -79,6 +81,7 @@ pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
 }
 
 /// Whether two statuses say the same but for their wording: such a change can wait a moment.
+#[must_use]
 pub fn differ_in_words_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
     let strip = |status: &PgpoolStatus| {
         let mut status = status.clone();

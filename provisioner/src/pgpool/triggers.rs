@@ -20,6 +20,7 @@ pub fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
 }
 
 /// The `Pgpool`s that run a version.
+#[must_use]
 pub fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let name = version.name_any();
     let users = pgpools.iter().filter(|pgpool| pgpool.spec.version == name);
@@ -27,6 +28,7 @@ pub fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Vec<Objec
 }
 
 /// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` tells about.
+#[must_use]
 pub fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let (namespace, name) = (binding.namespace(), binding.name_any());
     let users = pgpools.iter().filter(|pgpool| {

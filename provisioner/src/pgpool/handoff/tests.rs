@@ -1,0 +1,205 @@
+use super::*;
+use crate::testing::{Pki, certificates, now, spoil, tls_pgpool};
+
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What ops-manager may have said of the certificates.
+#[derive(Clone, Copy)]
+enum Word {
+    Nothing,
+    Ready,
+    NotReady,
+    /// Of an earlier leaf.
+    OldReady,
+    /// Of an earlier leaf.
+    OldNotReady,
+    /// Of the server certificate alone.
+    ReadyForServerOnly,
+}
+
+fn said(word: Word, certificates: &[Certificate]) -> Vec<CertificateVerdict> {
+    let verdict = |certificate: &Certificate, ready: bool, old: bool| CertificateVerdict {
+        alias: certificate.alias,
+        fingerprint: if old {
+            Some(Fingerprint::from_bytes([7; 32]))
+        } else {
+            certificate.leaf().present().copied().flatten()
+        },
+        ready,
+        message: "the key is another's".to_owned(),
+    };
+    let all = certificates.iter();
+    match word {
+        Word::Nothing => Vec::new(),
+        Word::Ready => all.map(|it| verdict(it, true, false)).collect(),
+        Word::NotReady => all.map(|it| verdict(it, it.alias != Alias::Client, false)).collect(),
+        Word::OldReady => all.map(|it| verdict(it, true, true)).collect(),
+        Word::OldNotReady => all.map(|it| verdict(it, false, true)).collect(),
+        Word::ReadyForServerOnly => all.take(1).map(|it| verdict(it, true, false)).collect(),
+    }
+}
+
+fn decided(certificates: &[Certificate], channel: Word, status: Word, millis: u64) -> Handoff {
+    decide(&View {
+        certificates,
+        channel: &said(channel, certificates),
+        status: &said(status, certificates),
+        complete_for: Duration::from_millis(millis),
+        grace: GRACE,
+    })
+}
+
+fn short(handoff: &Handoff) -> String {
+    match handoff {
+        Handoff::Wait { .. } => "wait".to_owned(),
+        Handoff::Listen { left } => format!("listen {}", left.as_millis()),
+        Handoff::Go { judge, .. } => format!("go {judge:?}"),
+        Handoff::Keep { .. } => "keep".to_owned(),
+        Handoff::JudgeMyself => "judge myself".to_owned(),
+    }
+}
+
+#[test]
+fn the_table_of_complete_secrets() {
+    let certificates = certificates(&tls_pgpool(), &Pki::new());
+    let rows = [
+        (Word::Ready, Word::Nothing, 0, "go Channel"),
+        (Word::Ready, Word::NotReady, 0, "go Channel"),
+        (Word::Ready, Word::OldNotReady, 9000, "go Channel"),
+        (Word::Nothing, Word::Ready, 0, "go Status"),
+        (Word::OldReady, Word::Ready, 0, "go Status"),
+        (Word::ReadyForServerOnly, Word::Ready, 0, "go Status"),
+        (Word::NotReady, Word::Nothing, 0, "keep"),
+        (Word::NotReady, Word::Ready, 9000, "keep"),
+        (Word::Nothing, Word::NotReady, 9000, "keep"),
+        (Word::Nothing, Word::Nothing, 0, "listen 2000"),
+        (Word::Nothing, Word::Nothing, 1500, "listen 500"),
+        (Word::Nothing, Word::Nothing, 2000, "judge myself"),
+        (Word::Nothing, Word::Nothing, 9000, "judge myself"),
+        (Word::OldReady, Word::OldReady, 100, "listen 1900"),
+        (Word::OldNotReady, Word::OldReady, 9000, "judge myself"),
+        (Word::ReadyForServerOnly, Word::Nothing, 0, "listen 2000"),
+        (Word::ReadyForServerOnly, Word::OldReady, 9000, "judge myself"),
+    ];
+    for (row, (channel, status, millis, expected)) in rows.into_iter().enumerate() {
+        assert_eq!(short(&decided(&certificates, channel, status, millis)), expected, "row {row}");
+    }
+}
+
+#[test]
+fn the_leaves_of_a_go_are_those_of_the_secrets() {
+    let certificates = certificates(&tls_pgpool(), &Pki::new());
+    let Handoff::Go { leaves, .. } = decided(&certificates, Word::Ready, Word::Nothing, 0) else {
+        panic!("not a go");
+    };
+    let expected: Leaves =
+        certificates.iter().map(|it| (it.alias, it.leaf().present().copied().flatten().unwrap())).collect();
+    assert_eq!(leaves, expected);
+    assert_eq!(leaves.len(), 3);
+}
+
+#[test]
+fn a_missing_secret_is_named_whatever_is_said() {
+    let good = certificates(&tls_pgpool(), &Pki::new());
+    for (index, name) in ["pool-server-cert", "pool-client-cert", "pool-metrics-exporter-cert"].iter().enumerate() {
+        for (lookup, cure) in [
+            (Lookup::Absent, "is not there yet"),
+            (Lookup::Pending, "is not there yet"),
+            (Lookup::Forbidden, "grant it get, list and watch"),
+        ] {
+            let mut certificates = good.clone();
+            certificates[index].secret = lookup;
+            for word in [Word::Nothing, Word::Ready, Word::NotReady] {
+                let Handoff::Wait { which } = decided(&certificates, word, Word::Nothing, 9000) else {
+                    panic!("does not wait for {name}");
+                };
+                assert!(which.contains(&format!("demo/{name}")), "{which}");
+                assert!(which.contains(cure), "{which}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_without_a_readable_leaf_is_kept_out() {
+    let mut certificates = certificates(&tls_pgpool(), &Pki::new());
+    spoil(&mut certificates[0], "tls.crt", Some("not a certificate"));
+    // A refusal without a fingerprint is about exactly this Secret.
+    let keep = decided(&certificates, Word::Nothing, Word::Nothing, 0);
+    assert_eq!(short(&keep), "listen 2000");
+    let refusal = CertificateVerdict {
+        alias: Alias::Server,
+        fingerprint: None,
+        ready: false,
+        message: "tls.crt cannot be read".to_owned(),
+    };
+    let mut channel = said(Word::Ready, &certificates);
+    let view = |channel: &[CertificateVerdict]| {
+        decide(&View {
+            certificates: &certificates,
+            channel,
+            status: &[],
+            complete_for: Duration::ZERO,
+            grace: GRACE,
+        })
+    };
+    // "Ready" about nothing means nothing.
+    assert_eq!(short(&view(&channel)), "listen 2000");
+    channel[0] = refusal;
+    let expected = "Secret demo/pool-server-cert (server certificate): tls.crt cannot be read";
+    assert_eq!(view(&channel), Handoff::Keep { why: expected.to_owned() });
+}
+
+fn settled(handoff: Handoff, certificates: &[Certificate]) -> String {
+    match settle(handoff, certificates, now()) {
+        Handoff::Keep { why } => why,
+        other => short(&other),
+    }
+}
+
+#[test]
+fn judging_alone_looks_at_everything() {
+    let pki = Pki::new();
+    let good = certificates(&tls_pgpool(), &pki);
+    assert_eq!(settled(Handoff::JudgeMyself, &good), "go Myself");
+    let foreign = pki.server(&["other.example".to_owned()]);
+    let rows: [(usize, &str, Option<&str>, &str); 4] = [
+        (0, "ca.crt", None, "Secret demo/pool-server-cert (server certificate): ca.crt is missing"),
+        (1, "tls.key", Some(&foreign.key), "Secret demo/pool-client-cert (client certificate): tls.key"),
+        (2, "tls.crt", None, "Secret demo/pool-metrics-exporter-cert (metrics-exporter certificate): tls.crt"),
+        (2, "tls.crt", Some(""), "Secret demo/pool-metrics-exporter-cert (metrics-exporter certificate): tls.crt"),
+    ];
+    for (index, key, value, expected) in rows {
+        let mut certificates = good.clone();
+        spoil(&mut certificates[index], key, value);
+        let why = settled(Handoff::JudgeMyself, &certificates);
+        assert!(why.starts_with(expected), "{why}");
+    }
+    // Another pair that belongs together, but not to this Pgpool.
+    let mut certificates = good;
+    spoil(&mut certificates[0], "tls.crt", Some(&foreign.certificate));
+    spoil(&mut certificates[0], "tls.key", Some(&foreign.key));
+    let why = settled(Handoff::JudgeMyself, &certificates);
+    assert!(why.contains("does not cover"), "{why}");
+}
+
+#[test]
+fn a_good_word_does_not_cover_a_key_that_was_replaced_since() {
+    let pki = Pki::new();
+    let mut certificates = certificates(&tls_pgpool(), &pki);
+    let go = decided(&certificates, Word::Ready, Word::Nothing, 0);
+    assert_eq!(settled(go.clone(), &certificates), "go Channel");
+    spoil(&mut certificates[0], "tls.key", Some(&pki.client("postgres").key));
+    let still = decided(&certificates, Word::Ready, Word::Nothing, 0);
+    assert_eq!(still, go, "the leaf is the same, so is the word");
+    let why = settled(still, &certificates);
+    assert!(why.contains("tls.key"), "{why}");
+}
+
+#[test]
+fn waiting_and_listening_stay_what_they_are() {
+    let certificates = certificates(&tls_pgpool(), &Pki::new());
+    for handoff in [Handoff::Wait { which: "x".to_owned() }, Handoff::Listen { left: GRACE }] {
+        assert_eq!(settle(handoff.clone(), &certificates, now()), handoff);
+    }
+}

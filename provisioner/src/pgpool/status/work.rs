@@ -17,7 +17,7 @@ use crate::pgpool::validate::Unmet;
 
 /// How the work on a `Pgpool` stands.
 pub(super) enum Work {
-    /// A cache is still filling: nothing is known yet, nothing is said.
+    /// A cache is still filling, or the API server was not to be had: nothing new is known, nothing is said.
     Unknown,
     /// It goes on when something happens.
     Waits { reason: Reason, message: String, after: Option<Duration> },
@@ -52,11 +52,14 @@ impl Work {
     }
 
     fn failed(error: &ApplyError) -> Self {
-        let message = match error {
-            ApplyError::Api { source, .. } => format!("{error}: {source}"),
-            other => other.to_string(),
-        };
-        Self::waits(Reason::ConfigurationInvalid, message)
+        match error.code() {
+            // Refused for what it is: the user has to know, and the next try will not differ.
+            Some(400..=408 | 410..=428 | 430..=499) => {
+                Self::Stuck { reason: Reason::ConfigurationInvalid, message: error.to_string() }
+            }
+            // Busy, late or cut off: the next try will do, and a status would meet the same.
+            _ => Self::Unknown,
+        }
     }
 
     fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Applied, judge: Option<Judge>) -> Self {
@@ -105,8 +108,8 @@ impl Work {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            // The cache tells when it is filled.
-            Self::Unknown => Outcome::Waiting { reason: Reason::WaitingForProvisioner.as_str(), after: None },
+            // A cache tells when it is filled; a failed write is an error, and this is not looked at.
+            Self::Unknown => Outcome::Waiting { reason: "Reading", after: None },
             Self::Waits { reason, after, .. } => Outcome::Waiting { reason: reason.as_str(), after: *after },
             Self::Stuck { reason, .. } => Outcome::Rejected { reason: reason.as_str() },
             Self::Done { .. } => Outcome::Converged,
