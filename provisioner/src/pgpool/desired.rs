@@ -18,6 +18,7 @@ mod users_secret;
 mod workload;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -65,6 +66,7 @@ pub struct TlsMaterial<'a> {
 }
 
 /// Builds the objects of step 4.
+#[must_use]
 pub fn foundation(validated: &Validated) -> Foundation {
     Foundation {
         primary_service: services::primary(validated),
@@ -81,12 +83,14 @@ pub fn foundation(validated: &Validated) -> Foundation {
 
 /// Builds the immutable copy of a judged pair. Its name contains a hash of its content, so that a new pair is a new
 /// object and pods of the old revision keep theirs.
+#[must_use]
 pub fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
     tls_secret::tls_copy(validated, material)
 }
 
 /// Builds the workload. `tls_copy` is the name of the Secret that [`tls_copy`](self::tls_copy) built: needed when
 /// [`Validated::serves_tls`], ignored otherwise.
+#[must_use]
 pub fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
     workload::workload(validated, tls_copy)
 }
@@ -105,5 +109,8 @@ fn opaque(metadata: ObjectMeta, files: BTreeMap<String, String>) -> Secret {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

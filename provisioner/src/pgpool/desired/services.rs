@@ -26,7 +26,7 @@ pub(super) fn primary(validated: &Validated) -> Service {
     }
 }
 
-/// Names the pods, those that are ready: whoever dials one means to be served.
+/// Names the pods, those that are ready, as is the default: whoever dials one means to be served.
 pub(super) fn governing(validated: &Validated) -> Service {
     let mut port = ServicePort {
         name: Some("primary".to_owned()),
@@ -39,7 +39,6 @@ pub(super) fn governing(validated: &Validated) -> Service {
         spec: Some(ServiceSpec {
             cluster_ip: Some("None".to_owned()),
             ports: Some(vec![port]),
-            publish_not_ready_addresses: Some(false),
             selector: Some(validated.selector.clone()),
             ..ServiceSpec::default()
         }),

@@ -1,4 +1,4 @@
-//! The workload: a StatefulSet whose pods mount what was judged good, and nothing that can change under them but the
+//! The workload: a `StatefulSet` whose pods mount what was judged good, and nothing that can change under them but the
 //! users.
 
 mod container;
@@ -25,7 +25,7 @@ const GRACE_SECONDS: i64 = 30;
 /// Hexadecimal digits of the hash of the settings.
 const HASH_LENGTH: usize = 16;
 
-/// Builds the StatefulSet. Pods start together, since none needs another; they are replaced one by one.
+/// Builds the `StatefulSet`. Pods start together, since none needs another; they are replaced one by one.
 pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
     let mut metadata = metadata::owned(validated, &validated.name);
     metadata.labels = Some(metadata::labels(validated, &validated.pod.controller_labels));

@@ -15,7 +15,7 @@ use super::{Credential, PodOverrides, Unmet};
 const PGPOOL: &str = "pgpool";
 /// Containers that other parts of the spec bring along; a template without an image only shapes them.
 const GENERATED: [&str; 2] = ["exporter", "git-sync"];
-/// KubeDB sets these; a user's value would be at odds with the generated configuration.
+/// `KubeDB` sets these; a user's value would be at odds with the generated configuration.
 const RESERVED_ENV: [&str; 7] = [
     "POSTGRES_USERNAME",
     "POSTGRES_PASSWORD",

@@ -1,4 +1,4 @@
-//! Requests and limits of container `pgpool`, as KubeDB fills them in.
+//! Requests and limits of container `pgpool`, as `KubeDB` fills them in.
 
 use std::collections::BTreeMap;
 

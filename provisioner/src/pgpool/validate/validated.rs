@@ -20,7 +20,7 @@ pub struct Validated {
     pub owner: OwnerReference,
     /// Labels of every object.
     pub labels: BTreeMap<String, String>,
-    /// The subset of [`Self::labels`] that selects pods. Immutable in a StatefulSet.
+    /// The subset of [`Self::labels`] that selects pods. Immutable in a `StatefulSet`.
     pub selector: BTreeMap<String, String>,
     /// Names of the objects.
     pub names: Names,
@@ -52,6 +52,7 @@ pub struct Validated {
 
 impl Validated {
     /// Whether pgpool offers TLS to clients, so that certificates are needed before the workload can be built.
+    #[must_use]
     pub fn serves_tls(&self) -> bool {
         self.ssl_mode.enabled()
     }
@@ -90,11 +91,11 @@ pub struct Release {
 pub struct Backend {
     /// In the order of their pgpool node ids.
     pub nodes: Vec<BackendNode>,
-    /// The login that the AppBinding names: health checks use it.
+    /// The login that the `AppBinding` names: health checks use it.
     pub login: Credential,
     /// The Secret that holds [`Self::login`], when a consumer in the namespace of the `Pgpool` can refer to it.
     pub login_secret: Option<String>,
-    /// Whether the AppBinding asks for TLS towards PostgreSQL.
+    /// Whether the `AppBinding` asks for TLS towards PostgreSQL.
     pub tls: bool,
     /// Whether it asks that their certificates are verified.
     pub verify: bool,
@@ -126,6 +127,7 @@ impl Password {
     }
 
     /// The password itself, for the file or the connection that needs it.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -173,9 +175,9 @@ pub struct PodOverrides {
     pub labels: BTreeMap<String, String>,
     /// Annotations of the pods.
     pub annotations: BTreeMap<String, String>,
-    /// Labels of the StatefulSet beyond ours.
+    /// Labels of the `StatefulSet` beyond ours.
     pub controller_labels: BTreeMap<String, String>,
-    /// Annotations of the StatefulSet.
+    /// Annotations of the `StatefulSet`.
     pub controller_annotations: BTreeMap<String, String>,
     /// Container `pgpool` as the user shaped it: resources resolved, credentials taken out of its environment.
     pub pgpool: Container,

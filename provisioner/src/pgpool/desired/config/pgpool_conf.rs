@@ -56,11 +56,11 @@ pub(in crate::pgpool::desired) fn render(validated: &Validated) -> String {
     let custom = &validated.custom_settings;
     let mut file = String::from("# Written by the Pgpool operator: changes made here are undone.\n");
     for (title, lines) in &sections {
-        file.push_str(&format!("\n# {title}\n"));
+        file.extend(["\n# ", title, "\n"]);
         for (name, value) in lines {
             match custom.iter().find(|setting| setting.name == *name) {
                 Some(setting) => file.push_str(&line(setting)),
-                None => file.push_str(&format!("{name} = {value}\n")),
+                None => file.extend([name, " = ", &value.to_string(), "\n"]),
             }
         }
     }
@@ -76,7 +76,7 @@ pub(in crate::pgpool::desired) fn render(validated: &Validated) -> String {
         .map(line)
         .collect();
     if !more.is_empty() {
-        file.push_str(&format!("\n# From spec.configuration\n{more}"));
+        file.extend(["\n# From spec.configuration\n", &more]);
     }
     file
 }

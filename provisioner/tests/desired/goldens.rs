@@ -1,0 +1,65 @@
+//! Whole objects: any change to what is written to a cluster shows here.
+
+use insta::assert_yaml_snapshot;
+use provisioner::pgpool::desired::{self, Foundation};
+
+use crate::support::{POSTGRES_CA, World, material, readable};
+
+fn assert_foundation(name: &str, world: &World) {
+    let Foundation {
+        primary_service,
+        governing_service,
+        service_account,
+        auth_secret,
+        config_secret,
+        pcp_secret,
+        users_secret,
+        pod_disruption_budget,
+        app_binding,
+    } = desired::foundation(&world.valid());
+    assert_yaml_snapshot!(format!("{name}-primary-service"), readable(&primary_service));
+    assert_yaml_snapshot!(format!("{name}-governing-service"), readable(&governing_service));
+    assert_yaml_snapshot!(format!("{name}-service-account"), readable(&service_account));
+    assert_yaml_snapshot!(format!("{name}-auth-secret"), readable(&auth_secret));
+    assert_yaml_snapshot!(format!("{name}-config-secret"), readable(&config_secret));
+    assert_yaml_snapshot!(format!("{name}-pcp-secret"), readable(&pcp_secret));
+    assert_yaml_snapshot!(format!("{name}-users-secret"), readable(&users_secret));
+    assert_yaml_snapshot!(
+        format!("{name}-pod-disruption-budget"),
+        readable(&pod_disruption_budget)
+    );
+    assert_yaml_snapshot!(format!("{name}-app-binding"), readable(&app_binding));
+}
+
+#[test]
+fn a_minimal_pgpool() {
+    let world = World::plain();
+    assert_foundation("plain", &world);
+    assert_yaml_snapshot!(
+        "plain-workload",
+        readable(&desired::workload(&world.valid(), None))
+    );
+}
+
+#[test]
+fn a_pgpool_with_certificates() {
+    let world = World::tls().backend_ca(POSTGRES_CA);
+    assert_foundation("tls", &world);
+    let copy = desired::tls_copy(&world.valid(), &material());
+    let name = copy.metadata.name.clone();
+    assert_yaml_snapshot!("tls-copy", readable(&copy));
+    assert_yaml_snapshot!(
+        "tls-workload",
+        readable(&desired::workload(&world.valid(), name.as_deref()))
+    );
+}
+
+#[test]
+fn a_pgpool_that_its_user_shapes() {
+    let world = World::shaped();
+    assert_foundation("shaped", &world);
+    assert_yaml_snapshot!(
+        "shaped-workload",
+        readable(&desired::workload(&world.valid(), None))
+    );
+}

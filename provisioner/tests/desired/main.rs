@@ -1,0 +1,11 @@
+//! What a `Pgpool` becomes: the real `validate` on manifests as users write them, then whole objects and files.
+
+// Helpers of tests fail as tests do.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod configuration;
+mod files;
+mod goldens;
+mod inputs;
+mod pods;
+mod support;
