@@ -18,7 +18,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 use operator_runtime::events::{Events, is_transition};
 use operator_runtime::{Applier, Outcome, clock};
-use shared_types::{Pgpool, conditions, names};
+use shared_types::conditions::{self, Reason};
+use shared_types::{Pgpool, names};
 use tracing::info;
 
 use crate::verdicts::Board;
@@ -174,18 +175,22 @@ async fn tell(
     if is_transition(current.condition(), condition) {
         let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
         info!(%namespace, %name, ready = %condition.status, reason = %condition.reason, "certificates: {}", condition.message);
-        announce(pgpool, condition, writer).await;
+        announce(pgpool, current.condition(), condition, &writer.events).await;
     }
     Ok(())
 }
 
-async fn announce(pgpool: &Pgpool, condition: &Condition, writer: &Writer) {
+/// Tells people of a transition: of trouble, of its end, and of good certificates that are given up for new ones.
+async fn announce(pgpool: &Pgpool, before: Option<&Condition>, now: &Condition, events: &Events) {
     const ACTION: &str = "Certificates";
-    let events = &writer.events;
-    let reason = condition.reason.as_str();
-    if condition.status == conditions::Status::True.as_str() {
-        events.normal(pgpool, ACTION, reason, &condition.message).await;
-    } else if !conditions::Reason::from_word(reason).is_some_and(status::is_passing) {
-        events.warning(pgpool, ACTION, reason, &condition.message).await;
+    let holds = |condition: &Condition| condition.status == conditions::Status::True.as_str();
+    let (reason, note) = (now.reason.as_str(), now.message.as_str());
+    let in_progress = [Reason::Issuing, Reason::WaitingForProvisioner]
+        .iter()
+        .any(|word| word.as_str() == reason);
+    if holds(now) || (in_progress && before.is_some_and(holds)) {
+        events.normal(pgpool, ACTION, reason, note).await;
+    } else if !in_progress {
+        events.warning(pgpool, ACTION, reason, note).await;
     }
 }

@@ -12,3 +12,6 @@ pub mod grpc;
 pub mod inquiry;
 pub mod run;
 pub mod verdicts;
+
+#[cfg(test)]
+mod fixtures;

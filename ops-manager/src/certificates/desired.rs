@@ -38,3 +38,6 @@ fn certificates(needed: &Needed) -> Vec<(Alias, Certificate)> {
     });
     built.collect()
 }
+
+#[cfg(test)]
+mod tests;

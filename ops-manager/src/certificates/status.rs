@@ -155,8 +155,7 @@ fn due(judged: &[Judged], now: Timestamp) -> Option<Timestamp> {
 }
 
 /// Whether a reason is one that every new Pgpool passes through.
-#[must_use]
-pub fn is_passing(reason: Reason) -> bool {
+fn is_passing(reason: Reason) -> bool {
     matches!(
         reason,
         Reason::WaitingForProvisioner | Reason::IssuerNotReady | Reason::Issuing

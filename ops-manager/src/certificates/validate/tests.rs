@@ -1,1 +1,442 @@
+//! Every gate: what closes it, under which reason, and that its sentence names the object and the cure.
 
+use std::sync::Arc;
+
+use operator_runtime::{Availability, Lookup};
+use shared_types::conditions::Reason;
+use shared_types::{Alias, Pgpool, SslMode, names};
+use tls_bundle::Role;
+
+use super::{Plan, Refusal, Wanted, validate};
+use crate::certificates::observe::{Claim, IssuerState, Observed, Presence};
+use crate::fixtures::{
+    self, DOMAIN, asked, at, change_certificate, change_secret, issued, named, needed, pgpool, pgpool_with,
+    prepared,
+};
+
+fn wanted(pgpool: &Pgpool, observed: &Observed) -> [Wanted; 3] {
+    needed(validate(pgpool, observed, DOMAIN))
+        .wanted
+        .try_into()
+        .unwrap()
+}
+
+fn refusal(pgpool: &Pgpool, observed: &Observed, alias: Alias) -> Option<Refusal> {
+    let wanted = wanted(pgpool, observed)
+        .into_iter()
+        .find(|wanted| wanted.alias == alias);
+    wanted.unwrap().order.err()
+}
+
+/// The one issuer of the plain Pgpool.
+fn issuer(observed: &mut Observed) -> &mut IssuerState {
+    observed.issuers.values_mut().next().unwrap()
+}
+
+#[test]
+fn without_tls_nothing_is_needed() {
+    let mut plain = pgpool();
+    let observed = prepared(&plain);
+    plain.spec.ssl_mode = Some(SslMode::Disable);
+    assert_eq!(validate(&plain, &observed, DOMAIN), Plan::NotNeeded);
+    plain.spec.ssl_mode = None;
+    plain.spec.tls = None;
+    assert_eq!(validate(&plain, &observed, DOMAIN), Plan::NotNeeded);
+}
+
+#[test]
+fn with_everything_there_all_three_are_ordered() {
+    let pgpool = pgpool();
+    for wanted in wanted(&pgpool, &prepared(&pgpool)) {
+        assert!(wanted.order.is_ok(), "{:?}", wanted.order);
+        assert_eq!(wanted.contested, None);
+        assert_eq!(wanted.secret, wanted.certificate);
+    }
+}
+
+/// What is wrong, how it comes about, the reason, and words that must stand in the sentence: the object, then the cure.
+type Case = (&'static str, fn(&mut Observed), Reason, [&'static str; 2]);
+
+const CASES: &[Case] = &[
+    (
+        "cert-manager is not installed",
+        |observed| observed.cert_manager = Availability::Absent,
+        Reason::CertManagerAbsent,
+        ["cert-manager is not installed", "install cert-manager"],
+    ),
+    (
+        "Certificates may not be seen",
+        |observed| observed.cert_manager = Availability::Forbidden,
+        Reason::CertManagerAbsent,
+        ["may not list Certificates", "grant it get, list, watch"],
+    ),
+    (
+        "the cache of Certificates is being filled",
+        |observed| observed.cert_manager = Availability::Starting,
+        Reason::Issuing,
+        ["Certificate objects are being read", "wait"],
+    ),
+    (
+        "the kind of the issuer is gone",
+        |observed| *issuer(observed) = IssuerState::KindAbsent,
+        Reason::CertManagerAbsent,
+        ["does not know Issuer", "install cert-manager"],
+    ),
+    (
+        "the issuer does not exist",
+        |observed| *issuer(observed) = IssuerState::Absent,
+        Reason::IssuerNotFound,
+        ["Issuer demo/ca does not exist", "create it"],
+    ),
+    (
+        "the issuer is not ready",
+        |observed| *issuer(observed) = fixtures::issuer_state(false),
+        Reason::IssuerNotReady,
+        [
+            "Issuer demo/ca is not ready: no such Secret",
+            "kubectl describe issuer demo/ca",
+        ],
+    ),
+    (
+        "a Service is missing",
+        |observed| observed.prerequisites[5].presence = Presence::Absent,
+        Reason::WaitingForProvisioner,
+        ["Service demo/pool-pods is not there yet", "whether it runs"],
+    ),
+    (
+        "several things are missing",
+        |observed| {
+            for needed in &mut observed.prerequisites[..3] {
+                needed.presence = Presence::Absent;
+            }
+        },
+        Reason::WaitingForProvisioner,
+        [
+            "Secret demo/pool-auth, Secret demo/pool-ffee01 and Secret demo/pool-pcp-ffee01 are not there yet",
+            "provisioner",
+        ],
+    ),
+    (
+        "cert-manager comes first: without it the issuer cannot be there either",
+        |observed| {
+            observed.cert_manager = Availability::Absent;
+            *issuer(observed) = IssuerState::KindAbsent;
+            observed.prerequisites[0].presence = Presence::Absent;
+        },
+        Reason::CertManagerAbsent,
+        ["does not know Certificate", "install cert-manager"],
+    ),
+    (
+        "the issuer comes before the provisioner",
+        |observed| {
+            *issuer(observed) = IssuerState::Absent;
+            observed.prerequisites[0].presence = Presence::Absent;
+        },
+        Reason::IssuerNotFound,
+        ["Issuer demo/ca", "create it"],
+    ),
+];
+
+#[test]
+fn each_gate_closes_with_its_reason() {
+    let pgpool = pgpool();
+    for (name, change, reason, words) in CASES {
+        let mut observed = prepared(&pgpool);
+        change(&mut observed);
+        for wanted in wanted(&pgpool, &observed) {
+            let refusal = wanted.order.expect_err(name);
+            let sentence = refusal.to_string();
+            assert_eq!(refusal.reason(), *reason, "{name}: {sentence}");
+            for word in words {
+                assert!(sentence.contains(word), "{name}: {sentence}");
+            }
+            assert_eq!(wanted.contested, None, "{name}");
+        }
+    }
+}
+
+#[test]
+fn issuers_that_we_cannot_check_are_passed_through() {
+    let pgpool = pgpool();
+    let mut observed = prepared(&pgpool);
+    *issuer(&mut observed) = IssuerState::Unchecked;
+    assert_eq!(refusal(&pgpool, &observed, Alias::Server), None);
+
+    let external =
+        pgpool_with("issuerRef: {apiGroup: awspca.cert-manager.io, kind: AWSPCAIssuer, name: pca}");
+    let mut observed = prepared(&external);
+    observed
+        .issuers
+        .values_mut()
+        .for_each(|state| *state = IssuerState::Unchecked);
+    observed.issuers = observed
+        .issuers
+        .into_iter()
+        .map(|(mut issuer, state)| {
+            issuer.group = "awspca.cert-manager.io".into();
+            (issuer, state)
+        })
+        .collect();
+    let [server, ..] = wanted(&external, &observed);
+    assert_eq!(server.order.unwrap().issuer.group, "awspca.cert-manager.io");
+}
+
+#[test]
+fn kinds_that_cert_manager_does_not_know_are_refused() {
+    for kind in ["issuer", "Secret", "PgpoolIssuer"] {
+        let pgpool = pgpool_with(&format!("issuerRef: {{kind: {kind}, name: ca}}"));
+        let refusal = refusal(&pgpool, &prepared(&pgpool), Alias::Server).unwrap();
+        assert_eq!(refusal.reason(), Reason::IssuerKindUnsupported);
+        assert!(
+            refusal
+                .to_string()
+                .starts_with(&format!("{kind} ca cannot issue")),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_issuer_of_one_alias_holds_back_that_alias_only() {
+    let pgpool = pgpool_with(
+        "certificates: [{alias: metrics-exporter, issuerRef: {kind: ClusterIssuer, name: other}}]",
+    );
+    let mut observed = prepared(&pgpool);
+    for (issuer, state) in &mut observed.issuers {
+        if issuer.name == "other" {
+            *state = IssuerState::Absent;
+        }
+    }
+    assert_eq!(refusal(&pgpool, &observed, Alias::Server), None);
+    assert_eq!(refusal(&pgpool, &observed, Alias::Client), None);
+    let refusal = refusal(&pgpool, &observed, Alias::MetricsExporter).unwrap();
+    assert!(
+        refusal
+            .to_string()
+            .starts_with("ClusterIssuer other does not exist"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn fields_that_cert_manager_could_not_read_never_reach_it() {
+    for (field, value, shown) in [
+        ("duration", "90d", "2160h"),
+        ("duration", "-1h", "2160h"),
+        ("renewBefore", "soon", "2160h"),
+        ("renewBefore", "0s", "2160h"),
+        ("ipAddresses", "[localhost]", "10.0.0.7"),
+    ] {
+        let pgpool = pgpool_with(&format!("certificates: [{{alias: server, {field}: {value}}}]"));
+        let refused = refusal(&pgpool, &prepared(&pgpool), Alias::Server).expect(value);
+        assert_eq!(refused.reason(), Reason::NotSupported);
+        let sentence = refused.to_string();
+        assert!(
+            sentence.contains(&format!("spec.tls.certificates[server].{field}")),
+            "{sentence}"
+        );
+        assert!(sentence.contains(shown), "{sentence}");
+        assert_eq!(refusal(&pgpool, &prepared(&pgpool), Alias::Client), None);
+    }
+}
+
+#[test]
+fn the_users_own_auth_secret_is_the_users_to_create() {
+    let mut pgpool = pgpool();
+    pgpool.spec.auth_secret = serde_yaml::from_str("name: my-pcp").unwrap();
+    for presence in [Presence::Absent, Presence::Forbidden] {
+        let mut observed = prepared(&pgpool);
+        observed.prerequisites[0].presence = presence;
+        let refusal = refusal(&pgpool, &observed, Alias::Server).unwrap();
+        assert_eq!(refusal.reason(), Reason::WaitingForProvisioner);
+        assert!(
+            refusal
+                .to_string()
+                .starts_with("Secret demo/my-pcp, named in spec.authSecret"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn of_two_pgpools_that_name_one_secret_the_older_keeps_it() {
+    let pgpool = pgpool_with("certificates: [{alias: server, secretName: shared}]");
+    let ours = at("2026-06-01T11:00:00Z");
+    let (older, younger) = (at("2026-06-01T10:59:59Z"), at("2026-06-01T11:00:01Z"));
+    for (other, created, kept) in [
+        ("zebra", older, false),
+        ("ant", younger, true),
+        ("ant", ours, false),
+        ("zebra", ours, true),
+    ] {
+        let mut observed = prepared(&pgpool);
+        let claim = |secret: &str, pgpool: &str| Claim {
+            secret: secret.into(),
+            pgpool: pgpool.into(),
+            created: Some(created),
+        };
+        observed.claims = vec![claim("shared", other), claim("unrelated", "aardvark")];
+        let [server, client, _] = wanted(&pgpool, &observed);
+        assert_eq!(server.order.is_ok(), kept, "{other} of {created}");
+        assert_eq!(server.contested.is_none(), kept);
+        assert!(client.order.is_ok());
+        if let Some(refusal) = server.contested {
+            assert_eq!(refusal.reason(), Reason::SecretNameConflict);
+            let sentence = refusal.to_string();
+            assert!(
+                sentence.starts_with(&format!("Secret demo/shared belongs to Pgpool demo/{other}")),
+                "{sentence}"
+            );
+            assert!(sentence.contains("choose another secretName"), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn a_contested_secret_is_known_as_such_even_behind_a_closed_gate() {
+    let pgpool = pgpool_with("certificates: [{alias: client, secretName: pool-server-cert}]");
+    let mut observed = prepared(&pgpool);
+    observed.cert_manager = Availability::Absent;
+    let [server, client, _] = wanted(&pgpool, &observed);
+    assert_eq!(server.contested, None);
+    assert_eq!(client.order.unwrap_err().reason(), Reason::CertManagerAbsent);
+    let contested = client.contested.unwrap();
+    assert!(
+        contested
+            .to_string()
+            .contains("the server certificate of this Pgpool"),
+        "{contested}"
+    );
+}
+
+#[test]
+fn no_certificate_is_written_over_what_the_provisioner_writes() {
+    let plain = pgpool();
+    let parts = [
+        names::auth_secret,
+        names::config_secret,
+        names::pcp_secret,
+        names::users_secret,
+    ];
+    for name in parts.map(|name| name(&plain)) {
+        let pgpool = pgpool_with(&format!("certificates: [{{alias: client, secretName: {name}}}]"));
+        let refusal = refusal(&pgpool, &prepared(&pgpool), Alias::Client).unwrap();
+        assert_eq!(refusal.reason(), Reason::SecretNameConflict, "{refusal}");
+    }
+}
+
+#[test]
+fn a_secret_of_another_certificate_is_left_alone() {
+    let pgpool = pgpool();
+    let mut observed = issued(&pgpool);
+    let made_for = |name: &'static str| {
+        move |secret: &mut k8s_openapi::api::core::v1::Secret| {
+            let notes = secret.metadata.annotations.as_mut().unwrap();
+            notes.insert("cert-manager.io/certificate-name".into(), name.into());
+        }
+    };
+    change_secret(&mut observed, Alias::Server, made_for("website"));
+    let refusal = refusal(&pgpool, &observed, Alias::Server).unwrap();
+    assert!(
+        refusal
+            .to_string()
+            .contains("belongs to Certificate demo/website"),
+        "{refusal}"
+    );
+
+    // Two aliases may swap their Secrets.
+    change_secret(&mut observed, Alias::Server, made_for("pool-client-cert"));
+    assert!(
+        wanted(&pgpool, &observed)
+            .iter()
+            .all(|wanted| wanted.order.is_ok())
+    );
+}
+
+#[test]
+fn a_certificate_of_another_owner_is_left_alone() {
+    let pgpool = pgpool();
+    let mut observed = asked(&pgpool);
+    change_certificate(&mut observed, Alias::Server, |certificate| {
+        let owner = names::owner_reference(&named(fixtures::pgpool(), "pool-with-a-long-name"));
+        certificate.metadata.owner_references = Some(vec![owner]);
+    });
+    let [server, client, _] = wanted(&pgpool, &observed);
+    let refusal = server.order.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::NameConflict);
+    let sentence = refusal.to_string();
+    assert!(
+        sentence.contains("demo/pool-server-cert exists and belongs to Pgpool demo/pool-with-a-long-name"),
+        "{sentence}"
+    );
+    assert_eq!(server.contested, Some(refusal));
+    assert!(client.order.is_ok());
+
+    // What came back from a backup bears the UID of the Pgpool that was.
+    change_certificate(&mut observed, Alias::Server, |certificate| {
+        let owner = names::owner_reference(&named(fixtures::pgpool(), "pool"));
+        certificate.metadata.owner_references = Some(vec![owner]);
+    });
+    assert!(
+        wanted(&pgpool, &observed)
+            .iter()
+            .all(|wanted| wanted.order.is_ok())
+    );
+}
+
+#[test]
+fn what_is_required_covers_each_use() {
+    let pgpool =
+        pgpool_with("certificates: [{alias: server, dnsNames: [db.example.org], ipAddresses: [10.0.0.7]}]");
+    let [server, client, exporter] = wanted(&pgpool, &prepared(&pgpool));
+    let roles = |wanted: &Wanted| {
+        wanted
+            .required
+            .iter()
+            .map(|required| required.role)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(roles(&server), [Role::Server]);
+    assert_eq!(roles(&client), [Role::Client]);
+    assert_eq!(roles(&exporter), [Role::Client, Role::Server]);
+    let required = &server.required[0];
+    for name in [
+        "pool",
+        "pool.demo.svc.cluster.local",
+        "*.pool-pods.demo.svc",
+        "localhost",
+        "db.example.org",
+    ] {
+        assert!(
+            required.dns_names.iter().any(|required| required == name),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        required
+            .ip_addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["10.0.0.7", "127.0.0.1"]
+    );
+    assert_eq!(client.required[0].common_name.as_deref(), Some("postgres"));
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_no_reason_to_refuse() {
+    let pgpool = pgpool();
+    let mut observed = asked(&pgpool);
+    for child in observed.children.values_mut() {
+        child.secret = Lookup::Forbidden;
+        child.certificate = child
+            .certificate
+            .take()
+            .map(|certificate| Arc::new((*certificate).clone()));
+    }
+    assert!(
+        wanted(&pgpool, &observed)
+            .iter()
+            .all(|wanted| wanted.order.is_ok())
+    );
+}

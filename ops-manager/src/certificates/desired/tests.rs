@@ -1,0 +1,109 @@
+//! The three Certificates as a whole, and each way in which a user shapes them.
+
+use shared_types::pgpool::Subject;
+use shared_types::{Alias, Pgpool};
+
+use super::desired;
+use crate::cert_manager::Certificate;
+use crate::certificates::validate::validate;
+use crate::fixtures::{DOMAIN, named, pgpool, pgpool_with, prepared};
+
+fn certificates(pgpool: &Pgpool) -> [Certificate; 3] {
+    let built = desired(&validate(pgpool, &prepared(pgpool), DOMAIN)).certificates;
+    let aliases: Vec<_> = built.iter().map(|(alias, _)| *alias).collect();
+    assert_eq!(aliases, Alias::ALL);
+    built
+        .into_iter()
+        .map(|(_, certificate)| certificate)
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap()
+}
+
+#[test]
+fn all_three_of_a_plain_pgpool() {
+    insta::assert_yaml_snapshot!(certificates(&pgpool()));
+}
+
+#[test]
+fn all_three_with_every_wish() {
+    let pgpool = pgpool_with(
+        "
+        issuerRef: {apiGroup: cert-manager.io, kind: ClusterIssuer, name: company}
+        certificates:
+        - alias: server
+          secretName: my-server
+          subject: {organizations: [kubedb], organizationalUnits: [dba], countries: [DE], localities: [Berlin],
+                    provinces: [BE], streetAddresses: [Long 1], postalCodes: ['10115'], serialNumber: '42'}
+          duration: 2160h
+          renewBefore: 360h
+          dnsNames: [db.example.org, pool]
+          ipAddresses: ['10.0.0.7', '2001:db8::1']
+          uris: ['spiffe://cluster/pool']
+          emailAddresses: [dba@example.org]
+          privateKey: {encoding: PKCS8}
+        - alias: client
+          issuerRef: {kind: Issuer, name: people}
+        ",
+    );
+    insta::assert_yaml_snapshot!(certificates(&pgpool));
+}
+
+#[test]
+fn the_order_in_which_names_are_written_changes_nothing() {
+    let one = pgpool_with(
+        "certificates: [{alias: server, dnsNames: [a.org, b.org], ipAddresses: ['10.0.0.1', '10.0.0.2']}]",
+    );
+    let other = pgpool_with(
+        "certificates: [{alias: server, dnsNames: [b.org, a.org, b.org, pool], ipAddresses: ['10.0.0.2', '127.0.0.1', '10.0.0.1']}]",
+    );
+    assert_eq!(certificates(&one), certificates(&other));
+}
+
+#[test]
+fn metrics_ask_for_no_new_certificate() {
+    let mut with_metrics = pgpool();
+    with_metrics.spec.monitor = serde_yaml::from_str("agent: prometheus.io/operator").unwrap();
+    assert_eq!(certificates(&pgpool()), certificates(&with_metrics));
+}
+
+#[test]
+fn a_common_name_that_is_too_long_is_left_out() {
+    for (length, expected) in [(55, true), (56, false)] {
+        let pgpool = named(pgpool(), &"p".repeat(length));
+        let [server, client, _] = certificates(&pgpool);
+        assert_eq!(server.spec.common_name.is_some(), expected, "{length}");
+        assert!(server.spec.common_name.is_none_or(|name| name.len() <= 64));
+        assert_eq!(client.spec.common_name.as_deref(), Some("postgres"));
+    }
+}
+
+#[test]
+fn names_of_objects_stay_within_63_characters() {
+    let pgpool = named(pgpool(), &"p".repeat(63));
+    for certificate in certificates(&pgpool) {
+        let name = certificate.metadata.name.unwrap();
+        assert!(name.len() <= 63 && name.ends_with("-cert"), "{name}");
+        assert_eq!(certificate.spec.secret_name, name);
+    }
+}
+
+#[test]
+fn what_is_refused_is_not_built() {
+    let pgpool = pgpool_with("certificates: [{alias: client, secretName: pool-server-cert}]");
+    let built = desired(&validate(&pgpool, &prepared(&pgpool), DOMAIN)).certificates;
+    assert_eq!(
+        built.iter().map(|(alias, _)| *alias).collect::<Vec<_>>(),
+        [Alias::Server, Alias::MetricsExporter]
+    );
+}
+
+#[test]
+fn an_empty_subject_is_none() {
+    let mut pgpool = pgpool_with("certificates: [{alias: server, subject: {}}]");
+    assert_eq!(
+        pgpool.spec.tls.as_mut().unwrap().certificates[0].subject,
+        Some(Subject::default())
+    );
+    assert_eq!(certificates(&pgpool)[0].spec.subject, None);
+}

@@ -1,0 +1,271 @@
+//! One Pgpool and the world around it, as the tests of every step need them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::ResourceExt;
+use operator_runtime::{Availability, Lookup};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+};
+use shared_types::pgpool::TlsConfig;
+use shared_types::{Alias, Pgpool, names};
+
+use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
+use crate::certificates::desired::desired;
+use crate::certificates::observe::{Child, IssuerState, Observed, Prerequisite, Presence};
+use crate::certificates::validate::{Needed, Plan, validate};
+
+pub const DOMAIN: &str = "cluster.local";
+
+/// The time of every judgement.
+pub fn now() -> Timestamp {
+    at("2026-06-01T12:00:00Z")
+}
+
+pub fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+/// A Pgpool of an hour ago, with TLS and nothing special.
+pub fn pgpool() -> Pgpool {
+    serde_yaml::from_str(
+        "
+        apiVersion: kubedb.com/v1alpha2
+        kind: Pgpool
+        metadata:
+          name: pool
+          namespace: demo
+          uid: 7a1d6c1e-0000-4000-8000-0000c0ffee01
+          generation: 1
+          creationTimestamp: 2026-06-01T11:00:00Z
+          labels: {team: blue}
+        spec:
+          version: 4.5.0
+          postgresRef: {name: pg, namespace: demo}
+          sslMode: require
+          tls:
+            issuerRef: {kind: Issuer, name: ca}
+        ",
+    )
+    .unwrap()
+}
+
+/// The same with other wishes about certificates, in YAML as a user would write them below `spec.tls`.
+pub fn pgpool_with(tls: &str) -> Pgpool {
+    let mut pgpool = pgpool();
+    let tls: TlsConfig = serde_yaml::from_str(tls).unwrap();
+    let issuer_ref = tls.issuer_ref.or_else(|| pgpool.spec.tls.unwrap().issuer_ref);
+    pgpool.spec.tls = Some(TlsConfig {
+        issuer_ref,
+        certificates: tls.certificates,
+    });
+    pgpool
+}
+
+/// Another Pgpool of the same namespace.
+pub fn named(mut pgpool: Pgpool, name: &str) -> Pgpool {
+    pgpool.metadata.name = Some(name.into());
+    pgpool.metadata.uid = Some(format!("uid-of-{name}"));
+    pgpool
+}
+
+pub fn needed(plan: Plan) -> Needed {
+    match plan {
+        Plan::Needed(needed) => needed,
+        Plan::NotNeeded => panic!("TLS is asked for"),
+    }
+}
+
+/// What the provisioner has made, and a ready issuer for every alias; nothing is asked for yet.
+pub fn prepared(pgpool: &Pgpool) -> Observed {
+    let issuers = Alias::ALL.iter().filter_map(|alias| {
+        let issuer = pgpool.spec.issuer_ref(*alias)?;
+        Some(IssuerReference {
+            group: cert_manager::GROUP.into(),
+            kind: issuer.kind.clone(),
+            name: issuer.name.clone(),
+        })
+    });
+    let present = |kind, name| Prerequisite {
+        kind,
+        name,
+        presence: Presence::Since(Some(at("2026-06-01T11:00:01Z"))),
+    };
+    Observed {
+        cert_manager: Availability::Served,
+        issuers: issuers.map(|issuer| (issuer, issuer_state(true))).collect(),
+        prerequisites: vec![
+            present("Secret", names::auth_secret(pgpool)),
+            present("Secret", names::config_secret(pgpool)),
+            present("Secret", names::pcp_secret(pgpool)),
+            present("Secret", names::users_secret(pgpool)),
+            present("Service", names::primary_service(pgpool)),
+            present("Service", names::governing_service(pgpool)),
+        ],
+        claims: Vec::new(),
+        children: Alias::ALL.map(|alias| (alias, Child::default())).into(),
+        strays: Vec::new(),
+    }
+}
+
+pub fn issuer_state(ready: bool) -> IssuerState {
+    IssuerState::Present {
+        ready,
+        message: if ready {
+            "Signing CA verified".into()
+        } else {
+            "no such Secret".into()
+        },
+        created: Some(at("2026-06-01T10:00:00Z")),
+    }
+}
+
+/// As [`prepared`], with everything asked for, as it stands right after.
+pub fn asked(pgpool: &Pgpool) -> Observed {
+    let mut observed = prepared(pgpool);
+    for (alias, mut certificate) in desired(&validate(pgpool, &observed, DOMAIN)).certificates {
+        certificate.metadata.uid = Some(format!("uid-of-{alias}"));
+        certificate.metadata.creation_timestamp = Some(Time(at("2026-06-01T11:00:02Z")));
+        observed.children.get_mut(&alias).unwrap().certificate = Some(Arc::new(certificate));
+    }
+    observed
+}
+
+/// As [`asked`], with everything issued.
+pub fn issued(pgpool: &Pgpool) -> Observed {
+    let mut observed = asked(pgpool);
+    let authority = Authority::new("root");
+    for child in observed.children.values_mut() {
+        let certificate = child.certificate.as_ref().unwrap();
+        child.secret = present(authority.secret(certificate, |_| ()));
+    }
+    observed
+}
+
+pub fn present(secret: Secret) -> Lookup<Secret> {
+    Lookup::Present(Arc::new(secret))
+}
+
+/// Changes the Secret of one certificate.
+pub fn change_secret(observed: &mut Observed, alias: Alias, change: impl FnOnce(&mut Secret)) {
+    let child = observed.children.get_mut(&alias).unwrap();
+    let Lookup::Present(secret) = &child.secret else {
+        panic!("there is no {alias} Secret");
+    };
+    let mut secret = Secret::clone(secret);
+    change(&mut secret);
+    child.secret = present(secret);
+}
+
+/// Changes one Certificate.
+pub fn change_certificate(observed: &mut Observed, alias: Alias, change: impl FnOnce(&mut Certificate)) {
+    let child = observed.children.get_mut(&alias).unwrap();
+    let mut certificate = Certificate::clone(child.certificate.as_ref().unwrap());
+    change(&mut certificate);
+    child.certificate = Some(Arc::new(certificate));
+}
+
+pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> cert_manager::Condition {
+    cert_manager::Condition {
+        type_: type_.into(),
+        status: status.into(),
+        reason: Some(reason.into()),
+        message: Some(message.into()),
+        last_transition_time: Some(Time(at("2026-06-01T11:00:03Z"))),
+    }
+}
+
+/// A certificate authority that issues what a Certificate asks for, as cert-manager does.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub fn new(name: &str) -> Self {
+        let mut params = validity(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        Self(CertifiedIssuer::self_signed(params, key()).unwrap())
+    }
+
+    pub fn secret(&self, certificate: &Certificate, change: impl FnOnce(&mut CertificateParams)) -> Secret {
+        let mut params = leaf(&certificate.spec);
+        change(&mut params);
+        let key = key();
+        let entries = [
+            ("ca.crt", self.0.pem()),
+            ("tls.crt", params.signed_by(&key, &self.0).unwrap().pem()),
+            ("tls.key", key.serialize_pem()),
+        ];
+        let spec = &certificate.spec;
+        let notes = [
+            (cert_manager::CERTIFICATE_NAME, certificate.name_any()),
+            (cert_manager::ISSUER_GROUP, spec.issuer_ref.group.clone()),
+            (cert_manager::ISSUER_KIND, spec.issuer_ref.kind.clone()),
+            (cert_manager::ISSUER_NAME, spec.issuer_ref.name.clone()),
+        ];
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(spec.secret_name.clone()),
+                namespace: certificate.metadata.namespace.clone(),
+                uid: Some(format!("uid-of-{}", spec.secret_name)),
+                creation_timestamp: Some(Time(at("2026-06-01T11:00:04Z"))),
+                labels: spec
+                    .secret_template
+                    .as_ref()
+                    .map(|template| template.labels.clone()),
+                annotations: Some(notes.map(|(key, value)| (key.to_owned(), value)).into()),
+                ..ObjectMeta::default()
+            },
+            type_: Some("kubernetes.io/tls".into()),
+            data: Some(BTreeMap::from(
+                entries.map(|(key, pem)| (key.to_owned(), ByteString(pem.into()))),
+            )),
+            ..Secret::default()
+        }
+    }
+}
+
+pub fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+}
+
+fn validity(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2027, 1, 1);
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+}
+
+fn leaf(spec: &CertificateSpec) -> CertificateParams {
+    let mut params = validity(spec.common_name.as_deref().unwrap_or("none"));
+    let dns = spec
+        .dns_names
+        .iter()
+        .map(|name| SanType::DnsName(name.as_str().try_into().unwrap()));
+    let ips = spec
+        .ip_addresses
+        .iter()
+        .map(|ip| SanType::IpAddress(ip.parse().unwrap()));
+    params.subject_alt_names = dns.chain(ips).collect();
+    for usage in &spec.usages {
+        match usage.as_str() {
+            "digital signature" => params.key_usages.push(KeyUsagePurpose::DigitalSignature),
+            "key encipherment" => params.key_usages.push(KeyUsagePurpose::KeyEncipherment),
+            "server auth" => params
+                .extended_key_usages
+                .push(ExtendedKeyUsagePurpose::ServerAuth),
+            "client auth" => params
+                .extended_key_usages
+                .push(ExtendedKeyUsagePurpose::ClientAuth),
+            other => panic!("unknown usage {other}"),
+        }
+    }
+    params
+}
