@@ -26,8 +26,8 @@ pub struct Component {
     programs: &'static [&'static str],
 }
 
-/// What both levels of the cluster run.
-pub const CONTROL_PLANE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER];
+/// What both levels of the cluster run, and Helm, which alone knows what rights the charts give.
+pub const CONTROL_PLANE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER, &HELM];
 
 /// What the node needs besides.
 pub const NODE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER, &COREDNS, &HELM];

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::command::tail;
+use crate::wait::Hopeless;
 
 /// Time between two looks at a process that is about to end.
 const POLL: Duration = Duration::from_millis(10);
@@ -172,7 +173,13 @@ impl Child {
     pub fn check(&mut self) -> anyhow::Result<()> {
         match self.process.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended, {status}:\n{}", self.name, tail(&self.log)),
+            Some(status) => {
+                bail!(Hopeless(format!(
+                    "{} ended, {status}:\n{}",
+                    self.name,
+                    tail(&self.log)
+                )))
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams};
 
-use crate::cases::{self, Case, Context, Place, Tier};
+use crate::cases::{self, Case, Context, Place, Props, Tier};
 use crate::command;
 use crate::control_plane::{CertManager, ControlPlane};
 use crate::diagnostics;
@@ -94,7 +94,7 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> a
                 // something.
                 stage
                     .progress
-                    .line(format_args!("FAILED the {tier:?} tier: {error:?}"));
+                    .line(format_args!("FAILED the {tier:?} tier: {error:#}"));
                 tally.failed += 1;
             }
         }
@@ -171,6 +171,7 @@ fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
                 client,
                 place: Place::Api(Arc::new(plane), programs),
                 selection,
+                props: Arc::default(),
             },
             cases,
         )
@@ -192,6 +193,7 @@ fn cluster(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> a
                 client,
                 place: Place::Cluster(target.clone()),
                 selection,
+                props: Arc::default(),
             },
             cases,
         )
@@ -205,6 +207,7 @@ struct Shared<'a> {
     client: Client,
     place: Place,
     selection: &'a Selection,
+    props: Arc<Props>,
 }
 
 async fn run_cases(shared: &Shared<'_>, cases: Vec<Case>) -> Tally {
@@ -219,6 +222,7 @@ async fn run_cases(shared: &Shared<'_>, cases: Vec<Case>) -> Tally {
             failed: results.len() - passed,
         });
     }
+    shared.props.remove().await;
     tally
 }
 
@@ -230,6 +234,7 @@ async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
         namespace: namespace.clone(),
         place: shared.place.clone(),
         stage: shared.stage.clone(),
+        props: Arc::clone(&shared.props),
     };
     let result = async {
         manifests::ensure_namespace(&shared.client, &namespace).await?;
@@ -257,7 +262,7 @@ async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
 
 async fn report(shared: &Shared<'_>, case: &str, namespace: &str, error: &anyhow::Error) {
     let progress = &shared.stage.progress;
-    progress.line(format_args!("{case}: {error:?}"));
+    progress.line(format_args!("{case}: {error:#}"));
     let file = shared
         .stage
         .results()

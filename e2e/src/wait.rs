@@ -4,7 +4,7 @@
 //! reasons is the error of the wait. So a test reads as a list of facts, and a failure names the fact that
 //! did not come true.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,23 @@ use crate::progress::Elapsed;
 /// Time between two checks.
 const POLL: Duration = Duration::from_millis(100);
 
+/// The error of a check that more time will not mend, such as the end of a process: the wait ends with it.
+#[derive(Debug)]
+pub struct Hopeless(pub String);
+
+impl fmt::Display for Hopeless {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Hopeless {}
+
 /// Calls `check` until it succeeds, and returns what it found.
 ///
 /// # Errors
-/// When it has not succeeded within `limit`: the last failure, below a line with `what` and the time.
+/// When it has not succeeded within `limit`: the last failure, below a line with `what` and the time. At once
+/// when the failure is [`Hopeless`].
 pub async fn until<T, F>(what: &str, limit: Duration, mut check: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
@@ -34,8 +47,9 @@ where
             Ok(Err(error)) => error,
             Err(_) => anyhow::anyhow!("no answer"),
         };
-        if start.elapsed() + POLL > limit {
-            return Err(error).with_context(|| format!("waited {} for: {what}", Elapsed(limit)));
+        if start.elapsed() + POLL > limit || error.is::<Hopeless>() {
+            let waited = Elapsed(start.elapsed());
+            return Err(error).with_context(|| format!("waited {waited} for: {what}"));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -107,6 +121,14 @@ mod tests {
             error,
             format!("waited 0.2 s for: the moon is full: try {}", tries.get())
         );
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_cannot_come() {
+        let never = until("it", Duration::from_hours(1), || async {
+            anyhow::Result::<()>::Err(Hopeless("it is gone".to_owned()).into())
+        });
+        assert!(format!("{:#}", never.await.unwrap_err()).ends_with("for: it: it is gone"));
     }
 
     #[tokio::test]

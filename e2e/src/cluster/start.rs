@@ -24,7 +24,7 @@ use crate::pki::{MASTERS, Pki};
 use crate::process::Recorded;
 use crate::progress::Step;
 use crate::stage::Material;
-use crate::wait;
+use crate::wait::{self, Hopeless};
 
 /// The name of cert-manager's daemon.
 pub const CERT_MANAGER: &str = "cert-manager";
@@ -261,10 +261,10 @@ fn check(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
     match daemons.iter().find(|(_, daemon)| !daemon.alive()) {
         None => Ok(()),
         Some((name, _)) => {
-            bail!(
+            bail!(Hopeless(format!(
                 "{name} has ended:\n{}",
                 command::tail(&state().join("logs").join(format!("{name}.log")))
-            )
+            )))
         }
     }
 }

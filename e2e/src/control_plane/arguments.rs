@@ -91,7 +91,8 @@ impl Server {
             ("name", "local"),
             ("data-dir", &self.path("etcd")),
             ("listen-client-urls", &self.etcd),
-            ("advertise-client-urls", &self.etcd),
+            // Read by nobody, but etcd insists on a host and a port.
+            ("advertise-client-urls", "http://127.0.0.1:2379"),
             // Alone in its cluster: nobody ever calls, so any free port will do.
             ("listen-peer-urls", "http://127.0.0.1:0"),
             ("unsafe-no-fsync", "true"),
