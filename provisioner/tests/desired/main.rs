@@ -8,4 +8,5 @@ mod files;
 mod goldens;
 mod inputs;
 mod pods;
+mod smuggling;
 mod support;

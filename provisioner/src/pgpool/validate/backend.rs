@@ -1,6 +1,8 @@
 //! The PostgreSQL behind the pool: what the `AppBinding` says, and what `spec.configuration.backends` puts in its
 //! place.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use rustls::RootCertStore;
@@ -15,9 +17,7 @@ use super::nodes::{self, Endpoint};
 use super::reference::{Reference, text};
 use super::transforms::transformed;
 use super::{Backend, Credential, Inputs, Unmet};
-
-/// The common name of the client certificate, which the health check logs in with in cert mode.
-const CLIENT_NAME: &str = "postgres";
+use crate::pgpool::observe::{CLIENT_USER, Lookup};
 
 /// Reads the `AppBinding` and its Secrets.
 pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet> {
@@ -31,12 +31,12 @@ pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet
     .read(&inputs.app_binding)?;
     let address = place.address(&binding)?;
     let login = login(&place, &binding, inputs)?;
-    if pgpool.spec.client_auth_mode() == ClientAuthMode::Cert && login.user != CLIENT_NAME {
+    if pgpool.spec.client_auth_mode() == ClientAuthMode::Cert && login.user != CLIENT_USER {
         return Err(Unmet::rejected(
             Reason::NotSupported,
             format!(
-                "{} logs in as `{}`, but the client certificate is issued to `{CLIENT_NAME}`: let its Secret name \
-                 the user `{CLIENT_NAME}`, or set `spec.clientAuthMode` to `scram`.",
+                "{} logs in as `{}`, but the client certificate is issued to `{CLIENT_USER}`: let its Secret name \
+                 the user `{CLIENT_USER}`, or set `spec.clientAuthMode` to `scram`.",
                 place.what, login.user
             ),
         ));
@@ -141,8 +141,8 @@ fn login(place: &Place, binding: &AppBinding, inputs: &Inputs) -> Result<Credent
 fn secret(
     place: &Place,
     named: &TypedReference,
-    lookup: Option<&crate::pgpool::observe::Lookup<std::sync::Arc<Secret>>>,
-) -> Result<std::sync::Arc<Secret>, Unmet> {
+    lookup: Option<&Lookup<Arc<Secret>>>,
+) -> Result<Arc<Secret>, Unmet> {
     let what = format!("Secret `{}/{}`", place.namespace, named.name);
     let foreign = named.api_group.as_deref().is_some_and(|group| !group.is_empty());
     if foreign {

@@ -190,9 +190,8 @@ fn users(env: Vec<EnvVar>) -> Result<(Vec<Credential>, Vec<EnvVar>), String> {
         }
     }
     let rest = env
-        .iter()
+        .into_iter()
         .filter(|variable| !taken.contains(&variable.name))
-        .cloned()
         .collect();
     Ok((users, rest))
 }
