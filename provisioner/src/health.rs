@@ -35,6 +35,8 @@ pub use standing::{Login, Standing, judge};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_support;
 
 /// Connections open at one time, over all Pgpools: after a start every pod is due at once.
 const CONNECTIONS: usize = 64;

@@ -16,6 +16,9 @@ use tokio_postgres::config::SslMode as Negotiation;
 use super::served::{Connector, Seen, Unusable};
 use super::{Access, Pod, Probe, Prober};
 
+#[cfg(test)]
+mod tests;
+
 /// The database that every PostgreSQL has.
 const DATABASE: &str = "postgres";
 

@@ -1,0 +1,125 @@
+//! Against a TLS server in this process.
+
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::health::tests_support::access;
+use crate::testing::{Pair, Pki};
+
+fn pem(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect();
+    (chain, PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap())
+}
+
+/// Connects to a server with this pair, which asks for a client certificate of `clients` if there are any.
+async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::Result<()>, Seen) {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let (chain, key) = pem(pair);
+    let config = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let config = match clients {
+        Some(pki) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(pki.ca().as_bytes()).unwrap()).unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+            config.with_client_cert_verifier(verifier)
+        }
+        None => config.with_no_client_auth(),
+    };
+    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
+    let (near, far) = duplex(64 * 1024);
+    let server = tokio::spawn(async move {
+        let mut stream = acceptor.accept(far).await?;
+        stream.write_all(b"!").await?;
+        stream.shutdown().await
+    });
+    let (connector, seen) = Connector::new(access, &provider).unwrap();
+    let answer = async {
+        let mut stream = connector.connect(near).await?;
+        // With TLS 1.3 a refused client hears of it only here.
+        stream.read_u8().await.map(|_| ())
+    };
+    let answer = answer.await;
+    let _ = server.await;
+    (answer, seen)
+}
+
+#[tokio::test]
+async fn judges_as_strictly_as_the_mode_asks_and_always_remembers_the_leaf() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let named = pki.server(&["pool.demo.svc".to_owned()]);
+    let misnamed = pki.server(&["elsewhere.example".to_owned()]);
+    let foreign = other.server(&["pool.demo.svc".to_owned()]);
+    use SslMode::{Allow, Prefer, Require, VerifyCa, VerifyFull};
+    for (mode, pleases) in [
+        (Allow, [true, true, true]),
+        (Prefer, [true, true, true]),
+        (Require, [true, true, true]),
+        (VerifyCa, [true, true, false]),
+        (VerifyFull, [true, false, false]),
+    ] {
+        for (pair, pleases) in [&named, &misnamed, &foreign].into_iter().zip(pleases) {
+            let access = Access { ssl_mode: mode, trust: pki.ca().into_bytes(), ..access() };
+            let (answer, seen) = handshake(&access, pair, None).await;
+            assert_eq!(answer.is_ok(), pleases, "{mode} {answer:?}");
+            assert!(seen.begun());
+            let served = seen.served().unwrap();
+            assert_eq!(served.fingerprint, pair.fingerprint, "{mode}");
+            assert_eq!(served.not_after, Some("2040-01-01T00:00:00Z".parse().unwrap()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn trusts_every_authority_of_the_bundle() {
+    let (old, new) = (Pki::new(), Pki::new());
+    let trust = format!("{}\n{}", old.ca(), new.ca()).into_bytes();
+    for pki in [&old, &new] {
+        let access = Access { ssl_mode: SslMode::VerifyFull, trust: trust.clone(), ..access() };
+        let (answer, _) = handshake(&access, &pki.server(&["pool.demo.svc".to_owned()]), None).await;
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn shows_the_client_certificate_when_there_is_one() {
+    let pki = Pki::new();
+    let pair = pki.server(&["pool.demo.svc".to_owned()]);
+    let client = pki.client("postgres");
+    let shown = ClientPair { chain: client.certificate.into_bytes(), key: client.key.into_bytes() };
+    for (client, welcome) in [(Some(shown), true), (None, false)] {
+        let access =
+            Access { ssl_mode: SslMode::VerifyFull, trust: pki.ca().into_bytes(), client, ..access() };
+        let (answer, seen) = handshake(&access, &pair, Some(&pki)).await;
+        assert_eq!(answer.is_ok(), welcome, "{answer:?}");
+        assert!(seen.served().is_some());
+    }
+}
+
+#[test]
+fn says_what_cannot_be_used() {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let pki = Pki::new();
+    let strict = || Access { ssl_mode: SslMode::VerifyFull, trust: pki.ca().into_bytes(), ..access() };
+    let complaint = |access: Access| match Connector::new(&access, &provider) {
+        Ok(_) => "usable".to_owned(),
+        Err(unusable) => unusable.to_string(),
+    };
+    assert_eq!(complaint(strict()), "usable");
+    let empty = complaint(Access { trust: Vec::new(), ..strict() });
+    assert!(empty.contains("trust bundle"), "{empty}");
+    let torn = complaint(Access { trust: pki.ca()[..200].as_bytes().to_vec(), ..strict() });
+    assert!(torn.contains("trust bundle"), "{torn}");
+    let pair = ClientPair { chain: pki.client("postgres").certificate.into_bytes(), key: b"nothing".to_vec() };
+    let keyless = complaint(Access { client: Some(pair), ..strict() });
+    assert!(keyless.contains("client certificate"), "{keyless}");
+    // What is not asked for need not be there.
+    assert_eq!(complaint(Access { ssl_mode: SslMode::Require, trust: Vec::new(), ..access() }), "usable");
+}

@@ -41,7 +41,7 @@ fn reads_every_event() {
     assert_eq!(read(Wire::Verdict(said())), Ok(Event::Verdict(key.clone(), verdict)));
     assert_eq!(read(Wire::Removed(about())), Ok(Event::Removed(key)));
     assert_eq!(read(Wire::Synced(v1::Synced {})), Ok(Event::Synced));
-    assert_eq!(super::event(v1::WatchVerdictsResponse { event: None }), Ok(Event::Unknown));
+    assert_eq!(event(v1::WatchVerdictsResponse { event: None }), Ok(Event::Unknown));
 }
 
 #[test]

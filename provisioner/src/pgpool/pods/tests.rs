@@ -1,0 +1,84 @@
+use super::*;
+use crate::testing::parse;
+
+const RUNNING: &str = "
+metadata:
+  name: pool-1
+  namespace: demo
+  uid: u1
+  labels:
+    app.kubernetes.io/name: pgpools.kubedb.com
+    app.kubernetes.io/instance: pool
+    controller-revision-hash: pool-5d4c
+    team: shop
+  annotations: {note: long}
+spec:
+  nodeName: n
+  containers: [{name: pgpool, image: i}]
+  volumes:
+    - {name: pgpool-config, projected: {sources: []}}
+    - {name: certs, secret: {secretName: pool-tls-abc}}
+status:
+  phase: Running
+  podIP: 10.1.2.3
+  hostIP: 10.0.0.1
+  conditions:
+    - {type: PodScheduled, status: 'True'}
+    - {type: Ready, status: 'True'}
+";
+
+fn pod(yaml: &str) -> Pod {
+    parse(yaml)
+}
+
+#[test]
+fn a_running_pod() {
+    let expected = PodFacts {
+        name: "pool-1".to_owned(),
+        ordinal: 1,
+        uid: "u1".to_owned(),
+        ip: Some([10, 1, 2, 3].into()),
+        ready: true,
+        revision: Some("pool-5d4c".to_owned()),
+        certificates: Some("pool-tls-abc".to_owned()),
+        trouble: None,
+    };
+    assert_eq!(facts(&pod(RUNNING), 1), expected);
+}
+
+#[test]
+fn trimming_loses_nothing_that_is_read() {
+    let whole = pod(RUNNING);
+    let mut trimmed = whole.clone();
+    trim(&mut trimmed);
+    assert_eq!(facts(&trimmed, 1), facts(&whole, 1));
+    let size = |pod: &Pod| serde_json::to_string(pod).unwrap().len();
+    assert!(size(&trimmed) < size(&whole));
+    assert!(!trimmed.labels().contains_key("team"));
+}
+
+#[test]
+fn a_pod_on_its_way_out_is_neither_ready_nor_asked() {
+    let mut going = pod(RUNNING);
+    going.metadata.deletion_timestamp = parse("'2027-01-01T00:00:00Z'");
+    let facts = facts(&going, 1);
+    assert!(!facts.ready && facts.ip.is_none());
+    assert_eq!(facts.certificates.as_deref(), Some("pool-tls-abc"), "still mounts it");
+}
+
+#[test]
+fn trouble_is_told_in_words_that_do_not_change_by_themselves() {
+    let state = |status: &str| facts(&pod(&format!("metadata: {{name: pool-0}}\nstatus: {status}")), 0).trouble;
+    let waiting = |reason: &str| {
+        state(&format!(
+            "{{containerStatuses: [{{name: pgpool, image: 'pgpool2:9', imageID: '', ready: false, restartCount: 3, \
+             state: {{waiting: {{reason: {reason}, message: back-off 40s}}}}}}]}}"
+        ))
+    };
+    assert_eq!(state("{}"), None);
+    assert_eq!(waiting("ContainerCreating"), None);
+    let expected = "container pgpool (pgpool2:9) is in ImagePullBackOff";
+    assert_eq!(waiting("ImagePullBackOff").as_deref(), Some(expected));
+    let scheduled = "{conditions: [{type: PodScheduled, status: 'False', message: 0/3 nodes fit}]}";
+    assert_eq!(state(scheduled).as_deref(), Some("0/3 nodes fit"));
+}

@@ -1,0 +1,61 @@
+use shared_types::conditions::{Reason, condition};
+
+use super::*;
+use crate::testing::now;
+
+fn status(conditions: &[(ConditionType, bool, Reason)]) -> PgpoolStatus {
+    let conditions = conditions.iter();
+    PgpoolStatus {
+        conditions: conditions
+            .map(|(ty, holds, reason)| condition(*ty, *holds, *reason, format!("about {ty}"), Some(1), now(), &[]))
+            .collect(),
+        ..PgpoolStatus::default()
+    }
+}
+
+#[test]
+fn events_for_transitions_and_for_nothing_else() {
+    use ConditionType::{Provisioned, Ready, Reconciling, Stalled};
+    let never = status(&[(Ready, false, Reason::ReadinessCheckFailed)]);
+    let first = status(&[
+        (Ready, true, Reason::ReadinessCheckSucceeded),
+        (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
+        (Reconciling, true, Reason::WaitingForPods),
+    ]);
+    let lost = status(&[
+        (Ready, false, Reason::PodsNotServing),
+        (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
+        (Reconciling, false, Reason::Converged),
+    ]);
+    let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
+    let empty = PgpoolStatus::default();
+    let rows: [(&str, &PgpoolStatus, &PgpoolStatus, &[(Kind, &str)]); 8] = [
+        ("not ready for the first time is no news", &empty, &never, &[]),
+        ("ready for the first time", &never, &first, &[(Kind::Normal, "DatabaseSuccessfullyProvisioned")]),
+        ("still so", &first, &first, &[]),
+        ("lost", &first, &lost, &[(Kind::Warning, "PodsNotServing")]),
+        ("regained", &lost, &first, &[(Kind::Normal, "ReadinessCheckSucceeded")]),
+        ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
+        ("stuck still", &stuck, &stuck, &[]),
+        ("not stuck any more", &stuck, &empty, &[]),
+    ];
+    for (what, before, after, expected) in rows {
+        let events = transitions(before, after);
+        let events: Vec<_> = events.iter().map(|(kind, reason, _)| (*kind, reason.as_str())).collect();
+        assert_eq!(events, expected, "{what}");
+    }
+}
+
+#[test]
+fn a_held_back_wording_is_looked_at_again() {
+    let second = Duration::from_secs(1);
+    let waiting = |after| Outcome::Waiting { reason: "WaitingForCertificates", after };
+    assert_eq!(soon(waiting(None), second), waiting(Some(second)));
+    assert_eq!(soon(waiting(Some(second / 2)), second), waiting(Some(second / 2)));
+    assert_eq!(soon(waiting(Some(second * 5)), second), waiting(Some(second)));
+    assert_eq!(soon(Outcome::Converged, second), Outcome::ConvergedUntil(second));
+    assert_eq!(
+        soon(Outcome::Rejected { reason: "NotSupported" }, second),
+        Outcome::Waiting { reason: "NotSupported", after: Some(second) }
+    );
+}

@@ -64,25 +64,25 @@ impl Work {
 
     fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Applied, judge: Option<Judge>) -> Self {
         let replicas = pgpool.spec.replicas();
-        let ready = || observed.pods.iter().filter(|pod| pod.ready && pod.ordinal < replicas).count();
         let all = usize::try_from(replicas).unwrap_or_default();
+        let ready = || observed.pods.iter().filter(|pod| pod.ready && pod.ordinal < replicas).count();
+        let word = word(judge);
+        let starting = |trouble: &str| {
+            let message = format!("Waits for the pods to become ready{trouble}{word}");
+            Self::waits(Reason::WaitingForPods, message)
+        };
         match rollout(applied.stateful_set.as_ref(), &observed.pods, replicas) {
-            Rollout::Absent | Rollout::Unnoticed => {
-                Self::waits(Reason::WaitingForPods, "Waits for Kubernetes to start the pods")
-            }
+            Rollout::Absent | Rollout::Unnoticed => starting(""),
             Rollout::Replacing { updated } => Self::waits(
                 Reason::RollingOut,
-                format!("{updated} of {all} pods run the present configuration; the others follow one by one"),
+                format!("{updated} of {all} pods are up to date, the others follow one by one{word}"),
             ),
             Rollout::Settled if ready() < all => {
-                let trouble = observed.pods.iter().find_map(|pod| {
-                    let trouble = pod.trouble.as_ref()?;
-                    Some(format!(": pod {} waits: {trouble}", pod.name))
-                });
-                let trouble = trouble.unwrap_or_default();
-                Self::waits(Reason::WaitingForPods, format!("{all} pods are asked for, not all are ready{trouble}"))
+                let mut troubles = observed.pods.iter().filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+                let trouble = troubles.next().map(|(pod, trouble)| format!("; pod {}: {trouble}", pod.name));
+                starting(&trouble.unwrap_or_default())
             }
-            Rollout::Settled => Self::Done { message: converged(judge) },
+            Rollout::Settled => Self::Done { message: format!("Everything is as asked{word}") },
         }
     }
 
@@ -117,12 +117,11 @@ impl Work {
     }
 }
 
-fn converged(judge: Option<Judge>) -> String {
+/// Says whose word the certificates rest on when that is not the usual way.
+fn word(judge: Option<Judge>) -> &'static str {
     match judge {
-        // Not whose word it was when that was ops-manager's: the status would change when only the way changed.
-        None | Some(Judge::Channel | Judge::Status) => "Everything is as asked".to_owned(),
-        Some(Judge::Myself) => {
-            "Everything is as asked; the provisioner judged the certificates itself, as ops-manager was silent".to_owned()
-        }
+        // Heard or read, it is ops-manager's: a status must not change because only the way did.
+        None | Some(Judge::Channel | Judge::Status) => "",
+        Some(Judge::Myself) => "; ops-manager was silent, so the provisioner judged the certificates itself",
     }
 }

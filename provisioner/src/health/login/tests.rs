@@ -1,0 +1,166 @@
+//! Against a pgpool that is played by a few lines of this process.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::health::tests_support::access;
+use crate::testing::{Pair, Pki};
+
+/// How the played pgpool behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Play {
+    Serve,
+    DeclineTls,
+    TurnDown,
+    TurnDownQuery,
+    HangUp,
+    HangUpBeforeTls,
+    Hang,
+}
+
+/// Reads one message of the protocol; the first of a connection has no type.
+async fn message(stream: &mut (impl AsyncRead + Unpin), typed: bool) -> io::Result<(u8, Vec<u8>)> {
+    let kind = if typed { stream.read_u8().await? } else { 0 };
+    let length = usize::try_from(stream.read_u32().await?).unwrap() - 4;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok((kind, body))
+}
+
+fn answer(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut message = vec![kind];
+    message.extend(u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+    message.extend(body);
+    message
+}
+
+/// Plays after TLS, and gives what was last heard.
+async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play) -> io::Result<u8> {
+    const REFUSAL: &[u8] =
+        b"SFATAL\0CXX000\0Mfailed to authenticate\0Dpassword does not match for user \"u\"\0\0";
+    let (_, startup) = message(&mut stream, false).await?;
+    assert!(startup.windows(13).any(|it| it == b"user\0postgres"), "{startup:?}");
+    match play {
+        Play::Hang => return std::future::pending().await,
+        Play::HangUp => return Ok(0),
+        Play::TurnDown => {
+            stream.write_all(&answer(b'E', REFUSAL)).await?;
+            return Ok(0);
+        }
+        _ => {}
+    }
+    let ready = answer(b'Z', b"I");
+    let welcome = [answer(b'R', &0_u32.to_be_bytes()), answer(b'K', &[0; 8]), ready.clone()].concat();
+    stream.write_all(&welcome).await?;
+    let (kind, query) = message(&mut stream, true).await?;
+    assert_eq!((kind, query.as_slice()), (b'Q', b"SELECT 1\0".as_slice()));
+    let result = match play {
+        Play::TurnDownQuery => answer(b'E', REFUSAL),
+        _ => answer(b'C', b"SELECT 1\0"),
+    };
+    stream.write_all(&[result, ready].concat()).await?;
+    Ok(message(&mut stream, true).await?.0)
+}
+
+/// Starts a pgpool, asks it once, and gives the result and the last message that it heard.
+async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Option<u8>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let acceptor = pair.map(|pair| {
+        let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        TlsAcceptor::from(Arc::new(config.unwrap()))
+    });
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        let Some(acceptor) = acceptor else {
+            return play(stream, played).await;
+        };
+        assert_eq!(message(&mut stream, false).await?.1, 80_877_103_u32.to_be_bytes());
+        match played {
+            Play::HangUpBeforeTls => return Ok(0),
+            Play::DeclineTls => stream.write_all(b"N").await?,
+            _ => stream.write_all(b"S").await?,
+        }
+        play(acceptor.accept(stream).await?, played).await
+    });
+    let pod = Pod { uid: "a".to_owned(), ip: Ipv4Addr::LOCALHOST.into(), ready: true };
+    let probe = Network::new(provider).on_port(port).probe(pod, Arc::new(access)).await;
+    let heard = tokio::time::timeout(Duration::from_secs(1), server).await;
+    (probe, heard.ok().and_then(|heard| heard.unwrap().ok()))
+}
+
+#[tokio::test]
+async fn a_login_and_a_query_over_tls_show_the_leaf_and_end_with_a_goodbye() {
+    let pki = Pki::new();
+    let pair = pki.server(&["pool.demo.svc".to_owned()]);
+    for mode in [SslMode::Prefer, SslMode::VerifyFull] {
+        let access = Access { ssl_mode: mode, trust: pki.ca().into_bytes(), ..access() };
+        let (probe, heard) = asked(Play::Serve, Some(&pair), access).await;
+        assert!(probe.login.is_ok(), "{probe:?}");
+        assert_eq!(probe.served.unwrap().fingerprint, pair.fingerprint);
+        assert_eq!(heard, Some(b'X'));
+    }
+}
+
+#[tokio::test]
+async fn without_tls_nothing_is_served_and_nothing_is_missed() {
+    let (probe, heard) = asked(Play::Serve, None, access()).await;
+    assert!(probe.login.is_ok() && probe.served.is_none(), "{probe:?}");
+    assert_eq!(heard, Some(b'X'));
+}
+
+#[tokio::test]
+async fn each_failure_is_told_for_people() {
+    let pki = Pki::new();
+    let pair = pki.server(&["pool.demo.svc".to_owned()]);
+    let stranger = Pki::new().server(&["pool.demo.svc".to_owned()]);
+    let rows = [
+        (Play::DeclineTls, &pair, SslMode::Allow, "plain-text", "pgpool answers without TLS"),
+        (Play::DeclineTls, &pair, SslMode::Require, "plain-text", "pgpool answers without TLS"),
+        (Play::Serve, &stranger, SslMode::VerifyCa, "handshake", "invalid peer certificate"),
+        (Play::TurnDown, &pair, SslMode::VerifyFull, "turned-down", "correct Secret demo/pg-auth"),
+        (Play::TurnDown, &pair, SslMode::VerifyFull, "turned-down", "password does not match"),
+        (Play::TurnDownQuery, &pair, SslMode::VerifyFull, "turned-down", "failed to authenticate"),
+        (Play::HangUp, &pair, SslMode::VerifyFull, "broken", "is PostgreSQL up?"),
+        (Play::HangUpBeforeTls, &pair, SslMode::VerifyFull, "broken", "is PostgreSQL up?"),
+        (Play::Hang, &pair, SslMode::VerifyFull, "timeout", "within 1 s"),
+    ];
+    for (play, pair, ssl_mode, kind, part) in rows {
+        let timeout = Duration::from_secs(1);
+        let access = Access { ssl_mode, trust: pki.ca().into_bytes(), timeout, ..access() };
+        let (probe, _) = asked(play, Some(pair), access).await;
+        let failure = probe.login.unwrap_err();
+        let text = failure.to_string();
+        assert_eq!(failure.kind(), kind, "{play:?} {ssl_mode}: {text}");
+        assert!(text.contains(part), "{play:?} {ssl_mode}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        let handshake = matches!(play, Play::DeclineTls | Play::HangUpBeforeTls);
+        assert_eq!(probe.served.is_none(), handshake, "{play:?}: the leaf is seen whenever there is one");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_the_port() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let pod = Pod { uid: "a".to_owned(), ip: Ipv4Addr::LOCALHOST.into(), ready: true };
+    let network = Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
+    let failure = network.probe(pod, Arc::new(access())).await.login.unwrap_err();
+    assert_eq!(failure.kind(), "unreachable");
+}

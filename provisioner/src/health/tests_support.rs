@@ -1,0 +1,23 @@
+//! What the tests of this module share.
+
+use std::time::Duration;
+
+use shared_types::SslMode;
+
+use super::Access;
+use crate::pgpool::validate::{Credential, Password};
+
+/// A login without TLS.
+pub fn access() -> Access {
+    Access {
+        server_name: "pool.demo.svc".to_owned(),
+        ssl_mode: SslMode::Disable,
+        trust: Vec::new(),
+        client: None,
+        login: Credential { user: "postgres".to_owned(), password: Password::new("hunter2") },
+        login_source: "demo/pg-auth".to_owned(),
+        period: Duration::from_secs(10),
+        timeout: Duration::from_secs(3),
+        failure_threshold: 1,
+    }
+}
