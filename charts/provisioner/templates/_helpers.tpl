@@ -1,0 +1,96 @@
+{{- define "pgpool-provisioner.fullname" -}}
+{{- default .Chart.Name .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- end }}
+
+{{- define "pgpool-provisioner.selectorLabels" -}}
+app.kubernetes.io/name: pgpool-provisioner
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "pgpool-provisioner.labels" -}}
+{{ include "pgpool-provisioner.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: pgpool-operators
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "pgpool-provisioner.serviceAccount" -}}
+{{- default (ternary (include "pgpool-provisioner.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end }}
+
+{{- define "pgpool-provisioner.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "pgpool-provisioner.channelSecret" -}}
+{{- default (printf "%s-channel" (include "pgpool-provisioner.fullname" .)) .Values.channel.secretName -}}
+{{- end }}
+
+{{- /* Says "true" when objects of cert-manager are to be rendered. */ -}}
+{{- define "pgpool-provisioner.certManager" -}}
+{{- $asked := toString .Values.channel.certManager -}}
+{{- ternary (.Capabilities.APIVersions.Has "cert-manager.io/v1" | toString) $asked (eq $asked "auto") -}}
+{{- end }}
+
+{{- /* Cluster scoped objects bear the namespace, so that several namespaces can have their own operators. */ -}}
+{{- define "pgpool-provisioner.clusterName" -}}
+{{ include "pgpool-provisioner.fullname" . }}.{{ .Release.Namespace }}
+{{- end }}
+
+{{- define "pgpool-provisioner.subjects" -}}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "pgpool-provisioner.serviceAccount" . }}
+    namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{- /* What is needed in every namespace that is served. Nothing here may be wider than what the code does. */ -}}
+{{- define "pgpool-provisioner.rules" -}}
+- apiGroups: [kubedb.com]
+  resources: [pgpools]
+  verbs: [list, watch]
+- apiGroups: [kubedb.com]
+  resources: [pgpools/status]
+  verbs: [patch]
+# Owner references that block the deletion of the owner ask for this.
+- apiGroups: [kubedb.com]
+  resources: [pgpools/finalizers]
+  verbs: [update]
+- apiGroups: [appcatalog.appscode.com]
+  resources: [appbindings]
+  verbs: [get, list, watch, create, patch]
+# Deletes copies of certificates that no pod uses any more.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services, serviceaccounts]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{- /* What is needed of kinds without a namespace. */ -}}
+{{- define "pgpool-provisioner.clusterRules" -}}
+- apiGroups: [catalog.kubedb.com]
+  resources: [pgpoolversions]
+  verbs: [list, watch]
+{{- end }}
