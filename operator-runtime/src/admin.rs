@@ -61,10 +61,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     if closed.is_empty() {
         return (StatusCode::OK, "ok\n".to_owned());
     }
-    let body = closed
-        .iter()
-        .map(|gate| format!("waiting for {gate}\n"))
-        .collect();
+    let body = format!("waiting for {}\n", closed.join("\nwaiting for "));
     (StatusCode::SERVICE_UNAVAILABLE, body)
 }
 

@@ -96,7 +96,6 @@ where
     }
 
     /// Returns a further stream of changes, independent of every other.
-    #[must_use]
     pub fn changes(&self) -> Changes<K> {
         self.queues.subscribe(self.store.clone())
     }

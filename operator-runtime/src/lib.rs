@@ -23,6 +23,8 @@ mod client;
 pub mod clock;
 pub mod controller;
 pub mod events;
+#[cfg(test)]
+mod fake_api;
 pub mod fence;
 pub mod gates;
 pub mod lease;

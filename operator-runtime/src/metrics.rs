@@ -22,7 +22,7 @@ impl SharedRegistry {
         register(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns everything in the text format of OpenMetrics.
+    /// Returns everything in the text format of `OpenMetrics`.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -123,7 +123,6 @@ where
     }
 
     /// Returns the referrers whose objects change, each once however often they do before it is polled.
-    #[must_use]
     pub fn changes(&self) -> Referrers<R> {
         self.shared.subscribe()
     }

@@ -335,13 +335,11 @@ async fn leading(
     while tokio::time::timeout(PATIENCE, gates.opened()).await.is_err() {
         info!("waiting for {}", gates.closed().join("; "));
     }
-    match terms {
-        Some(terms) => Some(acquire(client, terms, fence, metrics).await),
-        None => {
-            fence.open_for_good();
-            None
-        }
+    if let Some(terms) = terms {
+        return Some(acquire(client, terms, fence, metrics).await);
     }
+    fence.open_for_good();
+    None
 }
 
 /// Waits for the loss of leadership, for ever when there is none to lose.

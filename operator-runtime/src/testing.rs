@@ -189,7 +189,6 @@ impl Script {
     }
 
     /// Starts to answer. The default namespace of the client is `default`.
-    #[must_use]
     pub fn start(self) -> (Client, Running) {
         let (service, handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
         let progress = Arc::new(Progress {

@@ -144,13 +144,11 @@ where
                     pending.push(key(object.as_ref(), false), object);
                 }
             }
-            match pending.pop() {
-                Some(object) => Poll::Ready(Some(object)),
-                None => {
-                    pending.waker = Some(cx.waker().clone());
-                    Poll::Pending
-                }
+            if let Some(object) = pending.pop() {
+                return Poll::Ready(Some(object));
             }
+            pending.waker = Some(cx.waker().clone());
+            Poll::Pending
         })
     }
 }

@@ -26,7 +26,7 @@ const RETRY: Backoff = Backoff {
 };
 
 /// How long the API server may take for one page of a list.
-const LIST_PATIENCE: Duration = Duration::from_secs(60);
+const LIST_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The part of a scope that one watch covers.
 pub(super) struct Part<K> {
@@ -54,8 +54,8 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
-        watcher::Error::WatchError(status) => status.code,
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code,
         _ => return None,
     };
     match code {

@@ -114,8 +114,8 @@ impl Channel {
         let routes = self
             .routes
             .add_service(health_service)
-            .add_service(reflection(self.descriptors)?.build_v1()?)
-            .add_service(reflection(self.descriptors)?.build_v1alpha()?);
+            .add_service(reflection(self.descriptors).build_v1()?)
+            .add_service(reflection(self.descriptors).build_v1alpha()?);
         let (sender, receiver) = mpsc::channel(16);
         let incoming = ReceiverStream::new(receiver).map(Ok::<Connection, std::io::Error>);
         let serving = Server::builder()
@@ -134,10 +134,10 @@ impl Channel {
     }
 }
 
-fn reflection(descriptors: &'static [u8]) -> anyhow::Result<tonic_reflection::server::Builder<'static>> {
-    Ok(tonic_reflection::server::Builder::configure()
+fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(descriptors)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET))
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Tells health watchers at the drain, before the connections go.

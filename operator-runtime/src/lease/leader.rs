@@ -63,7 +63,7 @@ impl Leader {
         match self.give_back().await {
             Ok(()) => info!(lease = %self.api.terms().name, "lease released"),
             Err(error) => {
-                warn!(lease = %self.api.terms().name, %error, "lease not released; a standby waits for its expiry")
+                warn!(lease = %self.api.terms().name, %error, "lease not released; a standby waits for its expiry");
             }
         }
     }
@@ -132,7 +132,7 @@ impl Leader {
 
     async fn give_back(&mut self) -> Result<(), LeaseError> {
         match self.api.release(&self.held).await {
-            Ok(_) => Ok(()),
+            Ok(_) | Err(LeaseError::Missing) => Ok(()),
             // The renewal under way when the release was asked for may have been carried out.
             Err(LeaseError::Conflict) => match self.api.read().await? {
                 Some(lease) if holder(&lease) == Some(&self.api.terms().identity) => {
@@ -140,7 +140,6 @@ impl Leader {
                 }
                 _ => Ok(()),
             },
-            Err(LeaseError::Missing) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -99,15 +99,11 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ObjectRef<R>>> {
         let mut pending = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match pending.order.pop_front() {
-            Some(who) => {
-                pending.waiting.remove(&who);
-                Poll::Ready(Some(who))
-            }
-            None => {
-                pending.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
+        if let Some(who) = pending.order.pop_front() {
+            pending.waiting.remove(&who);
+            return Poll::Ready(Some(who));
         }
+        pending.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
