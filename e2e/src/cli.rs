@@ -15,7 +15,7 @@ use crate::demo;
 use crate::progress::{Elapsed, Progress};
 use crate::runner;
 use crate::stage::Stage;
-use crate::target;
+use crate::target::{self, Target};
 
 /// A local Kubernetes cluster for the two operators, the demonstration, the tests and the benchmarks.
 #[derive(Debug, Parser)]
@@ -96,13 +96,7 @@ impl Cli {
             Action::Up { no_operators } => up(&stage, !no_operators)?,
             Action::Down => Cluster::down(&stage.cache, &stage.progress)?,
             Action::Clean => clean(&stage)?,
-            Action::Kubectl { arguments } => {
-                let program = match kubeconfig {
-                    Some(_) => stage.control_plane()?.path("kubectl")?.to_owned(),
-                    None => Cluster::require()?.program("kubectl")?.to_owned(),
-                };
-                return replace(command(&program, kubeconfig)?.args(arguments));
-            }
+            Action::Kubectl { arguments } => return kubectl(&stage, kubeconfig, &arguments),
             Action::Exec { command } => return exec(&stage, kubeconfig, settings.search_path, &command),
             Action::Test(selection) => return runner::run(&stage, kubeconfig, &selection),
             Action::Bench { benchmark } => bench::run(&stage, kubeconfig, benchmark)?,
@@ -133,6 +127,12 @@ fn clean(stage: &Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn kubectl(stage: &Stage, kubeconfig: Option<&Path>, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let target = Target::find(kubeconfig)?;
+    let mut command = target.command(&target.kubectl(stage)?);
+    replace(command.args(arguments).env("KUBECONFIG", target.kubeconfig()))
+}
+
 fn exec(
     stage: &Stage,
     kubeconfig: Option<&Path>,
@@ -140,38 +140,24 @@ fn exec(
     arguments: &[OsString],
 ) -> anyhow::Result<ExitCode> {
     let (program, arguments) = arguments.split_first().context("no command")?;
-    let programs = if kubeconfig.is_some() {
-        vec![stage.control_plane()?.path("kubectl")?.to_owned()]
-    } else {
-        let cluster = Cluster::require()?;
-        vec![
-            cluster.program("kubectl")?.to_owned(),
-            cluster.program("helm")?.to_owned(),
-        ]
+    let target = Target::find(kubeconfig)?;
+    let mut programs = vec![target.kubectl(stage)?];
+    let mut command = match &target {
+        Target::Local(cluster) => {
+            programs.push(cluster.program("helm")?.to_owned());
+            cluster.named_command(Path::new(program))
+        }
+        Target::Existing(_) => Command::new(program),
     };
-    let folders = programs
-        .iter()
-        .filter_map(|program| program.parent())
-        .map(Path::to_owned);
+    let folders = programs.iter().filter_map(|program| program.parent());
     let own: Vec<PathBuf> = std::env::split_paths(&search_path.unwrap_or_default()).collect();
-    let path = std::env::join_paths(folders.chain(own))?;
+    let path = std::env::join_paths(folders.map(Path::to_owned).chain(own))?;
     replace(
-        command(Path::new(program), kubeconfig)?
+        command
             .args(arguments)
-            .env("PATH", path),
+            .env("PATH", path)
+            .env("KUBECONFIG", target.kubeconfig()),
     )
-}
-
-/// A command that reaches the cluster.
-fn command(program: &Path, kubeconfig: Option<&Path>) -> anyhow::Result<Command> {
-    let (mut command, kubeconfig) = if let Some(kubeconfig) = kubeconfig {
-        (Command::new(program), kubeconfig.to_owned())
-    } else {
-        let cluster = Cluster::require()?;
-        (cluster.command(program), cluster.kubeconfig())
-    };
-    command.env("KUBECONFIG", kubeconfig);
-    Ok(command)
 }
 
 /// Becomes the command: terminal, signals and exit status are its own.

@@ -135,6 +135,14 @@ impl Cluster {
         self.record.namespaces.network_command(program)
     }
 
+    /// The same, with the names of Services resolved as they are in a pod.
+    #[must_use]
+    pub fn named_command(&self, program: &Path) -> Command {
+        self.record
+            .namespaces
+            .named_command(program, &state().join("resolv.conf"))
+    }
+
     /// Runs a future in the cluster's network; see [`Namespaces::run`].
     pub fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
         self.record.namespaces.run(future)

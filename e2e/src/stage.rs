@@ -59,6 +59,11 @@ impl Stage {
         self.build(components::CONTROL_PLANE)
     }
 
+    /// The commands of Kubernetes alone.
+    pub fn kubernetes(&self) -> anyhow::Result<Programs> {
+        self.build(&[&components::KUBERNETES_COMMANDS])
+    }
+
     /// Everything for a [`crate::cluster::Cluster`], with or without the operators.
     pub fn cluster(&self, with_operators: bool) -> anyhow::Result<Material> {
         packages::ensure_root("the cluster")?;

@@ -45,6 +45,22 @@ impl Target {
         Ok(target)
     }
 
+    /// The cluster of `kubeconfig`, or the local one, which must be up. Nothing is started.
+    pub fn find(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
+        match kubeconfig {
+            Some(kubeconfig) => Ok(Self::Existing(std::path::absolute(kubeconfig)?)),
+            None => Ok(Self::Local(Cluster::require()?)),
+        }
+    }
+
+    /// The path of a kubectl.
+    pub fn kubectl(&self, stage: &Stage) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::Local(cluster) => Ok(cluster.program("kubectl")?.to_owned()),
+            Self::Existing(_) => Ok(stage.kubernetes()?.path("kubectl")?.to_owned()),
+        }
+    }
+
     /// Runs a future where it reaches the cluster.
     pub fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
         match self {

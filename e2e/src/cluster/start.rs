@@ -44,6 +44,7 @@ impl Material {
 /// Starts the cluster. When it returns the node is ready and Services have names.
 pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     fs::create_dir_all(state().join("logs")).with_context(|| format!("creating {}", state().display()))?;
+    let pki = pki()?;
     cgroups::create()?;
     let namespaces = Namespaces::create(state())?;
     let mut starting = Starting {
@@ -57,7 +58,7 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
                 .map(|name| Ok((name.to_owned(), material.programs.path(name)?.to_owned())))
                 .collect::<anyhow::Result<_>>()?,
         },
-        pki: pki()?,
+        pki,
     };
     // From here on `down` finds what runs, whatever happens to this process.
     save(&starting.record)?;
@@ -154,6 +155,7 @@ impl Starting<'_> {
         let settings = write_json("proxy.yaml", &settings::proxy(&kubeconfig))?;
         self.daemon("kube-proxy", &flags(&[("config", &settings)]))?;
         let kubeconfig = self.kubeconfig("coredns", "coredns", Some(MASTERS))?;
+        fs::write(state().join("resolv.conf"), settings::resolver(ADDRESS))?;
         let settings = state().join("Corefile");
         fs::write(&settings, settings::dns(&kubeconfig, ADDRESS))?;
         self.daemon("coredns", &["-conf".to_owned(), settings.display().to_string()])

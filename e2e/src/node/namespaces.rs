@@ -103,6 +103,19 @@ impl Namespaces {
         command
     }
 
+    /// The same, with the names of Services resolved by `resolver`, a file like `/etc/resolv.conf`.
+    #[must_use]
+    pub fn named_command(&self, program: &Path, resolver: &Path) -> Command {
+        let mut command = self.network_command(Path::new("unshare"));
+        command
+            .args(["--mount", "--propagation", "slave", "/bin/sh", "-c"])
+            // A machine without the file has nothing to put the other one over, and no names then.
+            .arg("mount --bind \"$0\" /etc/resolv.conf 2>/dev/null; exec \"$@\"")
+            .arg(resolver)
+            .arg(program);
+        command
+    }
+
     /// Starts a daemon of the node with its output in `<state>/logs/<name>.log`. It lives on when this
     /// process ends. The record is that of the `nsenter` around it, which ends when the daemon does.
     pub fn daemon(

@@ -135,6 +135,14 @@ pub fn dns(kubeconfig: &Path, address: IpAddr) -> String {
     )
 }
 
+/// The resolver of programs that are run in the cluster's network without being in a pod.
+#[must_use]
+pub fn resolver(address: IpAddr) -> String {
+    format!(
+        "nameserver {address}\nsearch default.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}\noptions ndots:5\n"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
