@@ -194,3 +194,6 @@ async fn announce(pgpool: &Pgpool, before: Option<&Condition>, now: &Condition, 
         events.warning(pgpool, ACTION, reason, note).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

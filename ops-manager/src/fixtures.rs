@@ -1,5 +1,7 @@
 //! One Pgpool and the world around it, as the tests of every step need them.
 
+pub mod world;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

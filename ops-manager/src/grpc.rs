@@ -41,3 +41,6 @@ impl Leader {
 fn stopping() -> Status {
     Status::unavailable("this replica stops")
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,3 +78,33 @@ impl FlowSource for Inquiry {
         Box::pin(changes.filter_map(|ours| std::future::ready(ours.then_some(()))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::fixtures::world::{World, issuer};
+    use crate::fixtures::{DOMAIN, named, pgpool};
+
+    #[tokio::test]
+    async fn answers_come_from_the_caches_and_touches_wake_their_watchers() {
+        let world = World::of([pgpool()], [issuer("ca", true)]);
+        let inquiry = Inquiry::new(world.caches.clone(), Arc::default(), DOMAIN.into());
+        assert_eq!(inquiry.flow("demo", "other"), None);
+        let flow = inquiry.flow("demo", "pool").unwrap();
+        assert!(
+            flow.waiting_for()
+                .starts_with("the provisioner to see Pgpool demo/pool"),
+            "{flow:#?}"
+        );
+
+        let mut changes = inquiry.changes("demo", "pool");
+        inquiry.touch(&ObjectRef::from_obj(&named(pgpool(), "other")));
+        assert_eq!(changes.next().now_or_never(), None);
+        inquiry.touch(&ObjectRef::from_obj(&pgpool()));
+        assert_eq!(changes.next().now_or_never(), Some(Some(())));
+        world.provision(&pgpool());
+        assert_ne!(inquiry.flow("demo", "pool"), Some(flow));
+    }
+}

@@ -83,7 +83,7 @@ fn trim_pgpool(pgpool: &mut Pgpool) {
 }
 
 /// Passwords and configurations are known to exist and not known otherwise.
-fn trim_secret(secret: &mut Secret) {
+pub(crate) fn trim_secret(secret: &mut Secret) {
     if let Some(data) = &mut secret.data {
         data.retain(|key, _| ["ca.crt", "tls.crt", "tls.key"].contains(&key.as_str()));
     }

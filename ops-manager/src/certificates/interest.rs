@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use shared_types::conditions::{self, ConditionType, Reason};
 use shared_types::{Alias, Pgpool, names};
@@ -82,3 +81,6 @@ fn lost_a_name(pgpool: &Pgpool) -> bool {
     let ready = conditions::find(conditions, ConditionType::CertificatesReady);
     ready.is_some_and(|ready| ready.reason == Reason::SecretNameConflict.as_str())
 }
+
+#[cfg(test)]
+mod tests;

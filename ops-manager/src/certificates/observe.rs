@@ -395,3 +395,6 @@ pub fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
         .flatten()
         .find(|owner| owner.controller == Some(true))
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,6 @@ fn cert_manager(caches: &Caches) -> Triggers {
         .flat_map(move |_| stream::iter(interest::by_cert_manager(&all.list())))
         .boxed()
 }
+
+#[cfg(test)]
+mod tests;

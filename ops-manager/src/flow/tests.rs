@@ -1,1 +1,318 @@
+//! The way of a Pgpool, stop by stop.
 
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use operator_runtime::{Availability, Lookup};
+use shared_types::conditions::{ConditionType, Reason};
+use shared_types::pgpool::PodStatus;
+use shared_types::{Alias, Pgpool, PgpoolStatus, SslMode};
+
+use super::{Actor, Flow, StepState, flow};
+use crate::cert_manager::CertificateStatus;
+use crate::certificates::judge::judge;
+use crate::certificates::observe::{IssuerState, Observed, Presence};
+use crate::certificates::status::report;
+use crate::certificates::validate::{Plan, validate};
+use crate::fixtures::{
+    DOMAIN, asked, at, change_certificate, change_secret, condition, issued, now, pgpool, prepared,
+};
+
+fn standing(pgpool: &Pgpool, observed: &Observed) -> Flow {
+    let plan = validate(pgpool, observed, DOMAIN);
+    let verdict = match &plan {
+        Plan::NotNeeded => None,
+        Plan::Needed(needed) => {
+            let judged = judge(needed, observed, now());
+            Some(report(pgpool, needed, observed, &judged, &[].into(), now()).verdict)
+        }
+    };
+    flow(pgpool, observed, &plan, verdict.as_ref())
+}
+
+/// One letter per step: done, waiting, to come, not needed.
+fn letters(flow: &Flow) -> String {
+    let letter = |state| match state {
+        StepState::Done => 'D',
+        StepState::Waiting => 'W',
+        StepState::Pending => '.',
+        StepState::NotNeeded => '-',
+    };
+    flow.steps.iter().map(|step| letter(step.state)).collect()
+}
+
+fn with_conditions(mut pgpool: Pgpool, conditions: &[(ConditionType, bool, Reason, &str)]) -> Pgpool {
+    let conditions = conditions.iter().map(|(ty, holds, reason, message)| Condition {
+        type_: ty.to_string(),
+        status: if *holds { "True" } else { "False" }.into(),
+        reason: reason.to_string(),
+        message: (*message).into(),
+        observed_generation: Some(1),
+        last_transition_time: Time(at("2026-06-01T11:00:06Z")),
+    });
+    pgpool.status = Some(PgpoolStatus {
+        conditions: conditions.collect(),
+        ..PgpoolStatus::default()
+    });
+    pgpool
+}
+
+fn seen(pgpool: Pgpool) -> Pgpool {
+    with_conditions(pgpool, &[STARTED])
+}
+
+const STARTED: (ConditionType, bool, Reason, &str) = (
+    ConditionType::ProvisioningStarted,
+    true,
+    Reason::DatabaseProvisioningStartedSuccessfully,
+    "provisioning has started",
+);
+
+fn taken_up(mut observed: Observed) -> Observed {
+    for alias in Alias::ALL {
+        change_certificate(&mut observed, alias, |certificate| {
+            let issuing = condition("Issuing", "True", "DoesNotExist", "issuing");
+            certificate.status = Some(CertificateStatus {
+                conditions: vec![issuing],
+                ..Default::default()
+            });
+        });
+    }
+    observed
+}
+
+#[test]
+fn each_stop_waits_for_what_is_next() {
+    let plain = pgpool();
+    let mut nothing = prepared(&plain);
+    nothing
+        .issuers
+        .values_mut()
+        .for_each(|state| *state = IssuerState::Absent);
+    for object in &mut nothing.prerequisites {
+        object.presence = Presence::Absent;
+    }
+    let mut no_issuer = prepared(&plain);
+    no_issuer
+        .issuers
+        .values_mut()
+        .for_each(|state| *state = IssuerState::Absent);
+    let mut no_cert_manager = prepared(&plain);
+    no_cert_manager.cert_manager = Availability::Absent;
+    let mut no_secrets = prepared(&plain);
+    no_secrets.prerequisites[0].presence = Presence::Absent;
+    let mut two_secrets = taken_up(issued(&plain));
+    two_secrets.children.get_mut(&Alias::Client).unwrap().secret = Lookup::Absent;
+    let mut bad = taken_up(issued(&plain));
+    change_secret(&mut bad, Alias::Server, |secret| secret.data = None);
+    let done = || taken_up(issued(&plain));
+    let waits = (
+        ConditionType::Reconciling,
+        true,
+        Reason::WaitingForCertificates,
+        "waits for certificates",
+    );
+    let starts = (
+        ConditionType::Reconciling,
+        true,
+        Reason::WaitingForPods,
+        "Pod demo/pool-0 starts",
+    );
+    let ready = (
+        ConditionType::ReplicaReady,
+        true,
+        Reason::AllReplicasReady,
+        "1 of 1 pods are ready",
+    );
+
+    let stops = [
+        (
+            plain.clone(),
+            nothing,
+            "WD........",
+            "Issuer demo/ca does not exist",
+        ),
+        (
+            seen(plain.clone()),
+            no_issuer,
+            "WDDD......",
+            "Issuer demo/ca does not exist",
+        ),
+        (
+            seen(plain.clone()),
+            no_cert_manager,
+            "WDDD......",
+            "cert-manager is not installed",
+        ),
+        (
+            seen(plain.clone()),
+            no_secrets,
+            "DDDW......",
+            "Secret demo/pool-auth",
+        ),
+        (
+            seen(plain.clone()),
+            prepared(&plain),
+            "DDDDDW....",
+            "Certificate demo/pool-server-cert is being created",
+        ),
+        (
+            seen(plain.clone()),
+            asked(&plain),
+            "DDDDDDW...",
+            "cert-manager to see Certificate demo/pool-server-cert",
+        ),
+        (
+            seen(plain.clone()),
+            taken_up(asked(&plain)),
+            "DDDDDDDW..",
+            "cert-manager is issuing Certificate",
+        ),
+        (
+            seen(plain.clone()),
+            two_secrets,
+            "DDDDDDDW..",
+            "cert-manager is issuing Certificate demo/pool-client-cert",
+        ),
+        (
+            seen(plain.clone()),
+            bad,
+            "DDDDDDDDW.",
+            "Secret demo/pool-server-cert (server certificate): tls.crt is missing",
+        ),
+        (
+            with_conditions(plain.clone(), &[STARTED, waits]),
+            done(),
+            "DDDDDDDDW.",
+            "the provisioner to take",
+        ),
+        (
+            with_conditions(plain.clone(), &[STARTED, starts]),
+            done(),
+            "DDDDDDDDDW",
+            "Pod demo/pool-0 starts",
+        ),
+        (
+            with_conditions(plain.clone(), &[STARTED, ready]),
+            done(),
+            "DDDDDDDDDD",
+            "",
+        ),
+    ];
+    for (pgpool, observed, expected, waits_for) in stops {
+        let flow = standing(&pgpool, &observed);
+        assert_eq!(letters(&flow), expected, "{waits_for}: {flow:#?}");
+        assert!(
+            flow.waiting_for().starts_with(waits_for),
+            "{}",
+            flow.waiting_for()
+        );
+        assert_eq!(flow.waiting_for().is_empty(), waits_for.is_empty());
+        let numbers: Vec<_> = flow.steps.iter().map(|step| step.number).collect();
+        assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
+        assert!(flow.steps.iter().all(|step| !step.title.is_empty()));
+        let undone = flow.steps.iter().filter(|step| step.state != StepState::Done);
+        assert!(
+            undone
+                .into_iter()
+                .all(|step| step.done_at.is_none() && !step.detail.is_empty()),
+            "{flow:#?}"
+        );
+    }
+}
+
+#[test]
+fn steps_tell_when_they_were_done() {
+    let ready = (
+        ConditionType::ReplicaReady,
+        true,
+        Reason::AllReplicasReady,
+        "1 of 1 pods are ready",
+    );
+    let judged = (
+        ConditionType::CertificatesReady,
+        true,
+        Reason::CertificatesIssued,
+        "fit",
+    );
+    let pgpool = with_conditions(pgpool(), &[STARTED, judged, ready]);
+    let flow = standing(&pgpool, &taken_up(issued(&pgpool)));
+    let times: Vec<_> = flow
+        .steps
+        .iter()
+        .map(|step| step.done_at.unwrap().to_string())
+        .collect();
+    let expected = [
+        "10:00:00", "11:00:00", "11:00:06", "11:00:01", "11:00:01", "11:00:02", "11:00:03", "11:00:04",
+    ];
+    for (time, expected) in times.iter().zip(expected) {
+        assert_eq!(*time, format!("2026-06-01T{expected}Z"));
+    }
+    let actors: Vec<_> = flow.steps.iter().map(|step| step.actor).collect();
+    let [user, provisioner, ops, cert] = [
+        Actor::User,
+        Actor::Provisioner,
+        Actor::OpsManager,
+        Actor::CertManager,
+    ];
+    assert_eq!(
+        actors,
+        [
+            user,
+            user,
+            provisioner,
+            provisioner,
+            ops,
+            ops,
+            cert,
+            cert,
+            provisioner,
+            provisioner
+        ]
+    );
+}
+
+#[test]
+fn without_tls_the_certificates_steps_are_not_needed() {
+    let mut plain = seen(pgpool());
+    plain.spec.tls = None;
+    plain.spec.ssl_mode = Some(SslMode::Disable);
+    let observed = prepared(&plain);
+    assert_eq!(letters(&standing(&plain, &observed)), "-DDD-----W");
+}
+
+#[test]
+fn a_pod_that_serves_something_else_is_named() {
+    let ready = (
+        ConditionType::ReplicaReady,
+        true,
+        Reason::AllReplicasReady,
+        "2 of 2 pods are ready",
+    );
+    let mut pgpool = with_conditions(pgpool(), &[STARTED, ready]);
+    let pod = PodStatus {
+        name: "pool-1".into(),
+        ready: false,
+        message: Some("serves another certificate".into()),
+        ..PodStatus::default()
+    };
+    pgpool.status.as_mut().unwrap().pods = vec![pod];
+    let flow = standing(&pgpool, &taken_up(issued(&pgpool)));
+    assert_eq!(letters(&flow), "DDDDDDDDDW");
+    assert_eq!(flow.waiting_for(), "Pod demo/pool-1: serves another certificate");
+}
+
+#[test]
+fn before_the_first_verdict_it_says_what_it_waits_for() {
+    let pgpool = seen(pgpool());
+    let mut observed = taken_up(issued(&pgpool));
+    let child = observed.children.get_mut(&Alias::Server).unwrap();
+    child.certificate = child
+        .certificate
+        .take()
+        .map(|certificate| Arc::new((*certificate).clone()));
+    let plan = validate(&pgpool, &observed, DOMAIN);
+    let flow = flow(&pgpool, &observed, &plan, None);
+    assert_eq!(letters(&flow), "DDDDDDDDW.");
+    assert_eq!(flow.waiting_for(), "the certificates to be judged");
+}

@@ -162,7 +162,7 @@ const DAMAGES: &[Damage] = &[
         "the CA of somebody else",
         |observed| {
             change_secret(observed, Alias::Server, |secret| {
-                let certificate = fixtures::asked(&pgpool()).children[&Alias::Server]
+                let certificate = asked(&pgpool()).children[&Alias::Server]
                     .certificate
                     .clone()
                     .unwrap();

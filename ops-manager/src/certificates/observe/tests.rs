@@ -1,0 +1,254 @@
+//! What is read from the caches, and that nothing foreign is taken for ours.
+
+use std::collections::BTreeMap;
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use operator_runtime::{Availability, Lookup};
+use shared_types::{Alias, Pgpool, names};
+
+use super::{IssuerState, Presence, follow, forget, observe};
+use crate::cert_manager::{self, CertificateRequest, IssuerReference};
+use crate::fixtures::world::{World, issuer};
+use crate::fixtures::{Authority, asked, condition, named, pgpool, pgpool_with};
+
+fn world(pgpool: &Pgpool) -> World {
+    let world = World::of([pgpool.clone()], [issuer("ca", true)]);
+    world.provision(pgpool);
+    world
+}
+
+fn reference(kind: &str, name: &str) -> IssuerReference {
+    IssuerReference {
+        group: cert_manager::GROUP.into(),
+        kind: kind.into(),
+        name: name.into(),
+    }
+}
+
+#[test]
+fn groups_are_written_out() {
+    let unwritten = super::issuer_reference(&pgpool(), Alias::Server);
+    assert_eq!(unwritten, Some(reference("Issuer", "ca")));
+    let empty = pgpool_with("issuerRef: {apiGroup: '', kind: Issuer, name: ca}");
+    assert_eq!(super::issuer_reference(&empty, Alias::Server), unwritten);
+    let other = pgpool_with("issuerRef: {apiGroup: example.org, kind: Issuer, name: ca}");
+    assert_eq!(
+        super::issuer_reference(&other, Alias::Server).unwrap().group,
+        "example.org"
+    );
+}
+
+#[tokio::test]
+async fn all_that_is_there_is_found() {
+    let pgpool = pgpool();
+    let observed = observe(&world(&pgpool).caches, &pgpool);
+    assert_eq!(observed.cert_manager, Availability::Served);
+    let ready = &observed.issuers[&reference("Issuer", "ca")];
+    assert!(
+        matches!(ready, IssuerState::Present { ready: true, .. }),
+        "{ready:?}"
+    );
+    assert_eq!(observed.prerequisites.len(), 6);
+    assert!(
+        observed
+            .prerequisites
+            .iter()
+            .all(|object| matches!(object.presence, Presence::Since(_)))
+    );
+    assert!(observed.claims.is_empty() && observed.strays.is_empty());
+}
+
+#[tokio::test]
+async fn issuers_are_looked_up_where_they_live() {
+    let pgpool = pgpool_with(
+        "
+        issuerRef: {kind: Issuer, name: unready}
+        certificates:
+        - {alias: client, issuerRef: {kind: ClusterIssuer, name: ca}}
+        - {alias: metrics-exporter, issuerRef: {apiGroup: example.org, kind: Vault, name: v}}
+        ",
+    );
+    let world = World::of([pgpool.clone()], [issuer("ca", true), issuer("unready", false)]);
+    let state = |kind, name| observe(&world.caches, &pgpool).issuers[&reference(kind, name)].clone();
+    let unready = state("Issuer", "unready");
+    assert!(matches!(&unready, IssuerState::Present { ready: false, message, .. } if message == "words"));
+    assert_eq!(
+        state("ClusterIssuer", "ca"),
+        IssuerState::Absent,
+        "an Issuer is no ClusterIssuer"
+    );
+    let external = IssuerReference {
+        group: "example.org".into(),
+        kind: "Vault".into(),
+        name: "v".into(),
+    };
+    assert_eq!(
+        observe(&world.caches, &pgpool).issuers[&external],
+        IssuerState::Unchecked
+    );
+
+    for (availability, expected) in [
+        (Availability::Forbidden, IssuerState::Unchecked),
+        (Availability::Absent, IssuerState::KindAbsent),
+        (Availability::Starting, IssuerState::Starting),
+    ] {
+        world.cluster_issuers.set_availability(availability);
+        assert_eq!(state("ClusterIssuer", "ca"), expected);
+    }
+    world.certificates.set_availability(Availability::Absent);
+    assert_eq!(observe(&world.caches, &pgpool).cert_manager, Availability::Absent);
+}
+
+#[tokio::test]
+async fn a_secret_counts_only_with_the_labels_of_this_pgpool() {
+    let pgpool = pgpool();
+    let world = world(&pgpool);
+    let certificate = asked(&pgpool).children[&Alias::Server]
+        .certificate
+        .clone()
+        .unwrap();
+    let mut secret = Authority::new("root").secret(&certificate, |_| ());
+    let found = |world: &World| {
+        observe(&world.caches, &pgpool).children[&Alias::Server]
+            .secret
+            .clone()
+    };
+    world.secrets.apply(secret.clone());
+    assert!(matches!(found(&world), Lookup::Present(_)));
+    secret
+        .labels_mut()
+        .insert(names::LABEL_INSTANCE.into(), "another".into());
+    world.secrets.apply(secret);
+    assert!(matches!(found(&world), Lookup::Absent));
+}
+
+#[tokio::test]
+async fn a_secret_named_by_the_user_is_looked_up_by_name() {
+    let pgpool = pgpool_with("certificates: [{alias: server, secretName: mine}]");
+    let world = world(&pgpool);
+    follow(&world.caches, &pgpool);
+    let server = |world: &World| {
+        observe(&world.caches, &pgpool).children[&Alias::Server]
+            .secret
+            .clone()
+    };
+    assert!(
+        matches!(server(&world), Lookup::Pending),
+        "its watch has not answered yet"
+    );
+
+    let certificate = asked(&pgpool).children[&Alias::Server]
+        .certificate
+        .clone()
+        .unwrap();
+    world
+        .secrets
+        .apply(Authority::new("root").secret(&certificate, |_| ()));
+    assert!(
+        matches!(server(&world), Lookup::Present(_)),
+        "with our labels it needs no watch of its own"
+    );
+    forget(&world.caches, &ObjectRef::from_obj(&pgpool));
+}
+
+#[tokio::test]
+async fn other_pgpools_of_the_namespace_claim_names() {
+    let ours = pgpool_with("certificates: [{alias: server, secretName: shared}]");
+    let world = world(&ours);
+    let shared = |name: &str| {
+        named(
+            pgpool_with("certificates: [{alias: client, secretName: shared}]"),
+            name,
+        )
+    };
+    let mut elsewhere = shared("elsewhere");
+    elsewhere.metadata.namespace = Some("other".into());
+    let mut without_tls = shared("without");
+    without_tls.spec.tls = None;
+    for other in [shared("other"), elsewhere, without_tls, named(pgpool(), "plain")] {
+        world.pgpools.apply(other);
+    }
+    let claims = observe(&world.caches, &ours).claims;
+    let names: Vec<_> = claims
+        .iter()
+        .map(|claim| (claim.pgpool.as_str(), claim.secret.as_str()))
+        .collect();
+    assert_eq!(names, [("other", "shared")]);
+}
+
+#[tokio::test]
+async fn the_newest_request_tells_about_a_certificate_that_is_not_ready() {
+    let pgpool = pgpool();
+    let world = world(&pgpool);
+    let mut certificate = (**asked(&pgpool).children[&Alias::Server]
+        .certificate
+        .as_ref()
+        .unwrap())
+    .clone();
+    world.certificates.apply(certificate.clone());
+    for (name, made_for) in [
+        ("a-1", "pool-server-cert"),
+        ("a-2", "pool-server-cert"),
+        ("b-9", "pool-client-cert"),
+    ] {
+        let mut request = CertificateRequest::default();
+        request.meta_mut().name = Some(name.into());
+        request.meta_mut().namespace = Some("demo".into());
+        request
+            .annotations_mut()
+            .insert(cert_manager::CERTIFICATE_NAME.into(), made_for.into());
+        world.requests.apply(request);
+    }
+    let request = |world: &World| {
+        observe(&world.caches, &pgpool).children[&Alias::Server]
+            .request
+            .clone()
+    };
+    assert_eq!(
+        request(&world).map(|request| request.name_any()),
+        Some("a-2".into())
+    );
+
+    let ready = vec![condition("Ready", "True", "Ready", "up to date")];
+    certificate.status = Some(cert_manager::CertificateStatus {
+        conditions: ready,
+        ..Default::default()
+    });
+    world.certificates.apply(certificate);
+    assert!(request(&world).is_none());
+}
+
+#[tokio::test]
+async fn without_tls_only_our_own_certificates_are_strays() {
+    let before = pgpool();
+    let world = world(&before);
+    for (alias, child) in asked(&before).children {
+        let mut certificate = (*child.certificate.unwrap()).clone();
+        if alias == Alias::Client {
+            certificate.metadata.owner_references = None;
+        }
+        world.certificates.apply(certificate);
+    }
+    assert!(observe(&world.caches, &before).strays.is_empty());
+    let mut after = before;
+    after.spec.tls = None;
+    after.spec.ssl_mode = None;
+    let strays = observe(&world.caches, &after).strays;
+    let names: Vec<_> = strays.iter().map(|stray| stray.name_any()).collect();
+    assert_eq!(names, ["pool-server-cert", "pool-metrics-exporter-cert"]);
+}
+
+#[test]
+fn passwords_are_never_kept() {
+    let mut secret = k8s_openapi::api::core::v1::Secret::default();
+    let entries = ["tls.crt", "tls.key", "ca.crt", "password", "pcp.conf"];
+    secret.data = Some(BTreeMap::from(
+        entries.map(|key| (key.to_owned(), Default::default())),
+    ));
+    crate::run::trim_secret(&mut secret);
+    assert_eq!(
+        secret.data.unwrap().into_keys().collect::<Vec<_>>(),
+        ["ca.crt", "tls.crt", "tls.key"]
+    );
+}

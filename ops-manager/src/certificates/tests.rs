@@ -1,0 +1,425 @@
+//! What a reconcile sends, in what order, and that a second one sends nothing.
+
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::events::Events;
+use operator_runtime::testing::{Call, Running, Script};
+use operator_runtime::{Classified, Outcome};
+use serde_json::{Value, json};
+use shared_types::conditions::Reason;
+use shared_types::{Alias, Pgpool, PgpoolStatus, names};
+
+use super::error::Error;
+use super::observe::{IssuerState, Observed};
+use super::{Board, Writer, settle};
+use crate::cert_manager::Certificate;
+use crate::certificates::desired::desired;
+use crate::certificates::validate::validate;
+use crate::fixtures::{DOMAIN, at, change_secret, issued, now, pgpool, pgpool_with, prepared};
+
+const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
+const SECRETS: &str = "/api/v1/namespaces/demo/secrets";
+const STATUS: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool/status";
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/demo/events";
+
+struct Bench {
+    writer: Writer,
+    board: Board,
+    script: Running,
+}
+
+impl Bench {
+    fn start(script: Script) -> Self {
+        let (client, script) = script.start();
+        let events = Events::new(client.clone(), names::OPS_MANAGER);
+        Self {
+            writer: Writer::new(&client, events),
+            board: Board::default(),
+            script,
+        }
+    }
+
+    async fn settle_at(
+        &self,
+        pgpool: &Pgpool,
+        observed: &Observed,
+        now: Timestamp,
+    ) -> Result<Outcome, Error> {
+        settle(pgpool, observed, &self.writer, &self.board, DOMAIN, now).await
+    }
+
+    async fn settle(&self, pgpool: &Pgpool, observed: &Observed) -> Result<Outcome, Error> {
+        self.settle_at(pgpool, observed, now()).await
+    }
+}
+
+fn certificate_path(alias: Alias) -> String {
+    format!("{CERTIFICATES}/{}", names::certificate(&pgpool(), alias))
+}
+
+fn apply_certificate(alias: Alias) -> Call {
+    Call::patch(certificate_path(alias))
+        .query("fieldManager=pgpool-ops-manager")
+        .query("force=true")
+}
+
+fn adopt_secret(alias: Alias) -> Call {
+    let name = names::certificate_secret(&pgpool(), alias);
+    let uid = format!("uid-of-{name}");
+    Call::patch(format!("{SECRETS}/{name}"))
+        .query("fieldManager=pgpool-ops-manager")
+        .check(move |body| {
+            assert_eq!(
+                body["metadata"]["uid"],
+                json!(uid),
+                "a Secret that is gone must not be made anew"
+            );
+            assert_eq!(body["metadata"]["ownerReferences"][0]["name"], json!("pool"));
+            assert_eq!(body["metadata"]["ownerReferences"][0].get("controller"), None);
+            assert_eq!(body.get("data"), None);
+        })
+}
+
+fn write_status(ready: &'static str, reason: &'static str) -> Call {
+    Call::patch(STATUS)
+        .query("fieldManager=pgpool-ops-manager")
+        .check(move |body| {
+            let condition = &body["status"]["conditions"][0];
+            assert_eq!(condition["type"], json!("CertificatesReady"));
+            assert_eq!(
+                (&condition["status"], &condition["reason"]),
+                (&json!(ready), &json!(reason)),
+                "{condition}"
+            );
+            assert_eq!(body["status"]["certificates"].as_array().map(Vec::len), Some(3));
+            assert_eq!(
+                body["status"].as_object().map(serde_json::Map::len),
+                Some(2),
+                "nothing else is ours"
+            );
+        })
+        .reply(serde_json::to_value(pgpool()).unwrap())
+}
+
+fn publish(kind: &'static str, reason: &'static str) -> Call {
+    Call::post(EVENTS).check(move |body| {
+        assert_eq!(
+            (&body["type"], &body["reason"]),
+            (&json!(kind), &json!(reason)),
+            "{body}"
+        );
+    })
+}
+
+/// As [`issued`], with Certificates as they stand after we have applied them, and Secrets that we own.
+async fn standing(pgpool: &Pgpool) -> Observed {
+    let stored: Arc<Mutex<Vec<Certificate>>> = Arc::default();
+    let script = Alias::ALL
+        .into_iter()
+        .fold(Script::new().any_order(), |script, alias| {
+            let stored = Arc::clone(&stored);
+            script.expect(apply_certificate(alias).check(move |body| {
+                let mut body = body.clone();
+                body["metadata"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("resourceVersion");
+                stored.lock().unwrap().push(serde_json::from_value(body).unwrap());
+            }))
+        });
+    let bench = Bench::start(script);
+    bench
+        .settle_at(pgpool, &prepared(pgpool), at("2026-06-01T11:00:02Z"))
+        .await
+        .unwrap();
+    bench.script.finish().await;
+
+    let mut observed = issued(pgpool);
+    for mut certificate in std::mem::take(&mut *stored.lock().unwrap()) {
+        certificate.metadata.creation_timestamp = Some(Time(at("2026-06-01T11:00:02Z")));
+        let name = certificate.name_any();
+        let alias = Alias::ALL
+            .into_iter()
+            .find(|alias| names::certificate(pgpool, *alias) == name)
+            .unwrap();
+        observed.children.get_mut(&alias).unwrap().certificate = Some(Arc::new(certificate));
+    }
+    for alias in Alias::ALL {
+        change_secret(&mut observed, alias, |secret| {
+            let owner = OwnerReference {
+                controller: None,
+                ..names::owner_reference(pgpool)
+            };
+            secret.metadata.owner_references = Some(vec![owner]);
+        });
+    }
+    observed
+}
+
+/// A Pgpool with the status that a reconcile writes for what was observed.
+async fn settled(pgpool: Pgpool, observed: &Observed) -> Pgpool {
+    let status: Arc<Mutex<Value>> = Arc::default();
+    let script = {
+        let status = Arc::clone(&status);
+        let keep = move |body: &Value| *status.lock().unwrap() = body["status"].clone();
+        Script::new().expect(write_status("True", "CertificatesIssued").check(keep))
+    };
+    let bench = Bench::start(script.expect(publish("Normal", "CertificatesIssued")));
+    bench.settle(&pgpool, observed).await.unwrap();
+    bench.script.finish().await;
+    let status: PgpoolStatus = serde_json::from_value(status.lock().unwrap().clone()).unwrap();
+    Pgpool {
+        status: Some(status),
+        ..pgpool
+    }
+}
+
+#[tokio::test]
+async fn a_new_pgpool_costs_three_requests_and_no_status() {
+    let pgpool = pgpool();
+    let script = Alias::ALL
+        .into_iter()
+        .fold(Script::new().any_order(), |script, alias| {
+            script.expect(apply_certificate(alias).check(move |body| {
+                assert_eq!(
+                    body["spec"]["secretName"],
+                    json!(names::certificate_secret(&self::pgpool(), alias))
+                );
+                assert_eq!(body.get("status"), None);
+            }))
+        });
+    let bench = Bench::start(script);
+    let outcome = bench
+        .settle_at(&pgpool, &prepared(&pgpool), at("2026-06-01T11:00:01Z"))
+        .await
+        .unwrap();
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Waiting {
+                reason: "Issuing",
+                after: Some(_)
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        bench.board.get("demo", "pool").map(|verdict| verdict.reason),
+        Some(Reason::Issuing)
+    );
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn issued_certificates_are_told_and_their_secrets_owned() {
+    let pgpool = pgpool();
+    let mut observed = standing(&pgpool).await;
+    for alias in Alias::ALL {
+        change_secret(&mut observed, alias, |secret| {
+            secret.metadata.owner_references = None
+        });
+    }
+    let script = Script::new()
+        .any_order()
+        .expect(write_status("True", "CertificatesIssued"));
+    let script = script.expect(publish("Normal", "CertificatesIssued"));
+    let script = Alias::ALL
+        .into_iter()
+        .fold(script, |script, alias| script.expect(adopt_secret(alias)));
+    let bench = Bench::start(script);
+    let outcome = bench.settle(&pgpool, &observed).await.unwrap();
+    assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
+    assert!(bench.board.get("demo", "pool").unwrap().ready);
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_converged_pgpool_costs_nothing() {
+    let observed = standing(&pgpool()).await;
+    let pgpool = settled(pgpool(), &observed).await;
+    let bench = Bench::start(Script::new());
+    for _ in 0..2 {
+        let outcome = bench.settle(&pgpool, &observed).await.unwrap();
+        assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
+    }
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_changed_wish_costs_one_apply() {
+    let observed = standing(&pgpool()).await;
+    let status = settled(pgpool(), &observed).await.status;
+    let wish = pgpool_with("certificates: [{alias: server, duration: 720h}]");
+    let pgpool = Pgpool { status, ..wish };
+    let check = |body: &Value| assert_eq!(body["spec"]["duration"], json!("720h"));
+    let bench = Bench::start(Script::new().expect(apply_certificate(Alias::Server).check(check)));
+    bench.settle(&pgpool, &observed).await.unwrap();
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_damaged_secret_is_a_warning_and_no_other_write() {
+    let mut observed = standing(&pgpool()).await;
+    let pgpool = settled(pgpool(), &observed).await;
+    change_secret(&mut observed, Alias::Client, |secret| {
+        drop(secret.data.as_mut().unwrap().remove("tls.key"))
+    });
+    let script = Script::new().expect(write_status("False", "SecretIncomplete"));
+    let bench = Bench::start(script.expect(publish("Warning", "SecretIncomplete")));
+    bench.settle(&pgpool, &observed).await.unwrap();
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn without_tls_the_certificates_go_and_the_status_with_them() {
+    let observed = standing(&pgpool()).await;
+    let mut pgpool = settled(pgpool(), &observed).await;
+    pgpool.spec.tls = None;
+    pgpool.spec.ssl_mode = None;
+    let mut observed = observed;
+    let certificates = observed
+        .children
+        .values()
+        .filter_map(|child| child.certificate.clone());
+    observed.strays = certificates.collect();
+    let gone = json!({"apiVersion": "v1", "kind": "Status", "status": "Success"});
+    let script = Alias::ALL
+        .into_iter()
+        .fold(Script::new().any_order(), |script, alias| {
+            script.expect(Call::delete(certificate_path(alias)).reply(gone.clone()))
+        });
+    let empty = |body: &Value| assert_eq!(body["status"], json!({}));
+    let bench = Bench::start(script.expect(Call::patch(STATUS).check(empty).reply(json!(pgpool))));
+    assert_eq!(
+        bench.settle(&pgpool, &observed).await.unwrap(),
+        Outcome::Converged
+    );
+    assert_eq!(bench.board.get("demo", "pool"), None);
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_foreign_certificate_is_not_taken_over() {
+    let pgpool = pgpool();
+    let foreign = {
+        let (_, mut certificate) = desired(&validate(&pgpool, &prepared(&pgpool), DOMAIN))
+            .certificates
+            .remove(0);
+        certificate.metadata.labels = None;
+        certificate.metadata.owner_references = None;
+        certificate.metadata.uid = Some("foreign".into());
+        serde_json::to_value(certificate).unwrap()
+    };
+    let script = Script::new()
+        .any_order()
+        .expect(apply_certificate(Alias::Server).refuse(409, "Conflict", "the object has been modified"))
+        .expect(Call::get(certificate_path(Alias::Server)).reply(foreign))
+        .expect(apply_certificate(Alias::Client))
+        .expect(apply_certificate(Alias::MetricsExporter))
+        .expect(write_status("False", "NameConflict"))
+        .expect(publish("Warning", "NameConflict"));
+    let bench = Bench::start(script);
+    let outcome = bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Waiting {
+                reason: "NameConflict",
+                after: Some(_)
+            }
+        ),
+        "{outcome:?}"
+    );
+    let message = &bench.board.get("demo", "pool").unwrap().message;
+    assert!(
+        message.contains("Certificate demo/pool-server-cert exists and belongs to"),
+        "{message}"
+    );
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_is_told_and_one_in_passing_is_tried_again() {
+    let pgpool = pgpool();
+    let others = |script: Script| {
+        script
+            .expect(apply_certificate(Alias::Client))
+            .expect(apply_certificate(Alias::MetricsExporter))
+    };
+    let script = others(Script::new().any_order())
+        .expect(apply_certificate(Alias::Server).refuse(403, "Forbidden", "certificates is forbidden"))
+        .expect(write_status("False", "IssueFailed"))
+        .expect(publish("Warning", "IssueFailed"));
+    let bench = Bench::start(script);
+    bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    bench.script.finish().await;
+
+    let script = others(Script::new().any_order())
+        .expect(apply_certificate(Alias::Server).refuse(503, "ServiceUnavailable", "etcd is away"))
+        .expect(write_status("False", "Issuing"));
+    let bench = Bench::start(script);
+    let error = bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap_err();
+    assert_eq!(error.class(), "server");
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_missing_issuer_is_told_once_and_nothing_is_asked_for() {
+    let pgpool = pgpool();
+    let mut observed = prepared(&pgpool);
+    observed
+        .issuers
+        .values_mut()
+        .for_each(|state| *state = IssuerState::Absent);
+    let script = Script::new().expect(write_status("False", "IssuerNotFound"));
+    let bench = Bench::start(script.expect(publish("Warning", "IssuerNotFound")));
+    let outcome = bench.settle(&pgpool, &observed).await.unwrap();
+    assert_eq!(
+        outcome,
+        Outcome::Waiting {
+            reason: "IssuerNotFound",
+            after: None
+        }
+    );
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_went_meanwhile_is_no_failure() {
+    let mut observed = standing(&pgpool()).await;
+    let pgpool = settled(pgpool(), &observed).await;
+    change_secret(&mut observed, Alias::Server, |secret| {
+        secret.metadata.owner_references = None
+    });
+    for code in [404, 409] {
+        let refused = adopt_secret(Alias::Server).refuse(code, "Conflict", "uid mismatch");
+        let bench = Bench::start(Script::new().expect(refused));
+        bench.settle(&pgpool, &observed).await.unwrap();
+        bench.script.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_pgpool_that_is_gone_is_forgotten() {
+    let world = crate::fixtures::world::World::of([pgpool()], []);
+    let verdict = crate::verdicts::Verdict {
+        pgpool: crate::verdicts::PgpoolId {
+            namespace: "demo".into(),
+            name: "pool".into(),
+            uid: "u".into(),
+        },
+        generation: 1,
+        ready: true,
+        reason: Reason::CertificatesIssued,
+        message: String::new(),
+        certificates: Vec::new(),
+    };
+    let board = Board::default();
+    board.publish(verdict);
+    super::forget(&world.caches, &board, &ObjectRef::from_obj(&pgpool()));
+    assert_eq!(board.get("demo", "pool"), None);
+}
