@@ -1,5 +1,8 @@
 //! The test cases that need a cluster, and what each of them is given.
 
+mod api;
+mod cluster;
+mod props;
 mod smoke;
 
 use std::path::PathBuf;
@@ -14,6 +17,8 @@ use crate::components::Programs;
 use crate::control_plane::ControlPlane;
 use crate::stage::Stage;
 use crate::target::Target;
+
+pub use props::Props;
 
 /// What a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -80,6 +85,8 @@ pub struct Context {
     pub place: Place,
     /// Cache, display and source tree.
     pub stage: Stage,
+    /// What the cases of a run share.
+    pub props: Arc<Props>,
 }
 
 /// The cluster of a case.
@@ -129,5 +136,8 @@ impl Context {
 /// Every case, in the order in which they start.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    smoke::cases()
+    let mut cases = smoke::cases();
+    cases.extend(api::cases());
+    cases.extend(cluster::cases());
+    cases
 }

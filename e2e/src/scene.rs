@@ -22,7 +22,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, Resource, ResourceExt as _};
 
 use crate::manifests;
@@ -53,7 +53,25 @@ impl Scene {
             .create(&PostParams::default(), &namespace)
             .await
             .with_context(|| format!("making a namespace for {prefix}"))?;
-        Ok(Self { client: client.clone(), namespace: created.name_any() })
+        Ok(Self {
+            client: client.clone(),
+            namespace: created.name_any(),
+        })
+    }
+
+    /// Takes a namespace that is there already, and lets only restricted pods run in it from now on.
+    pub async fn adopt(client: &Client, namespace: &str) -> anyhow::Result<Self> {
+        let labels = serde_json::json!({
+            "metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        });
+        let api: Api<Namespace> = Api::all(client.clone());
+        api.patch(namespace, &PatchParams::default(), &Patch::Merge(&labels))
+            .await
+            .with_context(|| format!("restricting the namespace {namespace}"))?;
+        Ok(Self {
+            client: client.clone(),
+            namespace: namespace.to_owned(),
+        })
     }
 
     /// The client it is reached with.

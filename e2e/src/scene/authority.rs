@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
 /// A certificate authority.
@@ -46,7 +46,9 @@ impl Authority {
         params.distinguished_name = subject(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
+        })
     }
 
     /// Its own certificate, PEM.
@@ -58,22 +60,33 @@ impl Authority {
     /// Issues a certificate.
     pub fn issue(&self, wanted: &Wanted) -> anyhow::Result<Pair> {
         let mut params = CertificateParams::new(wanted.dns_names.clone())?;
-        params.subject_alt_names.extend(wanted.ip_addresses.iter().copied().map(SanType::IpAddress));
+        params
+            .subject_alt_names
+            .extend(wanted.ip_addresses.iter().copied().map(SanType::IpAddress));
         params.distinguished_name = wanted.common_name.as_deref().map(subject).unwrap_or_default();
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
         let usages = [
             (wanted.server, ExtendedKeyUsagePurpose::ServerAuth),
             (wanted.client, ExtendedKeyUsagePurpose::ClientAuth),
         ];
-        params.extended_key_usages =
-            usages.into_iter().filter(|(asked, _)| *asked).map(|(_, usage)| usage).collect();
+        params.extended_key_usages = usages
+            .into_iter()
+            .filter(|(asked, _)| *asked)
+            .map(|(_, usage)| usage)
+            .collect();
         if wanted.expired {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 

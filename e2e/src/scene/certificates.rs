@@ -17,7 +17,11 @@ use crate::manifests::MANAGER;
 use crate::wait;
 
 /// The three certificates of the Pgpool `pool`, by their Secrets.
-pub const SECRETS: [&str; 3] = ["pool-server-cert", "pool-client-cert", "pool-metrics-exporter-cert"];
+pub const SECRETS: [&str; 3] = [
+    "pool-server-cert",
+    "pool-client-cert",
+    "pool-metrics-exporter-cert",
+];
 
 /// The Secret with the certificate that the Pgpool `pool` serves.
 pub const SERVER: &str = SECRETS[0];
@@ -64,7 +68,8 @@ impl Scene {
         let mut wanted = wanted(&certificate)?;
         change(&mut wanted);
         let pair = authority.issue(&wanted)?;
-        self.write(&certificate, &pair, Some(authority.certificate())).await?;
+        self.write(&certificate, &pair, Some(authority.certificate()))
+            .await?;
         set_ready(&self.certificates(), name, "Ready").await
     }
 
@@ -81,20 +86,27 @@ impl Scene {
         authority: Option<String>,
     ) -> anyhow::Result<()> {
         let spec = &certificate.data["spec"];
-        let name = spec["secretName"].as_str().context("the Certificate names no Secret")?;
+        let name = spec["secretName"]
+            .as_str()
+            .context("the Certificate names no Secret")?;
         let template = &spec["secretTemplate"];
         let mut annotations: BTreeMap<String, String> = strings(&template["annotations"]);
-        annotations.insert("cert-manager.io/certificate-name".to_owned(), certificate.name_any());
+        annotations.insert(
+            "cert-manager.io/certificate-name".to_owned(),
+            certificate.name_any(),
+        );
         for (key, value) in [("name", "name"), ("kind", "kind"), ("group", "group")] {
             let value = spec["issuerRef"][value].as_str().unwrap_or_default();
             annotations.insert(format!("cert-manager.io/issuer-{key}"), value.to_owned());
         }
-        let parts = [("tls.crt", Some(pair.certificate.clone())), ("tls.key", Some(pair.key.clone())), (
-            "ca.crt", authority,
-        )];
-        let data = parts.into_iter().filter_map(|(key, text)| {
-            text.map(|text| (key.to_owned(), ByteString(text.into_bytes())))
-        });
+        let parts = [
+            ("tls.crt", Some(pair.certificate.clone())),
+            ("tls.key", Some(pair.key.clone())),
+            ("ca.crt", authority),
+        ];
+        let data = parts
+            .into_iter()
+            .filter_map(|(key, text)| text.map(|text| (key.to_owned(), ByteString(text.into_bytes()))));
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -116,22 +128,39 @@ impl Scene {
 
     /// A key of a Secret that is PEM.
     pub async fn pem(&self, secret: &str, key: &str) -> anyhow::Result<String> {
-        let found = self.api::<Secret>().get(secret).await.with_context(|| format!("reading Secret {secret}"))?;
+        let found = self
+            .api::<Secret>()
+            .get(secret)
+            .await
+            .with_context(|| format!("reading Secret {secret}"))?;
         let value = found.data.as_ref().and_then(|data| data.get(key));
         let value = value.with_context(|| format!("Secret {secret} has no {key}"))?;
         Ok(String::from_utf8(value.0.clone())?)
     }
 }
 
-/// What a Certificate asks for.
-fn wanted(certificate: &DynamicObject) -> anyhow::Result<Wanted> {
+/// Reads what a Certificate asks for.
+pub fn wanted(certificate: &DynamicObject) -> anyhow::Result<Wanted> {
     let spec = &certificate.data["spec"];
     let list = |key: &str| -> Vec<String> {
-        spec[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        spec[key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     };
     let usages = list("usages");
-    ensure!(!usages.is_empty(), "Certificate {} names no usages", certificate.name_any());
-    let addresses = list("ipAddresses").iter().map(|address| address.parse()).collect::<Result<_, _>>()?;
+    ensure!(
+        !usages.is_empty(),
+        "Certificate {} names no usages",
+        certificate.name_any()
+    );
+    let addresses = list("ipAddresses")
+        .iter()
+        .map(|address| address.parse())
+        .collect::<Result<_, _>>()?;
     Ok(Wanted {
         common_name: spec["commonName"].as_str().map(str::to_owned),
         dns_names: list("dnsNames"),
@@ -155,7 +184,9 @@ async fn set_ready(api: &Api<DynamicObject>, name: &str, reason: &str) -> anyhow
 
 fn strings(value: &Value) -> BTreeMap<String, String> {
     let pairs = value.as_object().into_iter().flatten();
-    pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    pairs
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 #[cfg(test)]

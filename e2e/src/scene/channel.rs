@@ -43,7 +43,11 @@ impl Credentials {
             client: true,
             expired: false,
         })?;
-        Ok(Self { authority: authority.certificate(), certificate: pair.certificate, key: pair.key })
+        Ok(Self {
+            authority: authority.certificate(),
+            certificate: pair.certificate,
+            key: pair.key,
+        })
     }
 
     /// Reads them from a Secret that cert-manager wrote.
@@ -58,9 +62,11 @@ impl Credentials {
     /// Writes them where an operator looks for them.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
-        for (name, text) in
-            [("ca.crt", &self.authority), ("tls.crt", &self.certificate), ("tls.key", &self.key)]
-        {
+        for (name, text) in [
+            ("ca.crt", &self.authority),
+            ("tls.crt", &self.certificate),
+            ("tls.key", &self.key),
+        ] {
             std::fs::write(folder.join(name), text).with_context(|| format!("writing {name}"))?;
         }
         Ok(())
@@ -79,22 +85,36 @@ where
         .ca_certificate(Certificate::from_pem(&credentials.authority))
         .identity(Identity::from_pem(&credentials.certificate, &credentials.key))
         .domain_name(name);
-    let endpoint = Endpoint::from_shared(format!("https://{name}"))?.tls_config(tls)?.timeout(CALL);
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
-        let dial = dial.clone();
-        async move { dial().await.map(TokioIo::new).map_err(|error| error.into_boxed_dyn_error()) }
-    })))
+    let endpoint = Endpoint::from_shared(format!("https://{name}"))?
+        .tls_config(tls)?
+        .timeout(CALL);
+    Ok(
+        endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let dial = dial.clone();
+            async move {
+                dial()
+                    .await
+                    .map(TokioIo::new)
+                    .map_err(|error| error.into_boxed_dyn_error())
+            }
+        })),
+    )
 }
 
 /// Opens a channel to an address of this machine.
 pub fn local(credentials: &Credentials, address: SocketAddr) -> anyhow::Result<Channel> {
-    open(credentials, "localhost", move || async move { Ok(TcpStream::connect(address).await?) })
+    open(credentials, "localhost", move || async move {
+        Ok(TcpStream::connect(address).await?)
+    })
 }
 
 impl Scene {
     /// Asks once where a Pgpool stands.
     pub async fn ask_flow(&self, channel: &Channel, pool: &str) -> anyhow::Result<Flow> {
-        let request = GetFlowRequest { namespace: self.namespace().to_owned(), name: pool.to_owned() };
+        let request = GetFlowRequest {
+            namespace: self.namespace().to_owned(),
+            name: pool.to_owned(),
+        };
         let answer = FlowServiceClient::new(channel.clone()).get_flow(request).await?;
         answer.into_inner().flow.context("an answer without a flow")
     }

@@ -31,7 +31,10 @@ impl Database {
     /// Starts one, and returns when it accepts connections and its `AppBinding` is there.
     pub async fn start(client: &Client, prefix: &str) -> anyhow::Result<Self> {
         let scene = Scene::create(client, prefix).await?;
-        let database = Self { scene, password: password() };
+        let database = Self {
+            scene,
+            password: password(),
+        };
         database.set_up().await.context("starting PostgreSQL")?;
         Ok(database)
     }
@@ -50,8 +53,10 @@ impl Database {
 
     /// The authority of its certificate, PEM.
     pub async fn authority(&self) -> anyhow::Result<String> {
-        wait::until("PostgreSQL has its certificate", SOON, async || self.scene.pem(CERTIFICATE, "ca.crt").await)
-            .await
+        wait::until("PostgreSQL has its certificate", SOON, async || {
+            self.scene.pem(CERTIFICATE, "ca.crt").await
+        })
+        .await
     }
 
     /// A Secret with its credentials for pods of another namespace, under the same name.
@@ -64,13 +69,17 @@ impl Database {
     pub async fn scale(&self, replicas: i32) -> anyhow::Result<()> {
         let api = self.scene.api::<StatefulSet>();
         let patch = json!({"spec": {"replicas": replicas}});
-        let _: Scale = api.patch_scale(DATABASE, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+        let _: Scale = api
+            .patch_scale(DATABASE, &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
         self.settled(replicas).await
     }
 
     async fn set_up(&self) -> anyhow::Result<()> {
         let namespace = self.scene.namespace();
-        self.scene.put(&fixtures::credentials(namespace, &self.password)).await?;
+        self.scene
+            .put(&fixtures::credentials(namespace, &self.password))
+            .await?;
         self.scene.apply(&fixtures::postgres(namespace)).await?;
         let authority = self.authority().await?;
         let binding = fixtures::app_binding(namespace)
@@ -82,13 +91,22 @@ impl Database {
 
     async fn settled(&self, replicas: i32) -> anyhow::Result<()> {
         let what = format!("runs in {replicas} pods");
-        wait::object(&self.scene.api::<StatefulSet>(), DATABASE, START, &what, |found| {
-            let status = found.status.clone().unwrap_or_default();
-            let (all, ready) = (status.replicas, status.ready_replicas.unwrap_or_default());
-            let observed = status.observed_generation == found.metadata.generation;
-            ensure!(observed && all == replicas && ready == replicas, "{ready} of {all} are ready");
-            Ok(())
-        })
+        wait::object(
+            &self.scene.api::<StatefulSet>(),
+            DATABASE,
+            START,
+            &what,
+            |found| {
+                let status = found.status.clone().unwrap_or_default();
+                let (all, ready) = (status.replicas, status.ready_replicas.unwrap_or_default());
+                let observed = status.observed_generation == found.metadata.generation;
+                ensure!(
+                    observed && all == replicas && ready == replicas,
+                    "{ready} of {all} are ready"
+                );
+                Ok(())
+            },
+        )
         .await?;
         Ok(())
     }

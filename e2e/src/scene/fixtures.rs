@@ -128,7 +128,9 @@ mod tests {
     fn a_copy_is_changed_in_one_place() {
         let pool = pgpool("db").unwrap();
         assert_eq!(pool.0["spec"]["postgresRef"]["namespace"], "db");
-        let changed = pool.clone().with("/spec/tls/certificates/0/secretName", json!("mine"));
+        let changed = pool
+            .clone()
+            .with("/spec/tls/certificates/0/secretName", json!("mine"));
         assert_eq!(changed.0["spec"]["tls"]["certificates"][0]["secretName"], "mine");
         assert_eq!(changed.0["spec"]["tls"]["certificates"][0]["alias"], "server");
         assert_eq!(changed.without("/spec/tls/certificates/0/secretName"), pool);

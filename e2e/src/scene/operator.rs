@@ -31,10 +31,15 @@ impl Plan {
     /// The program with a kubeconfig, and no lease.
     #[must_use]
     pub fn new(program: &Path, kubeconfig: &Path) -> Self {
-        let plan = Self { program: program.to_owned(), arguments: vec!["run".to_owned()] };
+        let plan = Self {
+            program: program.to_owned(),
+            arguments: vec!["run".to_owned()],
+        };
         let kubeconfig = kubeconfig.display().to_string();
         let nowhere = kubeconfig.clone() + ".no-channel";
-        plan.with("kubeconfig", &kubeconfig).with("channel-tls-dir", &nowhere).flag("no-lease")
+        plan.with("kubeconfig", &kubeconfig)
+            .with("channel-tls-dir", &nowhere)
+            .flag("no-lease")
     }
 
     /// Only for one namespace.
@@ -89,14 +94,23 @@ impl Operator {
     /// Starts one without waiting.
     pub fn launch(plane: &Arc<ControlPlane>, name: &str, plan: Plan) -> anyhow::Result<Self> {
         let admin = free_address()?;
-        let plan = if plan.arguments.iter().any(|argument| argument.starts_with("--channel-address=")) {
+        let plan = if plan
+            .arguments
+            .iter()
+            .any(|argument| argument.starts_with("--channel-address="))
+        {
             plan
         } else {
             plan.with("channel-address", "127.0.0.1:0")
         };
         let plan = plan.with("admin-address", &admin.to_string());
-        let mut operator =
-            Self { child: None, name: name.to_owned(), plan, admin, plane: Arc::clone(plane) };
+        let mut operator = Self {
+            child: None,
+            name: name.to_owned(),
+            plan,
+            admin,
+            plane: Arc::clone(plane),
+        };
         operator.begin()?;
         Ok(operator)
     }
@@ -149,8 +163,14 @@ impl Operator {
 }
 
 fn probe(program: &Path, admin: &str) -> anyhow::Result<()> {
-    let probe = Command::new(program).args(["probe", "readyz", "--admin-address", admin]).output()?;
-    ensure!(probe.status.success(), "{}", String::from_utf8_lossy(&probe.stdout).trim());
+    let probe = Command::new(program)
+        .args(["probe", "readyz", "--admin-address", admin])
+        .output()?;
+    ensure!(
+        probe.status.success(),
+        "{}",
+        String::from_utf8_lossy(&probe.stdout).trim()
+    );
     Ok(())
 }
 

@@ -18,7 +18,10 @@ pub struct Identities(BTreeMap<String, (String, i32)>);
 impl Identities {
     fn of(pods: &[Pod]) -> Self {
         let each = pods.iter().map(|pod| {
-            let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+            let containers = pod
+                .status
+                .iter()
+                .flat_map(|status| status.container_statuses.iter().flatten());
             let restarts = containers.map(|container| container.restart_count).sum();
             (pod.name_any(), (pod.uid().unwrap_or_default(), restarts))
         });
@@ -27,7 +30,12 @@ impl Identities {
 
     /// Fails when these are not the very same pods, without a restart.
     pub fn same(&self, later: &Self) -> anyhow::Result<()> {
-        ensure!(self == later, "the pods were touched: {:?}, before {:?}", later.0, self.0);
+        ensure!(
+            self == later,
+            "the pods were touched: {:?}, before {:?}",
+            later.0,
+            self.0
+        );
         Ok(())
     }
 }
@@ -36,7 +44,11 @@ impl Scene {
     /// The pods of a pool.
     pub async fn pods(&self, pool: &str) -> anyhow::Result<Vec<Pod>> {
         let labels = format!("{},{}={pool}", names::SELECTOR, names::LABEL_INSTANCE);
-        Ok(self.api::<Pod>().list(&ListParams::default().labels(&labels)).await?.items)
+        Ok(self
+            .api::<Pod>()
+            .list(&ListParams::default().labels(&labels))
+            .await?
+            .items)
     }
 
     /// The pods of a pool, to be compared later.
@@ -64,11 +76,15 @@ pub fn resident(pod: &Pod) -> anyhow::Result<u64> {
     for entry in fs::read_dir("/proc")? {
         let path = entry?.path();
         // Processes come and go while this looks.
-        let Ok(groups) = fs::read_to_string(path.join("cgroup")) else { continue };
+        let Ok(groups) = fs::read_to_string(path.join("cgroup")) else {
+            continue;
+        };
         if !groups.contains(&uid) && !groups.contains(&uid.replace('-', "_")) {
             continue;
         }
-        let Ok(status) = fs::read_to_string(path.join("status")) else { continue };
+        let Ok(status) = fs::read_to_string(path.join("status")) else {
+            continue;
+        };
         largest = largest.max(resident_of(&status));
     }
     match largest {
@@ -89,7 +105,10 @@ mod tests {
 
     #[test]
     fn memory_is_read_from_the_status_of_a_process() {
-        assert_eq!(resident_of("Name:\tx\nVmRSS:\t   20480 kB\nRssAnon:\t 1 kB\n"), Some(20 << 20));
+        assert_eq!(
+            resident_of("Name:\tx\nVmRSS:\t   20480 kB\nRssAnon:\t 1 kB\n"),
+            Some(20 << 20)
+        );
         assert_eq!(resident_of("Name:\tkthreadd\n"), None);
     }
 

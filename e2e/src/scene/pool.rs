@@ -29,10 +29,22 @@ pub struct Says<'a> {
 impl Says<'_> {
     fn check(&self, pgpool: &Pgpool) -> anyhow::Result<Condition> {
         let status = pgpool.status.as_ref().context("it has no status")?;
-        let condition = conditions::find(&status.conditions, self.condition)
-            .with_context(|| format!("it has no condition {}: {}", self.condition, told(&status.conditions)))?;
+        let condition = conditions::find(&status.conditions, self.condition).with_context(|| {
+            format!(
+                "it has no condition {}: {}",
+                self.condition,
+                told(&status.conditions)
+            )
+        })?;
         let as_wanted = condition.status == self.status.as_str() && condition.reason == self.reason.as_str();
-        ensure!(as_wanted, "not {} {} {}: {}", self.condition, self.status, self.reason, told(&status.conditions));
+        ensure!(
+            as_wanted,
+            "not {} {} {}: {}",
+            self.condition,
+            self.status,
+            self.reason,
+            told(&status.conditions)
+        );
         if let Some(word) = self.words.iter().find(|word| !condition.message.contains(**word)) {
             bail!("{} does not name {word:?}: {}", self.condition, condition.message);
         }
@@ -49,26 +61,51 @@ impl Says<'_> {
 impl Scene {
     /// The Pgpool as it is now.
     pub async fn pgpool(&self, name: &str) -> anyhow::Result<Pgpool> {
-        self.api::<Pgpool>().get(name).await.with_context(|| format!("reading Pgpool {name}"))
+        self.api::<Pgpool>()
+            .get(name)
+            .await
+            .with_context(|| format!("reading Pgpool {name}"))
     }
 
     /// Waits until a condition of the Pgpool says something about its present generation.
     pub async fn says(&self, name: &str, says: Says<'_>) -> anyhow::Result<Condition> {
-        let what = format!("{} of {name} is {} with {}", says.condition, says.status, says.reason);
+        let what = format!(
+            "{} of {name} is {} with {}",
+            says.condition, says.status, says.reason
+        );
         wait::until(&what, SOON, async || says.check(&self.pgpool(name).await?)).await
     }
 
     /// Waits until the certificates of the Pgpool cannot be had for a reason.
-    pub async fn certificates_refused(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
+    pub async fn certificates_refused(
+        &self,
+        name: &str,
+        reason: Reason,
+        words: &[&str],
+    ) -> anyhow::Result<()> {
         let condition = ConditionType::CertificatesReady;
-        self.says(name, Says { condition, status: Status::False, reason, words }).await?;
+        self.says(
+            name,
+            Says {
+                condition,
+                status: Status::False,
+                reason,
+                words,
+            },
+        )
+        .await?;
         Ok(())
     }
 
     /// Waits until the certificates of the Pgpool are all there and good.
     pub async fn certificates_ready(&self, name: &str) -> anyhow::Result<()> {
         let condition = ConditionType::CertificatesReady;
-        let says = Says { condition, status: Status::True, reason: Reason::CertificatesIssued, words: &[] };
+        let says = Says {
+            condition,
+            status: Status::True,
+            reason: Reason::CertificatesIssued,
+            words: &[],
+        };
         self.says(name, says).await?;
         Ok(())
     }
@@ -76,14 +113,32 @@ impl Scene {
     /// Waits until the provisioner waits for something that may still come.
     pub async fn waiting(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
         let condition = ConditionType::Reconciling;
-        self.says(name, Says { condition, status: Status::True, reason, words }).await?;
+        self.says(
+            name,
+            Says {
+                condition,
+                status: Status::True,
+                reason,
+                words,
+            },
+        )
+        .await?;
         Ok(())
     }
 
     /// Waits until the provisioner cannot go on before somebody changes something.
     pub async fn stalled(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
         let condition = ConditionType::Stalled;
-        self.says(name, Says { condition, status: Status::True, reason, words }).await?;
+        self.says(
+            name,
+            Says {
+                condition,
+                status: Status::True,
+                reason,
+                words,
+            },
+        )
+        .await?;
         Ok(())
     }
 
@@ -134,7 +189,9 @@ impl Scene {
 /// The pool serves as its present spec asks, with all pods.
 #[must_use]
 pub fn is_ready(pgpool: &Pgpool) -> bool {
-    let Some(status) = &pgpool.status else { return false };
+    let Some(status) = &pgpool.status else {
+        return false;
+    };
     status.phase == Some(Phase::Ready)
         && status.observed_generation == pgpool.metadata.generation
         && conditions::is_true(&status.conditions, ConditionType::Ready)
@@ -142,11 +199,18 @@ pub fn is_ready(pgpool: &Pgpool) -> bool {
 
 /// The name of the immutable Secret whose certificate the pods of a workload use.
 pub fn certificate_copy(workload: &StatefulSet) -> anyhow::Result<String> {
-    let template = workload.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let template = workload
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
     let volumes = template.iter().flat_map(|pod| pod.volumes.iter().flatten());
-    let secrets = volumes.filter(|volume| volume.name == "certs").filter_map(|volume| volume.secret.as_ref());
+    let secrets = volumes
+        .filter(|volume| volume.name == "certs")
+        .filter_map(|volume| volume.secret.as_ref());
     let mut names = secrets.filter_map(|secret| secret.secret_name.clone());
-    names.next().with_context(|| format!("the pods of {} mount no certificate", workload.name_any()))
+    names
+        .next()
+        .with_context(|| format!("the pods of {} mount no certificate", workload.name_any()))
 }
 
 fn conditions_of(pgpool: &Pgpool) -> &[Condition] {
@@ -155,9 +219,19 @@ fn conditions_of(pgpool: &Pgpool) -> &[Condition] {
 
 fn told(conditions: &[Condition]) -> String {
     let each = conditions.iter().map(|condition| {
-        let Condition { type_, status, reason, message, .. } = condition;
+        let Condition {
+            type_,
+            status,
+            reason,
+            message,
+            ..
+        } = condition;
         format!("{type_}={status} {reason} ({message})")
     });
     let all: Vec<_> = each.collect();
-    if all.is_empty() { "no conditions".to_owned() } else { all.join("; ") }
+    if all.is_empty() {
+        "no conditions".to_owned()
+    } else {
+        all.join("; ")
+    }
 }

@@ -37,19 +37,28 @@ impl Attempt {
     /// TLS, with the chain and the name verified against the pool's own authority.
     #[must_use]
     pub fn verify_full() -> Self {
-        Self { title: "verify-full", options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/pool") }
+        Self {
+            title: "verify-full",
+            options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/pool"),
+        }
     }
 
     /// No TLS at all.
     #[must_use]
     pub fn plain() -> Self {
-        Self { title: "plain text", options: "sslmode=disable".to_owned() }
+        Self {
+            title: "plain text",
+            options: "sslmode=disable".to_owned(),
+        }
     }
 
     /// TLS, verified against the authority of PostgreSQL, which has not signed the pool's certificate.
     #[must_use]
     pub fn wrong_authority() -> Self {
-        Self { title: "a wrong CA", options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/other") }
+        Self {
+            title: "a wrong CA",
+            options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/other"),
+        }
     }
 }
 
@@ -73,21 +82,34 @@ impl Outcome {
     pub fn expect_row(&self) -> anyhow::Result<()> {
         ensure!(self.status == 0, "psql failed: {}", self.said);
         ensure!(self.security().is_some(), "psql tells of no TLS: {}", self.said);
-        ensure!(self.said.lines().any(|line| line.starts_with("row ")), "psql got no row: {}", self.said);
+        ensure!(
+            self.said.lines().any(|line| line.starts_with("row ")),
+            "psql got no row: {}",
+            self.said
+        );
         Ok(())
     }
 
     /// Fails unless psql was refused with these words.
     pub fn expect_refusal(&self, words: &str) -> anyhow::Result<()> {
         ensure!(self.status != 0, "psql got in: {}", self.said);
-        ensure!(self.said.contains(words), "psql was not refused with {words:?}: {}", self.said);
+        ensure!(
+            self.said.contains(words),
+            "psql was not refused with {words:?}: {}",
+            self.said
+        );
         Ok(())
     }
 }
 
 impl Scene {
     /// Runs psql in a pod, once for each attempt, against the Service of a pool.
-    pub async fn psql(&self, pool: &str, database: &Database, attempts: &[Attempt]) -> anyhow::Result<Vec<Outcome>> {
+    pub async fn psql(
+        &self,
+        pool: &str,
+        database: &Database,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Vec<Outcome>> {
         let authorities = Manifest(json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -107,14 +129,24 @@ impl Scene {
             let status = pod.status.clone().unwrap_or_default();
             match status.phase.as_deref() {
                 Some("Succeeded") => Ok(()),
-                phase => bail!("it is {}: {:?}", phase.unwrap_or("unseen"), status.container_statuses),
+                phase => bail!(
+                    "it is {}: {:?}",
+                    phase.unwrap_or("unseen"),
+                    status.container_statuses
+                ),
             }
         })
         .await?;
-        let log = pods.logs(&name, &LogParams::default()).await.context("reading what psql said")?;
+        let log = pods
+            .logs(&name, &LogParams::default())
+            .await
+            .context("reading what psql said")?;
         self.delete::<Pod>(&name).await?;
         let outcomes = read(&log);
-        ensure!(outcomes.len() == attempts.len(), "psql did not end each time: {log}");
+        ensure!(
+            outcomes.len() == attempts.len(),
+            "psql did not end each time: {log}"
+        );
         Ok(outcomes)
     }
 
@@ -168,7 +200,10 @@ fn read(log: &str) -> Vec<Outcome> {
     for line in log.lines() {
         match line.strip_prefix(END).and_then(|status| status.parse().ok()) {
             Some(status) => {
-                outcomes.push(Outcome { status, said: said.join("\n") });
+                outcomes.push(Outcome {
+                    status,
+                    said: said.join("\n"),
+                });
                 said.clear();
             }
             None => said.push(line),

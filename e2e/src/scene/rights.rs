@@ -24,7 +24,11 @@ pub async fn grant(client: &Client, helm: &Path, charts: &Path) -> anyhow::Resul
     manifests::ensure_namespace(client, NAMESPACE).await?;
     for operator in crate::operators::NAMES {
         for object in render(helm, charts, operator)? {
-            let kind = object.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
+            let kind = object
+                .types
+                .as_ref()
+                .map(|types| types.kind.as_str())
+                .unwrap_or_default();
             if kind == "ServiceAccount" || kind.contains("Role") {
                 manifests::apply_object(client, NAMESPACE, &object).await?;
             }
@@ -36,7 +40,8 @@ pub async fn grant(client: &Client, helm: &Path, charts: &Path) -> anyhow::Resul
 /// What a chart installs.
 pub fn render(helm: &Path, charts: &Path, operator: &str) -> anyhow::Result<Vec<DynamicObject>> {
     let mut helm = Command::new(helm);
-    helm.args(["template", operator, "--namespace", NAMESPACE]).arg(charts.join(operator));
+    helm.args(["template", operator, "--namespace", NAMESPACE])
+        .arg(charts.join(operator));
     let text = command::output(&mut helm).with_context(|| format!("rendering the chart {operator}"))?;
     manifests::parse(&text)
 }
@@ -77,7 +82,11 @@ pub async fn check(client: &Client, user: &str, deeds: &[(Deed<'_>, bool)]) -> a
                 },
             },
         }))?;
-        let answer = api.create(&PostParams::default(), &review).await?.status.context("no answer")?;
+        let answer = api
+            .create(&PostParams::default(), &review)
+            .await?
+            .status
+            .context("no answer")?;
         if answer.allowed != *allowed {
             wrong.insert(format!("{deed:?}"), answer.allowed);
         }

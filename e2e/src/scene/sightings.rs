@@ -79,7 +79,15 @@ impl Sightings {
                         continue;
                     }
                 };
-                if sender.send(Sighting { at, kind, object, gone }).is_err() {
+                if sender
+                    .send(Sighting {
+                        at,
+                        kind,
+                        object,
+                        gone,
+                    })
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -90,7 +98,9 @@ impl Sightings {
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(SOON, all).await.context("starting to watch")??;
+        tokio::time::timeout(SOON, all)
+            .await
+            .context("starting to watch")??;
         Ok(Self { changes, task })
     }
 
@@ -126,18 +136,27 @@ impl Board {
     /// An object by its name.
     #[must_use]
     pub fn get(&self, kind: &str, name: &str) -> Option<&DynamicObject> {
-        self.of(kind).find(|object| object.metadata.name.as_deref() == Some(name))
+        self.of(kind)
+            .find(|object| object.metadata.name.as_deref() == Some(name))
     }
 
     /// All objects of a kind.
     pub fn of(&self, kind: &str) -> impl Iterator<Item = &DynamicObject> {
-        self.objects.iter().filter(move |((found, _), _)| *found == kind).map(|(_, object)| object)
+        self.objects
+            .iter()
+            .filter(move |((found, _), _)| *found == kind)
+            .map(|(_, object)| object)
     }
 }
 
 /// The condition of a type holds, in an object of any kind.
 #[must_use]
 pub fn holds(object: &DynamicObject, condition: &str) -> bool {
-    let conditions = object.data["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|found| found["type"] == condition && found["status"] == "True")
+    let conditions = object.data["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    conditions
+        .into_iter()
+        .any(|found| found["type"] == condition && found["status"] == "True")
 }

@@ -4,15 +4,16 @@
 //! What is random or comes from time is replaced by what it is: a password by its key, a hash by a mark.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
+use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
-use kube::ResourceExt as _;
 use serde_json::{Map, Value, json};
 use shared_types::names;
 
-use super::Scene;
+use super::{SOON, Scene};
 
 /// The kinds of the objects that make up a Pgpool.
 const KINDS: [(&str, &str, &str); 8] = [
@@ -29,32 +30,93 @@ const KINDS: [(&str, &str, &str); 8] = [
 /// Keys of Secrets whose content follows from the spec.
 const PLAIN: [&str; 2] = ["pgpool.conf", "pool_hba.conf"];
 
+/// How long a Pgpool has not changed when it is said to have settled.
+const CALM: Duration = Duration::from_secs(4);
+
+/// Time between two looks.
+const POLL: Duration = Duration::from_millis(200);
+
 /// Objects by kind and name.
 pub type Snapshot = BTreeMap<String, Value>;
 
 impl Scene {
     /// Takes a snapshot of a Pgpool.
     pub async fn snapshot(&self, pool: &str) -> anyhow::Result<Snapshot> {
-        let pgpool = self.pgpool(pool).await?;
-        let uid = pgpool.uid().context("the Pgpool has no UID")?;
-        let marks = [(self.namespace(), "<namespace>"), (&uid, "<uid>"), (&uid[uid.len() - 6..], "<uid6>")];
+        let uid = self.pgpool(pool).await?.uid().context("the Pgpool has no UID")?;
+        let marks = [
+            (self.namespace(), "<namespace>"),
+            (&uid, "<uid>"),
+            (&uid[uid.len() - 6..], "<uid6>"),
+        ];
+        let marked = |text: &str| {
+            mask(
+                &marks
+                    .iter()
+                    .fold(text.to_owned(), |text, (from, to)| text.replace(from, to)),
+            )
+        };
         let mut snapshot = Snapshot::new();
+        for (kind, object) in self.parts(pool, Some(&uid)).await? {
+            let content = serde_json::from_str(&marked(&canonical(kind, &object).to_string()))?;
+            snapshot.insert(format!("{kind} {}", marked(&object.name_any())), content);
+        }
+        Ok(snapshot)
+    }
+
+    /// Waits until a Pgpool changes no more, and takes a snapshot then.
+    pub async fn settled(&self, pool: &str) -> anyhow::Result<Snapshot> {
+        let mut last = (self.snapshot(pool).await?, Instant::now());
+        let begin = Instant::now();
+        while last.1.elapsed() < CALM {
+            ensure!(begin.elapsed() < SOON, "{pool} goes on changing");
+            let now = self.snapshot(pool).await?;
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(last.0)
+    }
+
+    /// The objects that bear the labels of a Pgpool, which need not exist any more, as `Kind name`.
+    pub async fn objects(&self, pool: &str) -> anyhow::Result<Vec<String>> {
+        let parts = self.parts(pool, None).await?;
+        Ok(parts
+            .iter()
+            .map(|(kind, object)| format!("{kind} {}", object.name_any()))
+            .collect())
+    }
+
+    /// The objects that are labelled as parts of a Pgpool, or owned by the one with a UID, or that one itself.
+    async fn parts(
+        &self,
+        pool: &str,
+        uid: Option<&str>,
+    ) -> anyhow::Result<Vec<(&'static str, DynamicObject)>> {
+        let mut parts = Vec::new();
         for (group, version, kind) in KINDS {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             let api: Api<DynamicObject> =
                 Api::namespaced_with(self.client().clone(), self.namespace(), &resource);
-            for object in api.list(&ListParams::default()).await?.items {
-                let instance = object.labels().get(names::LABEL_INSTANCE).map(String::as_str);
-                let owned = object.owner_references().iter().any(|owner| owner.uid == uid);
-                if owned || instance == Some(pool) || object.uid().as_ref() == Some(&uid) {
-                    let text = canonical(kind, &object).to_string();
-                    let text = marks.iter().fold(text, |text, (from, to)| text.replace(from, to));
-                    let name = marks.iter().fold(object.name_any(), |text, (from, to)| text.replace(from, to));
-                    snapshot.insert(format!("{kind} {}", mask(&name)), serde_json::from_str(&mask(&text))?);
-                }
-            }
+            let found = api
+                .list(&ListParams::default())
+                .await?
+                .items
+                .into_iter()
+                .filter(|object| {
+                    let labelled = object
+                        .labels()
+                        .get(names::LABEL_INSTANCE)
+                        .is_some_and(|name| name == pool);
+                    let owned = object
+                        .owner_references()
+                        .iter()
+                        .any(|owner| Some(owner.uid.as_str()) == uid);
+                    labelled || owned || (uid.is_some() && object.uid().as_deref() == uid)
+                });
+            parts.extend(found.map(|object| (kind, object)));
         }
-        Ok(snapshot)
+        Ok(parts)
     }
 }
 
@@ -67,8 +129,17 @@ pub fn same(one: &Snapshot, other: &Snapshot) -> anyhow::Result<()> {
             Some(found) => differences(name, object, found, &mut told),
         }
     }
-    told.extend(other.keys().filter(|name| !one.contains_key(*name)).map(|name| format!("{name} is extra")));
-    if told.is_empty() { Ok(()) } else { bail!("{}", told.join("\n")) }
+    told.extend(
+        other
+            .keys()
+            .filter(|name| !one.contains_key(*name))
+            .map(|name| format!("{name} is extra")),
+    );
+    if told.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}", told.join("\n"))
+    }
 }
 
 fn differences(path: &str, one: &Value, other: &Value, told: &mut Vec<String>) {
@@ -77,7 +148,12 @@ fn differences(path: &str, one: &Value, other: &Value, told: &mut Vec<String>) {
             let keys: std::collections::BTreeSet<_> = one.keys().chain(other.keys()).collect();
             for key in keys {
                 let (one, other) = (one.get(key), other.get(key));
-                differences(&format!("{path}/{key}"), one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null), told);
+                differences(
+                    &format!("{path}/{key}"),
+                    one.unwrap_or(&Value::Null),
+                    other.unwrap_or(&Value::Null),
+                    told,
+                );
             }
         }
         (one, other) if one != other => told.push(format!("{path} is {other}, not {one}")),
@@ -86,9 +162,10 @@ fn differences(path: &str, one: &Value, other: &Value, told: &mut Vec<String>) {
 }
 
 fn canonical(kind: &str, object: &DynamicObject) -> Value {
-    let owners = object.owner_references().iter().map(|owner| {
-        json!({"kind": owner.kind, "name": owner.name, "controller": owner.controller})
-    });
+    let owners = object
+        .owner_references()
+        .iter()
+        .map(|owner| json!({"kind": owner.kind, "name": owner.name, "controller": owner.controller}));
     let mut result = json!({
         "labels": object.labels(),
         "annotations": object.annotations().keys().collect::<Vec<_>>(),
@@ -114,7 +191,14 @@ fn content(data: &Value) -> Value {
     let keys = data.as_object().into_iter().flatten();
     let shown = keys.map(|(key, value)| {
         let plain = PLAIN.contains(&key.as_str());
-        (key.clone(), if plain { json!(decoded(value)) } else { json!("<kept>") })
+        (
+            key.clone(),
+            if plain {
+                json!(decoded(value))
+            } else {
+                json!("<kept>")
+            },
+        )
     });
     Value::Object(shown.collect::<Map<_, _>>())
 }
@@ -139,8 +223,13 @@ fn addresses(spec: &mut Value) {
 fn status(status: &Value) -> Value {
     let by = |list: &Value, key: &str, keep: &[&str]| {
         let items = list.as_array().into_iter().flatten().map(|item| {
-            let kept = keep.iter().map(|field| ((*field).to_owned(), item[*field].clone()));
-            (item[key].as_str().unwrap_or_default().to_owned(), Value::Object(kept.collect()))
+            let kept = keep
+                .iter()
+                .map(|field| ((*field).to_owned(), item[*field].clone()));
+            (
+                item[key].as_str().unwrap_or_default().to_owned(),
+                Value::Object(kept.collect()),
+            )
         });
         Value::Object(items.collect::<Map<_, _>>())
     };
@@ -187,7 +276,10 @@ mod tests {
 
     #[test]
     fn differences_name_their_place() {
-        let one = Snapshot::from([("Secret a".to_owned(), json!({"x": {"y": 1}})), ("Secret b".to_owned(), json!(1))]);
+        let one = Snapshot::from([
+            ("Secret a".to_owned(), json!({"x": {"y": 1}})),
+            ("Secret b".to_owned(), json!(1)),
+        ]);
         let other = Snapshot::from([("Secret a".to_owned(), json!({"x": {"y": 2}}))]);
         let told = same(&one, &other).unwrap_err().to_string();
         assert_eq!(told, "Secret a/x/y is 2, not 1\nSecret b is missing");

@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use http::{Method, StatusCode};
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -50,17 +50,28 @@ struct Post {
 impl Tollgate {
     /// Opens a gate to where `client` goes.
     pub async fn open(client: Client) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("opening a gate")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .context("opening a gate")?;
         let address = listener.local_addr()?;
         let (sender, crossings) = mpsc::unbounded_channel();
-        let post = Arc::new(Post { client, barrier: Mutex::new(Barrier::Open), crossings: sender });
+        let post = Arc::new(Post {
+            client,
+            barrier: Mutex::new(Barrier::Open),
+            crossings: sender,
+        });
         let router = Router::new().fallback(pass).with_state(Arc::clone(&post));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
                 tracing::warn!(%error, "the gate broke down");
             }
         });
-        Ok(Self { address, post, crossings, server })
+        Ok(Self {
+            address,
+            post,
+            crossings,
+            server,
+        })
     }
 
     /// A kubeconfig in `folder` that leads through the gate.
@@ -122,8 +133,14 @@ impl Post {
 
 async fn pass(State(post): State<Arc<Post>>, request: Request) -> Response {
     // Leases and events are no part of what a Pgpool becomes.
-    let aside = ["/leases", "/events"].iter().any(|part| request.uri().path().contains(part));
-    let barrier = if is_write(request.method()) && !aside { post.arrive() } else { Barrier::Open };
+    let aside = ["/leases", "/events"]
+        .iter()
+        .any(|part| request.uri().path().contains(part));
+    let barrier = if is_write(request.method()) && !aside {
+        post.arrive()
+    } else {
+        Barrier::Open
+    };
     if barrier == Barrier::Down {
         std::future::pending::<()>().await;
     }
@@ -166,7 +183,9 @@ mod tests {
     }
 
     async fn write(client: &Client) -> Result<(), kube::Error> {
-        let request = http::Request::post("/api/v1/namespaces").body(Vec::new()).unwrap();
+        let request = http::Request::post("/api/v1/namespaces")
+            .body(Vec::new())
+            .unwrap();
         client.request_text(request).await.map(|_| ())
     }
 

@@ -1,0 +1,33 @@
+//! What is true where no pod runs: a real API server, real cert-manager, and the operators as processes.
+
+mod backend;
+mod channel;
+mod crash;
+mod damage;
+mod issuers;
+mod late;
+mod lease;
+mod names;
+mod ownership;
+mod schema;
+
+use super::Case;
+
+/// Every case of the tier. Those that take longest begin first.
+pub fn cases() -> Vec<Case> {
+    [
+        crash::cases(),
+        late::cases(),
+        lease::cases(),
+        damage::cases(),
+        names::cases(),
+        ownership::cases(),
+        issuers::cases(),
+        backend::cases(),
+        channel::cases(),
+        schema::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

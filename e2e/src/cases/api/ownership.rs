@@ -1,0 +1,290 @@
+//! Who writes what: each operator its own fields and nothing else, nothing at all once all is done, and
+//! nothing stays when the Pgpool goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use serde_json::{Value, json};
+use shared_types::{Pgpool, names};
+
+use crate::audit;
+use crate::cases::props::served;
+use crate::cases::props::watched;
+use crate::cases::{Case, Context};
+use crate::scene::Scene;
+use crate::scene::certificates::SECRETS;
+use crate::scene::fixtures::{self, ISSUER, POOL};
+use crate::scene::rights::service_account;
+use crate::wait;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::api("ownership::each_operator_writes_its_own_fields", |context| {
+            Box::pin(served(context, fields))
+        }),
+        Case::api("ownership::nothing_is_written_once_all_is_done", |context| {
+            Box::pin(idle(context))
+        }),
+        Case::api("ownership::nothing_stays_of_a_wiped_pool", |context| {
+            Box::pin(served(context, wiped))
+        }),
+        Case::api("ownership::credentials_outlive_a_deleted_pool", |context| {
+            Box::pin(served(context, deleted))
+        }),
+    ]
+}
+
+/// How long nothing must be written.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long nothing has been written when all is done.
+const CALM: Duration = Duration::from_secs(3);
+
+async fn handed_over(scene: &Scene) -> anyhow::Result<()> {
+    scene.apply(ISSUER).await?;
+    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
+    scene.certificates_ready(POOL).await?;
+    scene.workload(POOL).await?;
+    Ok(())
+}
+
+async fn fields(scene: Scene) -> anyhow::Result<()> {
+    handed_over(&scene).await?;
+    let pgpool = scene.pgpool(POOL).await?;
+    let written = written(pgpool.managed_fields());
+    let (provisioner, ops_manager) = (&written[names::PROVISIONER], &written[names::OPS_MANAGER]);
+    let ours: BTreeSet<String> = [
+        "ProvisioningStarted",
+        "ReplicaReady",
+        "AcceptingConnection",
+        "Ready",
+        "Provisioned",
+        "Reconciling",
+        "Stalled",
+    ]
+    .map(|name| format!("status/conditions/{name}"))
+    .into_iter()
+    .chain(["status/phase", "status/observedGeneration", "status/pods"].map(str::to_owned))
+    .collect();
+    let theirs: BTreeSet<String> = [
+        "conditions/CertificatesReady",
+        "conditions/Paused",
+        "certificates",
+    ]
+    .map(|name| format!("status/{name}"))
+    .into_iter()
+    .collect();
+    ensure!(
+        provisioner.is_subset(&ours),
+        "the provisioner writes {provisioner:?}"
+    );
+    ensure!(
+        ops_manager.is_subset(&theirs),
+        "ops-manager writes {ops_manager:?}"
+    );
+    ensure!(
+        ops_manager.contains("status/certificates"),
+        "ops-manager writes only {ops_manager:?}"
+    );
+    ensure!(
+        provisioner.contains("status/phase"),
+        "the provisioner writes only {provisioner:?}"
+    );
+    let others: Vec<_> = written
+        .keys()
+        .filter(|name| name.starts_with("pgpool-"))
+        .collect();
+    ensure!(others.len() == 2, "others write too: {others:?}");
+
+    for service in scene.api::<Service>().list(&of_pool()).await? {
+        only(&service.name_any(), service.managed_fields(), names::PROVISIONER)?;
+    }
+    for certificate in scene.certificates().list(&of_pool()).await? {
+        ensure!(
+            managers(certificate.managed_fields()).contains(names::OPS_MANAGER)
+                && !managers(certificate.managed_fields()).contains(names::PROVISIONER),
+            "Certificate {} is written by {:?}",
+            certificate.name_any(),
+            managers(certificate.managed_fields())
+        );
+    }
+    for name in SECRETS {
+        let secret = scene.api::<Secret>().get(name).await?;
+        let managers = managers(secret.managed_fields());
+        ensure!(
+            !managers.contains(names::PROVISIONER),
+            "the provisioner writes into {name}"
+        );
+        let owned = secret
+            .owner_references()
+            .iter()
+            .any(|owner| owner.kind == "Pgpool" || owner.kind == "Certificate");
+        ensure!(owned, "nobody owns Secret {name}");
+        ensure!(
+            secret.labels().get(names::LABEL_INSTANCE).is_some(),
+            "Secret {name} has no labels"
+        );
+    }
+    Ok(())
+}
+
+fn of_pool() -> ListParams {
+    ListParams::default().labels(&format!("{}={POOL}", names::LABEL_INSTANCE))
+}
+
+fn managers(entries: &[ManagedFieldsEntry]) -> BTreeSet<&str> {
+    entries
+        .iter()
+        .filter_map(|entry| entry.manager.as_deref())
+        .collect()
+}
+
+fn only(what: &str, entries: &[ManagedFieldsEntry], manager: &str) -> anyhow::Result<()> {
+    let managers = managers(entries);
+    ensure!(
+        managers == BTreeSet::from([manager]),
+        "{what} is written by {managers:?}"
+    );
+    Ok(())
+}
+
+/// The fields of each manager, two levels deep, and each condition by its type.
+fn written(entries: &[ManagedFieldsEntry]) -> BTreeMap<&str, BTreeSet<String>> {
+    let mut written: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for entry in entries {
+        let fields = entry
+            .fields_v1
+            .as_ref()
+            .map(|fields| &fields.0)
+            .unwrap_or(&Value::Null);
+        let of_manager = written
+            .entry(entry.manager.as_deref().unwrap_or_default())
+            .or_default();
+        for (part, inner) in fields.as_object().into_iter().flatten() {
+            for (field, items) in inner.as_object().into_iter().flatten() {
+                let path = format!("{}/{}", bare(part), bare(field));
+                if field == "f:conditions" {
+                    let keys = items
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|(key, _)| key.strip_prefix("k:"));
+                    let keys = keys.filter_map(|key| serde_json::from_str::<Value>(key).ok());
+                    of_manager
+                        .extend(keys.filter_map(|key| Some(format!("{path}/{}", key["type"].as_str()?))));
+                } else {
+                    of_manager.insert(path);
+                }
+            }
+        }
+    }
+    written
+}
+
+fn bare(key: &str) -> &str {
+    key.strip_prefix("f:").unwrap_or(key)
+}
+
+/// A Pgpool that has all it can have here, its pods, costs no write at all.
+async fn idle(context: Context) -> anyhow::Result<()> {
+    let company = context.served().await?;
+    let scene = context.scene().await?;
+    scene.backend().await?;
+    let log = company.plane().audit_log();
+    let namespace = scene.namespace().to_owned();
+    let writes = move |since: Timestamp| -> anyhow::Result<Vec<String>> {
+        let users = [service_account("provisioner"), service_account("ops-manager")];
+        let entries = audit::read(&log, since, Timestamp::MAX)?
+            .into_iter()
+            .filter(|entry| {
+                let here = entry
+                    .object_ref
+                    .as_ref()
+                    .is_some_and(|object| object.namespace == namespace);
+                entry.writes() && here && users.contains(&entry.user.username)
+            });
+        Ok(entries
+            .map(|entry| format!("{} {} by {}", entry.verb, entry.uri, entry.user.username))
+            .collect())
+    };
+    let case = async {
+        let begin = now();
+        handed_over(&scene).await?;
+        ensure!(
+            !writes(begin)?.is_empty(),
+            "the audit log tells of no write at all"
+        );
+        wait::until("all writes are done", crate::scene::SOON, async || {
+            let recent = writes(now() - jiff::SignedDuration::try_from(CALM)?)?;
+            ensure!(recent.is_empty(), "{recent:?}");
+            Ok(())
+        })
+        .await?;
+        let done = now();
+        wait::throughout("nothing is written", IDLE, async || {
+            let more = writes(done)?;
+            ensure!(more.is_empty(), "{more:?}");
+            Ok(())
+        })
+        .await
+    };
+    watched(company, &scene, case).await
+}
+
+fn now() -> Timestamp {
+    // The audit log is stamped by the same clock.
+    Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
+
+async fn wiped(scene: Scene) -> anyhow::Result<()> {
+    handed_over(&scene).await?;
+    remove(&scene).await?;
+    wait::until("nothing of the pool is left", crate::scene::SOON, async || {
+        let left = left(&scene).await?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
+}
+
+async fn deleted(scene: Scene) -> anyhow::Result<()> {
+    scene.apply(ISSUER).await?;
+    scene
+        .put(&fixtures::pgpool(scene.namespace())?.with("/spec/deletionPolicy", json!("Delete")))
+        .await?;
+    scene.workload(POOL).await?;
+    let pgpool = scene.pgpool(POOL).await?;
+    let kept = BTreeSet::from([names::auth_secret(&pgpool), names::config_secret(&pgpool)]);
+    remove(&scene).await?;
+    wait::until(
+        "only the credentials and the configuration are left",
+        crate::scene::SOON,
+        async || {
+            let left = left(&scene).await?;
+            let wanted: BTreeSet<_> = kept.iter().map(|name| format!("Secret {name}")).collect();
+            ensure!(left.is_superset(&wanted), "they went too: {left:?} is left");
+            ensure!(left == wanted, "{left:?}");
+            Ok(())
+        },
+    )
+    .await
+}
+
+async fn remove(scene: &Scene) -> anyhow::Result<()> {
+    let api: Api<Pgpool> = scene.api();
+    api.delete(POOL, &Default::default())
+        .await
+        .context("deleting the Pgpool")?;
+    wait::gone(&api, POOL, crate::scene::SOON).await
+}
+
+/// Everything that bears the labels of the pool.
+async fn left(scene: &Scene) -> anyhow::Result<BTreeSet<String>> {
+    Ok(scene.objects(POOL).await?.into_iter().collect())
+}
