@@ -29,6 +29,9 @@ use apply::Progress;
 use context::Context;
 use error::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// Brings one `Pgpool` a step further, and says in its status where it stands.
 ///
 /// # Errors

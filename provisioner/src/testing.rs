@@ -1,5 +1,7 @@
 //! A small world for tests: a `Pgpool`, what it refers to, and certificates that can be spoiled.
 
+pub mod api;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,6 +107,14 @@ impl Pki {
         self.issue(params)
     }
 
+    pub fn both(&self, common_name: &str, dns_names: &[String]) -> Pair {
+        let mut params = CertificateParams::new(dns_names).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.subject_alt_names.push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(params)
+    }
+
     fn issue(&self, mut params: CertificateParams) -> Pair {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
@@ -144,8 +154,9 @@ pub fn certificates(pgpool: &Pgpool, pki: &Pki) -> Vec<Certificate> {
     let certificate = |alias| {
         let required = required(pgpool, alias, "cluster.local");
         let pair = match alias {
-            Alias::Server => pki.server(&required.dns_names),
-            Alias::Client | Alias::MetricsExporter => pki.client("postgres"),
+            Alias::Server => pki.server(&required[0].dns_names),
+            Alias::Client => pki.client("postgres"),
+            Alias::MetricsExporter => pki.both("postgres", &required[1].dns_names),
         };
         let secret_name = names::certificate_secret(pgpool, alias);
         let secret = Lookup::Present(Arc::new(secret(&secret_name, &pair)));

@@ -31,8 +31,8 @@ pub struct Certificate {
     pub secret_name: String,
     /// The Secret.
     pub secret: Lookup<Arc<Secret>>,
-    /// What the certificate has to be good for.
-    pub required: Required,
+    /// What the certificate has to be good for, in every role that it plays.
+    pub required: Vec<Required>,
 }
 
 impl Certificate {
@@ -178,12 +178,14 @@ fn judged(
         };
         let data = secret.data.as_ref();
         let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
-        let verdict = tls_bundle::judge(&bundle, &required(&certificate.required), now);
-        if let Some(failure) = verdict.first() {
-            return Handoff::Keep { why: format!("{}: {failure}", certificate.title()) };
-        }
-        if let Some(leaf) = verdict.leaf {
-            leaves.insert(certificate.alias, leaf.fingerprint);
+        for required in certificate.required.iter().map(&required) {
+            let verdict = tls_bundle::judge(&bundle, &required, now);
+            if let Some(failure) = verdict.first() {
+                return Handoff::Keep { why: format!("{}: {failure}", certificate.title()) };
+            }
+            if let Some(leaf) = verdict.leaf {
+                leaves.insert(certificate.alias, leaf.fingerprint);
+            }
         }
     }
     Handoff::Go { leaves, judge }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use super::context::Context;
 use super::error::Error;
 use super::handoff::Certificate;
 use super::pods::{self, PodFacts};
+use super::triggers;
 use crate::health::Standing;
 use crate::peer::{CertificateVerdict, Verdict};
 
@@ -172,29 +174,42 @@ pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
         .collect()
 }
 
-/// What this `Pgpool` needs each certificate to be good for: the same rules by which ops-manager asks for them.
+/// What this `Pgpool` needs each certificate to be good for: the same rules by which ops-manager asks for them, the
+/// names that the user adds included.
 #[must_use]
-pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Required {
-    let namespace = pgpool.namespace().unwrap_or_default();
-    match alias {
-        Alias::Server => Required {
+pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Required> {
+    let (namespace, stats) = (pgpool.namespace().unwrap_or_default(), names::stats_service(pgpool));
+    let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
+    let client = Required {
+        role: Role::Client,
+        dns_names: Vec::new(),
+        ip_addresses: Vec::new(),
+        common_name: Some(CLIENT_USER.to_owned()),
+    };
+    let server = |ours: Vec<String>| {
+        let added = asked.ip_addresses.iter().filter_map(|text| text.parse().ok());
+        Required {
             role: Role::Server,
-            dns_names: names::server_dns_names(
-                &pgpool.name_any(),
-                &namespace,
-                &[names::primary_service(pgpool)],
-                &names::governing_service(pgpool),
-                cluster_domain,
-            ),
-            ip_addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+            dns_names: ours.into_iter().chain(asked.dns_names.iter().cloned()).collect(),
+            ip_addresses: std::iter::once(Ipv4Addr::LOCALHOST.into()).chain(added).collect(),
             common_name: None,
-        },
-        Alias::Client | Alias::MetricsExporter => Required {
-            role: Role::Client,
-            dns_names: Vec::new(),
-            ip_addresses: Vec::new(),
-            common_name: Some(CLIENT_USER.to_owned()),
-        },
+        }
+    };
+    match alias {
+        Alias::Server => vec![server(names::server_dns_names(
+            &names::primary_service(pgpool),
+            &namespace,
+            &[stats],
+            &names::governing_service(pgpool),
+            cluster_domain,
+        ))],
+        Alias::Client => vec![client],
+        Alias::MetricsExporter => {
+            let forms = ["".to_owned(), format!(".{namespace}"), format!(".{namespace}.svc")];
+            let full = format!("{stats}.{namespace}.svc.{cluster_domain}");
+            let ours = forms.iter().map(|form| format!("{stats}{form}")).chain([full, "localhost".to_owned()]);
+            vec![client, server(ours.collect())]
+        }
     }
 }
 
@@ -222,10 +237,14 @@ async fn inputs(pgpool: &Pgpool, context: &Context, certificates: &[Certificate]
     followed.extend(backend.iter().chain(&backend_tls).map(|name| (binding_namespace.clone(), name.clone())));
     followed.extend(configuration.iter().chain(&named_auth).map(|name| (namespace.clone(), name.clone())));
     followed.extend(unlabelled(pgpool, context, certificates));
+    let auth_secret = auth_secret(pgpool, context, named_auth.is_some()).await?;
+    if auth_secret.present().is_some_and(|secret| triggers::by_label(secret.as_ref()).is_none()) {
+        // Without our labels its changes are seen by name only.
+        followed.push((namespace.clone(), names::auth_secret(pgpool)));
+    }
     context.named.follow(&ObjectRef::from_obj(pgpool), &followed);
 
     let named = |namespace: &str, name: &str| named(context, namespace, name);
-    let auth_secret = auth_secret(pgpool, context, named_auth.is_some()).await?;
     let generate = auth_secret == Lookup::Absent && !asked.externally_managed.unwrap_or(false);
     Ok(Inputs {
         version: cached(&caches.versions, None, &pgpool.spec.version),
@@ -243,10 +262,13 @@ async fn inputs(pgpool: &Pgpool, context: &Context, certificates: &[Certificate]
 /// use, so "absent" is asked of the API server itself; that is one question in the life of a `Pgpool`.
 async fn auth_secret(pgpool: &Pgpool, context: &Context, named_by_user: bool) -> Result<Lookup<Arc<Secret>>, Error> {
     let (namespace, name) = (pgpool.namespace().unwrap_or_default(), names::auth_secret(pgpool));
-    let mut known = cached(&context.caches.secrets, Some(&namespace), &name);
-    if named_by_user && known == Lookup::Absent {
-        known = named(context, &namespace, &name);
-    }
+    let cached = cached(&context.caches.secrets, Some(&namespace), &name);
+    let known = match (cached, named(context, &namespace, &name)) {
+        // Nobody follows it, unless the user names it.
+        (Lookup::Absent, Lookup::Pending) if !named_by_user => Lookup::Absent,
+        (Lookup::Absent, known) => known,
+        (cached, _) => cached,
+    };
     if known != Lookup::Absent {
         return Ok(known);
     }

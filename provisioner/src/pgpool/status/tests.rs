@@ -193,7 +193,7 @@ fn work_and_what_it_waits_for() {
             Progress::Refused { message: "Service demo/pool exists".to_owned() },
             "False/NameConflict",
             Some("True/NameConflict"),
-            Outcome::Rejected { reason: "NameConflict" },
+            Outcome::Waiting { reason: "NameConflict", after: Some(Duration::from_secs(15)) },
         ),
     ];
     for (row, (progress, reconciling, stalled, outcome)) in rows.into_iter().enumerate() {

@@ -15,14 +15,17 @@ use crate::pgpool::plan::Stand;
 use crate::pgpool::rollout::{Rollout, rollout};
 use crate::pgpool::validate::Unmet;
 
+/// How soon a foreign object is looked at again: a person has to remove it, and each look is a request or two.
+const CONFLICT_RETRY: Duration = Duration::from_secs(15);
+
 /// How the work on a `Pgpool` stands.
 pub(super) enum Work {
     /// A cache is still filling, or the API server was not to be had: nothing new is known, nothing is said.
     Unknown,
     /// It goes on when something happens.
     Waits { reason: Reason, message: String, after: Option<Duration> },
-    /// It goes on when somebody changes something.
-    Stuck { reason: Reason, message: String },
+    /// It goes on when somebody changes something; looked at again after this time if no watch tells of it.
+    Stuck { reason: Reason, message: String, after: Option<Duration> },
     /// There is none left.
     Done { message: String },
 }
@@ -33,10 +36,11 @@ impl Work {
             Progress::Stopped(Unmet::Reading { .. }) => Self::Unknown,
             Progress::Stopped(Unmet::Waiting { reason, message }) => Self::waits(*reason, message.clone()),
             Progress::Stopped(Unmet::Rejected { reason, message }) => {
-                Self::Stuck { reason: *reason, message: message.clone() }
+                Self::Stuck { reason: *reason, message: message.clone(), after: None }
             }
+            // The foreign object has not our labels, so nothing tells when it goes.
             Progress::Refused { message } => {
-                Self::Stuck { reason: Reason::NameConflict, message: message.clone() }
+                Self::Stuck { reason: Reason::NameConflict, message: message.clone(), after: Some(CONFLICT_RETRY) }
             }
             Progress::Failed(error) => Self::failed(error),
             Progress::Written(Stand::Held { why, after }) => {
@@ -55,7 +59,7 @@ impl Work {
         match error.code() {
             // Refused for what it is: the user has to know, and the next try will not differ.
             Some(400..=408 | 410..=428 | 430..=499) => {
-                Self::Stuck { reason: Reason::ConfigurationInvalid, message: error.to_string() }
+                Self::Stuck { reason: Reason::ConfigurationInvalid, message: error.to_string(), after: None }
             }
             // Busy, late or cut off: the next try will do, and a status would meet the same.
             _ => Self::Unknown,
@@ -101,7 +105,7 @@ impl Work {
     /// Condition Stalled, while it holds.
     pub(super) fn stalled(&self) -> Option<Said> {
         match self {
-            Self::Stuck { reason, message } => Some(Said::new(true, *reason, message.clone())),
+            Self::Stuck { reason, message, .. } => Some(Said::new(true, *reason, message.clone())),
             Self::Unknown | Self::Waits { .. } | Self::Done { .. } => None,
         }
     }
@@ -111,7 +115,8 @@ impl Work {
             // A cache tells when it is filled; a failed write is an error, and this is not looked at.
             Self::Unknown => Outcome::Waiting { reason: "Reading", after: None },
             Self::Waits { reason, after, .. } => Outcome::Waiting { reason: reason.as_str(), after: *after },
-            Self::Stuck { reason, .. } => Outcome::Rejected { reason: reason.as_str() },
+            Self::Stuck { reason, after: None, .. } => Outcome::Rejected { reason: reason.as_str() },
+            Self::Stuck { reason, after, .. } => Outcome::Waiting { reason: reason.as_str(), after: *after },
             Self::Done { .. } => Outcome::Converged,
         }
     }

@@ -1,0 +1,237 @@
+//! An API server of a few lines: it stores what is applied, feeds the caches, counts what is sent, and can fail at a
+//! chosen write. It knows neither schemas nor rights.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Client;
+use kube::client::Body;
+use operator_runtime::testing::TestCache;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
+
+use crate::pgpool::caches::Caches;
+
+/// Everything that is stored, by path.
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    /// Method and path of every request that is no watch.
+    log: Vec<String>,
+    versions: u64,
+    /// Writes that still succeed; every later one fails.
+    budget: Option<usize>,
+}
+
+/// The server, and the caches that follow it.
+pub struct FakeApi {
+    state: Mutex<State>,
+    pub pgpools: TestCache<Pgpool>,
+    pub versions: TestCache<PgpoolVersion>,
+    pub app_bindings: TestCache<AppBinding>,
+    pub secrets: TestCache<Secret>,
+    pub services: TestCache<Service>,
+    pub service_accounts: TestCache<ServiceAccount>,
+    pub stateful_sets: TestCache<StatefulSet>,
+    pub budgets: TestCache<PodDisruptionBudget>,
+    pub pods: TestCache<Pod>,
+}
+
+impl FakeApi {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            pgpools: TestCache::of([]),
+            versions: TestCache::of([]),
+            app_bindings: TestCache::of([]),
+            secrets: TestCache::of([]),
+            services: TestCache::of([]),
+            service_accounts: TestCache::of([]),
+            stateful_sets: TestCache::of([]),
+            budgets: TestCache::of([]),
+            pods: TestCache::of([]),
+        })
+    }
+
+    pub fn caches(&self) -> Caches {
+        Caches {
+            pgpools: self.pgpools.cache.clone(),
+            versions: self.versions.cache.clone(),
+            app_bindings: self.app_bindings.cache.clone(),
+            secrets: self.secrets.cache.clone(),
+            services: self.services.cache.clone(),
+            service_accounts: self.service_accounts.cache.clone(),
+            stateful_sets: self.stateful_sets.cache.clone(),
+            budgets: self.budgets.cache.clone(),
+            pods: self.pods.cache.clone(),
+        }
+    }
+
+    pub fn client(self: &Arc<Self>) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let query = parts.uri.query().unwrap_or_default().to_owned();
+                if query.contains("watch=true") {
+                    return std::future::pending().await;
+                }
+                let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+                let (code, answer) = api.answer(&parts.method, parts.uri.path(), &query, body);
+                let answer = Body::from(answer.to_string().into_bytes());
+                Response::builder().status(code).body(answer)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    /// Stores an object as somebody else would.
+    pub fn put(&self, path: &str, mut object: Value) {
+        let mut state = self.lock();
+        state.versions += 1;
+        object["metadata"]["resourceVersion"] = state.versions.to_string().into();
+        if object["metadata"]["uid"].is_null() {
+            object["metadata"]["uid"] = format!("uid-{}", state.versions).into();
+        }
+        state.objects.insert(path.to_owned(), object.clone());
+        drop(state);
+        self.feed(object, false);
+    }
+
+    pub fn get<K: DeserializeOwned>(&self, path: &str) -> Option<K> {
+        let object = self.lock().objects.get(path).cloned()?;
+        Some(serde_json::from_value(object).unwrap())
+    }
+
+    /// Every stored object without what the server itself adds.
+    pub fn contents(&self) -> BTreeMap<String, Value> {
+        let mut objects = self.lock().objects.clone();
+        for object in objects.values_mut() {
+            for field in ["resourceVersion", "uid", "generation"] {
+                object["metadata"].as_object_mut().unwrap().remove(field);
+            }
+        }
+        objects
+    }
+
+    /// What was asked since the last call.
+    pub fn log(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().log)
+    }
+
+    /// Lets so many writes succeed, and none after them; `None` for all.
+    pub fn budget(&self, writes: Option<usize>) {
+        self.lock().budget = writes;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn answer(&self, method: &Method, path: &str, query: &str, body: Value) -> (u16, Value) {
+        let mut state = self.lock();
+        if let Some((_, name)) = query.split_once("fieldSelector=metadata.name%3D") {
+            let name = name.split('&').next().unwrap_or_default();
+            let items: Vec<_> = state.objects.get(&format!("{path}/{name}")).cloned().into_iter().collect();
+            return (200, json!({ "apiVersion": "v1", "kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": items }));
+        }
+        state.log.push(format!("{method} {path}"));
+        if *method != Method::GET && !path.contains("/events") {
+            match &mut state.budget {
+                Some(0) => return (500, refusal(500, "InternalError")),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
+        let (code, changed, gone) = match *method {
+            Method::PATCH => return_of(apply(&mut state, path, body)),
+            Method::DELETE => match state.objects.remove(path) {
+                Some(object) => (200, object, true),
+                None => (404, refusal(404, "NotFound"), false),
+            },
+            Method::POST => (201, body, false),
+            _ => match state.objects.get(path) {
+                Some(object) => (200, object.clone(), false),
+                None => (404, refusal(404, "NotFound"), false),
+            },
+        };
+        drop(state);
+        if code == 200 && *method != Method::GET {
+            self.feed(changed.clone(), gone);
+        }
+        (code, changed)
+    }
+
+    fn feed(&self, object: Value, gone: bool) {
+        fn one<K>(cache: &TestCache<K>, object: Value, gone: bool)
+        where
+            K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + 'static,
+        {
+            let object: K = serde_json::from_value(object).unwrap();
+            if gone { cache.delete(object) } else { cache.apply(object) }
+        }
+        let ours = object["metadata"]["labels"][names::LABEL_NAME] == names::APPLICATION;
+        match object["kind"].as_str().unwrap_or_default() {
+            "Pgpool" => one(&self.pgpools, object, gone),
+            "PgpoolVersion" => one(&self.versions, object, gone),
+            "AppBinding" => one(&self.app_bindings, object, gone),
+            "Secret" if ours => one(&self.secrets, object, gone),
+            "Service" if ours => one(&self.services, object, gone),
+            "ServiceAccount" if ours => one(&self.service_accounts, object, gone),
+            "StatefulSet" if ours => one(&self.stateful_sets, object, gone),
+            "PodDisruptionBudget" if ours => one(&self.budgets, object, gone),
+            "Pod" if ours => one(&self.pods, object, gone),
+            _ => {}
+        }
+    }
+}
+
+fn return_of(answer: (u16, Value)) -> (u16, Value, bool) {
+    (answer.0, answer.1, false)
+}
+
+/// Server-side apply of one manager who owns everything: what is sent replaces what was sent before.
+fn apply(state: &mut State, path: &str, mut body: Value) -> (u16, Value) {
+    state.versions += 1;
+    let version = state.versions.to_string();
+    if let Some(path) = path.strip_suffix("/status") {
+        let Some(object) = state.objects.get_mut(path) else {
+            return (404, refusal(404, "NotFound"));
+        };
+        let certificates = object["status"]["certificates"].take();
+        object["status"] = body["status"].take();
+        if !certificates.is_null() {
+            object["status"]["certificates"] = certificates;
+        }
+        object["metadata"]["resourceVersion"] = version.into();
+        return (200, object.clone());
+    }
+    let before = state.objects.get(path);
+    if before.is_some() && !body["metadata"]["resourceVersion"].is_null() {
+        return (409, refusal(409, "Conflict"));
+    }
+    let blank = json!({ "metadata": { "uid": format!("uid-{version}"), "generation": 0 }, "status": null });
+    let before = before.unwrap_or(&blank);
+    let generation = before["metadata"]["generation"].as_i64().unwrap_or_default();
+    let changed = i64::from(before["spec"] != body["spec"] || generation == 0);
+    body["metadata"]["uid"] = before["metadata"]["uid"].clone();
+    body["metadata"]["generation"] = (generation + changed).into();
+    body["metadata"]["resourceVersion"] = version.into();
+    if !before["status"].is_null() {
+        body["status"] = before["status"].clone();
+    }
+    state.objects.insert(path.to_owned(), body.clone());
+    (200, body)
+}
+
+fn refusal(code: u16, reason: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason })
+}
