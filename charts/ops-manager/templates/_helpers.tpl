@@ -73,7 +73,7 @@ subjects:
 # Patches no more than the owner of what cert-manager wrote.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [list, watch, patch]
+  verbs: [{{ ternary "list, watch, patch, delete" "list, watch, patch" .Values.rbac.enforcedOwnerReferences }}]
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch]

@@ -54,6 +54,7 @@ subjects:
 
 {{- /* What is needed in every namespace that is served. Nothing here may be wider than what the code does. */ -}}
 {{- define "pgpool-provisioner.rules" -}}
+{{- $owned := ternary "get, list, watch, create, patch, delete" "get, list, watch, create, patch" .Values.rbac.enforcedOwnerReferences -}}
 - apiGroups: [kubedb.com]
   resources: [pgpools]
   verbs: [list, watch]
@@ -66,20 +67,20 @@ subjects:
   verbs: [update]
 - apiGroups: [appcatalog.appscode.com]
   resources: [appbindings]
-  verbs: [get, list, watch, create, patch]
+  verbs: [{{ $owned }}]
 # Deletes copies of certificates that no pod uses any more.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [services, serviceaccounts]
-  verbs: [get, list, watch, create, patch]
+  verbs: [{{ $owned }}]
 - apiGroups: [apps]
   resources: [statefulsets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [{{ $owned }}]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [{{ $owned }}]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
