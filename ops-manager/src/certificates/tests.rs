@@ -220,7 +220,7 @@ async fn issued_certificates_are_told_and_their_secrets_owned() {
     let mut observed = standing(&pgpool).await;
     for alias in Alias::ALL {
         change_secret(&mut observed, alias, |secret| {
-            secret.metadata.owner_references = None
+            secret.metadata.owner_references = None;
         });
     }
     let script = Script::new()
@@ -266,7 +266,7 @@ async fn a_damaged_secret_is_a_warning_and_no_other_write() {
     let mut observed = standing(&pgpool()).await;
     let pgpool = settled(pgpool(), &observed).await;
     change_secret(&mut observed, Alias::Client, |secret| {
-        drop(secret.data.as_mut().unwrap().remove("tls.key"))
+        drop(secret.data.as_mut().unwrap().remove("tls.key"));
     });
     let script = Script::new().expect(write_status("False", "SecretIncomplete"));
     let bench = Bench::start(script.expect(publish("Warning", "SecretIncomplete")));
@@ -393,7 +393,7 @@ async fn a_secret_that_went_meanwhile_is_no_failure() {
     let mut observed = standing(&pgpool()).await;
     let pgpool = settled(pgpool(), &observed).await;
     change_secret(&mut observed, Alias::Server, |secret| {
-        secret.metadata.owner_references = None
+        secret.metadata.owner_references = None;
     });
     for code in [404, 409] {
         let refused = adopt_secret(Alias::Server).refuse(code, "Conflict", "uid mismatch");

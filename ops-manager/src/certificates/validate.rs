@@ -145,7 +145,7 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
         certificate: names::certificate(pgpool, alias),
         secret: names::certificate_secret(pgpool, alias),
         issuer: observe::issuer_reference(pgpool, alias),
-        required: required(alias, &asked, dns_names),
+        required: required(alias, &asked, &dns_names),
         order,
         contested,
     }
@@ -247,7 +247,7 @@ fn subject_names(alias: Alias, asked: &CertificateSpec, ours: &[String]) -> Resu
     })
 }
 
-fn required(alias: Alias, asked: &CertificateSpec, ours: Vec<String>) -> Vec<Required> {
+fn required(alias: Alias, asked: &CertificateSpec, ours: &[String]) -> Vec<Required> {
     let client = Required {
         role: Role::Client,
         dns_names: Vec::new(),
@@ -256,7 +256,7 @@ fn required(alias: Alias, asked: &CertificateSpec, ours: Vec<String>) -> Vec<Req
     };
     let server = Required {
         role: Role::Server,
-        dns_names: union(&ours, &asked.dns_names),
+        dns_names: union(ours, &asked.dns_names),
         // What is no address is refused by the gates and cannot be required.
         ip_addresses: union(
             addresses(alias),

@@ -9,7 +9,7 @@ use operator_runtime::Lookup;
 use shared_types::conditions::{self, ConditionType, Reason};
 
 use super::{Actor, Progress, View};
-use crate::cert_manager::Certificate;
+use crate::cert_manager::{self, Certificate};
 use crate::certificates::observe::{Child, IssuerState, Presence, created};
 use crate::certificates::validate::{Needed, Plan, Refusal, Wanted};
 
@@ -23,7 +23,7 @@ pub(super) fn all(view: &View<'_>) -> [Step; 10] {
         detail: format!("Pgpool {}", view.place("")),
     };
     let foundation = view.foundation();
-    let seen = view.with_tls(|needed| view.seen(needed, [&issuer, &created, &foundation]));
+    let seen = view.with_tls(|needed| seen(needed, [&issuer, &created, &foundation]));
     let issued = view.with_tls(|needed| view.issued(needed));
     let taken_up = view.with_tls(|needed| view.taken_up(needed, at(&issued)));
     [
@@ -185,24 +185,6 @@ impl View<'_> {
         }
     }
 
-    fn seen(&self, needed: &Needed, sources: [&Progress; 3]) -> Progress {
-        if sources
-            .iter()
-            .all(|source| matches!(source, Progress::Done { .. }))
-        {
-            let at = sources.into_iter().filter_map(at).max();
-            return Progress::Done {
-                at,
-                detail: "all of them are there".to_owned(),
-            };
-        }
-        let mut refusals = needed
-            .wanted
-            .iter()
-            .filter_map(|wanted| wanted.order.as_ref().err());
-        open(refusals.next().map(ToString::to_string).unwrap_or_default())
-    }
-
     fn asked(&self, needed: &Needed) -> Progress {
         let asked = needed
             .wanted
@@ -233,22 +215,26 @@ impl View<'_> {
             .wanted
             .iter()
             .filter_map(|wanted| self.child(wanted)?.certificate.as_ref());
-        let mut times = Vec::new();
-        for certificate in certificates {
-            match first_sign(certificate) {
-                Some(at) => times.push(at),
-                None => {
-                    let name = self.place(&certificate.name_any());
-                    return open(format!("cert-manager to see Certificate {name}; is it running?"));
-                }
-            }
-        }
-        if times.len() < needed.wanted.len() {
+        let certificates: Vec<_> = certificates.collect();
+        if certificates.len() < needed.wanted.len() {
             return open(self.verdict_or("the Certificates"));
         }
-        let at = times.into_iter().flatten().max();
+        if let Some(unseen) = certificates
+            .iter()
+            .find(|certificate| signs(certificate).is_empty())
+        {
+            let name = self.place(&unseen.name_any());
+            return open(format!("cert-manager to see Certificate {name}; is it running?"));
+        }
+        let first = certificates.iter().filter_map(|certificate| {
+            signs(certificate)
+                .iter()
+                .filter_map(|sign| sign.last_transition_time.as_ref())
+                .map(|time| time.0)
+                .min()
+        });
         Progress::Done {
-            at: at.into_iter().chain(issued).min(),
+            at: first.max().into_iter().chain(issued).min(),
             detail: "cert-manager works on all of them".to_owned(),
         }
     }
@@ -336,11 +322,29 @@ impl View<'_> {
     }
 }
 
-/// When cert-manager first wrote about a Certificate: `None` while it has not, `Some(None)` when the time is unknown.
-fn first_sign(certificate: &Certificate) -> Option<Option<Timestamp>> {
-    let conditions = &certificate.status.as_ref()?.conditions;
-    let times = conditions
+/// What cert-manager has written about a Certificate.
+fn signs(certificate: &Certificate) -> &[cert_manager::Condition] {
+    certificate
+        .status
+        .as_ref()
+        .map(|status| status.conditions.as_slice())
+        .unwrap_or_default()
+}
+
+fn seen(needed: &Needed, sources: [&Progress; 3]) -> Progress {
+    if sources
         .iter()
-        .map(|condition| condition.last_transition_time.as_ref().map(|time| time.0));
-    times.min()
+        .all(|source| matches!(source, Progress::Done { .. }))
+    {
+        let at = sources.into_iter().filter_map(at).max();
+        return Progress::Done {
+            at,
+            detail: "all of them are there".to_owned(),
+        };
+    }
+    let mut refusals = needed
+        .wanted
+        .iter()
+        .filter_map(|wanted| wanted.order.as_ref().err());
+    open(refusals.next().map(ToString::to_string).unwrap_or_default())
 }

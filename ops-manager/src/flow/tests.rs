@@ -81,31 +81,105 @@ fn taken_up(mut observed: Observed) -> Observed {
     observed
 }
 
+/// Stands a Pgpool before a world and looks at the letters and at what it waits for.
+fn stop(pgpool: &Pgpool, observed: &Observed, expected: &str, waits_for: &str) {
+    let flow = standing(pgpool, observed);
+    assert_eq!(letters(&flow), expected, "{waits_for}: {flow:#?}");
+    assert!(
+        flow.waiting_for().starts_with(waits_for),
+        "{}",
+        flow.waiting_for()
+    );
+    assert_eq!(flow.waiting_for().is_empty(), waits_for.is_empty());
+    let numbers: Vec<_> = flow.steps.iter().map(|step| step.number).collect();
+    assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
+    assert!(flow.steps.iter().all(|step| !step.title.is_empty()));
+    let mut undone = flow.steps.iter().filter(|step| step.state != StepState::Done);
+    assert!(
+        undone.all(|step| step.done_at.is_none() && !step.detail.is_empty()),
+        "{flow:#?}"
+    );
+}
+
 #[test]
-fn each_stop_waits_for_what_is_next() {
+fn first_come_the_issuer_and_what_the_provisioner_makes() {
     let plain = pgpool();
-    let mut nothing = prepared(&plain);
-    nothing
-        .issuers
-        .values_mut()
-        .for_each(|state| *state = IssuerState::Absent);
+    let no_issuer = || {
+        let mut observed = prepared(&plain);
+        observed
+            .issuers
+            .values_mut()
+            .for_each(|state| *state = IssuerState::Absent);
+        observed
+    };
+    let mut nothing = no_issuer();
     for object in &mut nothing.prerequisites {
         object.presence = Presence::Absent;
     }
-    let mut no_issuer = prepared(&plain);
-    no_issuer
-        .issuers
-        .values_mut()
-        .for_each(|state| *state = IssuerState::Absent);
+    stop(&plain, &nothing, "WD........", "Issuer demo/ca does not exist");
+    stop(
+        &seen(plain.clone()),
+        &no_issuer(),
+        "WDDD......",
+        "Issuer demo/ca does not exist",
+    );
     let mut no_cert_manager = prepared(&plain);
     no_cert_manager.cert_manager = Availability::Absent;
+    stop(
+        &seen(plain.clone()),
+        &no_cert_manager,
+        "WDDD......",
+        "cert-manager is not installed",
+    );
     let mut no_secrets = prepared(&plain);
     no_secrets.prerequisites[0].presence = Presence::Absent;
-    let mut two_secrets = taken_up(issued(&plain));
+    stop(
+        &seen(plain.clone()),
+        &no_secrets,
+        "DDDW......",
+        "Secret demo/pool-auth",
+    );
+}
+
+#[test]
+fn then_the_certificates() {
+    let pgpool = seen(pgpool());
+    let name = "Certificate demo/pool-server-cert";
+    stop(
+        &pgpool,
+        &prepared(&pgpool),
+        "DDDDDW....",
+        &format!("{name} is being created"),
+    );
+    stop(
+        &pgpool,
+        &asked(&pgpool),
+        "DDDDDDW...",
+        &format!("cert-manager to see {name}"),
+    );
+    stop(
+        &pgpool,
+        &taken_up(asked(&pgpool)),
+        "DDDDDDDW..",
+        &format!("cert-manager is issuing {name}"),
+    );
+    let mut two_secrets = taken_up(issued(&pgpool));
     two_secrets.children.get_mut(&Alias::Client).unwrap().secret = Lookup::Absent;
-    let mut bad = taken_up(issued(&plain));
+    let name = "Certificate demo/pool-client-cert";
+    stop(
+        &pgpool,
+        &two_secrets,
+        "DDDDDDDW..",
+        &format!("cert-manager is issuing {name}"),
+    );
+    let mut bad = taken_up(issued(&pgpool));
     change_secret(&mut bad, Alias::Server, |secret| secret.data = None);
-    let done = || taken_up(issued(&plain));
+    let words = "Secret demo/pool-server-cert (server certificate): tls.crt is missing";
+    stop(&pgpool, &bad, "DDDDDDDDW.", words);
+}
+
+#[test]
+fn last_come_the_pods() {
     let waits = (
         ConditionType::Reconciling,
         true,
@@ -124,99 +198,17 @@ fn each_stop_waits_for_what_is_next() {
         Reason::AllReplicasReady,
         "1 of 1 pods are ready",
     );
-
-    let stops = [
-        (
-            plain.clone(),
-            nothing,
-            "WD........",
-            "Issuer demo/ca does not exist",
-        ),
-        (
-            seen(plain.clone()),
-            no_issuer,
-            "WDDD......",
-            "Issuer demo/ca does not exist",
-        ),
-        (
-            seen(plain.clone()),
-            no_cert_manager,
-            "WDDD......",
-            "cert-manager is not installed",
-        ),
-        (
-            seen(plain.clone()),
-            no_secrets,
-            "DDDW......",
-            "Secret demo/pool-auth",
-        ),
-        (
-            seen(plain.clone()),
-            prepared(&plain),
-            "DDDDDW....",
-            "Certificate demo/pool-server-cert is being created",
-        ),
-        (
-            seen(plain.clone()),
-            asked(&plain),
-            "DDDDDDW...",
-            "cert-manager to see Certificate demo/pool-server-cert",
-        ),
-        (
-            seen(plain.clone()),
-            taken_up(asked(&plain)),
-            "DDDDDDDW..",
-            "cert-manager is issuing Certificate",
-        ),
-        (
-            seen(plain.clone()),
-            two_secrets,
-            "DDDDDDDW..",
-            "cert-manager is issuing Certificate demo/pool-client-cert",
-        ),
-        (
-            seen(plain.clone()),
-            bad,
-            "DDDDDDDDW.",
-            "Secret demo/pool-server-cert (server certificate): tls.crt is missing",
-        ),
-        (
-            with_conditions(plain.clone(), &[STARTED, waits]),
-            done(),
-            "DDDDDDDDW.",
-            "the provisioner to take",
-        ),
-        (
-            with_conditions(plain.clone(), &[STARTED, starts]),
-            done(),
-            "DDDDDDDDDW",
-            "Pod demo/pool-0 starts",
-        ),
-        (
-            with_conditions(plain.clone(), &[STARTED, ready]),
-            done(),
-            "DDDDDDDDDD",
-            "",
-        ),
-    ];
-    for (pgpool, observed, expected, waits_for) in stops {
-        let flow = standing(&pgpool, &observed);
-        assert_eq!(letters(&flow), expected, "{waits_for}: {flow:#?}");
-        assert!(
-            flow.waiting_for().starts_with(waits_for),
-            "{}",
-            flow.waiting_for()
-        );
-        assert_eq!(flow.waiting_for().is_empty(), waits_for.is_empty());
-        let numbers: Vec<_> = flow.steps.iter().map(|step| step.number).collect();
-        assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
-        assert!(flow.steps.iter().all(|step| !step.title.is_empty()));
-        let undone = flow.steps.iter().filter(|step| step.state != StepState::Done);
-        assert!(
-            undone
-                .into_iter()
-                .all(|step| step.done_at.is_none() && !step.detail.is_empty()),
-            "{flow:#?}"
+    let observed = taken_up(issued(&pgpool()));
+    for (condition, letters, waits_for) in [
+        (waits, "DDDDDDDDW.", "the provisioner to take"),
+        (starts, "DDDDDDDDDW", "Pod demo/pool-0 starts"),
+        (ready, "DDDDDDDDDD", ""),
+    ] {
+        stop(
+            &with_conditions(pgpool(), &[STARTED, condition]),
+            &observed,
+            letters,
+            waits_for,
         );
     }
 }

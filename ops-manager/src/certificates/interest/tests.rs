@@ -34,7 +34,7 @@ fn without_tls(name: &str) -> Pgpool {
 }
 
 fn world() -> Vec<Arc<Pgpool>> {
-    let pgpools = [
+    let pgpools = vec![
         plain("plain"),
         elsewhere(plain("plain")),
         without_tls("without"),
@@ -64,7 +64,7 @@ fn world() -> Vec<Arc<Pgpool>> {
             "certificates: [{alias: server, issuerRef: {kind: ClusterIssuer, name: x}}]",
         ),
     ];
-    pgpools.map(Arc::new).into()
+    pgpools.into_iter().map(Arc::new).collect()
 }
 
 fn names(concerned: &[ObjectRef<Pgpool>]) -> Vec<String> {
@@ -182,7 +182,7 @@ fn a_pgpool_concerns_its_rivals() {
         });
         pgpool
     };
-    let world: Vec<_> = [
+    let world = vec![
         plain("plain"),
         plain("other"),
         shared("one"),
@@ -191,10 +191,9 @@ fn a_pgpool_concerns_its_rivals() {
         steals.clone(),
         loser,
         without_tls("without"),
-    ]
-    .map(Arc::new)
-    .into();
-    let cases: [(Pgpool, &[&str]); 5] = [
+    ];
+    let world: Vec<_> = world.into_iter().map(Arc::new).collect();
+    let cases: Vec<(Pgpool, &[&str])> = vec![
         (plain("other"), &["loser", "other"]),
         (shared("one"), &["loser", "one", "two"]),
         (steals, &["loser", "plain", "thief"]),

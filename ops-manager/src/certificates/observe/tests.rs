@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::{Availability, Lookup};
@@ -244,7 +245,7 @@ fn passwords_are_never_kept() {
     let mut secret = k8s_openapi::api::core::v1::Secret::default();
     let entries = ["tls.crt", "tls.key", "ca.crt", "password", "pcp.conf"];
     secret.data = Some(BTreeMap::from(
-        entries.map(|key| (key.to_owned(), Default::default())),
+        entries.map(|key| (key.to_owned(), ByteString::default())),
     ));
     crate::run::trim_secret(&mut secret);
     assert_eq!(

@@ -78,7 +78,9 @@ fn what_is_asked_for_is_what_is_needed() {
 }
 
 /// What befalls the server Secret, and the reason with the words that must be told.
-type Damage = (&'static str, fn(&mut Observed), Reason, &'static str);
+type Damage = (&'static str, Change, Reason, &'static str);
+
+type Change = fn(&mut Observed);
 
 const DAMAGES: &[Damage] = &[
     (
@@ -98,8 +100,8 @@ const DAMAGES: &[Damage] = &[
         "no key",
         |observed| {
             change_secret(observed, Alias::Server, |secret| {
-                drop(data(secret).remove("tls.key"))
-            })
+                drop(data(secret).remove("tls.key"));
+            });
         },
         Reason::SecretIncomplete,
         "delete the Secret",
@@ -108,8 +110,8 @@ const DAMAGES: &[Damage] = &[
         "no ca.crt",
         |observed| {
             change_secret(observed, Alias::Server, |secret| {
-                drop(data(secret).remove("ca.crt"))
-            })
+                drop(data(secret).remove("ca.crt"));
+            });
         },
         Reason::CaMissing,
         "use an issuer that publishes its CA",
@@ -152,7 +154,7 @@ const DAMAGES: &[Damage] = &[
         "a missing usage",
         |observed| {
             reissue(observed, |params| {
-                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
             });
         },
         Reason::UsageMissing,
@@ -226,7 +228,7 @@ fn both_roles_of_the_metrics_certificate_tell_a_fault_once() {
     let pgpool = pgpool();
     let mut observed = issued(&pgpool);
     change_secret(&mut observed, Alias::MetricsExporter, |secret| {
-        drop(data(secret).remove("tls.key"))
+        drop(data(secret).remove("tls.key"));
     });
     let message = reported(&pgpool, &observed).verdict.message;
     assert_eq!(message.matches("tls.key is missing").count(), 1, "{message}");
@@ -240,7 +242,7 @@ fn an_expired_leaf_turns_bad_by_itself() {
     let before = reported_at(&pgpool, &observed, at("2026-12-31T23:59:00Z"));
     assert_eq!(
         outcome(Some(&before), at("2026-12-31T23:59:00Z")),
-        Outcome::ConvergedUntil(Duration::from_secs(60))
+        Outcome::ConvergedUntil(Duration::from_mins(1))
     );
     let second_after = end.checked_add(Duration::from_secs(1)).unwrap();
     assert_eq!(
@@ -254,10 +256,10 @@ fn a_leaf_of_tomorrow_is_looked_at_tomorrow() {
     let pgpool = pgpool();
     let mut observed = issued(&pgpool);
     reissue(&mut observed, |params| {
-        params.not_before = date_time_ymd(2026, 6, 2)
+        params.not_before = date_time_ymd(2026, 6, 2);
     });
     let report = reported(&pgpool, &observed);
-    let after = Some(Duration::from_secs(12 * 3600));
+    let after = Some(Duration::from_hours(12));
     assert_eq!(
         outcome(Some(&report), now()),
         Outcome::Waiting {
@@ -270,7 +272,7 @@ fn a_leaf_of_tomorrow_is_looked_at_tomorrow() {
 #[test]
 fn good_certificates_stay_good_while_nothing_new_can_be_issued() {
     let pgpool = pgpool();
-    let hindrances: [(fn(&mut Observed), &str); 4] = [
+    let hindrances: [(Change, &str); 4] = [
         (
             |observed| observed.cert_manager = Availability::Absent,
             "; no new certificate can be issued: cert-manager",
@@ -280,7 +282,7 @@ fn good_certificates_stay_good_while_nothing_new_can_be_issued() {
                 observed
                     .issuers
                     .values_mut()
-                    .for_each(|state| *state = IssuerState::Absent)
+                    .for_each(|state| *state = IssuerState::Absent);
             },
             "; no new certificate can be issued: Issuer demo/ca does not exist; create it",
         ),
@@ -339,7 +341,7 @@ fn an_unfit_secret_that_cannot_be_issued_again_tells_both() {
     let pgpool = pgpool();
     let mut observed = issued(&pgpool);
     change_secret(&mut observed, Alias::Server, |secret| {
-        drop(data(secret).remove("tls.key"))
+        drop(data(secret).remove("tls.key"));
     });
     observed.cert_manager = Availability::Absent;
     let verdict = reported(&pgpool, &observed).verdict;
@@ -401,6 +403,9 @@ fn a_contested_secret_is_not_judged() {
     );
 }
 
+/// What stands on a request: its conditions, and when it failed.
+type Request = (Vec<crate::cert_manager::Condition>, Option<Time>);
+
 #[test]
 fn the_request_tells_why_cert_manager_failed() {
     let pgpool = pgpool();
@@ -408,7 +413,6 @@ fn the_request_tells_why_cert_manager_failed() {
     let denied = condition("Denied", "True", "Policy", "not allowed by policy");
     let pending = condition("Ready", "False", "Pending", "Waiting on order");
     let time = Some(Time(now()));
-    type Request = (Vec<crate::cert_manager::Condition>, Option<Time>);
     let cases: [(Request, Reason, &str); 4] = [
         (
             (vec![failed], None),

@@ -57,9 +57,11 @@ async fn each_change_wakes_whom_it_concerns() {
         .unwrap();
     world.certificates.apply((*certificate).clone());
     assert_eq!(woken(&mut stream).await, ["pool"]);
-    let mut request = CertificateRequest::default();
-    request.metadata = certificate.metadata.clone();
-    world.requests.apply(request);
+    let metadata = certificate.metadata.clone();
+    world.requests.apply(CertificateRequest {
+        metadata,
+        ..CertificateRequest::default()
+    });
     assert_eq!(woken(&mut stream).await, ["pool"]);
     let secret = Authority::new("root").secret(&certificate, |_| ());
     world.secrets.apply(secret.clone());
