@@ -57,7 +57,7 @@ impl Place {
     fn of(path: &str, query: &str) -> Self {
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         parts.drain(..if parts[0] == "api" { 2 } else { 3 });
-        let namespace = (parts[0] == "namespaces").then(|| parts[1].to_owned());
+        let namespace = (parts[0] == "namespaces" && parts.len() > 2).then(|| parts[1].to_owned());
         if namespace.is_some() {
             parts.drain(..2);
         }

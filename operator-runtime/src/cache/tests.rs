@@ -1,1 +1,295 @@
-//! tests
+//! Caches, against an API server in memory and with paused time.
+
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::ResourceExt;
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{Availability, Cache, Changes, watch, watch_optional};
+use crate::fake_api::FakeApi;
+use crate::placement::Scope;
+use crate::runtime::Runtime;
+
+fn config_map(namespace: &str, name: &str, data: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": name, "namespace": namespace,
+            "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "{}", "kept": "yes" },
+            "managedFields": [{ "manager": "m" }],
+        },
+        "data": { "data": data, "large": "x" },
+    })
+}
+
+fn drop_large(object: &mut ConfigMap) {
+    if let Some(data) = &mut object.data {
+        data.remove("large");
+    }
+}
+
+fn started(api: &FakeApi) -> (Runtime, Cache<ConfigMap>, Changes<ConfigMap>) {
+    let mut runtime = Runtime::for_test(api.client());
+    let (cache, changes) = watch(&mut runtime, watcher::Config::default(), drop_large);
+    (runtime, cache, changes)
+}
+
+fn data(object: &ConfigMap) -> &str {
+    object
+        .data
+        .as_ref()
+        .and_then(|data| data.get("data"))
+        .map_or("", String::as_str)
+}
+
+async fn ready(runtime: &Runtime) {
+    let gates = runtime.gates();
+    let opened = tokio::time::timeout(Duration::from_mins(1), gates.opened()).await;
+    assert!(opened.is_ok(), "{:?}", gates.closed());
+}
+
+/// Takes what is queued.
+fn queued(changes: &mut Changes<ConfigMap>) -> Vec<String> {
+    let mut names = Vec::new();
+    while let Some(Some(object)) = changes.next().now_or_never() {
+        names.push(format!("{}={}", object.name_any(), data(&object)));
+    }
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_follows_and_trims() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    let (runtime, cache, mut changes) = started(&api);
+    assert_eq!(runtime.gates().closed(), ["ConfigMap cache"]);
+    assert_eq!(cache.availability(), Availability::Starting);
+    ready(&runtime).await;
+    assert_eq!(cache.availability(), Availability::Served);
+
+    let one = cache.get(Some("ns"), "one").unwrap();
+    assert_eq!(one.metadata.managed_fields, None);
+    assert_eq!(one.annotations().keys().collect::<Vec<_>>(), ["kept"]);
+    assert_eq!(one.data.as_ref().unwrap().len(), 1, "trimmed");
+    assert!(cache.get(Some("other"), "one").is_none());
+    assert_eq!(queued(&mut changes), ["one=1"]);
+
+    api.put("configmaps", &config_map("ns", "two", "2"));
+    api.put("configmaps", &config_map("ns", "one", "1b"));
+    api.put("configmaps", &config_map("ns", "one", "1c"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(
+        queued(&mut changes),
+        ["one=1c", "two=2"],
+        "the latest state of each"
+    );
+
+    api.remove("configmaps", "ns", "one");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut changes), ["one=1c"], "deleted objects show as well");
+    assert_eq!(cache.list().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_nobody_polls_are_not_kept_and_start_with_everything() {
+    let api = FakeApi::default();
+    let (runtime, cache, mut changes) = started(&api);
+    ready(&runtime).await;
+    for number in 0..5 {
+        api.put("configmaps", &config_map("ns", "gone", &number.to_string()));
+        api.remove("configmaps", "ns", "gone");
+    }
+    api.put("configmaps", &config_map("ns", "here", "1"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut changes), ["here=1"]);
+    let mut late = cache.changes();
+    api.put("configmaps", &config_map("ns", "here", "2"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut late), ["here=2"], "streams are independent");
+    assert_eq!(queued(&mut changes), ["here=2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_of_the_same_name_does_not_hide_the_end_of_the_one_before() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "old"));
+    let (runtime, _, mut changes) = started(&api);
+    ready(&runtime).await;
+    assert_eq!(queued(&mut changes), ["one=old"]);
+    api.remove("configmaps", "ns", "one");
+    api.put("configmaps", &config_map("ns", "one", "new"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut changes), ["one=new", "one=old"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_no_watch_told_is_seen_by_the_next_list() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    api.put("configmaps", &config_map("ns", "two", "2"));
+    let (runtime, cache, mut changes) = started(&api);
+    ready(&runtime).await;
+    queued(&mut changes);
+    api.lose("configmaps", &config_map("ns", "one", "1"));
+    sleep(Duration::from_secs(15)).await;
+    assert!(cache.get(Some("ns"), "one").is_none());
+    assert_eq!(queued(&mut changes), ["one=1", "two=2"]);
+    api.end_watches();
+    api.put("configmaps", &config_map("ns", "three", "3"));
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(
+        queued(&mut changes),
+        ["three=3"],
+        "a watch that ends loses nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_not_served_opens_the_gate_and_is_noticed_when_it_comes() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    api.refuse("configmaps", Some(404));
+    let (runtime, cache, mut changes) = started(&api);
+    ready(&runtime).await;
+    assert_eq!(cache.availability(), Availability::Absent);
+    sleep(Duration::from_hours(1)).await;
+    assert!(queued(&mut changes).is_empty());
+
+    api.refuse("configmaps", None);
+    let installed = Instant::now();
+    let mut availability = cache.watch_availability();
+    availability
+        .wait_for(|state| *state == Availability::Served)
+        .await
+        .unwrap();
+    assert!(
+        installed.elapsed() <= Duration::from_secs(10),
+        "{:?}",
+        installed.elapsed()
+    );
+    assert_eq!(queued(&mut changes), ["one=1"]);
+
+    api.refuse("configmaps", Some(404));
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(cache.availability(), Availability::Absent);
+    assert!(cache.list().is_empty(), "what is not served is not there");
+    assert_eq!(queued(&mut changes), ["one=1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forbidden_kind_keeps_a_process_unready_and_says_why_unless_it_is_optional() {
+    let api = FakeApi::default();
+    api.refuse("configmaps", Some(403));
+    let mut runtime = Runtime::for_test(api.client());
+    let (required, _changes) = watch::<ConfigMap>(&mut runtime, watcher::Config::default(), |_| {});
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(required.availability(), Availability::Forbidden);
+    let closed = runtime.gates().closed();
+    assert!(
+        closed[0].contains("ConfigMap cache") && closed[0].contains("Forbidden"),
+        "{closed:?}"
+    );
+    api.refuse("configmaps", None);
+    ready(&runtime).await;
+
+    api.refuse("configmaps", Some(403));
+    let mut runtime = Runtime::for_test(api.client());
+    let (optional, _changes) = watch_optional::<ConfigMap>(&mut runtime, watcher::Config::default(), |_| {});
+    ready(&runtime).await;
+    assert_eq!(optional.availability(), Availability::Forbidden);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_taken_away_leaves_what_was_known() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    let (runtime, cache, _changes) = started(&api);
+    ready(&runtime).await;
+    api.refuse("configmaps", Some(403));
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(cache.availability(), Availability::Forbidden);
+    assert!(cache.get(Some("ns"), "one").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_is_waited_for() {
+    let api = FakeApi::default();
+    api.down(true);
+    let (runtime, cache, _changes) = started(&api);
+    sleep(Duration::from_mins(5)).await;
+    assert_eq!(cache.availability(), Availability::Starting);
+    assert!(
+        runtime.gates().closed()[0].contains("connection refused"),
+        "{:?}",
+        runtime.gates().closed()
+    );
+    let asked = api.log().len();
+    assert!((30..60).contains(&asked), "every 5 to 10 s: {asked}");
+    api.down(false);
+    let back = Instant::now();
+    ready(&runtime).await;
+    assert!(back.elapsed() <= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn listed_namespaces_are_watched_one_by_one_and_cluster_kinds_whole() {
+    let api = FakeApi::default();
+    for namespace in ["a", "b", "c"] {
+        api.put("configmaps", &config_map(namespace, "one", namespace));
+    }
+    api.put(
+        "namespaces",
+        &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "x" } }),
+    );
+    let scope = Scope::from_namespaces(vec!["b".to_owned(), "a".to_owned(), "b".to_owned()]);
+    let mut runtime = Runtime::for_test(api.client()).scoped(scope);
+    let (cache, _changes) = watch(&mut runtime, watcher::Config::default(), drop_large);
+    let (namespaces, _others) = watch::<Namespace>(&mut runtime, watcher::Config::default(), |_| {});
+    ready(&runtime).await;
+    let mut seen: Vec<String> = cache
+        .list()
+        .iter()
+        .map(|object| data(object).to_owned())
+        .collect();
+    seen.sort();
+    assert_eq!(seen, ["a", "b"]);
+    assert!(namespaces.get(None, "x").is_some());
+    let lists = api.log();
+    assert!(
+        lists
+            .iter()
+            .any(|call| call.ends_with("/api/v1/namespaces/a/configmaps")),
+        "{lists:?}"
+    );
+    assert!(
+        !lists.iter().any(|call| call.ends_with("/api/v1/configmaps")),
+        "{lists:?}"
+    );
+
+    api.lose("configmaps", &config_map("a", "one", "a"));
+    sleep(Duration::from_secs(15)).await;
+    assert!(cache.get(Some("a"), "one").is_none());
+    assert!(
+        cache.get(Some("b"), "one").is_some(),
+        "a list of one namespace says nothing of another"
+    );
+}
+
+#[test]
+fn the_worst_part_speaks_for_the_whole() {
+    use Availability::{Absent, Forbidden, Served, Starting};
+    for (parts, whole) in [
+        (vec![Served, Served], Served),
+        (vec![Served, Starting], Starting),
+        (vec![Forbidden, Starting], Starting),
+        (vec![Served, Absent], Absent),
+        (vec![Absent, Forbidden], Forbidden),
+    ] {
+        assert_eq!(Availability::of_parts(&parts), whole, "{parts:?}");
+    }
+}

@@ -138,9 +138,4 @@ impl Book {
             }
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
 }

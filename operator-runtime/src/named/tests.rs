@@ -1,1 +1,172 @@
-//! tests
+//! Named watches, against an API server in memory and with paused time.
+
+use std::time::Duration;
+
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::runtime::reflector::ObjectRef;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{Lookup, Named, Referrers};
+use crate::fake_api::FakeApi;
+use crate::runtime::Runtime;
+
+type Set = Named<Secret, ConfigMap>;
+
+fn secret(name: &str, password: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "ns" },
+        "stringData": { "password": password },
+    })
+}
+
+fn who(name: &str) -> ObjectRef<ConfigMap> {
+    ObjectRef::new(name).within("ns")
+}
+
+fn names(names: &[&str]) -> Vec<(String, String)> {
+    names
+        .iter()
+        .map(|name| ("ns".to_owned(), (*name).to_owned()))
+        .collect()
+}
+
+fn queued(changes: &mut Referrers<ConfigMap>) -> Vec<String> {
+    let mut queued = Vec::new();
+    while let Some(Some(who)) = changes.next().now_or_never() {
+        queued.push(who.name);
+    }
+    queued.sort();
+    queued
+}
+
+async fn settle() {
+    sleep(Duration::from_millis(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_is_watched_once_while_anyone_refers_to_it() {
+    let api = FakeApi::default();
+    api.put("secrets", &secret("shared", "1"));
+    api.put("secrets", &secret("foreign", "1"));
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    let mut changes = set.changes();
+    assert!(matches!(set.lookup("ns", "shared"), Lookup::Pending));
+
+    set.follow(&who("a"), &names(&["shared"]));
+    set.follow(&who("b"), &names(&["shared", "missing"]));
+    assert!(matches!(set.lookup("ns", "shared"), Lookup::Pending));
+    settle().await;
+    assert!(matches!(set.lookup("ns", "shared"), Lookup::Present(_)));
+    assert!(matches!(set.lookup("ns", "missing"), Lookup::Absent));
+    assert_eq!(queued(&mut changes), ["a", "b"], "each once, though b has two");
+    assert_eq!(api.watches(), 2);
+    assert!(
+        matches!(set.lookup("ns", "foreign"), Lookup::Pending),
+        "nobody asked"
+    );
+
+    api.put("secrets", &secret("missing", "1"));
+    settle().await;
+    assert!(matches!(set.lookup("ns", "missing"), Lookup::Present(_)));
+    assert_eq!(queued(&mut changes), ["b"]);
+
+    set.follow(&who("b"), &[]);
+    settle().await;
+    assert_eq!(api.watches(), 1, "nobody refers to the other any more");
+    api.put("secrets", &secret("shared", "2"));
+    api.put("secrets", &secret("missing", "2"));
+    settle().await;
+    assert_eq!(queued(&mut changes), ["a"]);
+
+    set.follow(&who("a"), &[]);
+    settle().await;
+    assert_eq!(api.watches(), 0);
+    assert!(
+        matches!(set.lookup("ns", "shared"), Lookup::Pending),
+        "it may have changed since"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_the_same_again_changes_nothing() {
+    let api = FakeApi::default();
+    api.put("secrets", &secret("one", "1"));
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    let mut changes = set.changes();
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    queued(&mut changes);
+    api.log();
+    for _ in 0..10 {
+        set.follow(&who("a"), &names(&["one"]));
+        settle().await;
+    }
+    assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));
+    assert!(queued(&mut changes).is_empty());
+    assert!(api.log().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletion_return_and_refusal_are_told_once_each() {
+    let api = FakeApi::default();
+    api.put("secrets", &secret("one", "1"));
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    let mut changes = set.changes();
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    queued(&mut changes);
+
+    api.remove("secrets", "ns", "one");
+    settle().await;
+    assert!(matches!(set.lookup("ns", "one"), Lookup::Absent));
+    assert_eq!(queued(&mut changes), ["a"]);
+
+    api.refuse("secrets", Some(403));
+    sleep(Duration::from_mins(5)).await;
+    assert!(matches!(set.lookup("ns", "one"), Lookup::Forbidden));
+    assert_eq!(queued(&mut changes), ["a"]);
+    sleep(Duration::from_mins(5)).await;
+    assert!(queued(&mut changes).is_empty());
+
+    api.put("secrets", &secret("one", "2"));
+    api.refuse("secrets", None);
+    sleep(Duration::from_secs(12)).await;
+    assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));
+    assert_eq!(queued(&mut changes), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_changes_nothing_that_is_known() {
+    let api = FakeApi::default();
+    api.put("secrets", &secret("one", "1"));
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    let mut changes = set.changes();
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    queued(&mut changes);
+    api.down(true);
+    sleep(Duration::from_mins(5)).await;
+    assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));
+    api.down(false);
+    sleep(Duration::from_secs(12)).await;
+    assert!(queued(&mut changes).is_empty());
+    api.put("secrets", &secret("one", "2"));
+    settle().await;
+    assert_eq!(queued(&mut changes), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_starts_late_begins_with_those_who_refer_already() {
+    let api = FakeApi::default();
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    assert_eq!(queued(&mut set.changes()), ["a"]);
+}
