@@ -17,6 +17,12 @@ pub const NAMESPACE: &str = "pgpool-system";
 /// Package, program, chart, release and image all have this name.
 pub const NAMES: [&str; 2] = ["ops-manager", "provisioner"];
 
+/// The name of an operator's objects in the cluster: its Deployment, service account, Service and lease.
+#[must_use]
+pub fn object(name: &str) -> String {
+    format!("pgpool-{name}")
+}
+
 /// The chart that brings the kinds, which must be there before either operator.
 const CRDS: &str = "crds";
 

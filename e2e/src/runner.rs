@@ -158,6 +158,7 @@ fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
         return Ok(Tally::default());
     }
     let programs = stage.control_plane()?;
+    let compiled = operators::compile(stage, operators::Profile::Debug)?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let step = stage.progress.step("start a control plane");
         let plane = ControlPlane::start(&programs, CertManager::Running).await?;
@@ -171,7 +172,7 @@ fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
                 client,
                 place: Place::Api(Arc::new(plane), programs),
                 selection,
-                props: Arc::default(),
+                props: Arc::new(Props::new(compiled)),
             },
             cases,
         )

@@ -33,7 +33,7 @@ impl Target {
         target.run(async {
             let api: Api<Deployment> = Api::namespaced(target.client().await?, operators::NAMESPACE);
             for name in operators::NAMES {
-                api.get(name).await.with_context(|| {
+                api.get(&operators::object(name)).await.with_context(|| {
                     format!(
                         "{name} is not installed in {}: see the README for Helm",
                         operators::NAMESPACE

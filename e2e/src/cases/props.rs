@@ -15,7 +15,6 @@ use tonic::transport::Channel;
 use super::{Context, Place};
 use crate::components::Programs;
 use crate::control_plane::{CertManager, ControlPlane};
-use crate::operators::{self, Profile};
 use crate::scene::channel::Credentials;
 use crate::scene::database::Database;
 use crate::scene::operator::{Operator, Plan, free_address};
@@ -29,7 +28,7 @@ pub struct Props {
     served: OnceCell<Company>,
     still: OnceCell<Company>,
     quiet: OnceCell<Arc<ControlPlane>>,
-    operators: OnceCell<BTreeMap<&'static str, PathBuf>>,
+    operators: BTreeMap<&'static str, PathBuf>,
     database: OnceCell<Database>,
 }
 
@@ -42,6 +41,12 @@ pub struct Company {
 }
 
 impl Props {
+    /// Nothing yet, with the programs of the operators for those cases that run them.
+    #[must_use]
+    pub fn new(operators: Vec<(&'static str, PathBuf)>) -> Self {
+        Self { operators: operators.into_iter().collect(), ..Self::default() }
+    }
+
     /// Removes what would outlive the run.
     pub async fn remove(&self) {
         if let Some(database) = self.database.get()
@@ -62,10 +67,10 @@ impl Company {
         let folder = folder.display().to_string();
         let channel = free_address()?;
         let user = |name: &str| plane.user(name, &rights::service_account(name), Some("system:serviceaccounts"));
-        let ops_manager = Plan::new(&context.operator("ops-manager").await?, &user("ops-manager")?)
+        let ops_manager = Plan::new(&context.operator("ops-manager")?, &user("ops-manager")?)
             .with("channel-tls-dir", &folder)
             .with("channel-address", &channel.to_string());
-        let provisioner = Plan::new(&context.operator("provisioner").await?, &user("provisioner")?)
+        let provisioner = Plan::new(&context.operator("provisioner")?, &user("provisioner")?)
             .with("channel-tls-dir", &folder)
             .with("peer-address", &format!("https://{channel}"))
             .with("peer-name", "localhost");
@@ -129,17 +134,8 @@ impl Context {
     }
 
     /// The program of an operator, compiled as quickly as possible.
-    pub async fn operator(&self, name: &str) -> anyhow::Result<PathBuf> {
-        let made = self.props.operators.get_or_try_init(|| async {
-            let stage = self.stage.clone();
-            let made =
-                tokio::task::spawn_blocking(move || operators::compile(&stage, Profile::Debug)).await??;
-            anyhow::Ok(made.into_iter().collect())
-        });
-        made.await?
-            .get(name)
-            .cloned()
-            .with_context(|| format!("{name} was not compiled"))
+    pub fn operator(&self, name: &str) -> anyhow::Result<PathBuf> {
+        self.props.operators.get(name).cloned().with_context(|| format!("{name} was not compiled"))
     }
 
     /// The operators beside the control plane of all cases.

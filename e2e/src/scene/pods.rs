@@ -10,6 +10,7 @@ use kube::{Client, ResourceExt as _};
 use shared_types::names;
 
 use super::Scene;
+use crate::operators;
 
 /// Which pods there are, and how often their containers were started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +60,12 @@ impl Scene {
     }
 }
 
-/// The pods of a Deployment's name in a namespace.
-pub async fn of_operator(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
-    let labels = format!("app.kubernetes.io/name={name}");
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+/// The pods of an operator.
+pub async fn of_operator(client: &Client, name: &str) -> anyhow::Result<Vec<Pod>> {
+    let labels = format!("app.kubernetes.io/name={}", operators::object(name));
+    let api: Api<Pod> = Api::namespaced(client.clone(), operators::NAMESPACE);
     let pods = api.list(&ListParams::default().labels(&labels)).await?.items;
-    ensure!(!pods.is_empty(), "no pod in {namespace} is labelled {labels}");
+    ensure!(!pods.is_empty(), "no pod in {} is labelled {labels}", operators::NAMESPACE);
     Ok(pods)
 }
 

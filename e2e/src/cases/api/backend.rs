@@ -150,7 +150,7 @@ async fn forbidden(context: Context) -> anyhow::Result<()> {
     let user = format!("limited-{}", scene.namespace());
     scene.apply(&grant(&user, scene.namespace())).await?;
     let kubeconfig = plane.user(&user, &user, None)?;
-    let plan = Plan::new(&context.operator("provisioner").await?, &kubeconfig).within(scene.namespace());
+    let plan = Plan::new(&context.operator("provisioner")?, &kubeconfig).within(scene.namespace());
     let operator = Operator::start(plane, &user, plan).await?;
     let case = async {
         let pool = pool(&scene)?.with("/spec/postgresRef/namespace", json!(database.namespace()));

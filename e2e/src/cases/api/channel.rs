@@ -105,7 +105,7 @@ async fn cut(context: Context) -> anyhow::Result<()> {
         let mut operators = Vec::new();
         for operator in ["provisioner", "ops-manager"] {
             let plan =
-                Plan::new(&context.operator(operator).await?, plane.kubeconfig()).within(scene.namespace());
+                Plan::new(&context.operator(operator)?, plane.kubeconfig()).within(scene.namespace());
             let plan = if operator == "provisioner" {
                 plan.with("peer-address", peer)
             } else {

@@ -51,7 +51,7 @@ async fn killed(context: Context, victim: &str) -> anyhow::Result<()> {
         others.push(start(&context, plane, &scene, name).await?);
     }
     let kubeconfig = gate.kubeconfig(folder.path(), victim)?;
-    let plan = Plan::new(&context.operator(victim).await?, &kubeconfig).within(scene.namespace());
+    let plan = Plan::new(&context.operator(victim)?, &kubeconfig).within(scene.namespace());
     let mut operator = Operator::start(plane, &format!("{}-{victim}", scene.namespace()), plan).await?;
     scene.apply(ISSUER).await?;
     gate.one_more();
@@ -109,6 +109,6 @@ async fn start(
     scene: &Scene,
     name: &str,
 ) -> anyhow::Result<Operator> {
-    let plan = Plan::new(&context.operator(name).await?, plane.kubeconfig()).within(scene.namespace());
+    let plan = Plan::new(&context.operator(name)?, plane.kubeconfig()).within(scene.namespace());
     Operator::start(plane, &format!("{}-{name}", scene.namespace()), plan).await
 }

@@ -25,7 +25,7 @@ async fn a_standby_takes_over(context: Context) -> anyhow::Result<()> {
     let plane = context.quiet().await?;
     let scene = Scene::create(&plane.client(), "lease").await?;
     scene.backend().await?;
-    let program = context.operator("provisioner").await?;
+    let program = context.operator("provisioner")?;
     let plan = |identity: &str| {
         Plan::new(&program, plane.kubeconfig())
             .within(scene.namespace())
