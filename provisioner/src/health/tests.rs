@@ -110,7 +110,7 @@ async fn what_makes_the_last_answer_worthless_is_asked_again_at_once() {
     stage.health.follow(&key(), ready(), Some(access("other")));
     stage.until(20).await;
     assert_eq!(stage.asked("a"), [3, 7, 17], "another login");
-    let patient = Access { period: Duration::from_secs(60), ..access("other") };
+    let patient = Access { period: Duration::from_mins(1), ..access("other") };
     stage.health.follow(&key(), ready(), Some(patient));
     stage.until(40).await;
     assert_eq!(stage.asked("a"), [3, 7, 17, 27], "a new period begins after the present one");
@@ -165,8 +165,8 @@ mod verdicts {
         Standing { served, login, failures }
     }
 
-    fn served(byte: u8) -> Option<Served> {
-        Some(Served { fingerprint: tls_bundle::Fingerprint::from_bytes([byte; 32]), not_after: None })
+    fn leaf(byte: u8) -> Served {
+        Served { fingerprint: tls_bundle::Fingerprint::from_bytes([byte; 32]), not_after: None }
     }
 
     fn refused(kind: &'static str, message: &str) -> Login {
@@ -183,13 +183,13 @@ mod verdicts {
         let good = |served| Some(standing(Login::Accepted, 0, served));
         let bad = |failures, reason| Some(standing(refused("broken", &said(reason)), failures, None));
         let rows = [
-            ("first success", None, Ok(()), served(1), 1, standing(Login::Accepted, 0, served(1))),
+            ("first success", None, Ok(()), Some(leaf(1)), 1, standing(Login::Accepted, 0, Some(leaf(1)))),
             ("first failure", None, broken("a"), None, 3, bad(1, "a").unwrap()),
-            ("below the threshold", good(served(1)), broken("a"), None, 2, standing(Login::Accepted, 1, served(1))),
-            ("at the threshold", good(served(1)), broken("a"), None, 1, bad(1, "a").unwrap()),
-            ("new leaf while failing", good(served(1)), broken("a"), served(2), 2, standing(Login::Accepted, 1, served(2))),
+            ("below the threshold", good(Some(leaf(1))), broken("a"), None, 2, standing(Login::Accepted, 1, Some(leaf(1)))),
+            ("at the threshold", good(Some(leaf(1))), broken("a"), None, 1, bad(1, "a").unwrap()),
+            ("new leaf while failing", good(Some(leaf(1))), broken("a"), Some(leaf(2)), 2, standing(Login::Accepted, 1, Some(leaf(2)))),
             ("same kind again", bad(1, "a"), broken("b"), None, 1, bad(2, "a").unwrap()),
-            ("recovered", bad(9, "a"), Ok(()), served(1), 1, standing(Login::Accepted, 0, served(1))),
+            ("recovered", bad(9, "a"), Ok(()), Some(leaf(1)), 1, standing(Login::Accepted, 0, Some(leaf(1)))),
             (
                 "another kind",
                 bad(1, "a"),
@@ -211,7 +211,7 @@ mod verdicts {
             (standing(refused("a", "x"), 1, None), standing(refused("a", "y"), 2, None), false),
             (standing(refused("a", "x"), 1, None), standing(refused("b", "x"), 1, None), true),
             (standing(Login::Accepted, 0, None), standing(refused("a", "x"), 1, None), true),
-            (standing(Login::Accepted, 0, served(1)), standing(Login::Accepted, 0, served(2)), true),
+            (standing(Login::Accepted, 0, Some(leaf(1))), standing(Login::Accepted, 0, Some(leaf(2))), true),
         ];
         for (row, (before, after, news)) in rows.into_iter().enumerate() {
             assert_eq!(before.differs(&after), news, "row {row}");

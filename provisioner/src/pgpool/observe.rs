@@ -205,7 +205,7 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
         ))],
         Alias::Client => vec![client],
         Alias::MetricsExporter => {
-            let forms = ["".to_owned(), format!(".{namespace}"), format!(".{namespace}.svc")];
+            let forms = [String::new(), format!(".{namespace}"), format!(".{namespace}.svc")];
             let full = format!("{stats}.{namespace}.svc.{cluster_domain}");
             let ours = forms.iter().map(|form| format!("{stats}{form}")).chain([full, "localhost".to_owned()]);
             vec![client, server(ours.collect())]

@@ -23,6 +23,8 @@ use crate::pgpool::handoff::Certificate;
 use crate::testing::api::FakeApi;
 use crate::testing::{Pki, certificates, plain_pgpool, tls_pgpool};
 
+/// Long enough for every test: who wants the grace time to be over says so.
+const PATIENT: Duration = Duration::from_hours(1);
 const POOL: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool";
 const WORKLOAD: &str = "/apis/apps/v1/namespaces/demo/statefulsets/pool";
 
@@ -50,7 +52,7 @@ struct Stage {
 impl Stage {
     /// A `Pgpool` and everything that it refers to, as a user would have made them.
     fn new(pgpool: &Pgpool) -> Self {
-        let stage = Self::on(FakeApi::new(), Duration::from_secs(3600));
+        let stage = Self::on(FakeApi::new(), PATIENT);
         let api = &stage.api;
         let inputs = crate::testing::inputs(pgpool);
         let put = |path: &str, kind: &str, mut object: Value| {
@@ -103,7 +105,7 @@ impl Stage {
     }
 
     async fn try_once(&self) -> Result<Outcome, Error> {
-        reconcile(Arc::new(self.pgpool()), self.context.clone()).await
+        Box::pin(reconcile(Arc::new(self.pgpool()), self.context.clone())).await
     }
 
     /// Reconciles until the watches by name have answered.
@@ -318,7 +320,9 @@ async fn killed_between_any_two_writes_the_end_is_the_same() {
     let certificates = certificates(&tls_pgpool(), &Pki::new());
     let begin = || {
         let stage = Stage::new(&tls_pgpool());
-        certificates.iter().for_each(|certificate| stage.store(certificate));
+        for certificate in &certificates {
+            stage.store(certificate);
+        }
         stage.judge(&certificates, true);
         stage
     };
@@ -348,7 +352,7 @@ async fn killed_between_any_two_writes_the_end_is_the_same() {
         };
         let in_use = password();
         api.budget(None);
-        let second = Stage::on(api.clone(), Duration::from_secs(3600));
+        let second = Stage::on(api.clone(), PATIENT);
         second.judge(&certificates, true);
         second.reconcile().await;
         second.run_pods();
@@ -499,6 +503,6 @@ async fn what_is_missing_is_named_and_mended_without_help() {
     assert!(message.contains("demo/pg-auth"), "{message}");
     assert!(stage.api.log().iter().all(|line| !line.contains("statefulsets")));
     stage.api.put(secret, backup);
-    let fresh = Stage::on(stage.api.clone(), Duration::from_secs(3600));
+    let fresh = Stage::on(stage.api.clone(), PATIENT);
     assert_eq!(fresh.reconcile().await.reason(), Some("WaitingForCertificates"));
 }

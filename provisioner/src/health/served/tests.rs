@@ -53,11 +53,11 @@ async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::
 
 #[tokio::test]
 async fn judges_as_strictly_as_the_mode_asks_and_always_remembers_the_leaf() {
+    use SslMode::{Allow, Prefer, Require, VerifyCa, VerifyFull};
     let (pki, other) = (Pki::new(), Pki::new());
     let named = pki.server(&["pool.demo.svc".to_owned()]);
     let misnamed = pki.server(&["elsewhere.example".to_owned()]);
     let foreign = other.server(&["pool.demo.svc".to_owned()]);
-    use SslMode::{Allow, Prefer, Require, VerifyCa, VerifyFull};
     for (mode, pleases) in [
         (Allow, [true, true, true]),
         (Prefer, [true, true, true]),
@@ -115,7 +115,7 @@ fn says_what_cannot_be_used() {
     assert_eq!(complaint(strict()), "usable");
     let empty = complaint(Access { trust: Vec::new(), ..strict() });
     assert!(empty.contains("trust bundle"), "{empty}");
-    let torn = complaint(Access { trust: pki.ca()[..200].as_bytes().to_vec(), ..strict() });
+    let torn = complaint(Access { trust: pki.ca().as_bytes()[..200].to_vec(), ..strict() });
     assert!(torn.contains("trust bundle"), "{torn}");
     let pair = ClientPair { chain: pki.client("postgres").certificate.into_bytes(), key: b"nothing".to_vec() };
     let keyless = complaint(Access { client: Some(pair), ..strict() });

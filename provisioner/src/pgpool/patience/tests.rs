@@ -4,8 +4,8 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn leaf(byte: u8) -> Option<Fingerprint> {
-    Some(Fingerprint::from_bytes([byte; 32]))
+fn set(bytes: &[u8]) -> Set {
+    bytes.iter().map(|byte| Some(Fingerprint::from_bytes([*byte; 32]))).collect()
 }
 
 #[test]
@@ -14,10 +14,10 @@ fn counts_from_the_moment_this_very_set_is_complete() {
     let key = ObjectRef::new("pool").within("demo");
     let seconds = |leaves, now| patience.complete_for(&key, leaves, at(now)).as_secs();
     assert_eq!(seconds(None, 0), 0, "a Secret is missing");
-    assert_eq!(seconds(Some(vec![leaf(1), leaf(2)]), 5), 0, "complete just now");
-    assert_eq!(seconds(Some(vec![leaf(1), leaf(2)]), 7), 2, "still the same");
-    assert_eq!(seconds(Some(vec![leaf(1), leaf(3)]), 8), 0, "one was renewed");
+    assert_eq!(seconds(Some(set(&[1, 2])), 5), 0, "complete just now");
+    assert_eq!(seconds(Some(set(&[1, 2])), 7), 2, "still the same");
+    assert_eq!(seconds(Some(set(&[1, 3])), 8), 0, "one was renewed");
     assert_eq!(seconds(None, 9), 0, "one is gone");
-    assert_eq!(seconds(Some(vec![leaf(1), leaf(3)]), 10), 0, "and back");
-    assert_eq!(seconds(Some(vec![leaf(1), leaf(3)]), 4), 0, "the clock was set back");
+    assert_eq!(seconds(Some(set(&[1, 3])), 10), 0, "and back");
+    assert_eq!(seconds(Some(set(&[1, 3])), 4), 0, "the clock was set back");
 }

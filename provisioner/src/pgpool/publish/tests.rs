@@ -29,15 +29,16 @@ fn events_for_transitions_and_for_nothing_else() {
     ]);
     let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
     let empty = PgpoolStatus::default();
-    let rows: [(&str, &PgpoolStatus, &PgpoolStatus, &[(Kind, &str)]); 8] = [
-        ("not ready for the first time is no news", &empty, &never, &[]),
+    let none: &[(Kind, &str)] = &[];
+    let rows = [
+        ("not ready for the first time is no news", &empty, &never, none),
         ("ready for the first time", &never, &first, &[(Kind::Normal, "DatabaseSuccessfullyProvisioned")]),
-        ("still so", &first, &first, &[]),
+        ("still so", &first, &first, none),
         ("lost", &first, &lost, &[(Kind::Warning, "PodsNotServing")]),
         ("regained", &lost, &first, &[(Kind::Normal, "ReadinessCheckSucceeded")]),
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
-        ("stuck still", &stuck, &stuck, &[]),
-        ("not stuck any more", &stuck, &empty, &[]),
+        ("stuck still", &stuck, &stuck, none),
+        ("not stuck any more", &stuck, &empty, none),
     ];
     for (what, before, after, expected) in rows {
         let events = transitions(before, after);

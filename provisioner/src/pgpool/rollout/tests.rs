@@ -28,7 +28,7 @@ fn pods(revisions: &[&str]) -> Vec<PodFacts> {
 
 #[test]
 fn how_far_the_pods_are() {
-    let rows = [
+    let rows = vec![
         ("change not noticed", workload(2, 1, "a", "a"), pods(&["a", "a"]), Rollout::Unnoticed),
         ("nothing made yet", workload(1, 1, "a", "a"), pods(&[]), Rollout::Settled),
         ("all of one revision", workload(1, 1, "a", "a"), pods(&["a", "a"]), Rollout::Settled),

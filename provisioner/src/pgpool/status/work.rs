@@ -114,9 +114,10 @@ impl Work {
         match self {
             // A cache tells when it is filled; a failed write is an error, and this is not looked at.
             Self::Unknown => Outcome::Waiting { reason: "Reading", after: None },
-            Self::Waits { reason, after, .. } => Outcome::Waiting { reason: reason.as_str(), after: *after },
+            Self::Waits { reason, after, .. } | Self::Stuck { reason, after: after @ Some(_), .. } => {
+                Outcome::Waiting { reason: reason.as_str(), after: *after }
+            }
             Self::Stuck { reason, after: None, .. } => Outcome::Rejected { reason: reason.as_str() },
-            Self::Stuck { reason, after, .. } => Outcome::Waiting { reason: reason.as_str(), after: *after },
             Self::Done { .. } => Outcome::Converged,
         }
     }
