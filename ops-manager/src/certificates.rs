@@ -136,14 +136,7 @@ fn report(
         return None;
     };
     let judged = judge::judge(needed, observed, now);
-    Some(status::report(
-        pgpool,
-        needed,
-        observed,
-        &judged,
-        &applied.problems,
-        now,
-    ))
+    Some(status::report(pgpool, needed, observed, &judged, applied, now))
 }
 
 async fn adopt(pgpool: &Pgpool, plan: &Plan, observed: &Observed, writer: &Writer) -> Result<(), Error> {

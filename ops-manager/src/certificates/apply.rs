@@ -9,7 +9,7 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use operator_runtime::apply::ApplyError;
+use operator_runtime::apply::{ApplyError, Change};
 use operator_runtime::{Applier, Lookup};
 use serde_json::json;
 use shared_types::conditions::Reason;
@@ -18,12 +18,20 @@ use tracing::info;
 
 use super::desired::Desired;
 use super::observe::Observed;
-use super::status::Problem;
 use super::validate::{Needed, Wanted};
 use crate::cert_manager;
 
 /// How long the API server may take for one request; shorter than the renew deadline of the lease.
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a Certificate could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The reason in conditions.
+    pub reason: Reason,
+    /// A sentence that names the object and the cure.
+    pub message: String,
+}
 
 /// What applying came to.
 #[derive(Debug, Default)]
@@ -32,6 +40,8 @@ pub struct Applied {
     pub problems: BTreeMap<Alias, Problem>,
     /// The first failure that another attempt may mend.
     pub failure: Option<ApplyError>,
+    /// Whether a Certificate is new: nothing can be said about it before the next event.
+    pub created: bool,
 }
 
 /// Brings the Certificates to what is desired. All are sent at once: none depends on another.
@@ -42,21 +52,21 @@ pub async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> 
             .children
             .get(alias)
             .and_then(|child| child.certificate.as_deref());
-        (*alias, applier.apply(certificate, live).await.err())
+        (*alias, applier.apply(certificate, live).await)
     });
     let deletes = observed.strays.iter().map(|stray| applier.delete(stray.as_ref()));
     let (written, deleted) = futures::join!(join_all(writes), join_all(deletes));
 
     let mut applied = Applied::default();
-    for (alias, error) in written
-        .into_iter()
-        .filter_map(|(alias, error)| Some((alias, error?)))
-    {
-        match problem(&error) {
-            Some(problem) => {
-                applied.problems.insert(alias, problem);
-            }
-            None => applied.failure = applied.failure.or(Some(error)),
+    for (alias, written) in written {
+        match written {
+            Ok(written) => applied.created |= written.change == Change::Created,
+            Err(error) => match problem(&error) {
+                Some(problem) => {
+                    applied.problems.insert(alias, problem);
+                }
+                None => applied.failure = applied.failure.or(Some(error)),
+            },
         }
     }
     applied.failure = applied.failure.or(deleted.into_iter().find_map(Result::err));

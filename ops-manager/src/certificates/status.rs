@@ -8,7 +8,6 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,12 +15,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use operator_runtime::Outcome;
 use serde::Serialize;
+use shared_types::Pgpool;
 use shared_types::conditions::{self, ConditionType, Reason};
 use shared_types::pgpool::CertificateStatus;
-use shared_types::{Alias, Pgpool};
 
+use super::apply::Applied;
 use super::judge::{Finding, Judged};
-use super::observe::{self, Observed};
+use super::observe::{self, IssuerState, Observed};
 use super::validate::Needed;
 use crate::verdicts::{PgpoolId, Verdict};
 
@@ -33,15 +33,6 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// How often a conflict is looked at again that no watch tells the end of: the other object need not bear our labels.
 const CONFLICT_RECHECK: Duration = Duration::from_secs(30);
-
-/// Why a Certificate could not be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The reason in conditions.
-    pub reason: Reason,
-    /// A sentence that names the object and the cure.
-    pub message: String,
-}
 
 /// What is to be told about a Pgpool.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +84,7 @@ pub fn report(
     needed: &Needed,
     observed: &Observed,
     judged: &[Judged],
-    problems: &BTreeMap<Alias, Problem>,
+    applied: &Applied,
     now: Timestamp,
 ) -> Report {
     let entries = needed.wanted.iter().zip(judged).map(|(wanted, judged)| {
@@ -102,13 +93,13 @@ pub fn report(
             wanted,
             child: observed.children.get(&wanted.alias),
             finding: &judged.finding,
-            problem: problems.get(&wanted.alias),
+            problem: applied.problems.get(&wanted.alias),
         })
     });
     let verdict = verdict(pgpool, entries.collect());
     Report {
         due: due(judged, now),
-        quiet_until: quiet_until(pgpool, observed, &verdict, now),
+        quiet_until: quiet_until(&verdict, births(pgpool, observed, applied, now), now),
         verdict,
     }
 }
@@ -162,15 +153,36 @@ fn is_passing(reason: Reason) -> bool {
     )
 }
 
-/// A Pgpool, or a Certificate of it, is so young that what is not there yet may well come by itself in a moment.
-fn quiet_until(pgpool: &Pgpool, observed: &Observed, verdict: &Verdict, now: Timestamp) -> Option<Timestamp> {
+/// When what a certificate comes from was created.
+fn births(
+    pgpool: &Pgpool,
+    observed: &Observed,
+    applied: &Applied,
+    now: Timestamp,
+) -> impl Iterator<Item = Timestamp> {
     let certificates = observed
         .children
         .values()
         .filter_map(|child| child.certificate.as_ref());
-    let births = certificates.filter_map(|certificate| observe::created(&certificate.metadata));
-    let youngest = births.chain(observe::created(&pgpool.metadata)).max()?;
-    let until = youngest.checked_add(QUIET).ok()?;
+    let certificates = certificates.filter_map(|certificate| observe::created(&certificate.metadata));
+    let issuers = observed.issuers.values().filter_map(|issuer| match issuer {
+        IssuerState::Present { created, .. } => *created,
+        _ => None,
+    });
+    let pgpool = observe::created(&pgpool.metadata);
+    certificates
+        .chain(issuers)
+        .chain(pgpool)
+        .chain(applied.created.then_some(now))
+}
+
+/// Something is so young that what is not there yet may well come by itself in a moment.
+fn quiet_until(
+    verdict: &Verdict,
+    births: impl Iterator<Item = Timestamp>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let until = births.max()?.checked_add(QUIET).ok()?;
     (is_passing(verdict.reason) && until > now).then_some(until)
 }
 

@@ -193,10 +193,8 @@ async fn a_new_pgpool_costs_three_requests_and_no_status() {
             }))
         });
     let bench = Bench::start(script);
-    let outcome = bench
-        .settle_at(&pgpool, &prepared(&pgpool), at("2026-06-01T11:00:01Z"))
-        .await
-        .unwrap();
+    // The Pgpool may be old: what was asked for this very moment is not told as missing.
+    let outcome = bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
     assert!(
         matches!(
             outcome,
@@ -358,9 +356,11 @@ async fn a_refusal_for_good_is_told_and_one_in_passing_is_tried_again() {
     bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
     bench.script.finish().await;
 
-    let script = others(Script::new().any_order())
-        .expect(apply_certificate(Alias::Server).refuse(503, "ServiceUnavailable", "etcd is away"))
-        .expect(write_status("False", "Issuing"));
+    let script = others(Script::new().any_order()).expect(apply_certificate(Alias::Server).refuse(
+        503,
+        "ServiceUnavailable",
+        "etcd is away",
+    ));
     let bench = Bench::start(script);
     let error = bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap_err();
     assert_eq!(error.class(), "server");

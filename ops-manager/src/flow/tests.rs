@@ -10,6 +10,7 @@ use shared_types::{Alias, Pgpool, PgpoolStatus, SslMode};
 
 use super::{Actor, Flow, StepState, flow};
 use crate::cert_manager::CertificateStatus;
+use crate::certificates::apply::Applied;
 use crate::certificates::judge::judge;
 use crate::certificates::observe::{IssuerState, Observed, Presence};
 use crate::certificates::status::report;
@@ -24,7 +25,7 @@ fn standing(pgpool: &Pgpool, observed: &Observed) -> Flow {
         Plan::NotNeeded => None,
         Plan::Needed(needed) => {
             let judged = judge(needed, observed, now());
-            Some(report(pgpool, needed, observed, &judged, &[].into(), now()).verdict)
+            Some(report(pgpool, needed, observed, &judged, &Applied::default(), now()).verdict)
         }
     };
     flow(pgpool, observed, &plan, verdict.as_ref())

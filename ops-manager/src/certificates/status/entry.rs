@@ -4,8 +4,8 @@ use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use tls_bundle::Failure;
 
-use super::Problem;
 use crate::cert_manager::{Certificate, CertificateRequest, Condition, IssuerReference};
+use crate::certificates::apply::Problem;
 use crate::certificates::judge::Finding;
 use crate::certificates::observe::Child;
 use crate::certificates::validate::Wanted;

@@ -13,8 +13,9 @@ use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, PgpoolStatus};
 
-use super::{OwnStatus, Problem, Report, outcome, own_status, report};
+use super::{OwnStatus, Report, outcome, own_status, report};
 use crate::cert_manager::{CertificateRequest, CertificateRequestStatus, CertificateStatus};
+use crate::certificates::apply::{Applied, Problem};
 use crate::certificates::judge::judge;
 use crate::certificates::observe::{IssuerState, Observed, Presence};
 use crate::certificates::validate::validate;
@@ -26,7 +27,7 @@ use crate::fixtures::{
 fn reported_at(pgpool: &Pgpool, observed: &Observed, now: Timestamp) -> Report {
     let needed = needed(validate(pgpool, observed, DOMAIN));
     let judged = judge(&needed, observed, now);
-    report(pgpool, &needed, observed, &judged, &BTreeMap::new(), now)
+    report(pgpool, &needed, observed, &judged, &Applied::default(), now)
 }
 
 fn reported(pgpool: &Pgpool, observed: &Observed) -> Report {
@@ -465,8 +466,11 @@ fn what_the_api_server_refuses_is_told() {
         reason: Reason::NameConflict,
         message: "Certificate demo/x belongs to y".into(),
     };
-    let problems = BTreeMap::from([(Alias::Server, problem)]);
-    let report = report(&pgpool, &needed, &observed, &judged, &problems, now());
+    let applied = Applied {
+        problems: BTreeMap::from([(Alias::Server, problem)]),
+        ..Applied::default()
+    };
+    let report = report(&pgpool, &needed, &observed, &judged, &applied, now());
     assert_eq!(report.verdict.reason, Reason::NameConflict);
     assert!(
         report
