@@ -43,7 +43,9 @@ impl PeerArgs {
             let (_, rest) = self.peer_address.split_once("://")?;
             rest.split(['/', ':']).next()
         };
-        let name = Some(self.peer_name.as_str()).filter(|name| !name.is_empty()).or_else(host);
+        let name = Some(self.peer_name.as_str())
+            .filter(|name| !name.is_empty())
+            .or_else(host);
         Some((&self.peer_address, name.unwrap_or(&self.peer_address)))
     }
 }
@@ -60,7 +62,8 @@ mod tests {
                 peer_name: name.to_owned(),
                 handoff_grace: Duration::from_secs(2),
             };
-            args.peer().map(|(address, name)| (address.to_owned(), name.to_owned()))
+            args.peer()
+                .map(|(address, name)| (address.to_owned(), name.to_owned()))
         };
         let named = |name: &str| Some(("https://ops.system.svc:8443".to_owned(), name.to_owned()));
         assert_eq!(peer("", "anything"), None);

@@ -171,7 +171,10 @@ impl Health {
         let mut before = std::mem::take(&mut check.watchmen);
         for pod in pods {
             let uid = pod.uid.clone();
-            let orders = watchman::Orders { pod, access: access.clone() };
+            let orders = watchman::Orders {
+                pod,
+                access: access.clone(),
+            };
             let watchman = match before.remove(&uid) {
                 Some(watchman) => {
                     watchman.orders.send_if_modified(|known| {
@@ -200,7 +203,9 @@ impl Health {
             return BTreeMap::new();
         };
         let known = check.watchmen.iter();
-        known.filter_map(|(uid, watchman)| Some((uid.clone(), watchman.standing.clone()?))).collect()
+        known
+            .filter_map(|(uid, watchman)| Some((uid.clone(), watchman.standing.clone()?)))
+            .collect()
     }
 
     /// The `Pgpool`s whose results have changed, as it happens.
@@ -214,28 +219,44 @@ impl Health {
     fn post(&self, key: &ObjectRef<Pgpool>, orders: watchman::Orders) -> Watchman {
         let (sender, receiver) = watch::channel(orders);
         let task = tokio::spawn(watchman::stand(self.clone(), key.clone(), receiver));
-        Watchman { orders: sender, standing: None, _task: AbortOnDropHandle::new(task) }
+        Watchman {
+            orders: sender,
+            standing: None,
+            _task: AbortOnDropHandle::new(task),
+        }
     }
 
     async fn ask(&self, orders: &watchman::Orders) -> Option<Probe> {
         // Never closed, so an error cannot come; without a permit there is simply no result.
         let _permit = self.0.limit.acquire().await.ok()?;
-        Some(self.0.prober.probe(orders.pod.clone(), orders.access.clone()).await)
+        Some(
+            self.0
+                .prober
+                .probe(orders.pod.clone(), orders.access.clone())
+                .await,
+        )
     }
 
     /// Enters a result, and wakes whoever listens if it is news.
     fn report(&self, key: &ObjectRef<Pgpool>, orders: &watchman::Orders, probe: Probe) {
         let mut state = self.lock();
-        let Some(watchman) =
-            state.checks.get_mut(key).and_then(|check| check.watchmen.get_mut(&orders.pod.uid))
+        let Some(watchman) = state
+            .checks
+            .get_mut(key)
+            .and_then(|check| check.watchmen.get_mut(&orders.pod.uid))
         else {
             return;
         };
         let standing = judge(watchman.standing.as_ref(), probe, orders.access.failure_threshold);
-        let news = watchman.standing.as_ref().is_none_or(|before| before.differs(&standing));
+        let news = watchman
+            .standing
+            .as_ref()
+            .is_none_or(|before| before.differs(&standing));
         watchman.standing = Some(standing);
         if news {
-            state.listeners.retain(|listener| listener.send(key.clone()).is_ok());
+            state
+                .listeners
+                .retain(|listener| listener.send(key.clone()).is_ok());
         }
     }
 

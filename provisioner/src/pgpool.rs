@@ -49,12 +49,19 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
     // Pure.
     let validated = validate::validate(&pgpool, &observed.inputs);
     // Pure.
-    let plan = validated.as_ref().map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
+    let plan = validated
+        .as_ref()
+        .map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
     let access = access.map(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan));
     context.health.follow(&key, plan::reachable(&observed), access);
     // Client.
-    let applied = Box::pin(apply::apply(&context.applier, plan.map_err(Clone::clone), &observed)).await;
+    let applied = Box::pin(apply::apply(
+        &context.applier,
+        plan.map_err(Clone::clone),
+        &observed,
+    ))
+    .await;
     // Pure.
     let report = status::report(&pgpool, &observed, &applied, now);
     // Client.

@@ -39,6 +39,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let (caches, triggers) = Caches::watch(&mut runtime);
     let named = Named::new(&mut runtime, secrets::trim);
+    let elsewhere = Named::new(&mut runtime, |_| {});
     let board = Board::default();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let health = Health::new(Arc::new(Network::new(provider)), runtime.drain());
@@ -48,6 +49,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         events: runtime.events(),
         caches,
         named,
+        elsewhere,
         verdicts: Arc::new(board.clone()),
         health,
         patience: Patience::default(),
@@ -65,7 +67,10 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     runtime.lead().await?;
     let triggers = triggers_of(&context, triggers);
     let cache = context.caches.pgpools.clone();
-    runtime.spawn("pgpools", drive(runtime.controller("pgpool"), cache, triggers, context, reconcile));
+    runtime.spawn(
+        "pgpools",
+        drive(runtime.controller("pgpool"), cache, triggers, context, reconcile),
+    );
     runtime.run().await
 }
 
@@ -77,9 +82,15 @@ fn triggers_of(
     let heard = context.verdicts.changes();
     let asked = context.health.changes();
     let read = context.named.changes().boxed();
+    let elsewhere = context.elsewhere.changes().boxed();
     let context = context.clone();
-    select_all([watched.boxed(), heard, asked, read]).inspect(move |key| {
-        if context.caches.pgpools.get(key.namespace.as_deref(), &key.name).is_none() {
+    select_all([watched.boxed(), heard, asked, read, elsewhere]).inspect(move |key| {
+        if context
+            .caches
+            .pgpools
+            .get(key.namespace.as_deref(), &key.name)
+            .is_none()
+        {
             context.forget(key);
         }
     })

@@ -49,7 +49,9 @@ pub fn inputs(pgpool: &Pgpool) -> Inputs {
     binding.metadata.namespace = pgpool.spec.postgres_ref.namespace.clone();
     let secret: Secret = parse(include_str!("../tests/fixtures/backend-secret.yaml"));
     Inputs {
-        version: Lookup::Present(Arc::new(parse(include_str!("../tests/fixtures/pgpool-version.yaml")))),
+        version: Lookup::Present(Arc::new(parse(include_str!(
+            "../tests/fixtures/pgpool-version.yaml"
+        )))),
         app_binding: Lookup::Present(Arc::new(binding)),
         backend_secret: Some(Lookup::Present(Arc::new(secret))),
         auth_secret: Lookup::Absent,
@@ -61,9 +63,16 @@ pub fn inputs(pgpool: &Pgpool) -> Inputs {
 
 /// A `Pgpool` with TLS whose certificates are all there and good.
 pub fn observed(pgpool: &Pgpool, pki: &Pki) -> Observed {
-    let certificates =
-        if pgpool.spec.ssl_mode().enabled() { certificates(pgpool, pki) } else { Vec::new() };
-    Observed { inputs: inputs(pgpool), certificates, ..Observed::default() }
+    let certificates = if pgpool.spec.ssl_mode().enabled() {
+        certificates(pgpool, pki)
+    } else {
+        Vec::new()
+    };
+    Observed {
+        inputs: inputs(pgpool),
+        certificates,
+        ..Observed::default()
+    }
 }
 
 /// A pair as cert-manager writes it, in PEM.
@@ -86,7 +95,9 @@ impl Pki {
         params.distinguished_name.push(DnType::CommonName, "test issuer");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+        Self {
+            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap(),
+        }
     }
 
     pub fn ca(&self) -> String {
@@ -95,7 +106,9 @@ impl Pki {
 
     pub fn server(&self, dns_names: &[String]) -> Pair {
         let mut params = CertificateParams::new(dns_names).unwrap();
-        params.subject_alt_names.push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
+        params
+            .subject_alt_names
+            .push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(params)
     }
@@ -110,13 +123,21 @@ impl Pki {
     pub fn both(&self, common_name: &str, dns_names: &[String]) -> Pair {
         let mut params = CertificateParams::new(dns_names).unwrap();
         params.distinguished_name.push(DnType::CommonName, common_name);
-        params.subject_alt_names.push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params
+            .subject_alt_names
+            .push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        ];
         self.issue(params)
     }
 
     fn issue(&self, mut params: CertificateParams) -> Pair {
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
         params.not_after = rcgen::date_time_ymd(2040, 1, 1);
         let key = KeyPair::generate().unwrap();
@@ -160,7 +181,13 @@ pub fn certificates(pgpool: &Pgpool, pki: &Pki) -> Vec<Certificate> {
         };
         let secret_name = names::certificate_secret(pgpool, alias);
         let secret = Lookup::Present(Arc::new(secret(&secret_name, &pair)));
-        Certificate { alias, namespace: "demo".to_owned(), secret_name, secret, required }
+        Certificate {
+            alias,
+            namespace: "demo".to_owned(),
+            secret_name,
+            secret,
+            required,
+        }
     };
     Alias::ALL.into_iter().map(certificate).collect()
 }

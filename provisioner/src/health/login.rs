@@ -44,7 +44,9 @@ pub enum LoginFailure {
         reason: String,
     },
     /// Pgpool, or PostgreSQL behind it, turned the login or the query down.
-    #[error("the login of {user:?} is turned down: {answer}; correct Secret {login_source}, or see to PostgreSQL")]
+    #[error(
+        "the login of {user:?} is turned down: {answer}; correct Secret {login_source}, or see to PostgreSQL"
+    )]
     TurnedDown {
         /// Who tried to log in.
         user: String,
@@ -90,7 +92,10 @@ impl Network {
     /// Asks pods on pgpool's port, with this cryptography.
     #[must_use]
     pub fn new(provider: Arc<CryptoProvider>) -> Self {
-        Self { provider, port: ports::PGPOOL }
+        Self {
+            provider,
+            port: ports::PGPOOL,
+        }
     }
 
     /// The same on another port.
@@ -106,11 +111,20 @@ impl Prober for Network {
         async move {
             let (connector, seen) = match Connector::new(&access, &provider) {
                 Ok(prepared) => prepared,
-                Err(unusable) => return Probe { served: None, login: Err(unusable.into()) },
+                Err(unusable) => {
+                    return Probe {
+                        served: None,
+                        login: Err(unusable.into()),
+                    };
+                }
             };
-            let asked = tokio::time::timeout(access.timeout, ask(&pod, port, &access, connector, &seen)).await;
+            let asked =
+                tokio::time::timeout(access.timeout, ask(&pod, port, &access, connector, &seen)).await;
             let login = asked.unwrap_or(Err(LoginFailure::Timeout(access.timeout)));
-            Probe { served: seen.served(), login }
+            Probe {
+                served: seen.served(),
+                login,
+            }
         }
         .boxed()
     }
@@ -140,7 +154,10 @@ async fn ask(
                 Negotiation::Require
             }
         });
-    let (client, connection) = config.connect_raw(stream, connector).await.map_err(|error| explain(&error))?;
+    let (client, connection) = config
+        .connect_raw(stream, connector)
+        .await
+        .map_err(|error| explain(&error))?;
     let query = async {
         let answer = client.simple_query("SELECT 1").await;
         // Lets the connection say goodbye, so that pgpool logs no broken client.
@@ -154,28 +171,39 @@ async fn ask(
 
 fn explain(error: &tokio_postgres::Error, access: &Access, seen: &Seen) -> LoginFailure {
     if let Some(answer) = error.as_db_error() {
-        let detail = answer.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+        let detail = answer
+            .detail()
+            .map(|detail| format!(" ({detail})"))
+            .unwrap_or_default();
         return LoginFailure::TurnedDown {
             user: access.login.user.clone(),
             answer: format!("{}{detail}", answer.message()),
             login_source: access.login_source.clone(),
         };
     }
-    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let cause = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
     let tls = access.ssl_mode != SslMode::Disable;
     match cause {
         // The library has its own words for a server that declines TLS; nothing else fails there without a cause in
         // the network.
         None if tls && !seen.begun() => LoginFailure::PlainText,
-        Some(cause) if is_tls(cause) => LoginFailure::Handshake { reason: cause.to_string() },
-        Some(cause) => LoginFailure::Broken { reason: cause.to_string() },
+        Some(cause) if is_tls(cause) => LoginFailure::Handshake {
+            reason: cause.to_string(),
+        },
+        Some(cause) => LoginFailure::Broken {
+            reason: cause.to_string(),
+        },
         None => LoginFailure::Broken { reason: chain(error) },
     }
 }
 
 /// Whether TLS, not the network, is what failed.
 fn is_tls(cause: &io::Error) -> bool {
-    cause.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
+    cause
+        .get_ref()
+        .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
 }
 
 /// An error and everything behind it.

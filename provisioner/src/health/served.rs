@@ -40,7 +40,10 @@ impl Served {
         let not_after = x509_parser::parse_x509_certificate(der)
             .ok()
             .and_then(|(_, leaf)| Timestamp::from_second(leaf.validity().not_after.timestamp()).ok());
-        Self { fingerprint: Fingerprint::of_der(der), not_after }
+        Self {
+            fingerprint: Fingerprint::of_der(der),
+            not_after,
+        }
     }
 }
 
@@ -123,19 +126,29 @@ impl Connector {
         let config = match &access.client {
             Some(pair) => {
                 let (chain, key) = read(pair)?;
-                config.with_client_auth_cert(chain, key).map_err(Unusable::Settings)?
+                config
+                    .with_client_auth_cert(chain, key)
+                    .map_err(Unusable::Settings)?
             }
             None => config.with_no_client_auth(),
         };
         let name = ServerName::try_from(access.server_name.clone()).map_err(Unusable::Name)?;
-        Ok((Self { config: Arc::new(config), name, seen: seen.clone() }, seen))
+        Ok((
+            Self {
+                config: Arc::new(config),
+                name,
+                seen: seen.clone(),
+            },
+            seen,
+        ))
     }
 }
 
 fn verifier(trust: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Unusable> {
     let mut roots = RootCertStore::empty();
-    let authorities: Vec<_> =
-        CertificateDer::pem_slice_iter(trust).collect::<Result<_, _>>().map_err(Unusable::Trust)?;
+    let authorities: Vec<_> = CertificateDer::pem_slice_iter(trust)
+        .collect::<Result<_, _>>()
+        .map_err(Unusable::Trust)?;
     // One authority that this library does not like must not cost the others; none at all is an error below.
     roots.add_parsable_certificates(authorities);
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
@@ -144,9 +157,13 @@ fn verifier(trust: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiSe
 }
 
 fn read(pair: &ClientPair) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Unusable> {
-    let chain =
-        CertificateDer::pem_slice_iter(&pair.chain).collect::<Result<_, _>>().map_err(Unusable::Client)?;
-    Ok((chain, PrivateKeyDer::from_pem_slice(&pair.key).map_err(Unusable::Client)?))
+    let chain = CertificateDer::pem_slice_iter(&pair.chain)
+        .collect::<Result<_, _>>()
+        .map_err(Unusable::Client)?;
+    Ok((
+        chain,
+        PrivateKeyDer::from_pem_slice(&pair.key).map_err(Unusable::Client)?,
+    ))
 }
 
 /// Remembers the leaf first and judges it then.
@@ -202,7 +219,9 @@ impl ServerCertVerifier for Capture {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

@@ -29,7 +29,10 @@ pub enum Login {
 
 impl Login {
     fn refused(failure: &LoginFailure) -> Self {
-        Self::Refused { kind: failure.kind(), message: failure.to_string() }
+        Self::Refused {
+            kind: failure.kind(),
+            message: failure.to_string(),
+        }
     }
 }
 
@@ -52,7 +55,13 @@ impl Standing {
 #[must_use]
 pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standing {
     let failure = match probe.login {
-        Ok(()) => return Standing { served: probe.served, login: Login::Accepted, failures: 0 },
+        Ok(()) => {
+            return Standing {
+                served: probe.served,
+                login: Login::Accepted,
+                failures: 0,
+            };
+        }
         Err(failure) => failure,
     };
     let failures = before.map_or(0, |before| before.failures).saturating_add(1);
@@ -67,5 +76,9 @@ pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standin
         Login::Accepted => before.and_then(|before| before.served.clone()),
         Login::Refused { .. } => None,
     });
-    Standing { served, login, failures }
+    Standing {
+        served,
+        login,
+        failures,
+    }
 }

@@ -24,12 +24,21 @@ enum Answer {
 impl Prober for Scripted {
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
         let second = self.began.lock().unwrap().unwrap().elapsed().as_secs();
-        self.asked.lock().unwrap().push((second, pod.uid, access.login.user.clone()));
+        self.asked
+            .lock()
+            .unwrap()
+            .push((second, pod.uid, access.login.user.clone()));
         let mut answers = self.answers.lock().unwrap();
-        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().copied() };
+        let answer = if answers.len() > 1 {
+            answers.pop_front()
+        } else {
+            answers.front().copied()
+        };
         let login = match answer {
             None | Some(Answer::Accepts) => Ok(()),
-            Some(Answer::Refuses(reason)) => Err(LoginFailure::Broken { reason: reason.to_owned() }),
+            Some(Answer::Refuses(reason)) => Err(LoginFailure::Broken {
+                reason: reason.to_owned(),
+            }),
         };
         std::future::ready(Probe { served: None, login }).boxed()
     }
@@ -37,11 +46,21 @@ impl Prober for Scripted {
 
 fn access(user: &str) -> Access {
     let access = tests_support::access();
-    Access { login: Credential { user: user.to_owned(), ..access.login.clone() }, ..access }
+    Access {
+        login: Credential {
+            user: user.to_owned(),
+            ..access.login.clone()
+        },
+        ..access
+    }
 }
 
 fn pod(uid: &str, ready: bool) -> Pod {
-    Pod { uid: uid.to_owned(), ip: [10, 0, 0, 1].into(), ready }
+    Pod {
+        uid: uid.to_owned(),
+        ip: [10, 0, 0, 1].into(),
+        ready,
+    }
 }
 
 fn key() -> ObjectRef<Pgpool> {
@@ -63,7 +82,11 @@ impl Stage {
         });
         let health = Health::new(prober.clone(), CancellationToken::new());
         let changes = health.changes();
-        Self { health, prober, changes }
+        Self {
+            health,
+            prober,
+            changes,
+        }
     }
 
     async fn until(&self, second: u64) {
@@ -74,7 +97,11 @@ impl Stage {
     /// Seconds at which a pod was asked.
     fn asked(&self, uid: &str) -> Vec<u64> {
         let asked = self.prober.asked.lock().unwrap();
-        asked.iter().filter(|(_, pod, _)| pod == uid).map(|(second, ..)| *second).collect()
+        asked
+            .iter()
+            .filter(|(_, pod, _)| pod == uid)
+            .map(|(second, ..)| *second)
+            .collect()
     }
 
     /// How often somebody was told since the last call.
@@ -86,11 +113,17 @@ impl Stage {
 #[tokio::test(start_paused = true)]
 async fn a_ready_pod_is_asked_at_once_and_then_once_in_each_period() {
     let mut stage = Stage::new([]);
-    stage.health.follow(&key(), vec![pod("a", true), pod("b", false)], Some(access("u")));
+    stage
+        .health
+        .follow(&key(), vec![pod("a", true), pod("b", false)], Some(access("u")));
     stage.until(25).await;
     assert_eq!(stage.asked("a"), [0, 10, 20]);
     assert_eq!(stage.asked("b"), [10, 20], "not ready: at the slow pace");
-    assert_eq!(stage.told(), 2, "the first result of each, and never the same again");
+    assert_eq!(
+        stage.told(),
+        2,
+        "the first result of each, and never the same again"
+    );
     assert_eq!(stage.health.standings(&key()).len(), 2);
 }
 
@@ -98,7 +131,9 @@ async fn a_ready_pod_is_asked_at_once_and_then_once_in_each_period() {
 async fn what_makes_the_last_answer_worthless_is_asked_again_at_once() {
     let stage = Stage::new([]);
     let ready = || vec![pod("a", true)];
-    stage.health.follow(&key(), vec![pod("a", false)], Some(access("u")));
+    stage
+        .health
+        .follow(&key(), vec![pod("a", false)], Some(access("u")));
     stage.until(3).await;
     stage.health.follow(&key(), ready(), Some(access("u")));
     stage.until(5).await;
@@ -110,10 +145,17 @@ async fn what_makes_the_last_answer_worthless_is_asked_again_at_once() {
     stage.health.follow(&key(), ready(), Some(access("other")));
     stage.until(20).await;
     assert_eq!(stage.asked("a"), [3, 7, 17], "another login");
-    let patient = Access { period: Duration::from_mins(1), ..access("other") };
+    let patient = Access {
+        period: Duration::from_mins(1),
+        ..access("other")
+    };
     stage.health.follow(&key(), ready(), Some(patient));
     stage.until(40).await;
-    assert_eq!(stage.asked("a"), [3, 7, 17, 27], "a new period begins after the present one");
+    assert_eq!(
+        stage.asked("a"),
+        [3, 7, 17, 27],
+        "a new period begins after the present one"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +164,9 @@ async fn pods_that_are_gone_are_forgotten() {
     stage.health.follow(&key(), vec![pod("a", true)], None);
     stage.until(1).await;
     assert_eq!(stage.asked("a"), [0; 0], "nobody knows how to log in");
-    stage.health.follow(&key(), vec![pod("a", true)], Some(access("u")));
+    stage
+        .health
+        .follow(&key(), vec![pod("a", true)], Some(access("u")));
     stage.until(2).await;
     stage.health.follow(&key(), vec![pod("b", true)], None);
     stage.until(30).await;
@@ -138,23 +182,50 @@ async fn pods_that_are_gone_are_forgotten() {
 async fn only_news_wakes_the_reconcile() {
     use Answer::{Accepts, Refuses};
     let mut stage = Stage::new([Accepts, Refuses("a"), Refuses("b"), Refuses("c"), Accepts]);
-    let access = Access { failure_threshold: 2, ..access("u") };
+    let access = Access {
+        failure_threshold: 2,
+        ..access("u")
+    };
     stage.health.follow(&key(), vec![pod("a", true)], Some(access));
-    let expected = [(1, 1, true), (11, 0, true), (21, 1, false), (31, 0, false), (41, 1, true), (51, 0, true)];
+    let expected = [
+        (1, 1, true),
+        (11, 0, true),
+        (21, 1, false),
+        (31, 0, false),
+        (41, 1, true),
+        (51, 0, true),
+    ];
     for (second, told, accepts) in expected {
         stage.until(second).await;
         assert_eq!(stage.told(), told, "second {second}");
         let standings = stage.health.standings(&key());
-        assert_eq!(standings["a"].login == Login::Accepted, accepts, "second {second}");
+        assert_eq!(
+            standings["a"].login == Login::Accepted,
+            accepts,
+            "second {second}"
+        );
     }
 }
 
 #[test]
 fn debug_shows_no_secret() {
-    let pair = ClientPair { chain: b"chain".to_vec(), key: b"topsecretkey".to_vec() };
-    let access = Access { client: Some(pair.clone()), ..access("u") };
-    for text in [format!("{access:?}"), format!("{pair:?}"), format!("{:?}", access.login)] {
-        assert!(!text.contains("topsecretkey") && !text.contains("hunter2"), "{text}");
+    let pair = ClientPair {
+        chain: b"chain".to_vec(),
+        key: b"topsecretkey".to_vec(),
+    };
+    let access = Access {
+        client: Some(pair.clone()),
+        ..access("u")
+    };
+    for text in [
+        format!("{access:?}"),
+        format!("{pair:?}"),
+        format!("{:?}", access.login),
+    ] {
+        assert!(
+            !text.contains("topsecretkey") && !text.contains("hunter2"),
+            "{text}"
+        );
     }
 }
 
@@ -162,19 +233,31 @@ mod verdicts {
     use super::super::*;
 
     fn standing(login: Login, failures: u32, served: Option<Served>) -> Standing {
-        Standing { served, login, failures }
+        Standing {
+            served,
+            login,
+            failures,
+        }
     }
 
     fn leaf(byte: u8) -> Served {
-        Served { fingerprint: tls_bundle::Fingerprint::from_bytes([byte; 32]), not_after: None }
+        Served {
+            fingerprint: tls_bundle::Fingerprint::from_bytes([byte; 32]),
+            not_after: None,
+        }
     }
 
     fn refused(kind: &'static str, message: &str) -> Login {
-        Login::Refused { kind, message: message.to_owned() }
+        Login::Refused {
+            kind,
+            message: message.to_owned(),
+        }
     }
 
     fn broken(reason: &str) -> Result<(), LoginFailure> {
-        Err(LoginFailure::Broken { reason: reason.to_owned() })
+        Err(LoginFailure::Broken {
+            reason: reason.to_owned(),
+        })
     }
 
     #[test]
@@ -183,35 +266,105 @@ mod verdicts {
         let good = |served| Some(standing(Login::Accepted, 0, served));
         let bad = |failures, reason| Some(standing(refused("broken", &said(reason)), failures, None));
         let rows = [
-            ("first success", None, Ok(()), Some(leaf(1)), 1, standing(Login::Accepted, 0, Some(leaf(1)))),
+            (
+                "first success",
+                None,
+                Ok(()),
+                Some(leaf(1)),
+                1,
+                standing(Login::Accepted, 0, Some(leaf(1))),
+            ),
             ("first failure", None, broken("a"), None, 3, bad(1, "a").unwrap()),
-            ("below the threshold", good(Some(leaf(1))), broken("a"), None, 2, standing(Login::Accepted, 1, Some(leaf(1)))),
-            ("at the threshold", good(Some(leaf(1))), broken("a"), None, 1, bad(1, "a").unwrap()),
-            ("new leaf while failing", good(Some(leaf(1))), broken("a"), Some(leaf(2)), 2, standing(Login::Accepted, 1, Some(leaf(2)))),
-            ("same kind again", bad(1, "a"), broken("b"), None, 1, bad(2, "a").unwrap()),
-            ("recovered", bad(9, "a"), Ok(()), Some(leaf(1)), 1, standing(Login::Accepted, 0, Some(leaf(1)))),
+            (
+                "below the threshold",
+                good(Some(leaf(1))),
+                broken("a"),
+                None,
+                2,
+                standing(Login::Accepted, 1, Some(leaf(1))),
+            ),
+            (
+                "at the threshold",
+                good(Some(leaf(1))),
+                broken("a"),
+                None,
+                1,
+                bad(1, "a").unwrap(),
+            ),
+            (
+                "new leaf while failing",
+                good(Some(leaf(1))),
+                broken("a"),
+                Some(leaf(2)),
+                2,
+                standing(Login::Accepted, 1, Some(leaf(2))),
+            ),
+            (
+                "same kind again",
+                bad(1, "a"),
+                broken("b"),
+                None,
+                1,
+                bad(2, "a").unwrap(),
+            ),
+            (
+                "recovered",
+                bad(9, "a"),
+                Ok(()),
+                Some(leaf(1)),
+                1,
+                standing(Login::Accepted, 0, Some(leaf(1))),
+            ),
             (
                 "another kind",
                 bad(1, "a"),
                 Err(LoginFailure::PlainText),
                 None,
                 1,
-                standing(refused("plain-text", &LoginFailure::PlainText.to_string()), 2, None),
+                standing(
+                    refused("plain-text", &LoginFailure::PlainText.to_string()),
+                    2,
+                    None,
+                ),
             ),
         ];
         for (what, before, login, served, threshold, expected) in rows {
-            assert_eq!(judge(before.as_ref(), Probe { served, login }, threshold), expected, "{what}");
+            assert_eq!(
+                judge(before.as_ref(), Probe { served, login }, threshold),
+                expected,
+                "{what}"
+            );
         }
     }
 
     #[test]
     fn news_is_another_login_or_another_leaf() {
         let rows = [
-            (standing(Login::Accepted, 0, None), standing(Login::Accepted, 1, None), false),
-            (standing(refused("a", "x"), 1, None), standing(refused("a", "y"), 2, None), false),
-            (standing(refused("a", "x"), 1, None), standing(refused("b", "x"), 1, None), true),
-            (standing(Login::Accepted, 0, None), standing(refused("a", "x"), 1, None), true),
-            (standing(Login::Accepted, 0, Some(leaf(1))), standing(Login::Accepted, 0, Some(leaf(2))), true),
+            (
+                standing(Login::Accepted, 0, None),
+                standing(Login::Accepted, 1, None),
+                false,
+            ),
+            (
+                standing(refused("a", "x"), 1, None),
+                standing(refused("a", "y"), 2, None),
+                false,
+            ),
+            (
+                standing(refused("a", "x"), 1, None),
+                standing(refused("b", "x"), 1, None),
+                true,
+            ),
+            (
+                standing(Login::Accepted, 0, None),
+                standing(refused("a", "x"), 1, None),
+                true,
+            ),
+            (
+                standing(Login::Accepted, 0, Some(leaf(1))),
+                standing(Login::Accepted, 0, Some(leaf(2))),
+                true,
+            ),
         ];
         for (row, (before, after, news)) in rows.into_iter().enumerate() {
             assert_eq!(before.differs(&after), news, "row {row}");

@@ -14,7 +14,10 @@ pub fn access() -> Access {
         ssl_mode: SslMode::Disable,
         trust: Vec::new(),
         client: None,
-        login: Credential { user: "postgres".to_owned(), password: Password::new("hunter2") },
+        login: Credential {
+            user: "postgres".to_owned(),
+            password: Password::new("hunter2"),
+        },
         login_source: "demo/pg-auth".to_owned(),
         period: Duration::from_secs(10),
         timeout: Duration::from_secs(3),

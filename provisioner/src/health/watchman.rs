@@ -20,7 +20,11 @@ pub(super) struct Orders {
 /// that is not ready is asked too, at the slow pace alone: the answer tells people why.
 pub(super) async fn stand(health: Health, key: ObjectRef<Pgpool>, mut orders: watch::Receiver<Orders>) {
     let mut known = orders.borrow_and_update().clone();
-    let mut due = if known.pod.ready { Instant::now() } else { Instant::now() + known.access.period };
+    let mut due = if known.pod.ready {
+        Instant::now()
+    } else {
+        Instant::now() + known.access.period
+    };
     loop {
         tokio::select! {
             () = health.0.drain.cancelled() => return,
@@ -50,7 +54,13 @@ pub(super) async fn stand(health: Health, key: ObjectRef<Pgpool>, mut orders: wa
 /// Whether a change makes the last answer worthless.
 fn urgent(before: &Orders, now: &Orders) -> bool {
     let login = |access: &Access| {
-        (access.server_name.clone(), access.ssl_mode, access.trust.clone(), access.client.clone(), access.login.clone())
+        (
+            access.server_name.clone(),
+            access.ssl_mode,
+            access.trust.clone(),
+            access.client.clone(),
+            access.login.clone(),
+        )
     };
     now.pod.ready
         && (!before.pod.ready || before.pod.ip != now.pod.ip || login(&before.access) != login(&now.access))

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use kube::runtime::reflector::ObjectRef;
 use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
 use shared_types::Pgpool;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -37,7 +37,8 @@ struct Entry {
 
 impl State {
     fn tell(&mut self, key: &ObjectRef<Pgpool>) {
-        self.listeners.retain(|listener| listener.send(key.clone()).is_ok());
+        self.listeners
+            .retain(|listener| listener.send(key.clone()).is_ok());
     }
 }
 
@@ -59,7 +60,10 @@ impl Board {
     /// Notes a verdict.
     pub fn put(&self, key: &ObjectRef<Pgpool>, verdict: Verdict) {
         let mut state = self.lock();
-        let news = state.entries.get(key).is_none_or(|known| known.verdict != verdict);
+        let news = state
+            .entries
+            .get(key)
+            .is_none_or(|known| known.verdict != verdict);
         state.entries.insert(key.clone(), Entry { verdict, fresh: true });
         if news {
             state.tell(key);
@@ -77,8 +81,12 @@ impl Board {
     /// Notes that the stream has said everything it knew when it began: what it left out is gone.
     pub fn synced(&self) {
         let mut state = self.lock();
-        let gone: Vec<_> =
-            state.entries.iter().filter(|(_, entry)| !entry.fresh).map(|(key, _)| key.clone()).collect();
+        let gone: Vec<_> = state
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.fresh)
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in gone {
             state.entries.remove(&key);
             state.tell(&key);
@@ -94,7 +102,10 @@ impl Board {
 impl Verdicts for Board {
     fn get(&self, pgpool: &Pgpool) -> Option<Verdict> {
         let state = self.lock();
-        let entry = state.entries.get(&ObjectRef::from_obj(pgpool)).filter(|entry| entry.fresh)?;
+        let entry = state
+            .entries
+            .get(&ObjectRef::from_obj(pgpool))
+            .filter(|entry| entry.fresh)?;
         (Some(&entry.verdict.uid) == pgpool.meta().uid.as_ref()).then(|| entry.verdict.clone())
     }
 
@@ -108,4 +119,3 @@ impl Verdicts for Board {
         UnboundedReceiverStream::new(receiver).boxed()
     }
 }
-

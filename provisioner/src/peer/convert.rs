@@ -55,9 +55,18 @@ pub fn event(message: v1::WatchVerdictsResponse) -> Result<Event, Malformed> {
             if about.uid.is_empty() {
                 return Err(Malformed::Missing("pgpool.uid"));
             }
-            let certificates =
-                verdict.certificates.into_iter().map(certificate).collect::<Result<_, _>>()?;
-            Ok(Event::Verdict(key, Verdict { uid: about.uid, certificates }))
+            let certificates = verdict
+                .certificates
+                .into_iter()
+                .map(certificate)
+                .collect::<Result<_, _>>()?;
+            Ok(Event::Verdict(
+                key,
+                Verdict {
+                    uid: about.uid,
+                    certificates,
+                },
+            ))
         }
         Some(Wire::Removed(about)) => Ok(Event::Removed(reference(&about)?)),
         Some(Wire::Synced(v1::Synced {})) => Ok(Event::Synced),
@@ -80,9 +89,15 @@ fn certificate(wire: v1::CertificateVerdict) -> Result<CertificateVerdict, Malfo
         .ok_or(Malformed::UnknownAlias(wire.alias))?;
     let fingerprint = match wire.fingerprint.as_str() {
         "" => None,
-        text => {
-            Some(text.parse::<Fingerprint>().map_err(|source| Malformed::Fingerprint { alias, source })?)
-        }
+        text => Some(
+            text.parse::<Fingerprint>()
+                .map_err(|source| Malformed::Fingerprint { alias, source })?,
+        ),
     };
-    Ok(CertificateVerdict { alias, fingerprint, ready: wire.ready, message: wire.message })
+    Ok(CertificateVerdict {
+        alias,
+        fingerprint,
+        ready: wire.ready,
+        message: wire.message,
+    })
 }

@@ -17,7 +17,10 @@ use super::{Board, Verdicts};
 mod tests;
 
 /// Between two tries: ops-manager is back within this time, and the grace time of the handoff bridges it.
-const PAUSE: Backoff = Backoff { first: Duration::from_millis(250), cap: Duration::from_secs(10) };
+const PAUSE: Backoff = Backoff {
+    first: Duration::from_millis(250),
+    cap: Duration::from_secs(10),
+};
 
 /// Follows the verdicts until the drain.
 pub async fn follow(channel: Channel, board: Board, drain: CancellationToken) {

@@ -50,15 +50,28 @@ pub async fn apply(applier: &Applier, plan: Result<Plan, Unmet>, observed: &Obse
     let before = || live.stateful_set.as_deref().cloned();
     let plan = match plan {
         Ok(plan) => plan,
-        Err(unmet) => return Applied { progress: Progress::Stopped(unmet), stateful_set: before() },
+        Err(unmet) => {
+            return Applied {
+                progress: Progress::Stopped(unmet),
+                stateful_set: before(),
+            };
+        }
     };
     let written = Box::pin(write(applier, plan, observed)).await;
     let (progress, stateful_set) = match written {
         Ok((stand, stateful_set)) => (Progress::Written(stand), stateful_set),
-        Err(conflict @ ApplyError::NameConflict { .. }) => (Progress::Refused { message: conflict.to_string() }, None),
+        Err(conflict @ ApplyError::NameConflict { .. }) => (
+            Progress::Refused {
+                message: conflict.to_string(),
+            },
+            None,
+        ),
         Err(error) => (Progress::Failed(error), None),
     };
-    Applied { progress, stateful_set: stateful_set.or_else(before) }
+    Applied {
+        progress,
+        stateful_set: stateful_set.or_else(before),
+    }
 }
 
 async fn write(
@@ -66,8 +79,19 @@ async fn write(
     plan: Plan,
     observed: &Observed,
 ) -> Result<(Stand, Option<StatefulSet>), ApplyError> {
-    let Plan { foundation, keep_configuration, workload, handoff } = plan;
-    Box::pin(apply_foundation(applier, foundation, keep_configuration, &observed.live)).await?;
+    let Plan {
+        foundation,
+        keep_configuration,
+        workload,
+        handoff,
+    } = plan;
+    Box::pin(apply_foundation(
+        applier,
+        foundation,
+        keep_configuration,
+        &observed.live,
+    ))
+    .await?;
     let Some(workload) = workload else {
         return Ok((handoff, None));
     };
@@ -100,13 +124,21 @@ async fn apply_foundation(
     // All are tried before the first failure counts: one foreign object must not keep the others away.
     let results: [Result<(), ApplyError>; 9] = futures::join!(
         put(applier, Some(primary_service), live.primary_service.as_deref()),
-        put(applier, Some(governing_service), live.governing_service.as_deref()),
+        put(
+            applier,
+            Some(governing_service),
+            live.governing_service.as_deref()
+        ),
         put(applier, service_account, live.service_account.as_deref()),
         put(applier, auth_secret, live.auth_secret.as_deref()),
         put(applier, config_secret, live.config_secret.as_deref()),
         put(applier, Some(pcp_secret), live.pcp_secret.as_deref()),
         put(applier, Some(users_secret), live.users_secret.as_deref()),
-        put(applier, Some(pod_disruption_budget), live.pod_disruption_budget.as_deref()),
+        put(
+            applier,
+            Some(pod_disruption_budget),
+            live.pod_disruption_budget.as_deref()
+        ),
         put(applier, Some(app_binding), live.app_binding.as_deref()),
     )
     .into();
@@ -127,11 +159,23 @@ where
     }
 }
 
-async fn apply_workload(applier: &Applier, workload: Workload, live: &Live) -> Result<StatefulSet, ApplyError> {
-    let Workload { tls_copy, stateful_set } = workload;
-    let known = tls_copy.as_ref().and_then(|copy| live.tls_copies.get(&copy.name_any()));
+async fn apply_workload(
+    applier: &Applier,
+    workload: Workload,
+    live: &Live,
+) -> Result<StatefulSet, ApplyError> {
+    let Workload {
+        tls_copy,
+        stateful_set,
+    } = workload;
+    let known = tls_copy
+        .as_ref()
+        .and_then(|copy| live.tls_copies.get(&copy.name_any()));
     put(applier, tls_copy, known.map(AsRef::as_ref)).await?;
-    Ok(applier.apply(&stateful_set, live.stateful_set.as_deref()).await?.object)
+    Ok(applier
+        .apply(&stateful_set, live.stateful_set.as_deref())
+        .await?
+        .object)
 }
 
 /// Copies of certificates that no pod mounts and none will.
@@ -140,6 +184,11 @@ fn obsolete<'a>(live: &'a Live, pods: &[PodFacts], stateful_set: &StatefulSet) -
         return Vec::new();
     }
     let next = rollout::certificates(stateful_set);
-    let used = |name: &str| next == Some(name) || pods.iter().any(|pod| pod.certificates.as_deref() == Some(name));
-    live.tls_copies.iter().filter(|(name, _)| !used(name)).map(|(_, copy)| copy.as_ref()).collect()
+    let used =
+        |name: &str| next == Some(name) || pods.iter().any(|pod| pod.certificates.as_deref() == Some(name));
+    live.tls_copies
+        .iter()
+        .filter(|(name, _)| !used(name))
+        .map(|(_, copy)| copy.as_ref())
+        .collect()
 }

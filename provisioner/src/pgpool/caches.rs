@@ -84,7 +84,11 @@ impl Caches {
         let changes = stream::select_all(kinds.map(WatchStream::from_changes));
         let all = move |_| {
             let pgpools = pgpools.list();
-            stream::iter(pgpools.into_iter().map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())))
+            stream::iter(
+                pgpools
+                    .into_iter()
+                    .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())),
+            )
         };
         changes.flat_map(all).boxed()
     }
@@ -102,7 +106,8 @@ where
         + 'static,
 {
     let (cache, changes) = watch(runtime, watcher::Config::default().labels(names::SELECTOR), trim);
-    let concerned = changes.filter_map(|object: Arc<K>| std::future::ready(triggers::by_label(object.as_ref())));
+    let concerned =
+        changes.filter_map(|object: Arc<K>| std::future::ready(triggers::by_label(object.as_ref())));
     triggers.push(concerned.boxed());
     cache
 }
@@ -119,5 +124,7 @@ where
     K: Send + Sync + 'static,
 {
     let pgpools = pgpools.clone();
-    changes.flat_map(move |object| stream::iter(concerned(&object, &pgpools.list()))).boxed()
+    changes
+        .flat_map(move |object| stream::iter(concerned(&object, &pgpools.list())))
+        .boxed()
 }

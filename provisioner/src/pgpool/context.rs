@@ -8,7 +8,7 @@ use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::events::Events;
 use operator_runtime::{Applier, Named, Scope};
-use shared_types::Pgpool;
+use shared_types::{AppBinding, Pgpool};
 
 use super::caches::Caches;
 use super::pace::Pace;
@@ -30,6 +30,8 @@ pub struct Context {
     pub caches: Caches,
     /// Secrets that users name.
     pub named: Named<Secret, Pgpool>,
+    /// `AppBinding`s in namespaces that this process does not serve.
+    pub elsewhere: Named<AppBinding, Pgpool>,
     /// ops-manager.
     pub verdicts: Arc<dyn Verdicts>,
     /// The checks of pods.
@@ -52,6 +54,7 @@ impl Context {
     /// Forgets a `Pgpool` that is gone.
     pub fn forget(&self, key: &ObjectRef<Pgpool>) {
         self.named.follow(key, &[]);
+        self.elsewhere.follow(key, &[]);
         self.health.forget(key);
         self.patience.forget(key);
         self.pace.forget(key);

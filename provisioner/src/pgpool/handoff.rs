@@ -47,7 +47,12 @@ impl Certificate {
 
     /// How people find the Secret.
     fn title(&self) -> String {
-        format!("Secret {}/{} ({} certificate)", self.namespace, self.secret_name, self.alias.as_str())
+        format!(
+            "Secret {}/{} ({} certificate)",
+            self.namespace,
+            self.secret_name,
+            self.alias.as_str()
+        )
     }
 }
 
@@ -115,16 +120,25 @@ pub fn decide(view: &View<'_>) -> Handoff {
     for certificate in view.certificates {
         match certificate.leaf() {
             Lookup::Present(leaf) => leaves.push((certificate, leaf)),
-            absent => return Handoff::Wait { which: missing(certificate, &absent) },
+            absent => {
+                return Handoff::Wait {
+                    which: missing(certificate, &absent),
+                };
+            }
         }
     }
-    let words: Vec<_> = leaves.iter().map(|(certificate, leaf)| word(view, certificate.alias, *leaf)).collect();
+    let words: Vec<_> = leaves
+        .iter()
+        .map(|(certificate, leaf)| word(view, certificate.alias, *leaf))
+        .collect();
     // One bad certificate decides, whatever is known of the others.
     for (word, (certificate, _)) in words.iter().zip(&leaves) {
         if let Some((_, verdict)) = word
             && !verdict.ready
         {
-            return Handoff::Keep { why: format!("{}: {}", certificate.title(), verdict.message) };
+            return Handoff::Keep {
+                why: format!("{}: {}", certificate.title(), verdict.message),
+            };
         }
     }
     let mut judge = Judge::Channel;
@@ -174,14 +188,18 @@ fn judged(
     let mut leaves = Leaves::new();
     for certificate in certificates {
         let Some(secret) = certificate.secret.present() else {
-            return Handoff::Wait { which: missing(certificate, &certificate.leaf()) };
+            return Handoff::Wait {
+                which: missing(certificate, &certificate.leaf()),
+            };
         };
         let data = secret.data.as_ref();
         let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
         for required in certificate.required.iter().map(&required) {
             let verdict = tls_bundle::judge(&bundle, &required, now);
             if let Some(failure) = verdict.first() {
-                return Handoff::Keep { why: format!("{}: {failure}", certificate.title()) };
+                return Handoff::Keep {
+                    why: format!("{}: {failure}", certificate.title()),
+                };
             }
             if let Some(leaf) = verdict.leaf {
                 leaves.insert(certificate.alias, leaf.fingerprint);
@@ -201,8 +219,17 @@ fn word<'a>(
         // Without a readable leaf there is nothing to be ready about; only a refusal can be meant.
         verdict.alias == alias && verdict.fingerprint == leaf && (leaf.is_some() || !verdict.ready)
     };
-    let heard = view.channel.iter().find(fits).map(|verdict| (Judge::Channel, verdict));
-    heard.or_else(|| view.status.iter().find(fits).map(|verdict| (Judge::Status, verdict)))
+    let heard = view
+        .channel
+        .iter()
+        .find(fits)
+        .map(|verdict| (Judge::Channel, verdict));
+    heard.or_else(|| {
+        view.status
+            .iter()
+            .find(fits)
+            .map(|verdict| (Judge::Status, verdict))
+    })
 }
 
 fn missing(certificate: &Certificate, leaf: &Lookup<Option<Fingerprint>>) -> String {
@@ -211,6 +238,8 @@ fn missing(certificate: &Certificate, leaf: &Lookup<Option<Fingerprint>>) -> Str
         Lookup::Forbidden => {
             format!("{title} may not be read by this operator: grant it get, list and watch on Secrets there")
         }
-        _ => format!("{title} is not there yet: cert-manager writes it, condition CertificatesReady tells how far that is"),
+        _ => format!(
+            "{title} is not there yet: cert-manager writes it, condition CertificatesReady tells how far that is"
+        ),
     }
 }

@@ -91,7 +91,9 @@ pub struct Inputs {
 impl fmt::Debug for Inputs {
     /// Leaves the contents of Secrets out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inputs").field("cluster_domain", &self.cluster_domain).finish_non_exhaustive()
+        f.debug_struct("Inputs")
+            .field("cluster_domain", &self.cluster_domain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -148,7 +150,10 @@ pub struct Observed {
 pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Result<Observed, Error> {
     let key = ObjectRef::from_obj(pgpool);
     let certificates = certificates(pgpool, context);
-    let leaves: Option<Vec<_>> = certificates.iter().map(|each| each.leaf().present().copied()).collect();
+    let leaves: Option<Vec<_>> = certificates
+        .iter()
+        .map(|each| each.leaf().present().copied())
+        .collect();
     Ok(Observed {
         inputs: inputs(pgpool, context, &certificates).await?,
         live: live(pgpool, context),
@@ -167,7 +172,10 @@ pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
     status
         .map(|certificate| CertificateVerdict {
             alias: certificate.alias,
-            fingerprint: certificate.fingerprint.as_deref().and_then(|text| text.parse().ok()),
+            fingerprint: certificate
+                .fingerprint
+                .as_deref()
+                .and_then(|text| text.parse().ok()),
             ready: certificate.ready,
             message: certificate.message.clone().unwrap_or_default(),
         })
@@ -178,7 +186,10 @@ pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
 /// names that the user adds included.
 #[must_use]
 pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Required> {
-    let (namespace, stats) = (pgpool.namespace().unwrap_or_default(), names::stats_service(pgpool));
+    let (namespace, stats) = (
+        pgpool.namespace().unwrap_or_default(),
+        names::stats_service(pgpool),
+    );
     let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
     let client = Required {
         role: Role::Client,
@@ -205,9 +216,16 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
         ))],
         Alias::Client => vec![client],
         Alias::MetricsExporter => {
-            let forms = [String::new(), format!(".{namespace}"), format!(".{namespace}.svc")];
+            let forms = [
+                String::new(),
+                format!(".{namespace}"),
+                format!(".{namespace}.svc"),
+            ];
             let full = format!("{stats}.{namespace}.svc.{cluster_domain}");
-            let ours = forms.iter().map(|form| format!("{stats}{form}")).chain([full, "localhost".to_owned()]);
+            let ours = forms
+                .iter()
+                .map(|form| format!("{stats}{form}"))
+                .chain([full, "localhost".to_owned()]);
             vec![client, server(ours.collect())]
         }
     }
@@ -219,26 +237,48 @@ pub const CLIENT_USER: &str = "postgres";
 async fn inputs(pgpool: &Pgpool, context: &Context, certificates: &[Certificate]) -> Result<Inputs, Error> {
     let caches = &context.caches;
     let namespace = pgpool.namespace().unwrap_or_default();
-    let binding_namespace = pgpool.spec.postgres_ref.namespace.clone().filter(|name| !name.is_empty());
+    let binding_namespace = pgpool
+        .spec
+        .postgres_ref
+        .namespace
+        .clone()
+        .filter(|name| !name.is_empty());
     let binding_namespace = binding_namespace.unwrap_or_else(|| namespace.clone());
-    let app_binding = if context.scope.contains(&binding_namespace) {
-        cached(&caches.app_bindings, Some(&binding_namespace), &pgpool.spec.postgres_ref.name)
-    } else {
-        Lookup::Forbidden
-    };
+    let app_binding = app_binding(pgpool, context, &binding_namespace);
     let refers = app_binding.present().map(|binding| &binding.spec);
-    let backend = refers.and_then(|spec| spec.secret.as_ref()).map(|secret| secret.name.clone());
-    let backend_tls = refers.and_then(|spec| spec.tls_secret.as_ref()).map(|secret| secret.name.clone());
-    let configuration = pgpool.spec.configuration.as_ref().and_then(|it| it.secret_name.clone());
+    let backend = refers
+        .and_then(|spec| spec.secret.as_ref())
+        .map(|secret| secret.name.clone());
+    let backend_tls = refers
+        .and_then(|spec| spec.tls_secret.as_ref())
+        .map(|secret| secret.name.clone());
+    let configuration = pgpool
+        .spec
+        .configuration
+        .as_ref()
+        .and_then(|it| it.secret_name.clone());
     let asked = pgpool.spec.auth_secret.clone().unwrap_or_default();
     let named_auth = asked.name.filter(|name| !name.is_empty());
 
     let mut followed: Vec<(String, String)> = Vec::new();
-    followed.extend(backend.iter().chain(&backend_tls).map(|name| (binding_namespace.clone(), name.clone())));
-    followed.extend(configuration.iter().chain(&named_auth).map(|name| (namespace.clone(), name.clone())));
+    followed.extend(
+        backend
+            .iter()
+            .chain(&backend_tls)
+            .map(|name| (binding_namespace.clone(), name.clone())),
+    );
+    followed.extend(
+        configuration
+            .iter()
+            .chain(&named_auth)
+            .map(|name| (namespace.clone(), name.clone())),
+    );
     followed.extend(unlabelled(pgpool, context, certificates));
     let auth_secret = auth_secret(pgpool, context, named_auth.is_some()).await?;
-    if auth_secret.present().is_some_and(|secret| triggers::by_label(secret.as_ref()).is_none()) {
+    if auth_secret
+        .present()
+        .is_some_and(|secret| triggers::by_label(secret.as_ref()).is_none())
+    {
         // Without our labels its changes are seen by name only.
         followed.push((namespace.clone(), names::auth_secret(pgpool)));
     }
@@ -258,9 +298,26 @@ async fn inputs(pgpool: &Pgpool, context: &Context, certificates: &[Certificate]
     })
 }
 
+/// The `AppBinding`. In a namespace that this process does not serve it is watched by name alone.
+fn app_binding(pgpool: &Pgpool, context: &Context, namespace: &str) -> Lookup<Arc<AppBinding>> {
+    let (key, name) = (ObjectRef::from_obj(pgpool), &pgpool.spec.postgres_ref.name);
+    if context.scope.contains(namespace) {
+        context.elsewhere.follow(&key, &[]);
+        return cached(&context.caches.app_bindings, Some(namespace), name);
+    }
+    context
+        .elsewhere
+        .follow(&key, &[(namespace.to_owned(), name.clone())]);
+    known(context.elsewhere.lookup(namespace, name))
+}
+
 /// The auth Secret. A cache that lags behind our own write would make us write another password over the one in
 /// use, so "absent" is asked of the API server itself; that is one question in the life of a `Pgpool`.
-async fn auth_secret(pgpool: &Pgpool, context: &Context, named_by_user: bool) -> Result<Lookup<Arc<Secret>>, Error> {
+async fn auth_secret(
+    pgpool: &Pgpool,
+    context: &Context,
+    named_by_user: bool,
+) -> Result<Lookup<Arc<Secret>>, Error> {
     let (namespace, name) = (pgpool.namespace().unwrap_or_default(), names::auth_secret(pgpool));
     let cached = cached(&context.caches.secrets, Some(&namespace), &name);
     let known = match (cached, named(context, &namespace, &name)) {
@@ -275,8 +332,13 @@ async fn auth_secret(pgpool: &Pgpool, context: &Context, named_by_user: bool) ->
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let found = tokio::time::timeout(context.deadline, api.get_opt(&name))
         .await
-        .map_err(|_| Error::ObserveTimeout { name: format!("{namespace}/{name}") })?
-        .map_err(|source| Error::Observe { name: format!("{namespace}/{name}"), source })?;
+        .map_err(|_| Error::ObserveTimeout {
+            name: format!("{namespace}/{name}"),
+        })?
+        .map_err(|source| Error::Observe {
+            name: format!("{namespace}/{name}"),
+            source,
+        })?;
     Ok(found.map_or(Lookup::Absent, |secret| Lookup::Present(Arc::new(secret))))
 }
 
@@ -296,7 +358,13 @@ fn certificates(pgpool: &Pgpool, context: &Context) -> Vec<Certificate> {
             known => known,
         };
         let required = required(pgpool, alias, &context.cluster_domain);
-        Certificate { alias, namespace: namespace.clone(), secret_name, secret, required }
+        Certificate {
+            alias,
+            namespace: namespace.clone(),
+            secret_name,
+            secret,
+            required,
+        }
     };
     Alias::ALL.into_iter().map(certificate).collect()
 }
@@ -305,13 +373,26 @@ fn certificates(pgpool: &Pgpool, context: &Context) -> Vec<Certificate> {
 /// name. Before ops-manager has seen them there is nothing to watch, and a watch is two requests.
 fn unlabelled(pgpool: &Pgpool, context: &Context, certificates: &[Certificate]) -> Vec<(String, String)> {
     let mut seen = published(pgpool);
-    seen.extend(context.verdicts.get(pgpool).into_iter().flat_map(|verdict| verdict.certificates));
+    seen.extend(
+        context
+            .verdicts
+            .get(pgpool)
+            .into_iter()
+            .flat_map(|verdict| verdict.certificates),
+    );
     let hidden = certificates.iter().filter(|certificate| {
-        let cached = context.caches.secrets.get(Some(&certificate.namespace), &certificate.secret_name);
-        let known = seen.iter().any(|it| it.alias == certificate.alias && it.fingerprint.is_some());
+        let cached = context
+            .caches
+            .secrets
+            .get(Some(&certificate.namespace), &certificate.secret_name);
+        let known = seen
+            .iter()
+            .any(|it| it.alias == certificate.alias && it.fingerprint.is_some());
         cached.is_none() && known
     });
-    hidden.map(|certificate| (certificate.namespace.clone(), certificate.secret_name.clone())).collect()
+    hidden
+        .map(|certificate| (certificate.namespace.clone(), certificate.secret_name.clone()))
+        .collect()
 }
 
 fn live(pgpool: &Pgpool, context: &Context) -> Live {
@@ -319,11 +400,21 @@ fn live(pgpool: &Pgpool, context: &Context) -> Live {
     let name = pgpool.name_any();
     let namespace = pgpool.namespace().unwrap_or_default();
     let secret = |name: String| caches.secrets.get(Some(&namespace), &name);
-    let copies = caches.secrets.list().into_iter().filter(|secret| is_tls_copy(secret, pgpool));
+    let copies = caches
+        .secrets
+        .list()
+        .into_iter()
+        .filter(|secret| is_tls_copy(secret, pgpool));
     Live {
-        primary_service: caches.services.get(Some(&namespace), &names::primary_service(pgpool)),
-        governing_service: caches.services.get(Some(&namespace), &names::governing_service(pgpool)),
-        service_account: caches.service_accounts.get(Some(&namespace), &names::service_account(pgpool)),
+        primary_service: caches
+            .services
+            .get(Some(&namespace), &names::primary_service(pgpool)),
+        governing_service: caches
+            .services
+            .get(Some(&namespace), &names::governing_service(pgpool)),
+        service_account: caches
+            .service_accounts
+            .get(Some(&namespace), &names::service_account(pgpool)),
         auth_secret: secret(names::auth_secret(pgpool)),
         config_secret: secret(names::config_secret(pgpool)),
         pcp_secret: secret(names::pcp_secret(pgpool)),
@@ -342,7 +433,10 @@ pub fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
     let hash = name.rsplit('-').next().unwrap_or_default();
     let owned = || {
         let owner = pgpool.meta().uid.as_ref();
-        secret.owner_references().iter().any(|it| it.controller == Some(true) && Some(&it.uid) == owner)
+        secret
+            .owner_references()
+            .iter()
+            .any(|it| it.controller == Some(true) && Some(&it.uid) == owner)
     };
     secret.immutable == Some(true)
         && secret.namespace() == pgpool.namespace()
@@ -364,8 +458,12 @@ where
 }
 
 fn named(context: &Context, namespace: &str, name: &str) -> Lookup<Arc<Secret>> {
+    known(context.named.lookup(namespace, name))
+}
+
+fn known<K>(lookup: operator_runtime::Lookup<K>) -> Lookup<Arc<K>> {
     use operator_runtime::Lookup as Known;
-    match context.named.lookup(namespace, name) {
+    match lookup {
         Known::Pending => Lookup::Pending,
         Known::Absent => Lookup::Absent,
         Known::Forbidden => Lookup::Forbidden,
@@ -375,5 +473,9 @@ fn named(context: &Context, namespace: &str, name: &str) -> Lookup<Arc<Secret>> 
 
 /// 16 letters and digits from the generator of the operating system: 95 bits.
 fn new_password() -> String {
-    rand::rng().sample_iter(Alphanumeric).take(16).map(char::from).collect()
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(16)
+        .map(char::from)
+        .collect()
 }

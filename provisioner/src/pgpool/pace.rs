@@ -19,7 +19,10 @@ pub struct Pace(Arc<Mutex<HashMap<ObjectRef<Pgpool>, Timestamp>>>);
 impl Pace {
     /// Notes a write.
     pub fn written(&self, key: &ObjectRef<Pgpool>, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), now);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone(), now);
     }
 
     /// How long a change of wording has to wait; `None` when it may be written now.

@@ -58,14 +58,31 @@ pub enum Stand {
 
 /// Decides what is to be written now.
 #[must_use]
-pub fn plan(pgpool: &Pgpool, validated: &Validated, observed: &Observed, grace: Duration, now: Timestamp) -> Plan {
+pub fn plan(
+    pgpool: &Pgpool,
+    validated: &Validated,
+    observed: &Observed,
+    grace: Duration,
+    now: Timestamp,
+) -> Plan {
     let foundation = desired::foundation(validated);
     if !validated.serves_tls() {
         let stateful_set = desired::workload(validated, None);
-        let workload = Some(Workload { tls_copy: None, stateful_set });
-        return Plan { foundation, keep_configuration: false, workload, handoff: Stand::NotNeeded };
+        let workload = Some(Workload {
+            tls_copy: None,
+            stateful_set,
+        });
+        return Plan {
+            foundation,
+            keep_configuration: false,
+            workload,
+            handoff: Stand::NotNeeded,
+        };
     }
-    let channel = observed.verdict.as_ref().map(|verdict| verdict.certificates.as_slice());
+    let channel = observed
+        .verdict
+        .as_ref()
+        .map(|verdict| verdict.certificates.as_slice());
     let view = View {
         certificates: &observed.certificates,
         channel: channel.unwrap_or_default(),
@@ -78,12 +95,23 @@ pub fn plan(pgpool: &Pgpool, validated: &Validated, observed: &Observed, grace: 
         (Handoff::Go { judge, .. }, Some(material)) => {
             let copy = desired::tls_copy(validated, &material);
             let stateful_set = desired::workload(validated, Some(&copy.name_any()));
-            (Some(Workload { tls_copy: Some(copy), stateful_set }), Stand::Passed(judge))
+            (
+                Some(Workload {
+                    tls_copy: Some(copy),
+                    stateful_set,
+                }),
+                Stand::Passed(judge),
+            )
         }
         (handoff, _) => (running(validated, observed), held(handoff, observed)),
     };
     let keep_configuration = workload.is_none() && observed.live.stateful_set.is_some();
-    Plan { foundation, keep_configuration, workload, handoff }
+    Plan {
+        foundation,
+        keep_configuration,
+        workload,
+        handoff,
+    }
 }
 
 /// The workload with the certificates that it has: everything else about it may still change.
@@ -98,16 +126,22 @@ fn running(validated: &Validated, observed: &Observed) -> Option<Workload> {
 fn held(handoff: Handoff, observed: &Observed) -> Stand {
     let (why, after) = match handoff {
         Handoff::Wait { which } => (which, None),
-        Handoff::Listen { left } => {
-            ("The certificates are there; waits for the verdict of ops-manager on them".to_owned(), Some(left))
-        }
+        Handoff::Listen { left } => (
+            "The certificates are there; waits for the verdict of ops-manager on them".to_owned(),
+            Some(left),
+        ),
         Handoff::Keep { why } => (why, None),
         // Settled, and complete: cannot come.
-        Handoff::JudgeMyself | Handoff::Go { .. } => ("A certificate Secret is not complete".to_owned(), None),
+        Handoff::JudgeMyself | Handoff::Go { .. } => {
+            ("A certificate Secret is not complete".to_owned(), None)
+        }
     };
     let runs = observed.live.stateful_set.is_some();
     let consequence = if runs { "; what runs keeps running" } else { "" };
-    Stand::Held { why: format!("{why}{consequence}"), after }
+    Stand::Held {
+        why: format!("{why}{consequence}"),
+        after,
+    }
 }
 
 fn material(certificates: &[Certificate]) -> Option<TlsMaterial<'_>> {
@@ -121,7 +155,11 @@ fn material(certificates: &[Certificate]) -> Option<TlsMaterial<'_>> {
 }
 
 fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option<&'a [u8]> {
-    let secret = certificates.iter().find(|certificate| certificate.alias == alias)?.secret.present()?;
+    let secret = certificates
+        .iter()
+        .find(|certificate| certificate.alias == alias)?
+        .secret
+        .present()?;
     Some(secret.data.as_ref()?.get(key)?.0.as_slice())
 }
 
@@ -129,7 +167,13 @@ fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option
 #[must_use]
 pub fn reachable(observed: &Observed) -> Vec<Pod> {
     let reachable = observed.pods.iter().filter_map(|pod| Some((pod, pod.ip?)));
-    reachable.map(|(pod, ip)| Pod { uid: pod.uid.clone(), ip, ready: pod.ready }).collect()
+    reachable
+        .map(|(pod, ip)| Pod {
+            uid: pod.uid.clone(),
+            ip,
+            ready: pod.ready,
+        })
+        .collect()
 }
 
 /// How to log in to them. The authorities of every copy in use are trusted, so that a pod which still serves under
@@ -138,12 +182,20 @@ pub fn access(pgpool: &Pgpool, validated: &Validated, observed: &Observed, plan:
     let health = pgpool.spec.health_checker();
     let copies = &observed.live.tls_copies;
     let in_use = observed.pods.iter().filter_map(|pod| pod.certificates.as_deref());
-    let coming = plan.workload.as_ref().and_then(|workload| rollout::certificates(&workload.stateful_set));
+    let coming = plan
+        .workload
+        .as_ref()
+        .and_then(|workload| rollout::certificates(&workload.stateful_set));
     let names: BTreeSet<&str> = in_use.chain(coming).collect();
-    let new = plan.workload.as_ref().and_then(|workload| workload.tls_copy.as_ref());
+    let new = plan
+        .workload
+        .as_ref()
+        .and_then(|workload| workload.tls_copy.as_ref());
     let mut trust = Vec::new();
     for name in names {
-        let copy = new.filter(|copy| copy.name_any() == name).or(copies.get(name).map(AsRef::as_ref));
+        let copy = new
+            .filter(|copy| copy.name_any() == name)
+            .or(copies.get(name).map(AsRef::as_ref));
         if let Some(authorities) = copy.and_then(|copy| copy.data.as_ref()?.get("ca.pem")) {
             trust.extend_from_slice(&authorities.0);
             trust.push(b'\n');
@@ -159,7 +211,9 @@ pub fn access(pgpool: &Pgpool, validated: &Validated, observed: &Observed, plan:
         server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
         ssl_mode: validated.ssl_mode,
         trust,
-        client: (validated.client_auth_mode == ClientAuthMode::Cert).then(pair).flatten(),
+        client: (validated.client_auth_mode == ClientAuthMode::Cert)
+            .then(pair)
+            .flatten(),
         login: validated.backend.login.clone(),
         login_source: login_source(pgpool, observed),
         period: health.period,
@@ -170,7 +224,11 @@ pub fn access(pgpool: &Pgpool, validated: &Validated, observed: &Observed, plan:
 
 fn login_source(pgpool: &Pgpool, observed: &Observed) -> String {
     let binding = observed.inputs.app_binding.present();
-    let secret = binding.and_then(|binding| binding.spec.secret.as_ref()).map(|secret| secret.name.as_str());
-    let namespace = binding.and_then(|binding| binding.namespace()).or_else(|| pgpool.namespace());
+    let secret = binding
+        .and_then(|binding| binding.spec.secret.as_ref())
+        .map(|secret| secret.name.as_str());
+    let namespace = binding
+        .and_then(|binding| binding.namespace())
+        .or_else(|| pgpool.namespace());
     format!("{}/{}", namespace.unwrap_or_default(), secret.unwrap_or_default())
 }

@@ -54,23 +54,37 @@ pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>) -> Vec<PodFacts> {
 pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
     let status = pod.status.as_ref();
     let going = pod.metadata.deletion_timestamp.is_some();
-    let condition = |kind: &str| {
-        status.and_then(|status| status.conditions.as_ref()?.iter().find(|it| it.type_ == kind))
-    };
+    let condition =
+        |kind: &str| status.and_then(|status| status.conditions.as_ref()?.iter().find(|it| it.type_ == kind));
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-    let certs = volumes.into_iter().flatten().find(|volume| volume.name == CERTIFICATES);
+    let certs = volumes
+        .into_iter()
+        .flatten()
+        .find(|volume| volume.name == CERTIFICATES);
     let trouble = || {
         let placed = condition("PodScheduled").filter(|it| it.status == "False");
-        placed.map(|it| it.message.clone().unwrap_or_else(|| "it cannot be scheduled".to_owned())).or_else(|| {
-            let containers = status?.init_container_statuses.iter().chain(&status?.container_statuses).flatten();
-            containers.into_iter().find_map(waiting)
-        })
+        placed
+            .map(|it| {
+                it.message
+                    .clone()
+                    .unwrap_or_else(|| "it cannot be scheduled".to_owned())
+            })
+            .or_else(|| {
+                let containers = status?
+                    .init_container_statuses
+                    .iter()
+                    .chain(&status?.container_statuses)
+                    .flatten();
+                containers.into_iter().find_map(waiting)
+            })
     };
     PodFacts {
         name: pod.name_any(),
         ordinal,
         uid: pod.uid().unwrap_or_default(),
-        ip: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()).filter(|_| !going),
+        ip: status
+            .and_then(|status| status.pod_ip.as_ref()?.parse().ok())
+            .filter(|_| !going),
         ready: !going && condition("Ready").is_some_and(|it| it.status == "True"),
         revision: pod.labels().get(REVISION).cloned(),
         certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
@@ -83,12 +97,22 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
 fn waiting(container: &ContainerStatus) -> Option<String> {
     let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()?;
     let harmless = ["ContainerCreating", "PodInitializing"].contains(&reason);
-    (!harmless).then(|| format!("container {} ({}) is in {reason}", container.name, container.image))
+    (!harmless).then(|| {
+        format!(
+            "container {} ({}) is in {reason}",
+            container.name, container.image
+        )
+    })
 }
 
 /// Drops what nobody here reads before a pod enters the cache.
 pub fn trim(pod: &mut Pod) {
-    let keep = [names::LABEL_NAME, names::LABEL_INSTANCE, names::LABEL_MANAGED_BY, REVISION];
+    let keep = [
+        names::LABEL_NAME,
+        names::LABEL_INSTANCE,
+        names::LABEL_MANAGED_BY,
+        REVISION,
+    ];
     if let Some(labels) = &mut pod.metadata.labels {
         labels.retain(|key, _| keep.contains(&key.as_str()));
     }
@@ -99,7 +123,10 @@ pub fn trim(pod: &mut Pod) {
         if let Some(volumes) = &mut volumes {
             volumes.retain(|volume| volume.name == CERTIFICATES);
         }
-        pod.spec = Some(PodSpec { volumes, ..PodSpec::default() });
+        pod.spec = Some(PodSpec {
+            volumes,
+            ..PodSpec::default()
+        });
     }
     if let Some(status) = pod.status.take() {
         pod.status = Some(PodStatus {

@@ -23,8 +23,17 @@ mod tests;
 ///
 /// # Errors
 /// When the status could not be written.
-pub async fn publish(pgpool: &Pgpool, context: &Context, report: Report, now: Timestamp) -> Result<Outcome, Error> {
-    let Report { status: Some(status), outcome } = report else {
+pub async fn publish(
+    pgpool: &Pgpool,
+    context: &Context,
+    report: Report,
+    now: Timestamp,
+) -> Result<Outcome, Error> {
+    let Report {
+        status: Some(status),
+        outcome,
+    } = report
+    else {
         return Ok(report.outcome);
     };
     let key = ObjectRef::from_obj(pgpool);
@@ -62,12 +71,16 @@ enum Kind {
 /// Looks again when the pause is over, if nothing happens before.
 fn soon(outcome: Outcome, pause: Duration) -> Outcome {
     match outcome {
-        Outcome::Waiting { reason, after } => {
-            Outcome::Waiting { reason, after: Some(after.map_or(pause, |after| after.min(pause))) }
-        }
+        Outcome::Waiting { reason, after } => Outcome::Waiting {
+            reason,
+            after: Some(after.map_or(pause, |after| after.min(pause))),
+        },
         Outcome::ConvergedUntil(due) => Outcome::ConvergedUntil(due.min(pause)),
         Outcome::Converged => Outcome::ConvergedUntil(pause),
-        Outcome::Rejected { reason } => Outcome::Waiting { reason, after: Some(pause) },
+        Outcome::Rejected { reason } => Outcome::Waiting {
+            reason,
+            after: Some(pause),
+        },
     }
 }
 
@@ -83,11 +96,19 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
         events.push((Kind::Warning, stalled.reason.clone(), stalled.message.clone()));
     }
     if let Some(provisioned) = new(ConditionType::Provisioned) {
-        events.push((Kind::Normal, provisioned.reason.clone(), "The Pgpool is ready".to_owned()));
+        events.push((
+            Kind::Normal,
+            provisioned.reason.clone(),
+            "The Pgpool is ready".to_owned(),
+        ));
     } else if holds(ConditionType::Provisioned)
         && let Some(ready) = new(ConditionType::Ready)
     {
-        let kind = if holds(ConditionType::Ready) { Kind::Normal } else { Kind::Warning };
+        let kind = if holds(ConditionType::Ready) {
+            Kind::Normal
+        } else {
+            Kind::Warning
+        };
         events.push((kind, ready.reason.clone(), ready.message.clone()));
     }
     events

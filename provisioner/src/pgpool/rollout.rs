@@ -35,7 +35,10 @@ pub fn rollout(workload: Option<&StatefulSet>, pods: &[PodFacts], replicas: i32)
     };
     let status = workload.status.as_ref();
     let noticed = status.and_then(|status| status.observed_generation) >= workload.metadata.generation;
-    let Some(revision) = status.and_then(|status| status.update_revision.as_ref()).filter(|_| noticed) else {
+    let Some(revision) = status
+        .and_then(|status| status.update_revision.as_ref())
+        .filter(|_| noticed)
+    else {
         return Rollout::Unnoticed;
     };
     let outdated = |pod: &&PodFacts| pod.revision.as_ref() != Some(revision);
@@ -62,6 +65,10 @@ pub fn earlier_revision_may_return(workload: &StatefulSet) -> bool {
 #[must_use]
 pub fn certificates(workload: &StatefulSet) -> Option<&str> {
     let pod: &PodSpec = workload.spec.as_ref()?.template.spec.as_ref()?;
-    let volume = pod.volumes.as_ref()?.iter().find(|volume| volume.name == "certs")?;
+    let volume = pod
+        .volumes
+        .as_ref()?
+        .iter()
+        .find(|volume| volume.name == "certs")?;
     volume.secret.as_ref()?.secret_name.as_deref()
 }

@@ -1,4 +1,4 @@
-//! How the cache of Secrets that users name is kept small.
+//! How the caches of what users name are kept small.
 
 use k8s_openapi::api::core::v1::Secret;
 

@@ -49,13 +49,23 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Applied, now: Time
     let work = Work::judge(pgpool, observed, applied);
     let outcome = work.outcome();
     if matches!(work, Work::Unknown) {
-        return Report { status: None, outcome };
+        return Report {
+            status: None,
+            outcome,
+        };
     }
     let checks = Checks::new(pgpool, observed, applied);
     if checks.answers_are_coming() {
-        return Report { status: None, outcome };
+        return Report {
+            status: None,
+            outcome,
+        };
     }
-    let writer = Writer { before: &before.conditions, generation: pgpool.meta().generation, now };
+    let writer = Writer {
+        before: &before.conditions,
+        generation: pgpool.meta().generation,
+        now,
+    };
     let conditions = conditions(&writer, &checks, &work);
     let phase = phase::phase(&conditions, &before.conditions);
     Report {
@@ -74,7 +84,10 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Applied, now: Time
 #[must_use]
 pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
     PgpoolStatus {
-        conditions: OURS.iter().filter_map(|ty| find(&status.conditions, *ty).cloned()).collect(),
+        conditions: OURS
+            .iter()
+            .filter_map(|ty| find(&status.conditions, *ty).cloned())
+            .collect(),
         certificates: Vec::new(),
         ..status.clone()
     }
@@ -85,7 +98,10 @@ pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
 pub fn differ_in_words_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
     let strip = |status: &PgpoolStatus| {
         let mut status = status.clone();
-        status.conditions.iter_mut().for_each(|condition| condition.message.clear());
+        status
+            .conditions
+            .iter_mut()
+            .for_each(|condition| condition.message.clear());
         status
     };
     strip(a) == strip(b)
@@ -100,12 +116,21 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn write(&self, ty: ConditionType, said: Said) -> Condition {
-        condition(ty, said.status, said.reason, said.message, self.generation, self.now, self.before)
+        condition(
+            ty,
+            said.status,
+            said.reason,
+            said.message,
+            self.generation,
+            self.now,
+            self.before,
+        )
     }
 
     /// A condition that nobody can judge now stays as it was.
     fn write_or_keep(&self, ty: ConditionType, said: Option<Said>) -> Option<Condition> {
-        said.map(|said| self.write(ty, said)).or_else(|| find(self.before, ty).cloned())
+        said.map(|said| self.write(ty, said))
+            .or_else(|| find(self.before, ty).cloned())
     }
 }
 
@@ -119,13 +144,19 @@ struct Said {
 
 impl Said {
     fn new(status: impl Into<Status>, reason: Reason, message: impl Into<String>) -> Self {
-        Self { status: status.into(), reason, message: message.into() }
+        Self {
+            status: status.into(),
+            reason,
+            message: message.into(),
+        }
     }
 }
 
 fn conditions(writer: &Writer<'_>, checks: &Checks<'_>, work: &Work) -> Vec<Condition> {
     let ready = writer.write_or_keep(ConditionType::Ready, checks.ready());
-    let is_ready = ready.as_ref().is_some_and(|ready| ready.status == Status::True.as_str());
+    let is_ready = ready
+        .as_ref()
+        .is_some_and(|ready| ready.status == Status::True.as_str());
     let started = Said::new(
         true,
         Reason::DatabaseProvisioningStartedSuccessfully,
@@ -139,12 +170,18 @@ fn conditions(writer: &Writer<'_>, checks: &Checks<'_>, work: &Work) -> Vec<Cond
     conditions.extend(ready);
     // Read back from the status: that the Pgpool was ready once cannot be observed again.
     if is_ready || is_true(writer.before, ConditionType::Provisioned) {
-        let said =
-            Said::new(true, Reason::DatabaseSuccessfullyProvisioned, "The Pgpool has been ready at least once");
+        let said = Said::new(
+            true,
+            Reason::DatabaseSuccessfullyProvisioned,
+            "The Pgpool has been ready at least once",
+        );
         conditions.push(writer.write(ConditionType::Provisioned, said));
     }
     conditions.push(writer.write(ConditionType::Reconciling, work.reconciling()));
     // Only while it holds: tools take its absence for "no".
-    conditions.extend(work.stalled().map(|said| writer.write(ConditionType::Stalled, said)));
+    conditions.extend(
+        work.stalled()
+            .map(|said| writer.write(ConditionType::Stalled, said)),
+    );
     conditions
 }

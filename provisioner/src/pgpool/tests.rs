@@ -34,8 +34,15 @@ struct Willing(Mutex<Option<Fingerprint>>);
 
 impl Prober for Willing {
     fn probe(&self, _: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
-        let served = self.0.lock().unwrap().map(|fingerprint| Served { fingerprint, not_after: None });
-        std::future::ready(Probe { served, login: Ok(()) }).boxed()
+        let served = self.0.lock().unwrap().map(|fingerprint| Served {
+            fingerprint,
+            not_after: None,
+        });
+        std::future::ready(Probe {
+            served,
+            login: Ok(()),
+        })
+        .boxed()
     }
 }
 
@@ -61,14 +68,22 @@ impl Stage {
         };
         let namespace = pgpool.spec.postgres_ref.namespace.clone().unwrap();
         let version = serde_json::to_value(inputs.version.present().unwrap().as_ref()).unwrap();
-        put("/apis/catalog.kubedb.com/v1alpha1/pgpoolversions/4.6.1", "PgpoolVersion", version);
+        put(
+            "/apis/catalog.kubedb.com/v1alpha1/pgpoolversions/4.6.1",
+            "PgpoolVersion",
+            version,
+        );
         let binding = serde_json::to_value(inputs.app_binding.present().unwrap().as_ref()).unwrap();
         let path = format!("/apis/appcatalog.appscode.com/v1alpha1/namespaces/{namespace}/appbindings/pg");
         put(&path, "AppBinding", binding);
         let secret = inputs.backend_secret.unwrap();
         let mut secret = serde_json::to_value(secret.present().unwrap().as_ref()).unwrap();
         secret["metadata"]["namespace"] = namespace.clone().into();
-        put(&format!("/api/v1/namespaces/{namespace}/secrets/pg-auth"), "Secret", secret);
+        put(
+            &format!("/api/v1/namespaces/{namespace}/secrets/pg-auth"),
+            "Secret",
+            secret,
+        );
         put(POOL, "Pgpool", serde_json::to_value(pgpool).unwrap());
         stage
     }
@@ -84,6 +99,7 @@ impl Stage {
             events: Events::new(api.client(), names::PROVISIONER),
             caches: api.caches(),
             named: Named::new(&mut runtime, secrets::trim),
+            elsewhere: Named::new(&mut runtime, |_| {}),
             verdicts: Arc::new(board.clone()) as Arc<dyn Verdicts>,
             health: Health::new(prober.clone(), CancellationToken::new()),
             patience: patience::Patience::default(),
@@ -93,7 +109,14 @@ impl Stage {
             grace,
             deadline: Duration::from_secs(5),
         });
-        Self { api, context, board, prober, pki: Pki::new(), _runtime: runtime }
+        Self {
+            api,
+            context,
+            board,
+            prober,
+            pki: Pki::new(),
+            _runtime: runtime,
+        }
     }
 
     fn pgpool(&self) -> Pgpool {
@@ -116,7 +139,9 @@ impl Stage {
             if outcome.reason() != Some("Reading") {
                 return outcome;
             }
-            tokio::time::timeout(Duration::from_secs(5), read.next()).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(5), read.next())
+                .await
+                .unwrap();
         }
     }
 
@@ -132,7 +157,10 @@ impl Stage {
     fn store(&self, certificate: &Certificate) {
         let mut secret = serde_json::to_value(certificate.secret.present().unwrap().as_ref()).unwrap();
         secret["kind"] = "Secret".into();
-        self.api.put(&format!("/api/v1/namespaces/demo/secrets/{}", certificate.secret_name), secret);
+        self.api.put(
+            &format!("/api/v1/namespaces/demo/secrets/{}", certificate.secret_name),
+            secret,
+        );
     }
 
     /// ops-manager says what it found.
@@ -145,7 +173,10 @@ impl Stage {
         };
         let certificates = certificates.iter().map(verdict).collect();
         self.board.connect();
-        let verdict = Verdict { uid: self.pgpool().uid().unwrap(), certificates };
+        let verdict = Verdict {
+            uid: self.pgpool().uid().unwrap(),
+            certificates,
+        };
         self.board.put(&ObjectRef::from_obj(&self.pgpool()), verdict);
     }
 
@@ -173,7 +204,8 @@ impl Stage {
                 "spec": { "containers": [], "volumes": volumes },
                 "status": { "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] },
             });
-            self.api.put(&format!("/api/v1/namespaces/demo/pods/pool-{ordinal}"), pod);
+            self.api
+                .put(&format!("/api/v1/namespaces/demo/pods/pool-{ordinal}"), pod);
         }
         *self.prober.0.lock().unwrap() = self.copy().map(|copy| {
             let pem = &copy.data.unwrap()["tls.crt"].0;
@@ -195,7 +227,9 @@ impl Stage {
         self.reconcile().await;
         let pods = usize::try_from(self.pgpool().spec.replicas()).unwrap();
         while self.context.health.standings(&key).len() < pods {
-            tokio::time::timeout(Duration::from_secs(5), asked.next()).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(5), asked.next())
+                .await
+                .unwrap();
         }
         self.reconcile().await
     }
@@ -218,17 +252,29 @@ impl Stage {
 }
 
 fn writes(log: &[String]) -> Vec<&str> {
-    log.iter().filter(|line| !line.starts_with("GET")).map(String::as_str).collect()
+    log.iter()
+        .filter(|line| !line.starts_with("GET"))
+        .map(String::as_str)
+        .collect()
 }
 
 #[tokio::test]
 async fn from_the_manifest_to_proven_pods() {
     let stage = Stage::new(&tls_pgpool());
     let outcome = stage.reconcile().await;
-    assert_eq!(outcome, Outcome::Waiting { reason: "WaitingForCertificates", after: None });
+    assert_eq!(
+        outcome,
+        Outcome::Waiting {
+            reason: "WaitingForCertificates",
+            after: None
+        }
+    );
     let log = stage.api.log();
     let questions: Vec<_> = log.iter().filter(|line| line.starts_with("GET")).collect();
-    assert!(questions.iter().all(|line| line.ends_with("secrets/pool-auth")), "{questions:?}");
+    assert!(
+        questions.iter().all(|line| line.ends_with("secrets/pool-auth")),
+        "{questions:?}"
+    );
     // Nine objects and one status; no workload before its certificates.
     assert_eq!(writes(&log).len(), 10, "{log:#?}");
     assert_eq!(writes(&log)[9], format!("PATCH {POOL}/status"));
@@ -236,7 +282,16 @@ async fn from_the_manifest_to_proven_pods() {
 
     let certificates = stage.issue();
     let outcome = stage.reconcile().await;
-    assert!(matches!(outcome, Outcome::Waiting { reason: "WaitingForCertificates", after: Some(_) }), "{outcome:?}");
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Waiting {
+                reason: "WaitingForCertificates",
+                after: Some(_)
+            }
+        ),
+        "{outcome:?}"
+    );
     assert!(stage.workload().is_none(), "the verdict is not there yet");
     stage.api.log();
     stage.judge(&certificates, true);
@@ -251,19 +306,36 @@ async fn from_the_manifest_to_proven_pods() {
             format!("PATCH {POOL}/status"),
         ]
     );
-    assert_eq!(stage.reason(ConditionType::Reconciling).unwrap().1, "WaitingForPods");
+    assert_eq!(
+        stage.reason(ConditionType::Reconciling).unwrap().1,
+        "WaitingForPods"
+    );
 
     stage.run_pods();
     assert_eq!(stage.checked().await, Outcome::Converged);
     let log = stage.api.log();
-    let expected = [format!("PATCH {POOL}/status"), "POST /apis/events.k8s.io/v1/namespaces/demo/events".to_owned()];
+    let expected = [
+        format!("PATCH {POOL}/status"),
+        "POST /apis/events.k8s.io/v1/namespaces/demo/events".to_owned(),
+    ];
     assert_eq!(writes(&log), expected);
     let status = stage.pgpool().status.unwrap();
     assert_eq!(status.phase, Some(Phase::Ready));
     assert!(is_true(&status.conditions, ConditionType::Ready));
     assert_eq!(status.pods.len(), 3);
-    let leaf = certificates[0].leaf().present().copied().flatten().unwrap().to_string();
-    assert!(status.pods.iter().all(|pod| pod.ready && pod.served_fingerprint.as_ref() == Some(&leaf)));
+    let leaf = certificates[0]
+        .leaf()
+        .present()
+        .copied()
+        .flatten()
+        .unwrap()
+        .to_string();
+    assert!(
+        status
+            .pods
+            .iter()
+            .all(|pod| pod.ready && pod.served_fingerprint.as_ref() == Some(&leaf))
+    );
 }
 
 #[tokio::test]
@@ -294,7 +366,10 @@ async fn without_tls_the_workload_follows_at_once() {
     stage.reconcile().await;
     let log = stage.api.log();
     let writes = writes(&log);
-    assert_eq!(writes[writes.len() - 2..], [format!("PATCH {WORKLOAD}"), format!("PATCH {POOL}/status")]);
+    assert_eq!(
+        writes[writes.len() - 2..],
+        [format!("PATCH {WORKLOAD}"), format!("PATCH {POOL}/status")]
+    );
     assert!(stage.copy().is_none());
     stage.run_pods();
     assert_eq!(stage.checked().await, Outcome::Converged);
@@ -304,11 +379,18 @@ async fn without_tls_the_workload_follows_at_once() {
 fn settled(api: &FakeApi) -> std::collections::BTreeMap<String, Value> {
     let mut contents = api.contents();
     for object in contents.values_mut() {
-        if object["metadata"]["name"].as_str().is_some_and(|name| ["pool-auth", "pool-pcp-6789ab"].contains(&name)) {
+        if object["metadata"]["name"]
+            .as_str()
+            .is_some_and(|name| ["pool-auth", "pool-pcp-6789ab"].contains(&name))
+        {
             object["data"].take();
         }
         object["metadata"]["annotations"].take();
-        for condition in object["status"]["conditions"].as_array_mut().into_iter().flatten() {
+        for condition in object["status"]["conditions"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
             condition["lastTransitionTime"].take();
         }
     }
@@ -356,13 +438,28 @@ async fn killed_between_any_two_writes_the_end_is_the_same() {
         second.judge(&certificates, true);
         second.reconcile().await;
         second.run_pods();
-        assert_eq!(second.checked().await, Outcome::Converged, "after {budget} writes");
-        assert!(in_use.is_none() || in_use == password(), "the password in use was replaced");
+        assert_eq!(
+            second.checked().await,
+            Outcome::Converged,
+            "after {budget} writes"
+        );
+        assert!(
+            in_use.is_none() || in_use == password(),
+            "the password in use was replaced"
+        );
         let end = settled(&api);
-        assert!(end.keys().eq(expected.keys()), "after {budget} writes: {:?}", end.keys());
+        assert!(
+            end.keys().eq(expected.keys()),
+            "after {budget} writes: {:?}",
+            end.keys()
+        );
         for (path, object) in end {
             let same = object == expected[&path];
-            assert!(same, "after {budget} writes {path} is\n{object:#}\ninstead of\n{:#}", expected[&path]);
+            assert!(
+                same,
+                "after {budget} writes {path} is\n{object:#}\ninstead of\n{:#}",
+                expected[&path]
+            );
         }
     }
 }
@@ -380,7 +477,16 @@ async fn a_foreign_object_stops_everything_and_touches_nothing() {
     let certificates = stage.issue();
     stage.judge(&certificates, true);
     let outcome = stage.reconcile().await;
-    assert!(matches!(outcome, Outcome::Waiting { reason: "NameConflict", after: Some(_) }), "{outcome:?}");
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Waiting {
+                reason: "NameConflict",
+                after: Some(_)
+            }
+        ),
+        "{outcome:?}"
+    );
     let (status, reason, message) = stage.reason(ConditionType::Stalled).unwrap();
     assert_eq!((status.as_str(), reason.as_str()), ("True", "NameConflict"));
     assert!(message.contains("Service demo/pool"), "{message}");
@@ -391,7 +497,10 @@ async fn a_foreign_object_stops_everything_and_touches_nothing() {
     // Mended: somebody removes it.
     let client = stage.api.client();
     let services: kube::Api<k8s_openapi::api::core::v1::Service> = kube::Api::namespaced(client, "demo");
-    services.delete("pool", &kube::api::DeleteParams::default()).await.unwrap();
+    services
+        .delete("pool", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
     stage.reconcile().await;
     stage.run_pods();
     assert_eq!(stage.checked().await, Outcome::Converged);
@@ -412,15 +521,28 @@ async fn a_spoiled_certificate_never_reaches_a_pod() {
     stage.store(&spoiled);
     stage.judge(std::slice::from_ref(&spoiled), true);
     certificates.insert(0, spoiled);
-    certificates.iter().skip(1).for_each(|certificate| stage.store(certificate));
+    certificates
+        .iter()
+        .skip(1)
+        .for_each(|certificate| stage.store(certificate));
     stage.judge(&certificates, true);
     stage.reconcile().await;
     assert_eq!(stage.workload(), workload);
     assert_eq!(stage.copy().unwrap().data, copy.data);
     let (status, reason, message) = stage.reason(ConditionType::Reconciling).unwrap();
-    assert_eq!((status.as_str(), reason.as_str()), ("True", "WaitingForCertificates"));
-    assert!(message.contains("demo/pool-server-cert") && message.contains("tls.key"), "{message}");
-    assert_eq!(stage.pgpool().status.unwrap().phase, Some(Phase::Ready), "what runs keeps running");
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "WaitingForCertificates")
+    );
+    assert!(
+        message.contains("demo/pool-server-cert") && message.contains("tls.key"),
+        "{message}"
+    );
+    assert_eq!(
+        stage.pgpool().status.unwrap().phase,
+        Some(Phase::Ready),
+        "what runs keeps running"
+    );
 
     // Everything else about the workload may still change.
     let mut pgpool = stage.pgpool();
@@ -443,12 +565,18 @@ async fn a_renewed_certificate_rolls_and_the_old_copy_goes_last() {
     stage.reconcile().await;
     let new = stage.copy().unwrap().name_any();
     assert_ne!(new, old);
-    assert_eq!(stage.reason(ConditionType::Reconciling).unwrap().1, "WaitingForPods");
+    assert_eq!(
+        stage.reason(ConditionType::Reconciling).unwrap().1,
+        "WaitingForPods"
+    );
     assert!(stage.api.get::<Secret>(&path(&old)).is_some(), "pods mount it");
 
     stage.run_pods();
     assert_eq!(stage.checked().await, Outcome::Converged);
-    assert!(stage.api.get::<Secret>(&path(&old)).is_none(), "nobody mounts it any more");
+    assert!(
+        stage.api.get::<Secret>(&path(&old)).is_none(),
+        "nobody mounts it any more"
+    );
     assert!(stage.api.get::<Secret>(&path(&new)).is_some());
 }
 
@@ -496,9 +624,18 @@ async fn what_is_missing_is_named_and_mended_without_help() {
     let backup: Value = stage.api.get(secret).unwrap();
     let client = stage.api.client();
     let secrets: kube::Api<Secret> = kube::Api::namespaced(client, "demo");
-    secrets.delete("pg-auth", &kube::api::DeleteParams::default()).await.unwrap();
+    secrets
+        .delete("pg-auth", &kube::api::DeleteParams::default())
+        .await
+        .unwrap();
     let outcome = stage.reconcile().await;
-    assert_eq!(outcome, Outcome::Waiting { reason: "BackendSecretNotFound", after: None });
+    assert_eq!(
+        outcome,
+        Outcome::Waiting {
+            reason: "BackendSecretNotFound",
+            after: None
+        }
+    );
     let (_, _, message) = stage.reason(ConditionType::Reconciling).unwrap();
     assert!(message.contains("demo/pg-auth"), "{message}");
     assert!(stage.api.log().iter().all(|line| !line.contains("statefulsets")));

@@ -33,8 +33,15 @@ pub fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<Obje
     let (namespace, name) = (binding.namespace(), binding.name_any());
     let users = pgpools.iter().filter(|pgpool| {
         let reference = &pgpool.spec.postgres_ref;
-        let place = reference.namespace.clone().filter(|name| !name.is_empty()).or_else(|| pgpool.namespace());
+        let place = reference
+            .namespace
+            .clone()
+            .filter(|name| !name.is_empty())
+            .or_else(|| pgpool.namespace());
         reference.name == name && place == namespace
     });
-    users.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).chain(by_label(binding)).collect()
+    users
+        .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref()))
+        .chain(by_label(binding))
+        .collect()
 }

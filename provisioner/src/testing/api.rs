@@ -83,7 +83,11 @@ impl FakeApi {
                 if query.contains("watch=true") {
                     return std::future::pending().await;
                 }
-                let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                let bytes = body
+                    .collect()
+                    .await
+                    .map(http_body_util::Collected::to_bytes)
+                    .unwrap_or_default();
                 let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
                 let (code, answer) = api.answer(&parts.method, parts.uri.path(), &query, body);
                 let answer = Body::from(answer.to_string().into_bytes());
@@ -140,8 +144,16 @@ impl FakeApi {
         let mut state = self.lock();
         if let Some((_, name)) = query.split_once("fieldSelector=metadata.name%3D") {
             let name = name.split('&').next().unwrap_or_default();
-            let items: Vec<_> = state.objects.get(&format!("{path}/{name}")).cloned().into_iter().collect();
-            return (200, json!({ "apiVersion": "v1", "kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": items }));
+            let items: Vec<_> = state
+                .objects
+                .get(&format!("{path}/{name}"))
+                .cloned()
+                .into_iter()
+                .collect();
+            return (
+                200,
+                json!({ "apiVersion": "v1", "kind": "SecretList", "metadata": {"resourceVersion": "1"}, "items": items }),
+            );
         }
         state.log.push(format!("{method} {path}"));
         if *method != Method::GET && !path.contains("/events") {
@@ -176,7 +188,11 @@ impl FakeApi {
             K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + 'static,
         {
             let object: K = serde_json::from_value(object).unwrap();
-            if gone { cache.delete(object) } else { cache.apply(object) }
+            if gone {
+                cache.delete(object)
+            } else {
+                cache.apply(object)
+            }
         }
         let ours = object["metadata"]["labels"][names::LABEL_NAME] == names::APPLICATION;
         match object["kind"].as_str().unwrap_or_default() {

@@ -47,7 +47,10 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play) -> io
     const REFUSAL: &[u8] =
         b"SFATAL\0CXX000\0Mfailed to authenticate\0Dpassword does not match for user \"u\"\0\0";
     let (_, startup) = message(&mut stream, false).await?;
-    assert!(startup.windows(13).any(|it| it == b"user\0postgres"), "{startup:?}");
+    assert!(
+        startup.windows(13).any(|it| it == b"user\0postgres"),
+        "{startup:?}"
+    );
     match play {
         Play::Hang => return std::future::pending().await,
         Play::HangUp => return Ok(0),
@@ -58,7 +61,12 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play) -> io
         _ => {}
     }
     let ready = answer(b'Z', b"I");
-    let welcome = [answer(b'R', &0_u32.to_be_bytes()), answer(b'K', &[0; 8]), ready.clone()].concat();
+    let welcome = [
+        answer(b'R', &0_u32.to_be_bytes()),
+        answer(b'K', &[0; 8]),
+        ready.clone(),
+    ]
+    .concat();
     stream.write_all(&welcome).await?;
     let (kind, query) = message(&mut stream, true).await?;
     assert_eq!((kind, query.as_slice()), (b'Q', b"SELECT 1\0".as_slice()));
@@ -76,7 +84,9 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
     let port = listener.local_addr().unwrap().port();
     let provider = Arc::new(aws_lc_rs::default_provider());
     let acceptor = pair.map(|pair| {
-        let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect();
+        let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
+            .map(Result::unwrap)
+            .collect();
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
         let config = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -98,8 +108,15 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
         }
         play(acceptor.accept(stream).await?, played).await
     });
-    let pod = Pod { uid: "a".to_owned(), ip: Ipv4Addr::LOCALHOST.into(), ready: true };
-    let probe = Network::new(provider).on_port(port).probe(pod, Arc::new(access)).await;
+    let pod = Pod {
+        uid: "a".to_owned(),
+        ip: Ipv4Addr::LOCALHOST.into(),
+        ready: true,
+    };
+    let probe = Network::new(provider)
+        .on_port(port)
+        .probe(pod, Arc::new(access))
+        .await;
     let heard = tokio::time::timeout(Duration::from_secs(1), server).await;
     (probe, heard.ok().and_then(|heard| heard.unwrap().ok()))
 }
@@ -109,7 +126,11 @@ async fn a_login_and_a_query_over_tls_show_the_leaf_and_end_with_a_goodbye() {
     let pki = Pki::new();
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
     for mode in [SslMode::Prefer, SslMode::VerifyFull] {
-        let access = Access { ssl_mode: mode, trust: pki.ca().into_bytes(), ..access() };
+        let access = Access {
+            ssl_mode: mode,
+            trust: pki.ca().into_bytes(),
+            ..access()
+        };
         let (probe, heard) = asked(Play::Serve, Some(&pair), access).await;
         assert!(probe.login.is_ok(), "{probe:?}");
         assert_eq!(probe.served.unwrap().fingerprint, pair.fingerprint);
@@ -130,19 +151,72 @@ async fn each_failure_is_told_for_people() {
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
     let stranger = Pki::new().server(&["pool.demo.svc".to_owned()]);
     let rows = [
-        (Play::DeclineTls, &pair, SslMode::Allow, "plain-text", "pgpool answers without TLS"),
-        (Play::DeclineTls, &pair, SslMode::Require, "plain-text", "pgpool answers without TLS"),
-        (Play::Serve, &stranger, SslMode::VerifyCa, "handshake", "invalid peer certificate"),
-        (Play::TurnDown, &pair, SslMode::VerifyFull, "turned-down", "correct Secret demo/pg-auth"),
-        (Play::TurnDown, &pair, SslMode::VerifyFull, "turned-down", "password does not match"),
-        (Play::TurnDownQuery, &pair, SslMode::VerifyFull, "turned-down", "failed to authenticate"),
-        (Play::HangUp, &pair, SslMode::VerifyFull, "broken", "is PostgreSQL up?"),
-        (Play::HangUpBeforeTls, &pair, SslMode::VerifyFull, "broken", "is PostgreSQL up?"),
+        (
+            Play::DeclineTls,
+            &pair,
+            SslMode::Allow,
+            "plain-text",
+            "pgpool answers without TLS",
+        ),
+        (
+            Play::DeclineTls,
+            &pair,
+            SslMode::Require,
+            "plain-text",
+            "pgpool answers without TLS",
+        ),
+        (
+            Play::Serve,
+            &stranger,
+            SslMode::VerifyCa,
+            "handshake",
+            "invalid peer certificate",
+        ),
+        (
+            Play::TurnDown,
+            &pair,
+            SslMode::VerifyFull,
+            "turned-down",
+            "correct Secret demo/pg-auth",
+        ),
+        (
+            Play::TurnDown,
+            &pair,
+            SslMode::VerifyFull,
+            "turned-down",
+            "password does not match",
+        ),
+        (
+            Play::TurnDownQuery,
+            &pair,
+            SslMode::VerifyFull,
+            "turned-down",
+            "failed to authenticate",
+        ),
+        (
+            Play::HangUp,
+            &pair,
+            SslMode::VerifyFull,
+            "broken",
+            "is PostgreSQL up?",
+        ),
+        (
+            Play::HangUpBeforeTls,
+            &pair,
+            SslMode::VerifyFull,
+            "broken",
+            "is PostgreSQL up?",
+        ),
         (Play::Hang, &pair, SslMode::VerifyFull, "timeout", "within 1 s"),
     ];
     for (play, pair, ssl_mode, kind, part) in rows {
         let timeout = Duration::from_secs(1);
-        let access = Access { ssl_mode, trust: pki.ca().into_bytes(), timeout, ..access() };
+        let access = Access {
+            ssl_mode,
+            trust: pki.ca().into_bytes(),
+            timeout,
+            ..access()
+        };
         let (probe, _) = asked(play, Some(pair), access).await;
         let failure = probe.login.unwrap_err();
         let text = failure.to_string();
@@ -150,7 +224,11 @@ async fn each_failure_is_told_for_people() {
         assert!(text.contains(part), "{play:?} {ssl_mode}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
         let handshake = matches!(play, Play::DeclineTls | Play::HangUpBeforeTls);
-        assert_eq!(probe.served.is_none(), handshake, "{play:?}: the leaf is seen whenever there is one");
+        assert_eq!(
+            probe.served.is_none(),
+            handshake,
+            "{play:?}: the leaf is seen whenever there is one"
+        );
     }
 }
 
@@ -159,7 +237,11 @@ async fn nobody_at_the_port() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let pod = Pod { uid: "a".to_owned(), ip: Ipv4Addr::LOCALHOST.into(), ready: true };
+    let pod = Pod {
+        uid: "a".to_owned(),
+        ip: Ipv4Addr::LOCALHOST.into(),
+        ready: true,
+    };
     let network = Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
     let failure = network.probe(pod, Arc::new(access())).await.login.unwrap_err();
     assert_eq!(failure.kind(), "unreachable");

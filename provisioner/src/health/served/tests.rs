@@ -12,7 +12,9 @@ use crate::health::tests_support::access;
 use crate::testing::{Pair, Pki};
 
 fn pem(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).map(Result::unwrap).collect();
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
+        .map(Result::unwrap)
+        .collect();
     (chain, PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap())
 }
 
@@ -26,9 +28,12 @@ async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::
     let config = match clients {
         Some(pki) => {
             let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(pki.ca().as_bytes()).unwrap()).unwrap();
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+            roots
+                .add(CertificateDer::from_pem_slice(pki.ca().as_bytes()).unwrap())
+                .unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()
+                .unwrap();
             config.with_client_cert_verifier(verifier)
         }
         None => config.with_no_client_auth(),
@@ -66,7 +71,11 @@ async fn judges_as_strictly_as_the_mode_asks_and_always_remembers_the_leaf() {
         (VerifyFull, [true, false, false]),
     ] {
         for (pair, pleases) in [&named, &misnamed, &foreign].into_iter().zip(pleases) {
-            let access = Access { ssl_mode: mode, trust: pki.ca().into_bytes(), ..access() };
+            let access = Access {
+                ssl_mode: mode,
+                trust: pki.ca().into_bytes(),
+                ..access()
+            };
             let (answer, seen) = handshake(&access, pair, None).await;
             assert_eq!(answer.is_ok(), pleases, "{mode} {answer:?}");
             assert!(seen.begun());
@@ -82,7 +91,11 @@ async fn trusts_every_authority_of_the_bundle() {
     let (old, new) = (Pki::new(), Pki::new());
     let trust = format!("{}\n{}", old.ca(), new.ca()).into_bytes();
     for pki in [&old, &new] {
-        let access = Access { ssl_mode: SslMode::VerifyFull, trust: trust.clone(), ..access() };
+        let access = Access {
+            ssl_mode: SslMode::VerifyFull,
+            trust: trust.clone(),
+            ..access()
+        };
         let (answer, _) = handshake(&access, &pki.server(&["pool.demo.svc".to_owned()]), None).await;
         assert!(answer.is_ok(), "{answer:?}");
     }
@@ -93,10 +106,17 @@ async fn shows_the_client_certificate_when_there_is_one() {
     let pki = Pki::new();
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
     let client = pki.client("postgres");
-    let shown = ClientPair { chain: client.certificate.into_bytes(), key: client.key.into_bytes() };
+    let shown = ClientPair {
+        chain: client.certificate.into_bytes(),
+        key: client.key.into_bytes(),
+    };
     for (client, welcome) in [(Some(shown), true), (None, false)] {
-        let access =
-            Access { ssl_mode: SslMode::VerifyFull, trust: pki.ca().into_bytes(), client, ..access() };
+        let access = Access {
+            ssl_mode: SslMode::VerifyFull,
+            trust: pki.ca().into_bytes(),
+            client,
+            ..access()
+        };
         let (answer, seen) = handshake(&access, &pair, Some(&pki)).await;
         assert_eq!(answer.is_ok(), welcome, "{answer:?}");
         assert!(seen.served().is_some());
@@ -107,19 +127,42 @@ async fn shows_the_client_certificate_when_there_is_one() {
 fn says_what_cannot_be_used() {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pki = Pki::new();
-    let strict = || Access { ssl_mode: SslMode::VerifyFull, trust: pki.ca().into_bytes(), ..access() };
+    let strict = || Access {
+        ssl_mode: SslMode::VerifyFull,
+        trust: pki.ca().into_bytes(),
+        ..access()
+    };
     let complaint = |access: Access| match Connector::new(&access, &provider) {
         Ok(_) => "usable".to_owned(),
         Err(unusable) => unusable.to_string(),
     };
     assert_eq!(complaint(strict()), "usable");
-    let empty = complaint(Access { trust: Vec::new(), ..strict() });
+    let empty = complaint(Access {
+        trust: Vec::new(),
+        ..strict()
+    });
     assert!(empty.contains("trust bundle"), "{empty}");
-    let torn = complaint(Access { trust: pki.ca().as_bytes()[..200].to_vec(), ..strict() });
+    let torn = complaint(Access {
+        trust: pki.ca().as_bytes()[..200].to_vec(),
+        ..strict()
+    });
     assert!(torn.contains("trust bundle"), "{torn}");
-    let pair = ClientPair { chain: pki.client("postgres").certificate.into_bytes(), key: b"nothing".to_vec() };
-    let keyless = complaint(Access { client: Some(pair), ..strict() });
+    let pair = ClientPair {
+        chain: pki.client("postgres").certificate.into_bytes(),
+        key: b"nothing".to_vec(),
+    };
+    let keyless = complaint(Access {
+        client: Some(pair),
+        ..strict()
+    });
     assert!(keyless.contains("client certificate"), "{keyless}");
     // What is not asked for need not be there.
-    assert_eq!(complaint(Access { ssl_mode: SslMode::Require, trust: Vec::new(), ..access() }), "usable");
+    assert_eq!(
+        complaint(Access {
+            ssl_mode: SslMode::Require,
+            trust: Vec::new(),
+            ..access()
+        }),
+        "usable"
+    );
 }

@@ -22,7 +22,9 @@ fn verdict(ready: bool) -> Verdict {
 
 /// What has been told since the last call.
 fn told(changes: &mut BoxStream<'static, ObjectRef<Pgpool>>) -> Vec<String> {
-    std::iter::from_fn(|| changes.next().now_or_never().flatten()).map(|key| key.name).collect()
+    std::iter::from_fn(|| changes.next().now_or_never().flatten())
+        .map(|key| key.name)
+        .collect()
 }
 
 #[test]
@@ -68,6 +70,12 @@ fn a_cut_channel_says_nothing_and_a_new_one_repeats_silently() {
 fn a_verdict_on_an_earlier_pgpool_of_this_name_is_not_about_this_one() {
     let board = Board::default();
     board.connect();
-    board.put(&key("pool"), Verdict { uid: "of the one before".to_owned(), ..verdict(true) });
+    board.put(
+        &key("pool"),
+        Verdict {
+            uid: "of the one before".to_owned(),
+            ..verdict(true)
+        },
+    );
     assert_eq!(board.get(&tls_pgpool()), None);
 }

@@ -5,7 +5,11 @@ use super::*;
 const FINGERPRINT: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 fn about() -> v1::PgpoolRef {
-    v1::PgpoolRef { namespace: "demo".to_owned(), name: "pool".to_owned(), uid: "u".to_owned() }
+    v1::PgpoolRef {
+        namespace: "demo".to_owned(),
+        name: "pool".to_owned(),
+        uid: "u".to_owned(),
+    }
 }
 
 fn said() -> v1::Verdict {
@@ -37,11 +41,20 @@ fn reads_every_event() {
         ready: true,
         message: "fits".to_owned(),
     };
-    let verdict = Verdict { uid: "u".to_owned(), certificates: vec![certificate] };
-    assert_eq!(read(Wire::Verdict(said())), Ok(Event::Verdict(key.clone(), verdict)));
+    let verdict = Verdict {
+        uid: "u".to_owned(),
+        certificates: vec![certificate],
+    };
+    assert_eq!(
+        read(Wire::Verdict(said())),
+        Ok(Event::Verdict(key.clone(), verdict))
+    );
     assert_eq!(read(Wire::Removed(about())), Ok(Event::Removed(key)));
     assert_eq!(read(Wire::Synced(v1::Synced {})), Ok(Event::Synced));
-    assert_eq!(event(v1::WatchVerdictsResponse { event: None }), Ok(Event::Unknown));
+    assert_eq!(
+        event(v1::WatchVerdictsResponse { event: None }),
+        Ok(Event::Unknown)
+    );
 }
 
 #[test]
@@ -66,14 +79,23 @@ fn names_what_is_malformed() {
         with(|said| said.pgpool.as_mut().unwrap().namespace.clear()),
         Malformed::Missing("pgpool.namespace")
     );
-    assert_eq!(with(|said| said.pgpool.as_mut().unwrap().name.clear()), Malformed::Missing("pgpool.name"));
-    assert_eq!(with(|said| said.pgpool.as_mut().unwrap().uid.clear()), Malformed::Missing("pgpool.uid"));
+    assert_eq!(
+        with(|said| said.pgpool.as_mut().unwrap().name.clear()),
+        Malformed::Missing("pgpool.name")
+    );
+    assert_eq!(
+        with(|said| said.pgpool.as_mut().unwrap().uid.clear()),
+        Malformed::Missing("pgpool.uid")
+    );
     assert_eq!(
         with(|said| said.certificates[0].alias = "proxy".to_owned()),
         Malformed::UnknownAlias("proxy".to_owned())
     );
     assert!(matches!(
         with(|said| said.certificates[0].fingerprint = "ab".to_owned()),
-        Malformed::Fingerprint { alias: Alias::MetricsExporter, .. }
+        Malformed::Fingerprint {
+            alias: Alias::MetricsExporter,
+            ..
+        }
     ));
 }

@@ -43,7 +43,10 @@ fn verdict(alias: &str) -> Wire {
             name: "pool".to_owned(),
             uid: pgpool.metadata.uid.unwrap(),
         }),
-        certificates: vec![v1::CertificateVerdict { alias: alias.to_owned(), ..v1::CertificateVerdict::default() }],
+        certificates: vec![v1::CertificateVerdict {
+            alias: alias.to_owned(),
+            ..v1::CertificateVerdict::default()
+        }],
         ..v1::Verdict::default()
     })
 }
@@ -82,13 +85,21 @@ async fn hears_survives_a_cut_and_hears_again() {
     say(&line, Some(verdict("of a later version")));
     say(&line, Some(verdict("server")));
     say(&line, Some(Wire::Synced(v1::Synced {})));
-    assert_eq!(changes.next().await.unwrap().name, "pool", "what cannot be read does not cost the rest");
+    assert_eq!(
+        changes.next().await.unwrap().name,
+        "pool",
+        "what cannot be read does not cost the rest"
+    );
     assert!(board.connected() && board.get(&tls_pgpool()).is_some());
 
     line.send(Err(Status::unavailable("stops"))).unwrap();
     let line = opened(&lines, 2).await;
     say(&line, Some(Wire::Synced(v1::Synced {})));
-    assert_eq!(changes.next().await.unwrap().name, "pool", "gone while nobody was heard");
+    assert_eq!(
+        changes.next().await.unwrap().name,
+        "pool",
+        "gone while nobody was heard"
+    );
     assert!(board.connected() && board.get(&tls_pgpool()).is_none());
 
     drain.cancel();

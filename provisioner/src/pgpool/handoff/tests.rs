@@ -32,7 +32,9 @@ fn said(word: Word, certificates: &[Certificate]) -> Vec<CertificateVerdict> {
     match word {
         Word::Nothing => Vec::new(),
         Word::Ready => all.map(|it| verdict(it, true, false)).collect(),
-        Word::NotReady => all.map(|it| verdict(it, it.alias != Alias::Client, false)).collect(),
+        Word::NotReady => all
+            .map(|it| verdict(it, it.alias != Alias::Client, false))
+            .collect(),
         Word::OldReady => all.map(|it| verdict(it, true, true)).collect(),
         Word::OldNotReady => all.map(|it| verdict(it, false, true)).collect(),
         Word::ReadyForServerOnly => all.take(1).map(|it| verdict(it, true, false)).collect(),
@@ -82,7 +84,11 @@ fn the_table_of_complete_secrets() {
         (Word::ReadyForServerOnly, Word::OldReady, 9000, "judge myself"),
     ];
     for (row, (channel, status, millis, expected)) in rows.into_iter().enumerate() {
-        assert_eq!(short(&decided(&certificates, channel, status, millis)), expected, "row {row}");
+        assert_eq!(
+            short(&decided(&certificates, channel, status, millis)),
+            expected,
+            "row {row}"
+        );
     }
 }
 
@@ -92,8 +98,10 @@ fn the_leaves_of_a_go_are_those_of_the_secrets() {
     let Handoff::Go { leaves, .. } = decided(&certificates, Word::Ready, Word::Nothing, 0) else {
         panic!("not a go");
     };
-    let expected: Leaves =
-        certificates.iter().map(|it| (it.alias, it.leaf().present().copied().flatten().unwrap())).collect();
+    let expected: Leaves = certificates
+        .iter()
+        .map(|it| (it.alias, it.leaf().present().copied().flatten().unwrap()))
+        .collect();
     assert_eq!(leaves, expected);
     assert_eq!(leaves.len(), 3);
 }
@@ -101,7 +109,14 @@ fn the_leaves_of_a_go_are_those_of_the_secrets() {
 #[test]
 fn a_missing_secret_is_named_whatever_is_said() {
     let good = certificates(&tls_pgpool(), &Pki::new());
-    for (index, name) in ["pool-server-cert", "pool-client-cert", "pool-metrics-exporter-cert"].iter().enumerate() {
+    for (index, name) in [
+        "pool-server-cert",
+        "pool-client-cert",
+        "pool-metrics-exporter-cert",
+    ]
+    .iter()
+    .enumerate()
+    {
         for (lookup, cure) in [
             (Lookup::Absent, "is not there yet"),
             (Lookup::Pending, "is not there yet"),
@@ -147,7 +162,12 @@ fn a_secret_without_a_readable_leaf_is_kept_out() {
     assert_eq!(short(&view(&channel)), "listen 2000");
     channel[0] = refusal;
     let expected = "Secret demo/pool-server-cert (server certificate): tls.crt cannot be read";
-    assert_eq!(view(&channel), Handoff::Keep { why: expected.to_owned() });
+    assert_eq!(
+        view(&channel),
+        Handoff::Keep {
+            why: expected.to_owned()
+        }
+    );
 }
 
 fn settled(handoff: Handoff, certificates: &[Certificate]) -> String {
@@ -164,10 +184,30 @@ fn judging_alone_looks_at_everything() {
     assert_eq!(settled(Handoff::JudgeMyself, &good), "go Myself");
     let foreign = pki.server(&["other.example".to_owned()]);
     let rows: [(usize, &str, Option<&str>, &str); 4] = [
-        (0, "ca.crt", None, "Secret demo/pool-server-cert (server certificate): ca.crt is missing"),
-        (1, "tls.key", Some(&foreign.key), "Secret demo/pool-client-cert (client certificate): tls.key"),
-        (2, "tls.crt", None, "Secret demo/pool-metrics-exporter-cert (metrics-exporter certificate): tls.crt"),
-        (2, "tls.crt", Some(""), "Secret demo/pool-metrics-exporter-cert (metrics-exporter certificate): tls.crt"),
+        (
+            0,
+            "ca.crt",
+            None,
+            "Secret demo/pool-server-cert (server certificate): ca.crt is missing",
+        ),
+        (
+            1,
+            "tls.key",
+            Some(&foreign.key),
+            "Secret demo/pool-client-cert (client certificate): tls.key",
+        ),
+        (
+            2,
+            "tls.crt",
+            None,
+            "Secret demo/pool-metrics-exporter-cert (metrics-exporter certificate): tls.crt",
+        ),
+        (
+            2,
+            "tls.crt",
+            Some(""),
+            "Secret demo/pool-metrics-exporter-cert (metrics-exporter certificate): tls.crt",
+        ),
     ];
     for (index, key, value, expected) in rows {
         let mut certificates = good.clone();
@@ -199,7 +239,12 @@ fn a_good_word_does_not_cover_a_key_that_was_replaced_since() {
 #[test]
 fn waiting_and_listening_stay_what_they_are() {
     let certificates = certificates(&tls_pgpool(), &Pki::new());
-    for handoff in [Handoff::Wait { which: "x".to_owned() }, Handoff::Listen { left: GRACE }] {
+    for handoff in [
+        Handoff::Wait {
+            which: "x".to_owned(),
+        },
+        Handoff::Listen { left: GRACE },
+    ] {
         assert_eq!(settle(handoff.clone(), &certificates, now()), handoff);
     }
 }

@@ -5,7 +5,10 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn set(bytes: &[u8]) -> Set {
-    bytes.iter().map(|byte| Some(Fingerprint::from_bytes([*byte; 32]))).collect()
+    bytes
+        .iter()
+        .map(|byte| Some(Fingerprint::from_bytes([*byte; 32])))
+        .collect()
 }
 
 #[test]

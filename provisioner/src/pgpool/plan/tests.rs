@@ -10,6 +10,9 @@ use crate::testing::{Pki, now, observed, plain_pgpool, spoil, tls_pgpool};
 
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Damages a world.
+type Spoil = fn(&mut Observed);
+
 fn planned(pgpool: &Pgpool, observed: &Observed) -> Plan {
     let validated = validate(pgpool, &observed.inputs).unwrap();
     plan(pgpool, &validated, observed, GRACE, now())
@@ -17,12 +20,20 @@ fn planned(pgpool: &Pgpool, observed: &Observed) -> Plan {
 
 fn asked(pgpool: &Pgpool, observed: &Observed) -> Access {
     let validated = validate(pgpool, &observed.inputs).unwrap();
-    access(pgpool, &validated, observed, &plan(pgpool, &validated, observed, GRACE, now()))
+    access(
+        pgpool,
+        &validated,
+        observed,
+        &plan(pgpool, &validated, observed, GRACE, now()),
+    )
 }
 
 /// The certificates have been there for long, and nobody has judged them.
 fn patient(pgpool: &Pgpool, pki: &Pki) -> Observed {
-    Observed { complete_for: GRACE, ..observed(pgpool, pki) }
+    Observed {
+        complete_for: GRACE,
+        ..observed(pgpool, pki)
+    }
 }
 
 /// What a plan has left in the cluster.
@@ -52,7 +63,10 @@ fn a_good_set_is_copied_and_mounted() {
     assert_eq!(plan.handoff, Stand::Passed(Judge::Myself));
     let workload = plan.workload.unwrap();
     let copy = workload.tls_copy.unwrap();
-    assert_eq!(rollout::certificates(&workload.stateful_set), Some(copy.name_any().as_str()));
+    assert_eq!(
+        rollout::certificates(&workload.stateful_set),
+        Some(copy.name_any().as_str())
+    );
     let mut owned = pgpool.clone();
     owned.metadata.namespace = copy.namespace();
     assert!(observe::is_tls_copy(&copy, &owned));
@@ -61,17 +75,31 @@ fn a_good_set_is_copied_and_mounted() {
 #[test]
 fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
     let (pgpool, pki) = (tls_pgpool(), Pki::new());
-    let stands: [(fn(&mut Observed), &str, Option<Duration>); 3] = [
-        (|it| it.certificates[1].secret = Lookup::Absent, "demo/pool-client-cert", None),
-        (|it| it.complete_for = Duration::ZERO, "verdict of ops-manager", Some(GRACE)),
-        (|it| spoil(&mut it.certificates[0], "ca.crt", None), "ca.crt is missing", None),
+    let stands: [(Spoil, &str, Option<Duration>); 3] = [
+        (
+            |it| it.certificates[1].secret = Lookup::Absent,
+            "demo/pool-client-cert",
+            None,
+        ),
+        (
+            |it| it.complete_for = Duration::ZERO,
+            "verdict of ops-manager",
+            Some(GRACE),
+        ),
+        (
+            |it| spoil(&mut it.certificates[0], "ca.crt", None),
+            "ca.crt is missing",
+            None,
+        ),
     ];
     for (spoil, part, again) in stands {
         let mut before = patient(&pgpool, &pki);
         spoil(&mut before);
         let plan = planned(&pgpool, &before);
         assert!(plan.workload.is_none() && !plan.keep_configuration);
-        let Stand::Held { why, after } = plan.handoff else { panic!("not held") };
+        let Stand::Held { why, after } = plan.handoff else {
+            panic!("not held")
+        };
         assert!(why.contains(part) && !why.contains("keeps running"), "{why}");
         assert_eq!(after, again);
 
@@ -83,7 +111,9 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
         let workload = plan.workload.unwrap();
         assert!(workload.tls_copy.is_none());
         assert_eq!(rollout::certificates(&workload.stateful_set), Some(copy.as_str()));
-        let Stand::Held { why, .. } = plan.handoff else { panic!("not held") };
+        let Stand::Held { why, .. } = plan.handoff else {
+            panic!("not held")
+        };
         assert!(why.contains(part) && why.ends_with("keeps running"), "{why}");
 
         // A workload from before TLS keeps its configuration with it.
@@ -102,7 +132,10 @@ fn every_copy_in_use_is_trusted() {
     let mut world = patient(&pgpool, &old);
     let plan = planned(&pgpool, &world);
     let copy = carried_out(&mut world, plan);
-    let pod = PodFacts { certificates: Some(copy), ..PodFacts::default() };
+    let pod = PodFacts {
+        certificates: Some(copy),
+        ..PodFacts::default()
+    };
     let mut renewed = patient(&pgpool, &new);
     renewed.live = world.live;
     // A line of the signature.
@@ -121,15 +154,30 @@ fn the_check_logs_in_as_the_backend_does() {
     let access = asked(&pgpool, &world);
     assert_eq!(access.server_name, "pool.demo.svc");
     assert_eq!(access.ssl_mode, SslMode::VerifyFull);
-    assert_eq!((access.login.user.as_str(), access.login.password.expose()), ("postgres", "hunter2"));
+    assert_eq!(
+        (access.login.user.as_str(), access.login.password.expose()),
+        ("postgres", "hunter2")
+    );
     assert_eq!(access.login_source, "demo/pg-auth");
-    assert_eq!((access.period, access.timeout), (Duration::from_secs(10), Duration::from_secs(10)));
+    assert_eq!(
+        (access.period, access.timeout),
+        (Duration::from_secs(10), Duration::from_secs(10))
+    );
     assert_eq!(access.failure_threshold, 1);
     assert!(access.client.is_none());
     pgpool.spec.client_auth_mode = Some(ClientAuthMode::Cert);
-    let secret = world.certificates[1].secret.present().unwrap().data.clone().unwrap();
+    let secret = world.certificates[1]
+        .secret
+        .present()
+        .unwrap()
+        .data
+        .clone()
+        .unwrap();
     let client = asked(&pgpool, &world).client.unwrap();
-    assert_eq!((&client.chain, &client.key), (&secret["tls.crt"].0, &secret["tls.key"].0));
+    assert_eq!(
+        (&client.chain, &client.key),
+        (&secret["tls.crt"].0, &secret["tls.key"].0)
+    );
 }
 
 #[test]
@@ -141,9 +189,16 @@ fn pods_without_an_address_cannot_be_asked() {
         ..PodFacts::default()
     };
     let world = Observed {
-        pods: vec![pod("a", Some([10, 0, 0, 1]), true), pod("b", None, false), pod("c", Some([10, 0, 0, 3]), false)],
+        pods: vec![
+            pod("a", Some([10, 0, 0, 1]), true),
+            pod("b", None, false),
+            pod("c", Some([10, 0, 0, 3]), false),
+        ],
         ..Observed::default()
     };
-    let asked: Vec<_> = reachable(&world).into_iter().map(|pod| (pod.uid, pod.ready)).collect();
+    let asked: Vec<_> = reachable(&world)
+        .into_iter()
+        .map(|pod| (pod.uid, pod.ready))
+        .collect();
     assert_eq!(asked, [("a".to_owned(), true), ("c".to_owned(), false)]);
 }

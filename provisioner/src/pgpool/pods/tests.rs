@@ -63,12 +63,17 @@ fn a_pod_on_its_way_out_is_neither_ready_nor_asked() {
     going.metadata.deletion_timestamp = parse("'2027-01-01T00:00:00Z'");
     let facts = facts(&going, 1);
     assert!(!facts.ready && facts.ip.is_none());
-    assert_eq!(facts.certificates.as_deref(), Some("pool-tls-abc"), "still mounts it");
+    assert_eq!(
+        facts.certificates.as_deref(),
+        Some("pool-tls-abc"),
+        "still mounts it"
+    );
 }
 
 #[test]
 fn trouble_is_told_in_words_that_do_not_change_by_themselves() {
-    let state = |status: &str| facts(&pod(&format!("metadata: {{name: pool-0}}\nstatus: {status}")), 0).trouble;
+    let state =
+        |status: &str| facts(&pod(&format!("metadata: {{name: pool-0}}\nstatus: {status}")), 0).trouble;
     let waiting = |reason: &str| {
         state(&format!(
             "{{containerStatuses: [{{name: pgpool, image: 'pgpool2:9', imageID: '', ready: false, restartCount: 3, \

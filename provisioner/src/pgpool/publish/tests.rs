@@ -7,7 +7,9 @@ fn status(conditions: &[(ConditionType, bool, Reason)]) -> PgpoolStatus {
     let conditions = conditions.iter();
     PgpoolStatus {
         conditions: conditions
-            .map(|(ty, holds, reason)| condition(*ty, *holds, *reason, format!("about {ty}"), Some(1), now(), &[]))
+            .map(|(ty, holds, reason)| {
+                condition(*ty, *holds, *reason, format!("about {ty}"), Some(1), now(), &[])
+            })
             .collect(),
         ..PgpoolStatus::default()
     }
@@ -32,17 +34,30 @@ fn events_for_transitions_and_for_nothing_else() {
     let none: &[(Kind, &str)] = &[];
     let rows = [
         ("not ready for the first time is no news", &empty, &never, none),
-        ("ready for the first time", &never, &first, &[(Kind::Normal, "DatabaseSuccessfullyProvisioned")]),
+        (
+            "ready for the first time",
+            &never,
+            &first,
+            &[(Kind::Normal, "DatabaseSuccessfullyProvisioned")],
+        ),
         ("still so", &first, &first, none),
         ("lost", &first, &lost, &[(Kind::Warning, "PodsNotServing")]),
-        ("regained", &lost, &first, &[(Kind::Normal, "ReadinessCheckSucceeded")]),
+        (
+            "regained",
+            &lost,
+            &first,
+            &[(Kind::Normal, "ReadinessCheckSucceeded")],
+        ),
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
         ("stuck still", &stuck, &stuck, none),
         ("not stuck any more", &stuck, &empty, none),
     ];
     for (what, before, after, expected) in rows {
         let events = transitions(before, after);
-        let events: Vec<_> = events.iter().map(|(kind, reason, _)| (*kind, reason.as_str())).collect();
+        let events: Vec<_> = events
+            .iter()
+            .map(|(kind, reason, _)| (*kind, reason.as_str()))
+            .collect();
         assert_eq!(events, expected, "{what}");
     }
 }
@@ -50,13 +65,24 @@ fn events_for_transitions_and_for_nothing_else() {
 #[test]
 fn a_held_back_wording_is_looked_at_again() {
     let second = Duration::from_secs(1);
-    let waiting = |after| Outcome::Waiting { reason: "WaitingForCertificates", after };
+    let waiting = |after| Outcome::Waiting {
+        reason: "WaitingForCertificates",
+        after,
+    };
     assert_eq!(soon(waiting(None), second), waiting(Some(second)));
     assert_eq!(soon(waiting(Some(second / 2)), second), waiting(Some(second / 2)));
     assert_eq!(soon(waiting(Some(second * 5)), second), waiting(Some(second)));
     assert_eq!(soon(Outcome::Converged, second), Outcome::ConvergedUntil(second));
     assert_eq!(
-        soon(Outcome::Rejected { reason: "NotSupported" }, second),
-        Outcome::Waiting { reason: "NotSupported", after: Some(second) }
+        soon(
+            Outcome::Rejected {
+                reason: "NotSupported"
+            },
+            second
+        ),
+        Outcome::Waiting {
+            reason: "NotSupported",
+            after: Some(second)
+        }
     );
 }

@@ -29,28 +29,75 @@ fn pods(revisions: &[&str]) -> Vec<PodFacts> {
 #[test]
 fn how_far_the_pods_are() {
     let rows = vec![
-        ("change not noticed", workload(2, 1, "a", "a"), pods(&["a", "a"]), Rollout::Unnoticed),
-        ("nothing made yet", workload(1, 1, "a", "a"), pods(&[]), Rollout::Settled),
-        ("all of one revision", workload(1, 1, "a", "a"), pods(&["a", "a"]), Rollout::Settled),
-        ("none replaced", workload(2, 2, "a", "b"), pods(&["a", "a"]), Rollout::Replacing { updated: 0 }),
-        ("one replaced", workload(2, 2, "a", "b"), pods(&["a", "b"]), Rollout::Replacing { updated: 1 }),
-        ("all replaced", workload(2, 2, "a", "b"), pods(&["b", "b"]), Rollout::Settled),
-        ("one too many", workload(2, 2, "a", "a"), pods(&["a", "a", "a"]), Rollout::Replacing { updated: 3 }),
+        (
+            "change not noticed",
+            workload(2, 1, "a", "a"),
+            pods(&["a", "a"]),
+            Rollout::Unnoticed,
+        ),
+        (
+            "nothing made yet",
+            workload(1, 1, "a", "a"),
+            pods(&[]),
+            Rollout::Settled,
+        ),
+        (
+            "all of one revision",
+            workload(1, 1, "a", "a"),
+            pods(&["a", "a"]),
+            Rollout::Settled,
+        ),
+        (
+            "none replaced",
+            workload(2, 2, "a", "b"),
+            pods(&["a", "a"]),
+            Rollout::Replacing { updated: 0 },
+        ),
+        (
+            "one replaced",
+            workload(2, 2, "a", "b"),
+            pods(&["a", "b"]),
+            Rollout::Replacing { updated: 1 },
+        ),
+        (
+            "all replaced",
+            workload(2, 2, "a", "b"),
+            pods(&["b", "b"]),
+            Rollout::Settled,
+        ),
+        (
+            "one too many",
+            workload(2, 2, "a", "a"),
+            pods(&["a", "a", "a"]),
+            Rollout::Replacing { updated: 3 },
+        ),
     ];
     for (what, workload, pods, expected) in rows {
         assert_eq!(rollout(Some(&workload), &pods, 2), expected, "{what}");
     }
     assert_eq!(rollout(None, &pods(&["a"]), 2), Rollout::Absent);
-    let fresh = StatefulSet { status: None, ..workload(1, 0, "a", "a") };
+    let fresh = StatefulSet {
+        status: None,
+        ..workload(1, 0, "a", "a")
+    };
     assert_eq!(rollout(Some(&fresh), &[], 2), Rollout::Unnoticed);
 }
 
 #[test]
 fn an_earlier_revision_may_return_until_the_update_is_declared_complete() {
     assert!(!earlier_revision_may_return(&workload(2, 2, "b", "b")));
-    assert!(earlier_revision_may_return(&workload(2, 2, "a", "b")), "one pod may still come from a");
-    assert!(earlier_revision_may_return(&workload(3, 2, "b", "b")), "a change is on its way");
-    assert!(earlier_revision_may_return(&StatefulSet { status: None, ..workload(1, 1, "a", "a") }));
+    assert!(
+        earlier_revision_may_return(&workload(2, 2, "a", "b")),
+        "one pod may still come from a"
+    );
+    assert!(
+        earlier_revision_may_return(&workload(3, 2, "b", "b")),
+        "a change is on its way"
+    );
+    assert!(earlier_revision_may_return(&StatefulSet {
+        status: None,
+        ..workload(1, 1, "a", "a")
+    }));
 }
 
 #[test]

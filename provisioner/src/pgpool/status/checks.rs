@@ -44,7 +44,9 @@ impl<'a> Checks<'a> {
             before: pgpool.status.as_ref(),
             pods: &observed.pods,
             standings: &observed.standings,
-            leaves: copies.filter_map(|(name, copy)| Some((name.as_str(), leaf(copy)?))).collect(),
+            leaves: copies
+                .filter_map(|(name, copy)| Some((name.as_str(), leaf(copy)?)))
+                .collect(),
         }
     }
 
@@ -58,7 +60,8 @@ impl<'a> Checks<'a> {
     }
 
     fn unanswered(&self) -> impl Iterator<Item = &'a PodFacts> {
-        self.wanted().filter(|pod| pod.ready && !self.standings.contains_key(&pod.uid))
+        self.wanted()
+            .filter(|pod| pod.ready && !self.standings.contains_key(&pod.uid))
     }
 
     fn all_ready(&self) -> bool {
@@ -73,25 +76,37 @@ impl<'a> Checks<'a> {
         let ready = self.wanted().filter(|pod| pod.ready).count();
         let trouble = self.wanted().find_map(|pod| Some((pod, pod.trouble.as_ref()?)));
         let trouble = trouble.map(|(pod, trouble)| format!("; pod {}{}: {trouble}", self.title, pod.name));
-        let message = format!("{ready} of {} pods are ready{}", self.replicas, trouble.unwrap_or_default());
+        let message = format!(
+            "{ready} of {} pods are ready{}",
+            self.replicas,
+            trouble.unwrap_or_default()
+        );
         Said::new(false, Reason::SomeReplicasNotReady, message)
     }
 
     /// Condition `AcceptingConnection`; `None` when nobody can tell.
     pub(super) fn accepting(&self) -> Option<Said> {
-        let (yes, no) =
-            (Reason::DatabaseAcceptingConnectionRequest, Reason::DatabaseNotAcceptingConnectionRequest);
+        let (yes, no) = (
+            Reason::DatabaseAcceptingConnectionRequest,
+            Reason::DatabaseNotAcceptingConnectionRequest,
+        );
         let ready: Vec<_> = self.wanted().filter(|pod| pod.ready).collect();
         let login = |pod: &PodFacts| Some(&self.standings.get(&pod.uid)?.login);
         if ready.iter().any(|pod| login(pod) == Some(&Login::Accepted)) {
-            return Some(Said::new(true, yes, "A login and a query through the pool went through"));
+            return Some(Said::new(
+                true,
+                yes,
+                "A login and a query through the pool went through",
+            ));
         }
         if self.unanswered().next().is_some() {
             return None;
         }
         let refusal = self.wanted().find_map(|pod| Some((pod, refusal(login(pod)?)?)));
         Some(match refusal {
-            Some((pod, message)) => Said::new(false, no, format!("Pod {}{}: {message}", self.title, pod.name)),
+            Some((pod, message)) => {
+                Said::new(false, no, format!("Pod {}{}: {message}", self.title, pod.name))
+            }
             None => Said::new(Status::Unknown, no, "No pod is ready to be asked yet"),
         })
     }
@@ -100,18 +115,29 @@ impl<'a> Checks<'a> {
     pub(super) fn ready(&self) -> Option<Said> {
         let no = |reason, message: String| Some(Said::new(false, reason, message));
         if !self.all_ready() {
-            return no(Reason::ReadinessCheckFailed, "Not all pods are ready, see condition ReplicaReady".to_owned());
+            return no(
+                Reason::ReadinessCheckFailed,
+                "Not all pods are ready, see condition ReplicaReady".to_owned(),
+            );
         }
         if self.unanswered().next().is_some() {
             return None;
         }
         for pod in self.wanted() {
-            let Some(standing) = self.standings.get(&pod.uid) else { continue };
+            let Some(standing) = self.standings.get(&pod.uid) else {
+                continue;
+            };
             if let Some(message) = refusal(&standing.login) {
-                return no(Reason::ReadinessCheckFailed, format!("Pod {}{}: {message}", self.title, pod.name));
+                return no(
+                    Reason::ReadinessCheckFailed,
+                    format!("Pod {}{}: {message}", self.title, pod.name),
+                );
             }
             if let Some(message) = self.wrong_leaf(pod, standing) {
-                return no(Reason::PodsNotServing, format!("Pod {}{}: {message}", self.title, pod.name));
+                return no(
+                    Reason::PodsNotServing,
+                    format!("Pod {}{}: {message}", self.title, pod.name),
+                );
             }
         }
         let message = if self.tls {
@@ -136,7 +162,9 @@ impl<'a> Checks<'a> {
                 "serves the certificate {} instead of {expected} from Secret {mounted}; delete the pod",
                 served.fingerprint
             )),
-            None => Some(format!("serves no certificate although it mounts Secret {mounted}; see its log")),
+            None => Some(format!(
+                "serves no certificate although it mounts Secret {mounted}; see its log"
+            )),
         }
     }
 
@@ -147,19 +175,36 @@ impl<'a> Checks<'a> {
 
     fn pod(&self, pod: &PodFacts) -> PodStatus {
         let Some(standing) = self.standings.get(&pod.uid) else {
-            let before = self.before.iter().flat_map(|status| &status.pods).find(|it| it.name == pod.name);
+            let before = self
+                .before
+                .iter()
+                .flat_map(|status| &status.pods)
+                .find(|it| it.name == pod.name);
             return match before {
                 // Cannot be asked now: what was seen last is the best there is.
                 Some(before) if pod.ready => before.clone(),
-                _ => PodStatus { name: pod.name.clone(), message: pod.trouble.clone(), ..PodStatus::default() },
+                _ => PodStatus {
+                    name: pod.name.clone(),
+                    message: pod.trouble.clone(),
+                    ..PodStatus::default()
+                },
             };
         };
-        let message = refusal(&standing.login).map(str::to_owned).or_else(|| self.wrong_leaf(pod, standing));
+        let message = refusal(&standing.login)
+            .map(str::to_owned)
+            .or_else(|| self.wrong_leaf(pod, standing));
         PodStatus {
             name: pod.name.clone(),
             ready: pod.ready && message.is_none(),
-            served_fingerprint: standing.served.as_ref().map(|served| served.fingerprint.to_string()),
-            served_not_after: standing.served.as_ref().and_then(|served| served.not_after).map(Time),
+            served_fingerprint: standing
+                .served
+                .as_ref()
+                .map(|served| served.fingerprint.to_string()),
+            served_not_after: standing
+                .served
+                .as_ref()
+                .and_then(|served| served.not_after)
+                .map(Time),
             message: message.or_else(|| pod.trouble.clone()),
         }
     }

@@ -36,14 +36,20 @@ status: {replicas: 3, observedGeneration: 2, currentRevision: b, updateRevision:
 }
 
 fn leaf(pair: &Pair) -> Served {
-    Served { fingerprint: pair.fingerprint, not_after: Some("2040-01-01T00:00:00Z".parse().unwrap()) }
+    Served {
+        fingerprint: pair.fingerprint,
+        not_after: Some("2040-01-01T00:00:00Z".parse().unwrap()),
+    }
 }
 
 impl World {
     fn new() -> Self {
         let pair = Pki::new().server(&["pool.demo.svc".to_owned()]);
         let mut observed = Observed::default();
-        observed.live.tls_copies.insert("pool-tls-b".to_owned(), Arc::new(secret("pool-tls-b", &pair)));
+        observed
+            .live
+            .tls_copies
+            .insert("pool-tls-b".to_owned(), Arc::new(secret("pool-tls-b", &pair)));
         for ordinal in 0..3 {
             let uid = format!("u{ordinal}");
             observed.pods.push(PodFacts {
@@ -56,12 +62,23 @@ impl World {
                 certificates: Some("pool-tls-b".to_owned()),
                 trouble: None,
             });
-            let standing = Standing { served: Some(leaf(&pair)), login: Login::Accepted, failures: 0 };
+            let standing = Standing {
+                served: Some(leaf(&pair)),
+                login: Login::Accepted,
+                failures: 0,
+            };
             observed.standings.insert(uid, standing);
         }
         let progress = Progress::Written(PASSED);
-        let applied = Applied { progress, stateful_set: Some(stateful_set()) };
-        Self { pgpool: tls_pgpool(), observed, applied }
+        let applied = Applied {
+            progress,
+            stateful_set: Some(stateful_set()),
+        };
+        Self {
+            pgpool: tls_pgpool(),
+            observed,
+            applied,
+        }
     }
 
     fn progress(progress: Progress) -> Self {
@@ -71,7 +88,10 @@ impl World {
     }
 
     fn refuse(&mut self, pod: usize, message: &str) {
-        let login = Login::Refused { kind: "broken", message: message.to_owned() };
+        let login = Login::Refused {
+            kind: "broken",
+            message: message.to_owned(),
+        };
         self.standing(pod).login = login;
     }
 
@@ -104,7 +124,9 @@ fn told(status: &PgpoolStatus) -> Vec<String> {
 }
 
 fn message(status: &PgpoolStatus, ty: ConditionType) -> String {
-    find(&status.conditions, ty).map(|it| it.message.clone()).unwrap_or_default()
+    find(&status.conditions, ty)
+        .map(|it| it.message.clone())
+        .unwrap_or_default()
 }
 
 const HEALTHY: [&str; 6] = [
@@ -124,10 +146,18 @@ fn all_is_well() {
     assert_eq!(told(&status), HEALTHY);
     assert_eq!(status.phase, Some(Phase::Ready));
     assert_eq!(status.observed_generation, Some(4));
-    assert!(status.conditions.iter().all(|it| it.observed_generation == Some(4)));
+    assert!(
+        status
+            .conditions
+            .iter()
+            .all(|it| it.observed_generation == Some(4))
+    );
     assert_eq!(outcome, Outcome::Converged);
     let pod = &status.pods[1];
-    assert_eq!((pod.name.as_str(), pod.ready, pod.message.as_deref()), ("pool-1", true, None));
+    assert_eq!(
+        (pod.name.as_str(), pod.ready, pod.message.as_deref()),
+        ("pool-1", true, None)
+    );
     assert_eq!(pod.served_fingerprint.as_ref().unwrap().len(), 64);
     assert!(pod.served_not_after.is_some());
 }
@@ -138,7 +168,9 @@ fn the_second_report_equals_the_first() {
     let first = world.status();
     world.before(first.clone());
     let later = "2027-03-01T00:00:00Z".parse().unwrap();
-    let second = report(&world.pgpool, &world.observed, &world.applied, later).status.unwrap();
+    let second = report(&world.pgpool, &world.observed, &world.applied, later)
+        .status
+        .unwrap();
     assert_eq!(second, first);
     assert_eq!(ours(&first), first);
 }
@@ -146,8 +178,10 @@ fn the_second_report_equals_the_first() {
 #[test]
 fn a_new_pgpool_before_there_are_pods() {
     let why = "Secret demo/pool-server-cert (server certificate) is not there yet";
-    let mut world =
-        World::progress(Progress::Written(Stand::Held { why: why.to_owned(), after: None }));
+    let mut world = World::progress(Progress::Written(Stand::Held {
+        why: why.to_owned(),
+        after: None,
+    }));
     world.observed = Observed::default();
     world.applied.stateful_set = None;
     let Report { status, outcome } = world.report();
@@ -164,42 +198,88 @@ fn a_new_pgpool_before_there_are_pods() {
     );
     assert_eq!(status.phase, Some(Phase::Provisioning));
     assert!(message(&status, ConditionType::Reconciling).contains(why));
-    assert_eq!(outcome, Outcome::Waiting { reason: "WaitingForCertificates", after: None });
+    assert_eq!(
+        outcome,
+        Outcome::Waiting {
+            reason: "WaitingForCertificates",
+            after: None
+        }
+    );
 }
 
 #[test]
 fn work_and_what_it_waits_for() {
-    let held = |after| Progress::Written(Stand::Held { why: "why".to_owned(), after });
+    let held = |after| {
+        Progress::Written(Stand::Held {
+            why: "why".to_owned(),
+            after,
+        })
+    };
     let second = Some(Duration::from_secs(1));
     let unmet = |unmet: Unmet| Progress::Stopped(unmet);
     let rows = [
-        (held(None), "True/WaitingForCertificates", None, Outcome::Waiting { reason: "WaitingForCertificates", after: None }),
-        (held(second), "True/WaitingForCertificates", None, Outcome::Waiting { reason: "WaitingForCertificates", after: second }),
-        (Progress::Written(PASSED), "False/Converged", None, Outcome::Converged),
+        (
+            held(None),
+            "True/WaitingForCertificates",
+            None,
+            Outcome::Waiting {
+                reason: "WaitingForCertificates",
+                after: None,
+            },
+        ),
+        (
+            held(second),
+            "True/WaitingForCertificates",
+            None,
+            Outcome::Waiting {
+                reason: "WaitingForCertificates",
+                after: second,
+            },
+        ),
+        (
+            Progress::Written(PASSED),
+            "False/Converged",
+            None,
+            Outcome::Converged,
+        ),
         (
             unmet(Unmet::waiting(Reason::AppBindingNotFound, "create it")),
             "True/AppBindingNotFound",
             None,
-            Outcome::Waiting { reason: "AppBindingNotFound", after: None },
+            Outcome::Waiting {
+                reason: "AppBindingNotFound",
+                after: None,
+            },
         ),
         (
             unmet(Unmet::rejected(Reason::NotSupported, "leave it out")),
             "False/NotSupported",
             Some("True/NotSupported"),
-            Outcome::Rejected { reason: "NotSupported" },
+            Outcome::Rejected {
+                reason: "NotSupported",
+            },
         ),
         (
-            Progress::Refused { message: "Service demo/pool exists".to_owned() },
+            Progress::Refused {
+                message: "Service demo/pool exists".to_owned(),
+            },
             "False/NameConflict",
             Some("True/NameConflict"),
-            Outcome::Waiting { reason: "NameConflict", after: Some(Duration::from_secs(15)) },
+            Outcome::Waiting {
+                reason: "NameConflict",
+                after: Some(Duration::from_secs(15)),
+            },
         ),
     ];
     for (row, (progress, reconciling, stalled, outcome)) in rows.into_iter().enumerate() {
         let report = World::progress(progress).report();
         let status = report.status.unwrap();
         let said = |ty| find(&status.conditions, ty).map(|it| format!("{}/{}", it.status, it.reason));
-        assert_eq!(said(ConditionType::Reconciling).as_deref(), Some(reconciling), "row {row}");
+        assert_eq!(
+            said(ConditionType::Reconciling).as_deref(),
+            Some(reconciling),
+            "row {row}"
+        );
         assert_eq!(said(ConditionType::Stalled).as_deref(), stalled, "row {row}");
         assert_eq!(report.outcome, outcome, "row {row}");
         // Whatever stands in the way, the pods that run are still what they are.
@@ -210,8 +290,16 @@ fn work_and_what_it_waits_for() {
 
 #[test]
 fn a_filling_cache_or_a_busy_api_server_says_nothing() {
-    let timeout = ApplyError::Timeout { kind: "Service".to_owned(), name: "demo/pool".to_owned() };
-    for progress in [Progress::Stopped(Unmet::Reading { what: "it".to_owned() }), Progress::Failed(timeout)] {
+    let timeout = ApplyError::Timeout {
+        kind: "Service".to_owned(),
+        name: "demo/pool".to_owned(),
+    };
+    for progress in [
+        Progress::Stopped(Unmet::Reading {
+            what: "it".to_owned(),
+        }),
+        Progress::Failed(timeout),
+    ] {
         assert_eq!(World::progress(progress).report().status, None);
     }
 }
@@ -246,27 +334,45 @@ fn rollouts_and_starts() {
     let (reason, text) = reconciling(&world);
     assert_eq!(reason, "RollingOut");
     assert!(text.starts_with("2 of 3 pods"), "{text}");
-    assert_eq!(world.status().phase, Some(Phase::Ready), "a rollout with all pods ready is no outage");
+    assert_eq!(
+        world.status().phase,
+        Some(Phase::Ready),
+        "a rollout with all pods ready is no outage"
+    );
 
     let mut world = World::new();
     world.unready(2);
     world.observed.pods[2].trouble = Some("container pgpool (i) is in ImagePullBackOff".to_owned());
     let (reason, text) = reconciling(&world);
     assert_eq!(reason, "WaitingForPods");
-    assert!(text.contains("pool-2") && text.contains("ImagePullBackOff"), "{text}");
+    assert!(
+        text.contains("pool-2") && text.contains("ImagePullBackOff"),
+        "{text}"
+    );
     let replicas = message(&world.status(), ConditionType::ReplicaReady);
-    assert_eq!(replicas, "2 of 3 pods are ready; pod demo/pool-2: container pgpool (i) is in ImagePullBackOff");
+    assert_eq!(
+        replicas,
+        "2 of 3 pods are ready; pod demo/pool-2: container pgpool (i) is in ImagePullBackOff"
+    );
 
     let mut world = World::new();
     world.applied.stateful_set.as_mut().unwrap().metadata.generation = Some(3);
-    assert_eq!(reconciling(&world).0, "WaitingForPods", "the change is not noticed yet");
+    assert_eq!(
+        reconciling(&world).0,
+        "WaitingForPods",
+        "the change is not noticed yet"
+    );
 
     let mut world = World::progress(Progress::Written(Stand::Passed(Judge::Myself)));
     let (reason, text) = reconciling(&world);
     assert_eq!(reason, "Converged");
     assert!(text.contains("judged the certificates itself"), "{text}");
     world.applied.progress = Progress::Written(Stand::Passed(Judge::Status));
-    assert_eq!(reconciling(&world).1, reconciling(&World::new()).1, "heard or read is the same");
+    assert_eq!(
+        reconciling(&world).1,
+        reconciling(&World::new()).1,
+        "heard or read is the same"
+    );
 }
 
 #[test]
@@ -277,8 +383,14 @@ fn logins_and_leaves() {
     let status = world.status();
     assert!(is_true(&status.conditions, ConditionType::AcceptingConnection));
     assert!(is_false(&status.conditions, ConditionType::Ready));
-    assert_eq!(message(&status, ConditionType::Ready), "Pod demo/pool-1: the login is turned down");
-    assert_eq!(status.pods[1].message.as_deref(), Some("the login is turned down"));
+    assert_eq!(
+        message(&status, ConditionType::Ready),
+        "Pod demo/pool-1: the login is turned down"
+    );
+    assert_eq!(
+        status.pods[1].message.as_deref(),
+        Some("the login is turned down")
+    );
     assert!(!status.pods[1].ready && status.pods[0].ready);
 
     // All refuse, as when PostgreSQL is down.
@@ -288,17 +400,30 @@ fn logins_and_leaves() {
     let status = world.status();
     assert!(is_false(&status.conditions, ConditionType::AcceptingConnection));
     assert_eq!(status.phase, Some(Phase::Provisioning), "never ready so far");
-    assert_eq!(world.report().outcome, Outcome::Converged, "nothing that writing could mend");
+    assert_eq!(
+        world.report().outcome,
+        Outcome::Converged,
+        "nothing that writing could mend"
+    );
 
     // Another leaf, or none.
     for (served, part) in [(None, "serves no certificate"), (Some([9; 32]), "instead of")] {
         let mut world = World::new();
-        world.standing(2).served =
-            served.map(|bytes| Served { fingerprint: Fingerprint::from_bytes(bytes), not_after: None });
+        world.standing(2).served = served.map(|bytes| Served {
+            fingerprint: Fingerprint::from_bytes(bytes),
+            not_after: None,
+        });
         let status = world.status();
         let ready = find(&status.conditions, ConditionType::Ready).unwrap();
-        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "PodsNotServing"));
-        assert!(ready.message.contains("demo/pool-2") && ready.message.contains(part), "{}", ready.message);
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("False", "PodsNotServing")
+        );
+        assert!(
+            ready.message.contains("demo/pool-2") && ready.message.contains(part),
+            "{}",
+            ready.message
+        );
         assert!(!status.pods[2].ready);
     }
 }
@@ -307,13 +432,20 @@ fn logins_and_leaves() {
 fn a_pod_is_measured_by_the_copy_that_it_mounts() {
     let mut world = World::new();
     let old = Pki::new().server(&["pool.demo.svc".to_owned()]);
-    world.observed.live.tls_copies.insert("pool-tls-a".to_owned(), Arc::new(secret("pool-tls-a", &old)));
+    world
+        .observed
+        .live
+        .tls_copies
+        .insert("pool-tls-a".to_owned(), Arc::new(secret("pool-tls-a", &old)));
     world.observed.pods[0].certificates = Some("pool-tls-a".to_owned());
     world.observed.pods[0].revision = Some("a".to_owned());
     world.standing(0).served = Some(leaf(&old));
     let status = world.status();
     assert!(is_true(&status.conditions, ConditionType::Ready));
-    assert_eq!(status.pods[0].served_fingerprint, Some(old.fingerprint.to_string()));
+    assert_eq!(
+        status.pods[0].served_fingerprint,
+        Some(old.fingerprint.to_string())
+    );
 }
 
 #[test]
@@ -342,7 +474,10 @@ fn provisioned_stays_and_tells_trouble_from_a_slow_start() {
     assert_eq!(phase(|_| {}), Phase::Ready);
     assert_eq!(phase(|world| world.unready(0)), Phase::Critical);
     assert_eq!(phase(|world| world.refuse(0, "no")), Phase::Critical);
-    assert_eq!(phase(|world| (0..3).for_each(|pod| world.refuse(pod, "no"))), Phase::NotReady);
+    assert_eq!(
+        phase(|world| (0..3).for_each(|pod| world.refuse(pod, "no"))),
+        Phase::NotReady
+    );
     assert_eq!(phase(|world| world.standing(0).served = None), Phase::Critical);
 }
 
@@ -354,17 +489,35 @@ fn phases_by_the_conditions_of_others() {
         ))
     };
     let rows = [
-        (vec![("HealthCheckPaused", "True"), ("Halted", "True")], Phase::Unknown),
+        (
+            vec![("HealthCheckPaused", "True"), ("Halted", "True")],
+            Phase::Unknown,
+        ),
         (vec![("Halted", "True"), ("DataRestored", "False")], Phase::Halted),
-        (vec![("DataRestored", "False"), ("DataRestoreStarted", "True")], Phase::NotReady),
+        (
+            vec![("DataRestored", "False"), ("DataRestoreStarted", "True")],
+            Phase::NotReady,
+        ),
         (vec![("DataRestoreStarted", "True")], Phase::DataRestoring),
-        (vec![("DataRestoreStarted", "True"), ("DataRestored", "True")], Phase::Ready),
-        (vec![("Paused", "True"), ("CertificatesReady", "False")], Phase::Ready),
+        (
+            vec![("DataRestoreStarted", "True"), ("DataRestored", "True")],
+            Phase::Ready,
+        ),
+        (
+            vec![("Paused", "True"), ("CertificatesReady", "False")],
+            Phase::Ready,
+        ),
     ];
     for (foreign, expected) in rows {
         let mut world = World::new();
-        let conditions = foreign.iter().map(|(name, status)| condition(name, status)).collect();
-        world.before(PgpoolStatus { conditions, ..PgpoolStatus::default() });
+        let conditions = foreign
+            .iter()
+            .map(|(name, status)| condition(name, status))
+            .collect();
+        world.before(PgpoolStatus {
+            conditions,
+            ..PgpoolStatus::default()
+        });
         let status = world.status();
         assert_eq!(status.phase, Some(expected), "{foreign:?}");
         assert_eq!(told(&status), HEALTHY, "the conditions of others are not written");

@@ -23,9 +23,17 @@ pub(super) enum Work {
     /// A cache is still filling, or the API server was not to be had: nothing new is known, nothing is said.
     Unknown,
     /// It goes on when something happens.
-    Waits { reason: Reason, message: String, after: Option<Duration> },
+    Waits {
+        reason: Reason,
+        message: String,
+        after: Option<Duration>,
+    },
     /// It goes on when somebody changes something; looked at again after this time if no watch tells of it.
-    Stuck { reason: Reason, message: String, after: Option<Duration> },
+    Stuck {
+        reason: Reason,
+        message: String,
+        after: Option<Duration>,
+    },
     /// There is none left.
     Done { message: String },
 }
@@ -35,32 +43,44 @@ impl Work {
         match &applied.progress {
             Progress::Stopped(Unmet::Reading { .. }) => Self::Unknown,
             Progress::Stopped(Unmet::Waiting { reason, message }) => Self::waits(*reason, message.clone()),
-            Progress::Stopped(Unmet::Rejected { reason, message }) => {
-                Self::Stuck { reason: *reason, message: message.clone(), after: None }
-            }
+            Progress::Stopped(Unmet::Rejected { reason, message }) => Self::Stuck {
+                reason: *reason,
+                message: message.clone(),
+                after: None,
+            },
             // The foreign object has not our labels, so nothing tells when it goes.
-            Progress::Refused { message } => {
-                Self::Stuck { reason: Reason::NameConflict, message: message.clone(), after: Some(CONFLICT_RETRY) }
-            }
+            Progress::Refused { message } => Self::Stuck {
+                reason: Reason::NameConflict,
+                message: message.clone(),
+                after: Some(CONFLICT_RETRY),
+            },
             Progress::Failed(error) => Self::failed(error),
-            Progress::Written(Stand::Held { why, after }) => {
-                Self::Waits { reason: Reason::WaitingForCertificates, message: why.clone(), after: *after }
-            }
+            Progress::Written(Stand::Held { why, after }) => Self::Waits {
+                reason: Reason::WaitingForCertificates,
+                message: why.clone(),
+                after: *after,
+            },
             Progress::Written(Stand::NotNeeded) => Self::rolling(pgpool, observed, applied, None),
             Progress::Written(Stand::Passed(judge)) => Self::rolling(pgpool, observed, applied, Some(*judge)),
         }
     }
 
     fn waits(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Waits { reason, message: message.into(), after: None }
+        Self::Waits {
+            reason,
+            message: message.into(),
+            after: None,
+        }
     }
 
     fn failed(error: &ApplyError) -> Self {
         match error.code() {
             // Refused for what it is: the user has to know, and the next try will not differ.
-            Some(400..=408 | 410..=428 | 430..=499) => {
-                Self::Stuck { reason: Reason::ConfigurationInvalid, message: error.to_string(), after: None }
-            }
+            Some(400..=408 | 410..=428 | 430..=499) => Self::Stuck {
+                reason: Reason::ConfigurationInvalid,
+                message: error.to_string(),
+                after: None,
+            },
             // Busy, late or cut off: the next try will do, and a status would meet the same.
             _ => Self::Unknown,
         }
@@ -69,7 +89,13 @@ impl Work {
     fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Applied, judge: Option<Judge>) -> Self {
         let replicas = pgpool.spec.replicas();
         let all = usize::try_from(replicas).unwrap_or_default();
-        let ready = || observed.pods.iter().filter(|pod| pod.ready && pod.ordinal < replicas).count();
+        let ready = || {
+            observed
+                .pods
+                .iter()
+                .filter(|pod| pod.ready && pod.ordinal < replicas)
+                .count()
+        };
         let word = word(judge);
         let starting = |trouble: &str| {
             let message = format!("Waits for the pods to become ready{trouble}{word}");
@@ -82,11 +108,18 @@ impl Work {
                 format!("{updated} of {all} pods are up to date, the others follow one by one{word}"),
             ),
             Rollout::Settled if ready() < all => {
-                let mut troubles = observed.pods.iter().filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
-                let trouble = troubles.next().map(|(pod, trouble)| format!("; pod {}: {trouble}", pod.name));
+                let mut troubles = observed
+                    .pods
+                    .iter()
+                    .filter_map(|pod| Some((pod, pod.trouble.as_ref()?)));
+                let trouble = troubles
+                    .next()
+                    .map(|(pod, trouble)| format!("; pod {}: {trouble}", pod.name));
                 starting(&trouble.unwrap_or_default())
             }
-            Rollout::Settled => Self::Done { message: format!("Everything is as asked{word}") },
+            Rollout::Settled => Self::Done {
+                message: format!("Everything is as asked{word}"),
+            },
         }
     }
 
@@ -95,9 +128,11 @@ impl Work {
         match self {
             Self::Unknown => Said::new(false, Reason::Converged, ""),
             Self::Waits { reason, message, .. } => Said::new(true, *reason, message.clone()),
-            Self::Stuck { reason, .. } => {
-                Said::new(false, *reason, "Stopped before everything was done, see condition Stalled")
-            }
+            Self::Stuck { reason, .. } => Said::new(
+                false,
+                *reason,
+                "Stopped before everything was done, see condition Stalled",
+            ),
             Self::Done { message } => Said::new(false, Reason::Converged, message.clone()),
         }
     }
@@ -113,11 +148,24 @@ impl Work {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             // A cache tells when it is filled; a failed write is an error, and this is not looked at.
-            Self::Unknown => Outcome::Waiting { reason: "Reading", after: None },
-            Self::Waits { reason, after, .. } | Self::Stuck { reason, after: after @ Some(_), .. } => {
-                Outcome::Waiting { reason: reason.as_str(), after: *after }
-            }
-            Self::Stuck { reason, after: None, .. } => Outcome::Rejected { reason: reason.as_str() },
+            Self::Unknown => Outcome::Waiting {
+                reason: "Reading",
+                after: None,
+            },
+            Self::Waits { reason, after, .. }
+            | Self::Stuck {
+                reason,
+                after: after @ Some(_),
+                ..
+            } => Outcome::Waiting {
+                reason: reason.as_str(),
+                after: *after,
+            },
+            Self::Stuck {
+                reason, after: None, ..
+            } => Outcome::Rejected {
+                reason: reason.as_str(),
+            },
             Self::Done { .. } => Outcome::Converged,
         }
     }

@@ -14,18 +14,28 @@ fn pgpools() -> Vec<Arc<Pgpool>> {
 }
 
 fn shown(keys: impl IntoIterator<Item = ObjectRef<Pgpool>>) -> Vec<String> {
-    keys.into_iter().map(|key| format!("{}/{}", key.namespace.unwrap_or_default(), key.name)).collect()
+    keys.into_iter()
+        .map(|key| format!("{}/{}", key.namespace.unwrap_or_default(), key.name))
+        .collect()
 }
 
 fn labelled(labels: &str) -> Pod {
-    parse(&format!("metadata: {{name: any, namespace: demo, labels: {{{labels}}}}}"))
+    parse(&format!(
+        "metadata: {{name: any, namespace: demo, labels: {{{labels}}}}}"
+    ))
 }
 
 #[test]
 fn an_object_concerns_the_pgpool_in_its_labels() {
     let rows = [
-        ("app.kubernetes.io/name: pgpools.kubedb.com, app.kubernetes.io/instance: pool", vec!["demo/pool"]),
-        ("app.kubernetes.io/name: postgreses.kubedb.com, app.kubernetes.io/instance: pool", vec![]),
+        (
+            "app.kubernetes.io/name: pgpools.kubedb.com, app.kubernetes.io/instance: pool",
+            vec!["demo/pool"],
+        ),
+        (
+            "app.kubernetes.io/name: postgreses.kubedb.com, app.kubernetes.io/instance: pool",
+            vec![],
+        ),
         ("app.kubernetes.io/name: pgpools.kubedb.com", vec![]),
         ("app.kubernetes.io/instance: pool", vec![]),
         ("", vec![]),
@@ -57,12 +67,19 @@ fn an_app_binding_concerns_those_behind_it_and_the_one_it_tells_about() {
         binding.metadata.labels = instance.map(names::selector_labels);
         binding
     };
-    let concerned = |namespace, name, instance| {
-        shown(by_app_binding(&binding(namespace, name, instance), &pgpools()))
-    };
+    let concerned =
+        |namespace, name, instance| shown(by_app_binding(&binding(namespace, name, instance), &pgpools()));
     assert_eq!(concerned("demo", "pg", None), ["demo/pool"]);
     assert_eq!(concerned("db", "pg", None), ["demo/other"]);
-    assert_eq!(concerned("shop", "pg", None), ["shop/pool"], "an empty namespace is that of the Pgpool");
+    assert_eq!(
+        concerned("shop", "pg", None),
+        ["shop/pool"],
+        "an empty namespace is that of the Pgpool"
+    );
     assert_eq!(concerned("demo", "other", None), [""; 0]);
-    assert_eq!(concerned("demo", "other", Some("other")), ["demo/other"], "its own, as others find it");
+    assert_eq!(
+        concerned("demo", "other", Some("other")),
+        ["demo/other"],
+        "its own, as others find it"
+    );
 }
