@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::info;
 
+pub(crate) use self::compare::drop_nulls;
 use crate::controller::Classified;
 use crate::placement::Placement;
 
@@ -344,7 +345,7 @@ where
         object.insert("kind".to_owned(), K::kind(&()).into());
         object.remove("status");
     }
-    compare::drop_nulls(&mut wanted);
+    drop_nulls(&mut wanted);
     compare::encode_string_data(&mut wanted);
     let hash = compare::hash(&wanted);
     let metadata = &mut wanted["metadata"];

@@ -160,7 +160,11 @@ where
             config: config.clone(),
             trim,
         };
-        runtime.spawn("cache", feed::feed(part, Arc::clone(&shared)));
+        // What is reconciled during the drain works with the cache as it stands.
+        let (drain, feed) = (runtime.drain(), feed::feed(part, Arc::clone(&shared)));
+        runtime.spawn("cache", async move {
+            drain.run_until_cancelled_owned(feed).await;
+        });
     }
     (cache, changes)
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::debug;
 
-use crate::apply::{ApplyError, Subject};
+use crate::apply::{ApplyError, Subject, drop_nulls};
 use crate::placement::Placement;
 
 /// Applies `desired` as what this field manager says under `.status` of the object, unless it equals
@@ -30,9 +30,13 @@ where
     S: Serialize,
 {
     let subject = Subject::of(object);
-    let json = |status: &S| serde_json::to_value(status).map_err(|error| subject.unserialisable(error));
-    let status = json(desired)?;
-    if status == json(current)? {
+    let said = |status: &S| {
+        let mut said = serde_json::to_value(status).map_err(|error| subject.unserialisable(error))?;
+        drop_nulls(&mut said);
+        Ok::<_, ApplyError>(said)
+    };
+    let status = said(desired)?;
+    if status == said(current)? {
         return Ok(false);
     }
     let patch = Patch::Apply(json!({
@@ -60,7 +64,13 @@ where
 fn is_gone(error: &ApplyError) -> bool {
     match error.code() {
         Some(404) => true,
-        Some(409 | 422) => error.to_string().contains("uid"),
+        Some(409 | 422) => {
+            let message = error.to_string();
+            message.contains("uid mismatch") || message.contains("metadata.uid")
+        }
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,9 @@ fn list_within(desired: &[Value], live: &[Value]) -> bool {
 /// Returns the key that tells the items apart, if there is one that does.
 fn merge_key(items: &[Value]) -> Option<&'static [&'static str]> {
     let maps: Vec<&Map<String, Value>> = items.iter().map(Value::as_object).collect::<Option<_>>()?;
+    if maps.is_empty() {
+        return None;
+    }
     MERGE_KEYS.into_iter().find(|key| {
         let Some(first) = key.first() else { return false };
         maps.iter().all(|map| map.contains_key(*first))
@@ -129,7 +132,7 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// Removes what is null: a typed object says nothing by it.
-pub(super) fn drop_nulls(value: &mut Value) {
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, value| !value.is_null());
