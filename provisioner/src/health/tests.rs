@@ -260,73 +260,59 @@ mod verdicts {
         })
     }
 
+    fn good(failures: u32, served: Option<Served>) -> Standing {
+        standing(Login::Accepted, failures, served)
+    }
+
+    /// As after a connection that broke for this reason.
+    fn bad(failures: u32, reason: &str) -> Standing {
+        standing(
+            refused("broken", &broken(reason).unwrap_err().to_string()),
+            failures,
+            None,
+        )
+    }
+
     #[test]
     fn results_add_up() {
-        let said = |reason: &str| broken(reason).unwrap_err().to_string();
-        let good = |served| Some(standing(Login::Accepted, 0, served));
-        let bad = |failures, reason| Some(standing(refused("broken", &said(reason)), failures, None));
+        let old = || Some(leaf(1));
+        let fine = Some(good(0, old()));
         let rows = [
-            (
-                "first success",
-                None,
-                Ok(()),
-                Some(leaf(1)),
-                1,
-                standing(Login::Accepted, 0, Some(leaf(1))),
-            ),
-            ("first failure", None, broken("a"), None, 3, bad(1, "a").unwrap()),
+            ("first success", None, Ok(()), old(), 1, good(0, old())),
+            ("first failure", None, broken("a"), None, 3, bad(1, "a")),
             (
                 "below the threshold",
-                good(Some(leaf(1))),
+                fine.clone(),
                 broken("a"),
                 None,
                 2,
-                standing(Login::Accepted, 1, Some(leaf(1))),
+                good(1, old()),
             ),
             (
                 "at the threshold",
-                good(Some(leaf(1))),
+                fine.clone(),
                 broken("a"),
                 None,
                 1,
-                bad(1, "a").unwrap(),
+                bad(1, "a"),
             ),
             (
-                "new leaf while failing",
-                good(Some(leaf(1))),
+                "a new leaf meanwhile",
+                fine,
                 broken("a"),
                 Some(leaf(2)),
                 2,
-                standing(Login::Accepted, 1, Some(leaf(2))),
+                good(1, Some(leaf(2))),
             ),
             (
                 "same kind again",
-                bad(1, "a"),
+                Some(bad(1, "a")),
                 broken("b"),
                 None,
                 1,
-                bad(2, "a").unwrap(),
+                bad(2, "a"),
             ),
-            (
-                "recovered",
-                bad(9, "a"),
-                Ok(()),
-                Some(leaf(1)),
-                1,
-                standing(Login::Accepted, 0, Some(leaf(1))),
-            ),
-            (
-                "another kind",
-                bad(1, "a"),
-                Err(LoginFailure::PlainText),
-                None,
-                1,
-                standing(
-                    refused("plain-text", &LoginFailure::PlainText.to_string()),
-                    2,
-                    None,
-                ),
-            ),
+            ("recovered", Some(bad(9, "a")), Ok(()), old(), 1, good(0, old())),
         ];
         for (what, before, login, served, threshold, expected) in rows {
             assert_eq!(
@@ -335,6 +321,20 @@ mod verdicts {
                 "{what}"
             );
         }
+        let other = judge(
+            Some(&bad(1, "a")),
+            Probe {
+                served: None,
+                login: Err(LoginFailure::PlainText),
+            },
+            1,
+        );
+        let expected = standing(
+            refused("plain-text", &LoginFailure::PlainText.to_string()),
+            2,
+            None,
+        );
+        assert_eq!(other, expected, "another kind");
     }
 
     #[test]

@@ -189,9 +189,9 @@ impl FakeApi {
         {
             let object: K = serde_json::from_value(object).unwrap();
             if gone {
-                cache.delete(object)
+                cache.delete(object);
             } else {
-                cache.apply(object)
+                cache.apply(object);
             }
         }
         let ours = object["metadata"]["labels"][names::LABEL_NAME] == names::APPLICATION;

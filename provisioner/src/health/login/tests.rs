@@ -145,71 +145,55 @@ async fn without_tls_nothing_is_served_and_nothing_is_missed() {
     assert_eq!(heard, Some(b'X'));
 }
 
+/// How pgpool behaves, what is asked of it, the kind of failure that follows, and a part of what is said.
+type Row = (Play, SslMode, &'static str, &'static str);
+
+const FAILURES: [Row; 8] = [
+    (
+        Play::DeclineTls,
+        SslMode::Allow,
+        "plain-text",
+        "pgpool answers without TLS",
+    ),
+    (
+        Play::DeclineTls,
+        SslMode::Require,
+        "plain-text",
+        "pgpool answers without TLS",
+    ),
+    (
+        Play::TurnDown,
+        SslMode::VerifyFull,
+        "turned-down",
+        "correct Secret demo/pg-auth",
+    ),
+    (
+        Play::TurnDown,
+        SslMode::VerifyFull,
+        "turned-down",
+        "password does not match",
+    ),
+    (
+        Play::TurnDownQuery,
+        SslMode::VerifyFull,
+        "turned-down",
+        "failed to authenticate",
+    ),
+    (Play::HangUp, SslMode::VerifyFull, "broken", "is PostgreSQL up?"),
+    (
+        Play::HangUpBeforeTls,
+        SslMode::VerifyFull,
+        "broken",
+        "is PostgreSQL up?",
+    ),
+    (Play::Hang, SslMode::VerifyFull, "timeout", "within 1 s"),
+];
+
 #[tokio::test]
 async fn each_failure_is_told_for_people() {
     let pki = Pki::new();
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
-    let stranger = Pki::new().server(&["pool.demo.svc".to_owned()]);
-    let rows = [
-        (
-            Play::DeclineTls,
-            &pair,
-            SslMode::Allow,
-            "plain-text",
-            "pgpool answers without TLS",
-        ),
-        (
-            Play::DeclineTls,
-            &pair,
-            SslMode::Require,
-            "plain-text",
-            "pgpool answers without TLS",
-        ),
-        (
-            Play::Serve,
-            &stranger,
-            SslMode::VerifyCa,
-            "handshake",
-            "invalid peer certificate",
-        ),
-        (
-            Play::TurnDown,
-            &pair,
-            SslMode::VerifyFull,
-            "turned-down",
-            "correct Secret demo/pg-auth",
-        ),
-        (
-            Play::TurnDown,
-            &pair,
-            SslMode::VerifyFull,
-            "turned-down",
-            "password does not match",
-        ),
-        (
-            Play::TurnDownQuery,
-            &pair,
-            SslMode::VerifyFull,
-            "turned-down",
-            "failed to authenticate",
-        ),
-        (
-            Play::HangUp,
-            &pair,
-            SslMode::VerifyFull,
-            "broken",
-            "is PostgreSQL up?",
-        ),
-        (
-            Play::HangUpBeforeTls,
-            &pair,
-            SslMode::VerifyFull,
-            "broken",
-            "is PostgreSQL up?",
-        ),
-        (Play::Hang, &pair, SslMode::VerifyFull, "timeout", "within 1 s"),
-    ];
-    for (play, pair, ssl_mode, kind, part) in rows {
+    for (play, ssl_mode, kind, part) in FAILURES {
         let timeout = Duration::from_secs(1);
         let access = Access {
             ssl_mode,
@@ -217,19 +201,33 @@ async fn each_failure_is_told_for_people() {
             timeout,
             ..access()
         };
-        let (probe, _) = asked(play, Some(pair), access).await;
+        let (probe, _) = asked(play, Some(&pair), access).await;
         let failure = probe.login.unwrap_err();
         let text = failure.to_string();
         assert_eq!(failure.kind(), kind, "{play:?} {ssl_mode}: {text}");
         assert!(text.contains(part), "{play:?} {ssl_mode}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
-        let handshake = matches!(play, Play::DeclineTls | Play::HangUpBeforeTls);
+        let before = matches!(play, Play::DeclineTls | Play::HangUpBeforeTls);
         assert_eq!(
             probe.served.is_none(),
-            handshake,
+            before,
             "{play:?}: the leaf is seen whenever there is one"
         );
     }
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_talked_to() {
+    let (pki, stranger) = (Pki::new(), Pki::new().server(&["pool.demo.svc".to_owned()]));
+    let access = Access {
+        ssl_mode: SslMode::VerifyCa,
+        trust: pki.ca().into_bytes(),
+        ..access()
+    };
+    let (probe, _) = asked(Play::Serve, Some(&stranger), access).await;
+    let failure = probe.login.unwrap_err();
+    assert_eq!(failure.kind(), "handshake", "{failure}");
+    assert_eq!(probe.served.unwrap().fingerprint, stranger.fingerprint);
 }
 
 #[tokio::test]

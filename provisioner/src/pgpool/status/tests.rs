@@ -215,76 +215,53 @@ fn work_and_what_it_waits_for() {
             after,
         })
     };
+    let waits = |reason, after| Outcome::Waiting { reason, after };
     let second = Some(Duration::from_secs(1));
-    let unmet = |unmet: Unmet| Progress::Stopped(unmet);
+    let missing = Unmet::waiting(Reason::AppBindingNotFound, "create it");
+    let rejected = Unmet::rejected(Reason::NotSupported, "leave it out");
+    let foreign = Progress::Refused {
+        message: "Service demo/pool exists".to_owned(),
+    };
+    let retry = Some(Duration::from_secs(15));
+    let certificates = "WaitingForCertificates";
     let rows = [
+        (held(None), certificates, false, waits(certificates, None)),
+        (held(second), certificates, false, waits(certificates, second)),
+        (Progress::Written(PASSED), "Converged", false, Outcome::Converged),
         (
-            held(None),
-            "True/WaitingForCertificates",
-            None,
-            Outcome::Waiting {
-                reason: "WaitingForCertificates",
-                after: None,
-            },
+            Progress::Stopped(missing),
+            "AppBindingNotFound",
+            false,
+            waits("AppBindingNotFound", None),
         ),
         (
-            held(second),
-            "True/WaitingForCertificates",
-            None,
-            Outcome::Waiting {
-                reason: "WaitingForCertificates",
-                after: second,
-            },
-        ),
-        (
-            Progress::Written(PASSED),
-            "False/Converged",
-            None,
-            Outcome::Converged,
-        ),
-        (
-            unmet(Unmet::waiting(Reason::AppBindingNotFound, "create it")),
-            "True/AppBindingNotFound",
-            None,
-            Outcome::Waiting {
-                reason: "AppBindingNotFound",
-                after: None,
-            },
-        ),
-        (
-            unmet(Unmet::rejected(Reason::NotSupported, "leave it out")),
-            "False/NotSupported",
-            Some("True/NotSupported"),
+            Progress::Stopped(rejected),
+            "NotSupported",
+            true,
             Outcome::Rejected {
                 reason: "NotSupported",
             },
         ),
-        (
-            Progress::Refused {
-                message: "Service demo/pool exists".to_owned(),
-            },
-            "False/NameConflict",
-            Some("True/NameConflict"),
-            Outcome::Waiting {
-                reason: "NameConflict",
-                after: Some(Duration::from_secs(15)),
-            },
-        ),
+        (foreign, "NameConflict", true, waits("NameConflict", retry)),
     ];
-    for (row, (progress, reconciling, stalled, outcome)) in rows.into_iter().enumerate() {
+    for (progress, reason, stalled, outcome) in rows {
         let report = World::progress(progress).report();
         let status = report.status.unwrap();
         let said = |ty| find(&status.conditions, ty).map(|it| format!("{}/{}", it.status, it.reason));
+        let going = !stalled && outcome != Outcome::Converged;
+        let going = if going { "True" } else { "False" };
         assert_eq!(
-            said(ConditionType::Reconciling).as_deref(),
-            Some(reconciling),
-            "row {row}"
+            said(ConditionType::Reconciling),
+            Some(format!("{going}/{reason}"))
         );
-        assert_eq!(said(ConditionType::Stalled).as_deref(), stalled, "row {row}");
-        assert_eq!(report.outcome, outcome, "row {row}");
+        assert_eq!(
+            said(ConditionType::Stalled),
+            stalled.then(|| format!("True/{reason}"))
+        );
+        assert_eq!(report.outcome, outcome, "{reason}");
         // Whatever stands in the way, the pods that run are still what they are.
-        assert!(is_true(&status.conditions, ConditionType::Ready), "row {row}");
-        assert_eq!(status.phase, Some(Phase::Ready), "row {row}");
+        assert!(is_true(&status.conditions, ConditionType::Ready), "{reason}");
+        assert_eq!(status.phase, Some(Phase::Ready), "{reason}");
     }
 }
 

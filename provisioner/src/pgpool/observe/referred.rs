@@ -1,0 +1,176 @@
+//! The objects that a `Pgpool` refers to. Those that users name are watched one by one, while somebody refers to them.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use shared_types::object::TypedReference;
+use shared_types::{AppBinding, Pgpool, names};
+
+use super::certificates::unlabelled;
+use super::{Inputs, Lookup, cached, known, named};
+use crate::pgpool::context::Context;
+use crate::pgpool::error::Error;
+use crate::pgpool::handoff::Certificate;
+use crate::pgpool::triggers;
+
+/// Where the objects are that a `Pgpool` refers to by name.
+struct References {
+    backend: Option<Reference>,
+    backend_tls: Option<Reference>,
+    configuration: Option<Reference>,
+    auth: Reference,
+    /// The user has named the auth Secret.
+    auth_is_named: bool,
+}
+
+/// Namespace and name.
+type Reference = (String, String);
+
+impl References {
+    fn of(pgpool: &Pgpool, app_binding: &Lookup<Arc<AppBinding>>) -> Self {
+        let namespace = pgpool.namespace().unwrap_or_default();
+        let there = binding_namespace(pgpool);
+        let binding = app_binding.present().map(|binding| &binding.spec);
+        let of_binding = |secret: Option<&TypedReference>| Some((there.clone(), secret?.name.clone()));
+        let configuration = pgpool.spec.configuration.as_ref();
+        let named = pgpool
+            .spec
+            .auth_secret
+            .as_ref()
+            .and_then(|secret| secret.name.as_ref());
+        Self {
+            backend: of_binding(binding.and_then(|spec| spec.secret.as_ref())),
+            backend_tls: of_binding(binding.and_then(|spec| spec.tls_secret.as_ref())),
+            configuration: configuration.and_then(|it| Some((namespace.clone(), it.secret_name.clone()?))),
+            auth: (namespace, names::auth_secret(pgpool)),
+            auth_is_named: named.is_some_and(|name| !name.is_empty()),
+        }
+    }
+
+    /// Everything that has to be watched by name.
+    fn followed(&self) -> Vec<Reference> {
+        let auth = Some(&self.auth).filter(|_| self.auth_is_named);
+        [
+            self.backend.as_ref(),
+            self.backend_tls.as_ref(),
+            self.configuration.as_ref(),
+            auth,
+        ]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect()
+    }
+}
+
+/// Reads what a `Pgpool` refers to, and says what of it is watched from now on.
+pub(super) async fn inputs(
+    pgpool: &Pgpool,
+    context: &Context,
+    certificates: &[Certificate],
+) -> Result<Inputs, Error> {
+    let app_binding = app_binding(pgpool, context);
+    let references = References::of(pgpool, &app_binding);
+    let mut followed = references.followed();
+    followed.extend(unlabelled(pgpool, context, certificates));
+    let read =
+        |reference: Option<&Reference>| reference.map(|(namespace, name)| named(context, namespace, name));
+    let mut inputs = Inputs {
+        version: cached(&context.caches.versions, None, &pgpool.spec.version),
+        backend_secret: read(references.backend.as_ref()),
+        backend_tls_secret: read(references.backend_tls.as_ref()),
+        configuration_secret: read(references.configuration.as_ref()),
+        app_binding,
+        auth_secret: Lookup::Pending,
+        new_pcp_password: None,
+        cluster_domain: context.cluster_domain.clone(),
+    };
+    // While anything else is still being read, the question about the auth Secret would be asked in vain.
+    let secrets = [
+        &inputs.backend_secret,
+        &inputs.backend_tls_secret,
+        &inputs.configuration_secret,
+    ];
+    if !secrets
+        .into_iter()
+        .flatten()
+        .any(|secret| *secret == Lookup::Pending)
+    {
+        inputs.auth_secret = auth_secret(context, &references).await?;
+        let unlabelled = |secret: &Arc<Secret>| triggers::by_label(secret.as_ref()).is_none();
+        if !references.auth_is_named && inputs.auth_secret.present().is_some_and(unlabelled) {
+            followed.push(references.auth.clone());
+        }
+        let asked = pgpool.spec.auth_secret.as_ref();
+        let external = asked
+            .and_then(|secret| secret.externally_managed)
+            .unwrap_or(false);
+        let generate = inputs.auth_secret == Lookup::Absent && !external;
+        inputs.new_pcp_password = generate.then(new_password);
+    }
+    context.named.follow(&ObjectRef::from_obj(pgpool), &followed);
+    Ok(inputs)
+}
+
+fn binding_namespace(pgpool: &Pgpool) -> String {
+    let named = pgpool
+        .spec
+        .postgres_ref
+        .namespace
+        .clone()
+        .filter(|name| !name.is_empty());
+    named.or_else(|| pgpool.namespace()).unwrap_or_default()
+}
+
+/// The `AppBinding`. In a namespace that this process does not serve it is watched by name alone.
+fn app_binding(pgpool: &Pgpool, context: &Context) -> Lookup<Arc<AppBinding>> {
+    let namespace = &binding_namespace(pgpool);
+    let (key, name) = (ObjectRef::from_obj(pgpool), &pgpool.spec.postgres_ref.name);
+    if context.scope.contains(namespace) {
+        context.elsewhere.follow(&key, &[]);
+        return cached(&context.caches.app_bindings, Some(namespace), name);
+    }
+    context
+        .elsewhere
+        .follow(&key, &[(namespace.clone(), name.clone())]);
+    known(context.elsewhere.lookup(namespace, name))
+}
+
+/// The auth Secret. A cache that lags behind our own write would make us write another password over the one in
+/// use, so "absent" is asked of the API server itself; that is one question in the life of a `Pgpool`.
+async fn auth_secret(context: &Context, references: &References) -> Result<Lookup<Arc<Secret>>, Error> {
+    let (namespace, name) = &references.auth;
+    let cached = cached(&context.caches.secrets, Some(namespace), name);
+    let known = match (cached, named(context, namespace, name)) {
+        // Nobody follows it, unless the user names it.
+        (Lookup::Absent, Lookup::Pending) if !references.auth_is_named => Lookup::Absent,
+        (Lookup::Absent, known) => known,
+        (cached, _) => cached,
+    };
+    if known != Lookup::Absent {
+        return Ok(known);
+    }
+    let title = || format!("{namespace}/{name}");
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let found = tokio::time::timeout(context.deadline, api.get_opt(name))
+        .await
+        .map_err(|_| Error::ObserveTimeout { name: title() })?
+        .map_err(|source| Error::Observe {
+            name: title(),
+            source,
+        })?;
+    Ok(found.map_or(Lookup::Absent, |secret| Lookup::Present(Arc::new(secret))))
+}
+
+/// 16 letters and digits from a cryptographic generator: 95 bits.
+fn new_password() -> String {
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(16)
+        .map(char::from)
+        .collect()
+}
