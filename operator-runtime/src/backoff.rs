@@ -34,3 +34,23 @@ impl Backoff {
         full.mul_f64(rng.random_range(0.5..=1.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::Backoff;
+
+    proptest! {
+        #[test]
+        fn grows_to_its_cap_and_stays_there(failures in 0_u32.., seed: u64) {
+            let backoff = Backoff::default();
+            let delay = backoff.delay(failures, &mut SmallRng::seed_from_u64(seed));
+            let doublings = failures.saturating_sub(1).min(20);
+            let full = (backoff.first * 2_u32.pow(doublings)).min(backoff.cap);
+            prop_assert!(delay <= full && delay >= full / 2, "{delay:?} of {full:?}");
+        }
+    }
+}

@@ -88,3 +88,6 @@ fn shortened(note: &str) -> String {
 pub fn is_transition(before: Option<&Condition>, after: &Condition) -> bool {
     before.is_none_or(|before| before.status != after.status || before.reason != after.reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,9 +24,9 @@ pub(crate) struct FakeApi(Arc<Mutex<World>>);
 
 #[derive(Default)]
 struct World {
-    objects: BTreeMap<Name, Value>,
+    objects: BTreeMap<Key, Value>,
     version: u64,
-    history: Vec<(u64, Name, Value)>,
+    history: Vec<(u64, Key, Value)>,
     watches: Vec<Watch>,
     refusals: HashMap<String, u16>,
     log: Vec<String>,
@@ -34,7 +34,7 @@ struct World {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
+struct Key {
     plural: String,
     namespace: String,
     name: String,
@@ -71,7 +71,7 @@ impl Place {
         }
     }
 
-    fn holds(&self, name: &Name) -> bool {
+    fn holds(&self, name: &Key) -> bool {
         self.plural == name.plural
             && self
                 .namespace
@@ -82,7 +82,7 @@ impl Place {
 }
 
 impl World {
-    fn put(&mut self, name: Name, mut object: Value, kind: &str) -> Value {
+    fn put(&mut self, name: Key, mut object: Value, kind: &str) -> Value {
         self.version += 1;
         let before = self.objects.get(&name);
         let uid = before.map_or_else(
@@ -96,7 +96,7 @@ impl World {
         object
     }
 
-    fn tell(&mut self, name: &Name, event: Value) {
+    fn tell(&mut self, name: &Key, event: Value) {
         self.watches
             .retain(|watch| !watch.place.holds(name) || watch.events.send(format!("{event}\n")).is_ok());
         self.history.push((self.version, name.clone(), event));
@@ -129,7 +129,7 @@ impl World {
 
     /// Answers everything but a watch.
     fn answer(&mut self, method: &Method, place: &Place, body: Value) -> (u16, Value) {
-        let name = |name: &str| Name {
+        let name = |name: &str| Key {
             plural: place.plural.clone(),
             namespace: place.namespace.clone().unwrap_or_default(),
             name: name.to_owned(),
@@ -251,9 +251,9 @@ impl FakeApi {
         Ok(whole(code, &body))
     }
 
-    fn name(plural: &str, object: &Value) -> Name {
+    fn name(plural: &str, object: &Value) -> Key {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Name {
+        Key {
             plural: plural.to_owned(),
             namespace: text(&object["metadata"]["namespace"]),
             name: text(&object["metadata"]["name"]),
@@ -285,7 +285,7 @@ impl FakeApi {
 
     /// Returns an object.
     pub(crate) fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        let name = Name {
+        let name = Key {
             plural: plural.to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),

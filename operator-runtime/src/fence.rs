@@ -121,3 +121,6 @@ where
 fn passes(method: &Method, path: &str) -> bool {
     *method == Method::GET || *method == Method::HEAD || path.starts_with("/apis/coordination.k8s.io/")
 }
+
+#[cfg(test)]
+mod tests;

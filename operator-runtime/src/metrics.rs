@@ -2,6 +2,8 @@
 //!
 //! Labels come from fixed sets; no object is ever named in one.
 
+mod process;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -112,7 +114,10 @@ impl Metrics {
             leader: Family::default(),
             requests: Family::default(),
         };
-        registry.with(|to| metrics.add_to(to));
+        registry.with(|to| {
+            metrics.add_to(to);
+            to.register_collector(Box::new(process::Process));
+        });
         metrics
     }
 

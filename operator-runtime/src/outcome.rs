@@ -57,3 +57,56 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand::rngs::SmallRng;
+
+    use super::Outcome;
+
+    proptest! {
+        #[test]
+        fn nothing_is_left_alone_for_more_than_an_hour(seed: u64, seconds in 1_u64..1_000_000) {
+            let rng = &mut SmallRng::seed_from_u64(seed);
+            let due = Duration::from_secs(seconds);
+            let net = Duration::from_mins(40)..=Duration::from_hours(1);
+            let until_told = [
+                Outcome::Converged,
+                Outcome::Rejected { reason: "x" },
+                Outcome::Waiting { reason: "x", after: None },
+            ];
+            for outcome in until_told {
+                let after = outcome.requeue(rng);
+                prop_assert!(net.contains(&after), "{after:?}");
+            }
+            for outcome in [Outcome::ConvergedUntil(due), Outcome::Waiting { reason: "x", after: Some(due) }] {
+                let after = outcome.requeue(rng);
+                prop_assert!(after <= due && (after == due || net.contains(&after)));
+            }
+        }
+    }
+
+    #[test]
+    fn labels_and_reasons() {
+        let cases = [
+            (Outcome::Converged, "converged", None),
+            (Outcome::ConvergedUntil(Duration::ZERO), "converged", None),
+            (
+                Outcome::Waiting {
+                    reason: "w",
+                    after: None,
+                },
+                "waiting",
+                Some("w"),
+            ),
+            (Outcome::Rejected { reason: "r" }, "rejected", Some("r")),
+        ];
+        for (outcome, label, reason) in cases {
+            assert_eq!((outcome.label(), outcome.reason()), (label, reason));
+        }
+    }
+}

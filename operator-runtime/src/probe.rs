@@ -75,7 +75,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+pub(crate) fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -90,4 +90,37 @@ fn parse(answer: &str) -> Option<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let code = head.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok()?;
     Some((code, body.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse, reachable};
+
+    #[test]
+    fn addresses_of_every_interface_are_reached_over_loopback() {
+        for (listens, asked) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+        ] {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), asked);
+        }
+    }
+
+    #[test]
+    fn answers() {
+        let ok = parse("HTTP/1.1 200 OK\r\na: b\r\n\r\nok\n");
+        assert_eq!(ok, Some((200, "ok\n".to_owned())));
+        assert_eq!(parse("HTTP/1.0 503 x\r\n\r\n"), Some((503, String::new())));
+        for nonsense in [
+            "",
+            "HTTP/1.1",
+            "HTTP/1.1 200 OK\r\n",
+            "SSH-2.0 200\r\n\r\n",
+            "HTTP/1.1 x\r\n\r\n",
+        ] {
+            assert_eq!(parse(nonsense), None, "{nonsense}");
+        }
+    }
 }

@@ -83,3 +83,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,19 +20,20 @@
 //! an expected call does not come within some seconds.
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
+mod caches;
+
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
+use kube::Client;
 use kube::client::Body;
-use kube::runtime::watcher;
-use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::cache::{Availability, Cache, Detached};
+pub use self::caches::TestCache;
 
 /// How long a call may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -348,54 +349,4 @@ fn checked(checks: Vec<Check>, seen: &Seen) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A cache that a test fills by hand.
-pub struct TestCache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
-{
-    detached: Detached<K>,
-    /// What the code under test reads.
-    pub cache: Cache<K>,
-}
-
-impl<K> std::fmt::Debug for TestCache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
-{
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TestCache")
-    }
-}
-
-impl<K> TestCache<K>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
-{
-    /// Makes a cache that is served and holds these objects.
-    #[must_use]
-    pub fn of(objects: impl IntoIterator<Item = K>) -> Self {
-        let (detached, cache) = Detached::new();
-        for object in objects {
-            detached.take(watcher::Event::Apply(object));
-        }
-        detached.found(Availability::Served);
-        Self { detached, cache }
-    }
-
-    /// Adds or replaces an object, and tells those who follow the changes.
-    pub fn apply(&self, object: K) {
-        self.detached.take(watcher::Event::Apply(object));
-    }
-
-    /// Removes an object, and tells those who follow the changes.
-    pub fn delete(&self, object: K) {
-        self.detached.take(watcher::Event::Delete(object));
-    }
-
-    /// Changes whether the kind is served.
-    pub fn set_availability(&self, availability: Availability) {
-        self.detached.found(availability);
-    }
 }

@@ -68,3 +68,6 @@ fn described(meta: &ObjectMeta) -> String {
         _ => "somebody else".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,3 +158,6 @@ pub(super) fn encode_string_data(object: &mut Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! The endpoint and the probe that asks it.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Admin;
+use crate::args::AdminArgs;
+use crate::gates::Gates;
+use crate::metrics::{Metrics, SharedRegistry};
+use crate::probe::{ProbeArgs, Question, ask, probe};
+
+async fn answer(address: SocketAddr, path: &'static str) -> (u16, String) {
+    tokio::task::spawn_blocking(move || ask(address, path))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+async fn verdict(address: SocketAddr, question: Question) -> ExitCode {
+    let admin = AdminArgs {
+        admin_address: address,
+    };
+    tokio::task::spawn_blocking(move || probe(&ProbeArgs { question, admin }))
+        .await
+        .unwrap()
+}
+
+/// Finds a free port by taking and leaving it.
+fn free() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn readiness_names_what_it_waits_for() {
+    let (gates, registry, drain) = (
+        Gates::default(),
+        SharedRegistry::default(),
+        CancellationToken::new(),
+    );
+    let admin = Admin {
+        gates: gates.clone(),
+        registry: registry.clone(),
+        drain: drain.clone(),
+    };
+    let (address, stop) = (free(), CancellationToken::new());
+    let served = admin.serve(address, stop.clone()).await.unwrap();
+    assert_eq!(answer(address, "/readyz").await, (200, "ok\n".to_owned()));
+    let (pools, secrets) = (gates.gate("Pgpool cache"), gates.gate("Secret cache"));
+    secrets.explain("not allowed");
+    let body = "waiting for Pgpool cache\nwaiting for Secret cache: not allowed\n".to_owned();
+    assert_eq!(answer(address, "/readyz").await, (503, body));
+    assert_eq!(
+        answer(address, "/livez").await,
+        (200, "ok\n".to_owned()),
+        "alive while it waits"
+    );
+    assert_eq!(verdict(address, Question::Readyz).await, ExitCode::FAILURE);
+    assert_eq!(verdict(address, Question::Livez).await, ExitCode::SUCCESS);
+    pools.open();
+    drop(secrets);
+    assert_eq!(
+        answer(address, "/readyz").await.0,
+        503,
+        "a gate that is dropped is not open"
+    );
+    let secrets = gates.gate("Secret cache");
+    secrets.open();
+    assert_eq!(verdict(address, Question::Readyz).await, ExitCode::SUCCESS);
+
+    Metrics::register(&registry).leads("op", true);
+    let (code, text) = answer(address, "/metrics").await;
+    assert_eq!(code, 200);
+    assert!(
+        text.contains(r#"leader_election_master_status{name="op"} 1"#),
+        "{text}"
+    );
+    assert!(text.contains("process_resident_memory_bytes "), "{text}");
+    assert!(text.ends_with("# EOF\n"));
+    assert_eq!(answer(address, "/nothing").await.0, 404);
+
+    drain.cancel();
+    assert_eq!(answer(address, "/readyz").await, (503, "stopping\n".to_owned()));
+    stop.cancel();
+    served.await.unwrap().unwrap();
+    assert_eq!(
+        verdict(address, Question::Livez).await,
+        ExitCode::FAILURE,
+        "nobody answers"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = Admin {
+        gates: Gates::default(),
+        registry: SharedRegistry::default(),
+        drain: CancellationToken::new(),
+    };
+    let served = admin
+        .serve(taken.local_addr().unwrap(), CancellationToken::new())
+        .await;
+    assert!(served.is_err());
+}

@@ -1,0 +1,56 @@
+//! Caches without an API server behind them.
+
+use kube::Resource;
+use kube::runtime::watcher;
+
+use crate::cache::{Availability, Cache, Detached};
+
+/// A cache that a test fills by hand.
+pub struct TestCache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
+{
+    detached: Detached<K>,
+    /// What the code under test reads.
+    pub cache: Cache<K>,
+}
+
+impl<K> std::fmt::Debug for TestCache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TestCache")
+    }
+}
+
+impl<K> TestCache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + 'static,
+{
+    /// Makes a cache that is served and holds these objects.
+    #[must_use]
+    pub fn of(objects: impl IntoIterator<Item = K>) -> Self {
+        let (detached, cache) = Detached::new();
+        for object in objects {
+            detached.take(watcher::Event::Apply(object));
+        }
+        detached.found(Availability::Served);
+        Self { detached, cache }
+    }
+
+    /// Adds or replaces an object, and tells those who follow the changes.
+    pub fn apply(&self, object: K) {
+        self.detached.take(watcher::Event::Apply(object));
+    }
+
+    /// Removes an object, and tells those who follow the changes.
+    pub fn delete(&self, object: K) {
+        self.detached.take(watcher::Event::Delete(object));
+    }
+
+    /// Changes whether the kind is served.
+    pub fn set_availability(&self, availability: Availability) {
+        self.detached.found(availability);
+    }
+}
