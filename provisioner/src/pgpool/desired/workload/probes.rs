@@ -57,7 +57,7 @@ fn handshake() -> String {
     let ca = paths::CA;
     format!(
         "[ -e {run}/{PROOF} ] || {{ openssl s_client -starttls postgres -connect 127.0.0.1:{port} -CAfile {tls}/{ca} \
-         -verify_hostname localhost -verify_return_error -brief </dev/null && touch {run}/{PROOF}; }}"
+         -verify_hostname localhost -partial_chain -verify_return_error -brief </dev/null && touch {run}/{PROOF}; }}"
     )
 }
 
