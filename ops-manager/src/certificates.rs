@@ -1,6 +1,7 @@
 //! The controller `certificates`: gives each Pgpool its certificates, judges them, and says how they stand.
 
 pub mod apply;
+pub mod caches;
 pub mod desired;
 pub mod error;
 pub mod interest;
@@ -9,6 +10,7 @@ pub mod observe;
 pub mod status;
 pub mod triggers;
 pub mod validate;
+pub mod written;
 
 use std::sync::Arc;
 
@@ -23,10 +25,12 @@ use shared_types::{Pgpool, names};
 use tracing::info;
 
 use crate::verdicts::Board;
+use caches::Caches;
 use error::Error;
-use observe::{Caches, Observed};
-use status::{OwnStatus, Report};
+use observe::Observed;
+use status::Report;
 use validate::Plan;
+use written::Written;
 
 /// What a reconcile works with.
 pub struct Context {
@@ -46,6 +50,7 @@ pub struct Writer {
     client: Client,
     applier: Applier,
     events: Events,
+    written: Arc<Written>,
 }
 
 impl Writer {
@@ -56,67 +61,79 @@ impl Writer {
             client: client.clone(),
             applier: Applier::new(client.clone(), names::OPS_MANAGER),
             events,
+            written: Arc::default(),
+        }
+    }
+}
+
+impl Context {
+    /// Forgets a Pgpool that is gone.
+    pub fn forget(&self, pgpool: &ObjectRef<Pgpool>) {
+        let namespace = pgpool.namespace.as_deref().unwrap_or_default();
+        observe::forget(&self.caches, pgpool);
+        self.board.remove(namespace, &pgpool.name);
+        self.writer.written.forget(namespace, &pgpool.name);
+    }
+
+    /// Forgets a Pgpool if there is none of that name.
+    pub fn forget_if_gone(&self, pgpool: &ObjectRef<Pgpool>) {
+        if self
+            .caches
+            .pgpools
+            .get(pgpool.namespace.as_deref(), &pgpool.name)
+            .is_none()
+        {
+            self.forget(pgpool);
         }
     }
 }
 
 /// Looks after the certificates of one Pgpool.
 pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
+    let key = ObjectRef::from_obj(pgpool.as_ref());
     if pgpool.metadata.deletion_timestamp.is_some() {
         // Its children go by their owner references.
-        forget(
-            &context.caches,
-            &context.board,
-            &ObjectRef::from_obj(pgpool.as_ref()),
-        );
+        context.forget(&key);
         return Ok(Outcome::Converged);
     }
-    observe::follow(&context.caches, &pgpool);
-    let observed = observe::observe(&context.caches, &pgpool); // caches
     let Context {
         caches,
         writer,
         board,
         cluster_domain,
     } = context.as_ref();
-    let outcome = settle(&pgpool, &observed, writer, board, cluster_domain, clock::now()).await;
-    if caches
-        .pgpools
-        .get(pgpool.namespace().as_deref(), &pgpool.name_any())
-        .is_none()
-    {
-        // It went meanwhile, and whoever forgot it then did so too early.
-        forget(caches, board, &ObjectRef::from_obj(pgpool.as_ref()));
-    }
+    observe::follow(caches, &pgpool);
+    let observed = observe::observe(caches, &pgpool); // caches
+    let outcome = settle(&pgpool, observed, writer, board, cluster_domain, clock::now()).await;
+    // It may have gone meanwhile, and then was forgotten too early.
+    context.forget_if_gone(&key);
     outcome
-}
-
-/// Forgets a Pgpool that is gone.
-pub fn forget(caches: &Caches, board: &Board, pgpool: &ObjectRef<Pgpool>) {
-    observe::forget(caches, pgpool);
-    board.remove(pgpool.namespace.as_deref().unwrap_or_default(), &pgpool.name);
 }
 
 /// Does what a reconcile does, from what was observed. The verdict is on the board before anything waits for the API
 /// server about it.
 pub async fn settle(
     pgpool: &Pgpool,
-    observed: &Observed,
+    mut observed: Observed,
     writer: &Writer,
     board: &Board,
     cluster_domain: &str,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    let plan = validate::validate(pgpool, observed, cluster_domain); // pure
+    writer.written.complete(pgpool, &mut observed);
+    let plan = validate::validate(pgpool, &observed, cluster_domain); // pure
     let desired = desired::desired(&plan); // pure
-    let applied = apply::apply(&writer.applier, desired, observed).await; // client
-    let report = report(pgpool, &plan, observed, &applied, now); // pure
+    let mut applied = apply::apply(&writer.applier, desired, &observed).await; // client
+    let report = report(pgpool, &plan, &observed, &applied, now); // pure
+    for certificate in applied.created.drain(..) {
+        writer.written.certificate(pgpool, certificate);
+    }
     match &report {
         Some(report) => board.publish(report.verdict.clone()),
         None => board.remove(&pgpool.namespace().unwrap_or_default(), &pgpool.name_any()),
     }
     let told = tell(pgpool, report.as_ref(), writer, now); // client
-    let (told, adopted) = futures::join!(told, adopt(pgpool, &plan, observed, writer));
+    let (told, adopted) = futures::join!(told, adopt(pgpool, &plan, &observed, writer));
     applied
         .failure
         .map_or(Ok(()), |failure| Err(Error::Apply(failure)))?;
@@ -140,12 +157,16 @@ fn report(
 }
 
 async fn adopt(pgpool: &Pgpool, plan: &Plan, observed: &Observed, writer: &Writer) -> Result<(), Error> {
-    match plan {
-        Plan::NotNeeded => Ok(()),
-        Plan::Needed(needed) => apply::adopt(&writer.client, pgpool, needed, observed)
-            .await
-            .map_err(Error::Adopt),
+    let Plan::Needed(needed) = plan else {
+        return Ok(());
+    };
+    let mut unowned = apply::unowned(pgpool, needed, observed);
+    unowned.retain(|secret| !writer.written.is_adopted(pgpool, secret));
+    let (adopted, result) = apply::adopt(&writer.client, pgpool, unowned).await;
+    for secret in adopted {
+        writer.written.adopted(pgpool, &secret);
     }
+    result.map_err(Error::Adopt)
 }
 
 /// Writes the status when it differs, and an event when the condition turned.
@@ -155,13 +176,14 @@ async fn tell(
     writer: &Writer,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let current = OwnStatus::of(pgpool);
+    let current = writer.written.current_status(pgpool);
     let own = status::own_status(report, &current, now);
-    let written =
-        operator_runtime::status::write_status(&writer.client, names::OPS_MANAGER, pgpool, &own, &current);
+    let client = &writer.client;
+    let written = operator_runtime::status::write_status(client, names::OPS_MANAGER, pgpool, &own, &current);
     if !written.await.map_err(Error::Status)? {
         return Ok(());
     }
+    writer.written.status(pgpool, own.clone());
     let Some(condition) = own.condition() else {
         return Ok(());
     };

@@ -9,7 +9,8 @@ use shared_types::Pgpool;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
-use crate::certificates::observe::{self, Caches};
+use crate::certificates::caches::Caches;
+use crate::certificates::observe;
 use crate::certificates::validate;
 use crate::flow::{self, Flow};
 use crate::grpc::flow::FlowSource;

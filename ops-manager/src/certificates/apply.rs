@@ -18,8 +18,8 @@ use tracing::info;
 
 use super::desired::Desired;
 use super::observe::Observed;
-use super::validate::{Needed, Wanted};
-use crate::cert_manager;
+use super::validate::Needed;
+use crate::cert_manager::{self, Certificate};
 
 /// How long the API server may take for one request; shorter than the renew deadline of the lease.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -40,8 +40,8 @@ pub struct Applied {
     pub problems: BTreeMap<Alias, Problem>,
     /// The first failure that another attempt may mend.
     pub failure: Option<ApplyError>,
-    /// Whether a Certificate is new: nothing can be said about it before the next event.
-    pub created: bool,
+    /// Certificates that are new: nothing can be said about them before the next event.
+    pub created: Vec<Certificate>,
 }
 
 /// Brings the Certificates to what is desired. All are sent at once: none depends on another.
@@ -60,7 +60,8 @@ pub async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> 
     let mut applied = Applied::default();
     for (alias, written) in written {
         match written {
-            Ok(written) => applied.created |= written.change == Change::Created,
+            Ok(written) if written.change == Change::Created => applied.created.push(written.object),
+            Ok(_) => {}
             Err(error) => match problem(&error) {
                 Some(problem) => {
                     applied.problems.insert(alias, problem);
@@ -88,38 +89,39 @@ fn problem(error: &ApplyError) -> Option<Problem> {
     })
 }
 
-/// Names the Pgpool as an owner of every Secret that cert-manager issued for it, so that they go when it goes.
-/// Secrets of the user are left alone.
+/// Names the Pgpool as an owner of these Secrets, so that they go when it goes. Gives those for which that was done.
 pub async fn adopt(
     client: &Client,
     pgpool: &Pgpool,
-    needed: &Needed,
-    observed: &Observed,
-) -> Result<(), ApplyError> {
-    let unowned = needed
-        .wanted
+    secrets: Vec<Arc<Secret>>,
+) -> (Vec<Arc<Secret>>, Result<(), ApplyError>) {
+    let adopted = join_all(secrets.iter().map(|secret| adopt_one(client, pgpool, secret))).await;
+    let done = secrets
         .iter()
-        .filter_map(|wanted| unowned(pgpool, wanted, observed));
-    let adopted = join_all(unowned.map(|secret| adopt_one(client, pgpool, secret))).await;
-    adopted.into_iter().collect()
+        .zip(&adopted)
+        .filter(|(_, adopted)| adopted.is_ok());
+    let done = done.map(|(secret, _)| Arc::clone(secret)).collect();
+    (done, adopted.into_iter().collect())
 }
 
-fn unowned(pgpool: &Pgpool, wanted: &Wanted, observed: &Observed) -> Option<Arc<Secret>> {
-    if wanted.contested.is_some() {
-        return None;
-    }
-    let Lookup::Present(secret) = &observed.children.get(&wanted.alias)?.secret else {
-        return None;
-    };
-    let issued = secret.annotations().get(cert_manager::CERTIFICATE_NAME) == Some(&wanted.certificate);
-    let owned = secret
-        .owner_references()
-        .iter()
-        .any(|owner| Some(&owner.uid) == pgpool.metadata.uid.as_ref());
-    (issued && !owned).then(|| Arc::clone(secret))
+/// The Secrets that cert-manager issued for the Pgpool and that do not name it as an owner. Secrets of the user are
+/// left alone.
+#[must_use]
+pub fn unowned(pgpool: &Pgpool, needed: &Needed, observed: &Observed) -> Vec<Arc<Secret>> {
+    let ours = needed.wanted.iter().filter(|wanted| wanted.contested.is_none());
+    let unowned = ours.filter_map(|wanted| {
+        let Lookup::Present(secret) = &observed.children.get(&wanted.alias)?.secret else {
+            return None;
+        };
+        let issued = secret.annotations().get(cert_manager::CERTIFICATE_NAME) == Some(&wanted.certificate);
+        let mut owners = secret.owner_references().iter();
+        let owned = owners.any(|owner| Some(&owner.uid) == pgpool.metadata.uid.as_ref());
+        (issued && !owned).then(|| Arc::clone(secret))
+    });
+    unowned.collect()
 }
 
-async fn adopt_one(client: &Client, pgpool: &Pgpool, secret: Arc<Secret>) -> Result<(), ApplyError> {
+async fn adopt_one(client: &Client, pgpool: &Pgpool, secret: &Secret) -> Result<(), ApplyError> {
     let namespace = secret.namespace().unwrap_or_default();
     let name = secret.name_any();
     let owner = names::owner_reference(pgpool);

@@ -5,37 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::{Availability, Cache, Lookup, Named};
+use operator_runtime::{Availability, Lookup};
 use shared_types::{Alias, Pgpool, names};
 
-use crate::cert_manager::{
-    self, Certificate, CertificateRequest, ClusterIssuer, Issuer, IssuerReference, IssuerStatus,
-};
-
-/// What the process has cached.
-#[derive(Clone)]
-pub struct Caches {
-    /// Every Pgpool in scope.
-    pub pgpools: Cache<Pgpool>,
-    /// Secrets that bear our labels.
-    pub secrets: Cache<Secret>,
-    /// Services that bear our labels.
-    pub services: Cache<Service>,
-    /// Secrets that users named, by name.
-    pub named: Named<Secret, Pgpool>,
-    /// Certificates that bear our labels.
-    pub certificates: Cache<Certificate>,
-    /// Requests for those Certificates.
-    pub requests: Cache<CertificateRequest>,
-    /// Issuers of namespaces.
-    pub issuers: Cache<Issuer>,
-    /// Issuers of the cluster.
-    pub cluster_issuers: Cache<ClusterIssuer>,
-}
+use super::caches::Caches;
+use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference, IssuerStatus};
 
 /// Everything outside the Pgpool that decides about its certificates.
 #[derive(Clone)]
@@ -52,6 +30,16 @@ pub struct Observed {
     pub children: BTreeMap<Alias, Child>,
     /// Certificates of this Pgpool that belong to none of its aliases, or all of them without TLS.
     pub strays: Vec<Arc<Certificate>>,
+}
+
+impl Observed {
+    /// The certificate Secrets that are there.
+    pub fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
+        self.children.values().filter_map(|child| match &child.secret {
+            Lookup::Present(secret) => Some(secret),
+            _ => None,
+        })
+    }
 }
 
 /// What is known of an issuer.

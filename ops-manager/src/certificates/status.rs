@@ -173,7 +173,7 @@ fn births(
     certificates
         .chain(issuers)
         .chain(pgpool)
-        .chain(applied.created.then_some(now))
+        .chain((!applied.created.is_empty()).then_some(now))
 }
 
 /// Something is so young that what is not there yet may well come by itself in a moment.

@@ -15,11 +15,13 @@ use shared_types::{Alias, Pgpool, PgpoolStatus, names};
 
 use super::error::Error;
 use super::observe::{IssuerState, Observed};
-use super::{Board, Writer, settle};
+use super::{Board, Context, Writer, reconcile, settle};
 use crate::cert_manager::Certificate;
 use crate::certificates::desired::desired;
 use crate::certificates::validate::validate;
+use crate::fixtures::world::{World, issuer};
 use crate::fixtures::{DOMAIN, at, change_secret, issued, now, pgpool, pgpool_with, prepared};
+use crate::verdicts::{PgpoolId, Verdict};
 
 const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
 const SECRETS: &str = "/api/v1/namespaces/demo/secrets";
@@ -49,7 +51,7 @@ impl Bench {
         observed: &Observed,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        settle(pgpool, observed, &self.writer, &self.board, DOMAIN, now).await
+        settle(pgpool, observed.clone(), &self.writer, &self.board, DOMAIN, now).await
     }
 
     async fn settle(&self, pgpool: &Pgpool, observed: &Observed) -> Result<Outcome, Error> {
@@ -404,22 +406,86 @@ async fn a_secret_that_went_meanwhile_is_no_failure() {
 }
 
 #[tokio::test]
+async fn what_the_cache_does_not_show_yet_is_not_written_twice() {
+    let pgpool = pgpool();
+    let script = Alias::ALL
+        .into_iter()
+        .fold(Script::new().any_order(), |script, alias| {
+            script
+                .expect(apply_certificate(alias))
+                .expect(adopt_secret(alias))
+        });
+    let script = script.expect(write_status("True", "CertificatesIssued"));
+    let bench = Bench::start(script.expect(publish("Normal", "CertificatesIssued")));
+    // The Certificates were made, and the cache does not show them, nor, later, the status and the owners.
+    bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    let mut issued = issued(&pgpool);
+    for child in issued.children.values_mut() {
+        child.certificate = None;
+    }
+    for _ in 0..3 {
+        bench.settle(&pgpool, &issued).await.unwrap();
+    }
+    bench.script.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_certificate_that_never_comes_is_made_again() {
+    let pgpool = pgpool();
+    let script = Alias::ALL
+        .into_iter()
+        .fold(Script::new().any_order(), |script, alias| {
+            script
+                .expect(apply_certificate(alias))
+                .expect(apply_certificate(alias))
+        });
+    let bench = Bench::start(script);
+    bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    tokio::time::advance(std::time::Duration::from_secs(2)).await;
+    bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    bench.script.finish().await;
+}
+
+#[tokio::test]
 async fn a_pgpool_that_is_gone_is_forgotten() {
-    let world = crate::fixtures::world::World::of([pgpool()], []);
-    let verdict = crate::verdicts::Verdict {
-        pgpool: crate::verdicts::PgpoolId {
-            namespace: "demo".into(),
-            name: "pool".into(),
-            uid: "u".into(),
-        },
+    let (client, script) = Script::new().start();
+    let world = World::of([], [issuer("ca", true)]);
+    let context = Arc::new(Context {
+        caches: world.caches.clone(),
+        writer: Writer::new(&client, Events::new(client.clone(), names::OPS_MANAGER)),
+        board: Arc::default(),
+        cluster_domain: DOMAIN.into(),
+    });
+    let id = |uid: &str| PgpoolId {
+        namespace: "demo".into(),
+        name: "pool".into(),
+        uid: uid.into(),
+    };
+    let verdict = |uid: &str| Verdict {
+        pgpool: id(uid),
         generation: 1,
         ready: true,
         reason: Reason::CertificatesIssued,
         message: String::new(),
         certificates: Vec::new(),
     };
-    let board = Board::default();
-    board.publish(verdict);
-    super::forget(&world.caches, &board, &ObjectRef::from_obj(&pgpool()));
-    assert_eq!(board.get("demo", "pool"), None);
+    let key = ObjectRef::from_obj(&pgpool());
+    context.board.publish(verdict("1"));
+    context.forget_if_gone(&key);
+    assert_eq!(context.board.get("demo", "pool"), None);
+
+    world.pgpools.apply(pgpool());
+    context.board.publish(verdict("2"));
+    context.forget_if_gone(&key);
+    assert!(context.board.get("demo", "pool").is_some());
+
+    // While it is being deleted nothing is written for it any more.
+    let mut leaving = pgpool();
+    leaving.metadata.deletion_timestamp = Some(Time(now()));
+    assert_eq!(
+        reconcile(Arc::new(leaving), Arc::clone(&context)).await.unwrap(),
+        Outcome::Converged
+    );
+    assert_eq!(context.board.get("demo", "pool"), None);
+    script.finish().await;
 }

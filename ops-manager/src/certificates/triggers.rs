@@ -8,8 +8,8 @@ use operator_runtime::{Availability, Cache};
 use shared_types::Pgpool;
 use tokio_stream::wrappers::WatchStream;
 
+use super::caches::Caches;
 use super::interest;
-use super::observe::Caches;
 
 type Triggers = BoxStream<'static, ObjectRef<Pgpool>>;
 

@@ -1,8 +1,5 @@
 //! What is read from the caches, and that nothing foreign is taken for ours.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::ByteString;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::{Availability, Lookup};
@@ -238,18 +235,4 @@ async fn without_tls_only_our_own_certificates_are_strays() {
     let strays = observe(&world.caches, &after).strays;
     let names: Vec<_> = strays.iter().map(|stray| stray.name_any()).collect();
     assert_eq!(names, ["pool-server-cert", "pool-metrics-exporter-cert"]);
-}
-
-#[test]
-fn passwords_are_never_kept() {
-    let mut secret = k8s_openapi::api::core::v1::Secret::default();
-    let entries = ["tls.crt", "tls.key", "ca.crt", "password", "pcp.conf"];
-    secret.data = Some(BTreeMap::from(
-        entries.map(|key| (key.to_owned(), ByteString::default())),
-    ));
-    crate::run::trim_secret(&mut secret);
-    assert_eq!(
-        secret.data.unwrap().into_keys().collect::<Vec<_>>(),
-        ["ca.crt", "tls.crt", "tls.key"]
-    );
 }

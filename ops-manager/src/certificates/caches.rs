@@ -1,0 +1,92 @@
+//! What the process has cached, and what of each object is kept. Memory follows the number of our own objects: foreign
+//! ones are left out by label, and what nobody reads is dropped.
+
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::runtime::watcher;
+use operator_runtime::{Cache, Named, Runtime, cache};
+use shared_types::{Pgpool, names};
+
+use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer};
+
+/// What the process has cached.
+#[derive(Clone)]
+pub struct Caches {
+    /// Every Pgpool in scope.
+    pub pgpools: Cache<Pgpool>,
+    /// Secrets that bear our labels.
+    pub secrets: Cache<Secret>,
+    /// Services that bear our labels.
+    pub services: Cache<Service>,
+    /// Secrets that users named, by name.
+    pub named: Named<Secret, Pgpool>,
+    /// Certificates that bear our labels.
+    pub certificates: Cache<Certificate>,
+    /// Requests for those Certificates.
+    pub requests: Cache<CertificateRequest>,
+    /// Issuers of namespaces.
+    pub issuers: Cache<Issuer>,
+    /// Issuers of the cluster.
+    pub cluster_issuers: Cache<ClusterIssuer>,
+}
+
+impl Caches {
+    /// Starts to fill the caches.
+    pub fn start(runtime: &mut Runtime) -> Self {
+        let ours = || watcher::Config::default().labels(names::SELECTOR);
+        let any = watcher::Config::default;
+        Self {
+            pgpools: cache::watch(runtime, any(), trim_pgpool).0,
+            secrets: cache::watch(runtime, ours(), trim_secret).0,
+            services: cache::watch(runtime, ours(), trim_service).0,
+            named: Named::new(runtime, trim_secret),
+            certificates: cache::watch(runtime, ours(), |_| ()).0,
+            // Only for the cause of a failure.
+            requests: cache::watch_optional(runtime, ours(), |_| ()).0,
+            issuers: cache::watch(runtime, any(), |_| ()).0,
+            // Seen only where a ClusterRole says so; otherwise the Certificate tells whether its issuer can issue.
+            cluster_issuers: cache::watch_optional(runtime, any(), |_| ()).0,
+        }
+    }
+}
+
+/// Pods are not ours.
+fn trim_pgpool(pgpool: &mut Pgpool) {
+    pgpool.spec.pod_template = None;
+}
+
+/// Passwords and configurations are known to exist and not known otherwise.
+fn trim_secret(secret: &mut Secret) {
+    if let Some(data) = &mut secret.data {
+        data.retain(|key, _| ["ca.crt", "tls.crt", "tls.key"].contains(&key.as_str()));
+    }
+}
+
+/// That it exists is all that matters.
+fn trim_service(service: &mut Service) {
+    service.spec = None;
+    service.status = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn passwords_are_never_kept() {
+        let entries = ["tls.crt", "tls.key", "ca.crt", "password", "pcp.conf"];
+        let data = entries.map(|key| (key.to_owned(), ByteString::default()));
+        let mut secret = Secret {
+            data: Some(BTreeMap::from(data)),
+            ..Secret::default()
+        };
+        trim_secret(&mut secret);
+        assert_eq!(
+            secret.data.unwrap().into_keys().collect::<Vec<_>>(),
+            ["ca.crt", "tls.crt", "tls.key"]
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! What this process has just written and its caches do not show yet.
+//!
+//! A write wakes its own writer, and often sooner than the cache that it reads has heard of it: without this the same
+//! thing would be sent twice. Nothing here outlives the answer of the cache by more than a moment, and losing it costs
+//! no more than a request.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Resource, ResourceExt};
+use shared_types::Pgpool;
+use tokio::time::Instant;
+
+use super::observe::Observed;
+use super::status::OwnStatus;
+use crate::cert_manager::Certificate;
+
+/// How long a new Certificate may take to come into the cache. One that is not there by then was deleted again.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
+/// The state of an object before a write, by which it is seen whether the cache has heard of the write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    uid: Option<String>,
+    version: Option<String>,
+}
+
+impl State {
+    fn of(object: &impl Resource) -> Self {
+        Self {
+            uid: object.meta().uid.clone(),
+            version: object.meta().resource_version.clone(),
+        }
+    }
+}
+
+/// The last writes about each Pgpool.
+#[derive(Debug, Default)]
+pub struct Written(Mutex<HashMap<(String, String), Writes>>);
+
+#[derive(Debug, Default)]
+struct Writes {
+    /// New Certificates, and when they were made.
+    certificates: HashMap<String, (Arc<Certificate>, Instant)>,
+    /// Secrets that were given an owner.
+    adopted: Vec<State>,
+    /// Our part of the status, and what it was written over.
+    status: Option<(State, OwnStatus)>,
+}
+
+impl Written {
+    /// Remembers a Certificate that was created.
+    pub fn certificate(&self, pgpool: &Pgpool, certificate: Certificate) {
+        let entry = (Arc::new(certificate), Instant::now());
+        self.with(pgpool, |writes| {
+            writes.certificates.insert(entry.0.name_any(), entry)
+        });
+    }
+
+    /// Remembers a Secret that was given an owner.
+    pub fn adopted(&self, pgpool: &Pgpool, secret: &Secret) {
+        self.with(pgpool, |writes| writes.adopted.push(State::of(secret)));
+    }
+
+    /// Remembers the status that was written over what `pgpool` shows.
+    pub fn status(&self, pgpool: &Pgpool, status: OwnStatus) {
+        self.with(pgpool, |writes| writes.status = Some((State::of(pgpool), status)));
+    }
+
+    /// Our part of the status as it stands, whether or not the cache shows it yet.
+    pub fn current_status(&self, pgpool: &Pgpool) -> OwnStatus {
+        let unseen = self.with(pgpool, |writes| {
+            writes.status.take_if(|(over, _)| *over != State::of(pgpool));
+            writes.status.as_ref().map(|(_, status)| status.clone())
+        });
+        unseen.unwrap_or_else(|| OwnStatus::of(pgpool))
+    }
+
+    /// Tells whether a Secret was given its owner since the state that the cache shows.
+    pub fn is_adopted(&self, pgpool: &Pgpool, secret: &Secret) -> bool {
+        self.with(pgpool, |writes| writes.adopted.contains(&State::of(secret)))
+    }
+
+    /// Adds new Certificates to what the caches show, and drops what they have shown by now.
+    pub fn complete(&self, pgpool: &Pgpool, observed: &mut Observed) {
+        self.with(pgpool, |writes| {
+            let shown = |name: &String| {
+                let mut certificates = observed
+                    .children
+                    .values()
+                    .filter_map(|child| child.certificate.as_ref());
+                certificates.any(|certificate| certificate.metadata.name.as_ref() == Some(name))
+            };
+            writes
+                .certificates
+                .retain(|name, (_, made)| made.elapsed() < ARRIVAL && !shown(name));
+            for (alias, child) in &mut observed.children {
+                let name = shared_types::names::certificate(pgpool, *alias);
+                let missing = writes
+                    .certificates
+                    .get(&name)
+                    .map(|(certificate, _)| Arc::clone(certificate));
+                child.certificate = child.certificate.take().or(missing);
+            }
+            let secrets: Vec<_> = observed
+                .secrets()
+                .map(|secret| State::of(secret.as_ref()))
+                .collect();
+            writes.adopted.retain(|state| secrets.contains(state));
+        });
+    }
+
+    /// Forgets a Pgpool that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn with<T>(&self, pgpool: &Pgpool, look: impl FnOnce(&mut Writes) -> T) -> T {
+        let key = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
+        look(self.lock().entry(key).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Writes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{issued, pgpool};
+
+    fn at_version(version: &str) -> Pgpool {
+        let mut pgpool = pgpool();
+        pgpool.metadata.resource_version = Some(version.into());
+        pgpool
+    }
+
+    fn some_status() -> OwnStatus {
+        let certificates = serde_json::from_str(r#"[{"alias": "server", "ready": true}]"#);
+        OwnStatus {
+            certificates: certificates.unwrap(),
+            ..OwnStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_status_counts_until_the_cache_moves_on() {
+        let written = Written::default();
+        written.status(&at_version("1"), some_status());
+        assert_eq!(written.current_status(&at_version("1")), some_status());
+        assert_eq!(written.current_status(&at_version("2")), OwnStatus::default());
+        assert_eq!(
+            written.current_status(&at_version("1")),
+            OwnStatus::default(),
+            "it does not come back"
+        );
+    }
+
+    #[test]
+    fn an_owner_counts_for_the_state_it_was_written_over() {
+        let (written, pgpool) = (Written::default(), pgpool());
+        let mut observed = issued(&pgpool);
+        let before = Arc::clone(observed.secrets().next().unwrap());
+        written.adopted(&pgpool, &before);
+        written.complete(&pgpool, &mut observed);
+        assert!(written.is_adopted(&pgpool, &before));
+        let mut after = Secret::clone(&before);
+        after.metadata.resource_version = Some("2".into());
+        assert!(!written.is_adopted(&pgpool, &after));
+        written.forget("demo", "pool");
+        assert!(!written.is_adopted(&pgpool, &before));
+    }
+}
