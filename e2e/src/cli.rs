@@ -12,6 +12,7 @@ use crate::bench::{self, Benchmark};
 use crate::cache::Cache;
 use crate::cluster::Cluster;
 use crate::demo;
+use crate::operators::Profile;
 use crate::progress::{Elapsed, Progress};
 use crate::runner;
 use crate::stage::Stage;
@@ -36,6 +37,16 @@ struct Settings {
     /// Keep what is built in this folder instead of `pgpool-operators` in the user's cache folder.
     #[arg(long, global = true, value_name = "FOLDER", env = "PGPOOL_E2E_CACHE")]
     cache: Option<PathBuf>,
+
+    /// How the operators in the local cluster are compiled.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "release",
+        env = "PGPOOL_E2E_PROFILE"
+    )]
+    profile: Profile,
 
     /// The user's cache folder, as the XDG specification names it.
     #[arg(long, global = true, hide = true, env = "XDG_CACHE_HOME")]
@@ -90,7 +101,7 @@ impl Cli {
         if kubeconfig.is_some() && matches!(action, Action::Up { .. } | Action::Down | Action::Clean) {
             bail!("--kubeconfig names a cluster that is not ours to bring up or down");
         }
-        let stage = Stage::new(cache, Progress::default())?;
+        let stage = Stage::new(cache, Progress::default(), settings.profile)?;
         match action {
             Action::Demo => demo::run(&stage, kubeconfig)?,
             Action::Up { no_operators } => up(&stage, !no_operators)?,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail};
+use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
@@ -39,17 +40,17 @@ pub struct Operator {
 }
 
 /// How the programs are compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// As they ship.
     Release,
-    /// Quickly, for tests that run them outside a cluster.
+    /// Quickly, for those who change them and look again.
     Debug,
 }
 
 /// Compiles both operators and makes their images.
 pub fn build(stage: &Stage) -> anyhow::Result<Vec<Operator>> {
-    let programs = compile(stage, Profile::Release)?;
+    let programs = compile(stage, stage.profile)?;
     let image = |(name, program): (&'static str, PathBuf)| {
         Ok(Operator {
             name,

@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::components::{self, Programs};
 use crate::go::Go;
 use crate::images::{self, Image};
-use crate::operators;
+use crate::operators::{self, Profile};
 use crate::packages;
 use crate::progress::Progress;
 
@@ -22,6 +22,8 @@ pub struct Stage {
     pub progress: Progress,
     /// The root of the source tree.
     pub workspace: PathBuf,
+    /// How the operators in the cluster are compiled.
+    pub profile: Profile,
 }
 
 /// Everything that a cluster with a node is started from.
@@ -37,7 +39,7 @@ pub struct Material {
 
 impl Stage {
     /// A stage on the source tree that this program was built from.
-    pub fn new(cache: Cache, progress: Progress) -> anyhow::Result<Self> {
+    pub fn new(cache: Cache, progress: Progress, profile: Profile) -> anyhow::Result<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .context("the crate has no parent folder")?;
@@ -51,6 +53,7 @@ impl Stage {
             cache,
             progress,
             workspace: workspace.to_owned(),
+            profile,
         })
     }
 
