@@ -74,6 +74,15 @@ impl Scene {
         })
     }
 
+    /// Takes a namespace that is there already as it is.
+    #[must_use]
+    pub fn existing(client: &Client, namespace: &str) -> Self {
+        Self {
+            client: client.clone(),
+            namespace: namespace.to_owned(),
+        }
+    }
+
     /// The client it is reached with.
     #[must_use]
     pub fn client(&self) -> &Client {

@@ -44,7 +44,10 @@ impl Props {
     /// Nothing yet, with the programs of the operators for those cases that run them.
     #[must_use]
     pub fn new(operators: Vec<(&'static str, PathBuf)>) -> Self {
-        Self { operators: operators.into_iter().collect(), ..Self::default() }
+        Self {
+            operators: operators.into_iter().collect(),
+            ..Self::default()
+        }
     }
 
     /// Removes what would outlive the run.
@@ -66,7 +69,13 @@ impl Company {
         credentials.write(&folder)?;
         let folder = folder.display().to_string();
         let channel = free_address()?;
-        let user = |name: &str| plane.user(name, &rights::service_account(name), Some("system:serviceaccounts"));
+        let user = |name: &str| {
+            plane.user(
+                name,
+                &rights::service_account(name),
+                Some("system:serviceaccounts"),
+            )
+        };
         let ops_manager = Plan::new(&context.operator("ops-manager")?, &user("ops-manager")?)
             .with("channel-tls-dir", &folder)
             .with("channel-address", &channel.to_string());
@@ -135,7 +144,11 @@ impl Context {
 
     /// The program of an operator, compiled as quickly as possible.
     pub fn operator(&self, name: &str) -> anyhow::Result<PathBuf> {
-        self.props.operators.get(name).cloned().with_context(|| format!("{name} was not compiled"))
+        self.props
+            .operators
+            .get(name)
+            .cloned()
+            .with_context(|| format!("{name} was not compiled"))
     }
 
     /// The operators beside the control plane of all cases.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
@@ -65,8 +66,29 @@ pub async fn of_operator(client: &Client, name: &str) -> anyhow::Result<Vec<Pod>
     let labels = format!("app.kubernetes.io/name={}", operators::object(name));
     let api: Api<Pod> = Api::namespaced(client.clone(), operators::NAMESPACE);
     let pods = api.list(&ListParams::default().labels(&labels)).await?.items;
-    ensure!(!pods.is_empty(), "no pod in {} is labelled {labels}", operators::NAMESPACE);
+    ensure!(
+        !pods.is_empty(),
+        "no pod in {} is labelled {labels}",
+        operators::NAMESPACE
+    );
     Ok(pods)
+}
+
+/// The pod of an operator that leads.
+pub async fn leader(client: &Client, name: &str) -> anyhow::Result<Pod> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), operators::NAMESPACE);
+    let lease = leases
+        .get(&operators::object(name))
+        .await
+        .context("looking for the leader")?;
+    let holder = lease
+        .spec
+        .and_then(|spec| spec.holder_identity)
+        .context("nobody leads")?;
+    let pods = of_operator(client, name).await?;
+    pods.into_iter()
+        .find(|pod| pod.name_any() == holder)
+        .with_context(|| format!("{holder} leads, but there is no such pod"))
 }
 
 /// Resident memory of the largest process in a pod that runs on this machine, in bytes: all of it, the pages

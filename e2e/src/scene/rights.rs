@@ -16,7 +16,10 @@ use crate::{command, manifests};
 /// The user as whom an operator's pods act.
 #[must_use]
 pub fn service_account(operator: &str) -> String {
-    format!("system:serviceaccount:{NAMESPACE}:{}", crate::operators::object(operator))
+    format!(
+        "system:serviceaccount:{NAMESPACE}:{}",
+        crate::operators::object(operator)
+    )
 }
 
 /// Gives the operators' service accounts the rights that their charts give them, without the operators.

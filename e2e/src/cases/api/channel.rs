@@ -104,8 +104,7 @@ async fn cut(context: Context) -> anyhow::Result<()> {
         scene.backend().await?;
         let mut operators = Vec::new();
         for operator in ["provisioner", "ops-manager"] {
-            let plan =
-                Plan::new(&context.operator(operator)?, plane.kubeconfig()).within(scene.namespace());
+            let plan = Plan::new(&context.operator(operator)?, plane.kubeconfig()).within(scene.namespace());
             let plan = if operator == "provisioner" {
                 plan.with("peer-address", peer)
             } else {

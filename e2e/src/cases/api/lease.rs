@@ -48,7 +48,8 @@ async fn a_standby_takes_over(context: Context) -> anyhow::Result<()> {
     first.begin()?;
     first.ready().await?;
     led_by(&scene, "second").await?;
-    second.stop()?;
+    let stopped = second.stop();
+    stopped.with_context(|| second.said(""))?;
     led_by(&scene, "first").await.with_context(|| first.said(""))?;
     scene.put(&pool(&scene, "last")?).await?;
     scene.workload("last").await.with_context(|| first.said(""))?;
