@@ -23,6 +23,7 @@ use tracing::info;
 pub(crate) use self::compare::drop_nulls;
 use crate::controller::Classified;
 use crate::placement::Placement;
+use crate::wording::chain;
 
 /// The annotation that carries the hash of what was last applied.
 pub const APPLIED: &str = "pgpool.kubedb.com/applied";
@@ -134,7 +135,7 @@ pub enum ApplyError {
         name: String,
     },
     /// The API server refused.
-    #[error("{kind} {name} could not be written: {source}")]
+    #[error("{kind} {name} could not be written: {}", chain(source.as_ref()))]
     Api {
         /// The kind.
         kind: String,

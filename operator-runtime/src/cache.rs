@@ -25,6 +25,7 @@ pub(crate) use self::feed::{Refusal, refusal, trim};
 use crate::gates::Gate;
 use crate::placement::{Placement, Scope};
 use crate::runtime::Runtime;
+use crate::wording::chain;
 
 /// Whether the API server serves a kind to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,7 +237,7 @@ where
 
     /// Notes what is known of one part, says so once, and opens the gate when there is nothing left to
     /// wait for.
-    fn found(&self, part: usize, state: Availability, why: Option<&dyn std::error::Error>) {
+    fn found(&self, part: usize, state: Availability, why: Option<&(dyn std::error::Error + 'static)>) {
         let overall = {
             let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = parts.get_mut(part) {
@@ -276,7 +277,7 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     /// Tells people why the kind is not known yet.
-    fn explain(&self, why: &dyn std::error::Error) {
+    fn explain(&self, why: &(dyn std::error::Error + 'static)) {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gate.as_ref() {
             gate.explain(chain(why));
@@ -314,7 +315,7 @@ where
     }
 }
 
-fn announce(kind: &str, state: Availability, why: Option<&dyn std::error::Error>) {
+fn announce(kind: &str, state: Availability, why: Option<&(dyn std::error::Error + 'static)>) {
     let why = why.map(chain).unwrap_or_default();
     match state {
         Availability::Starting => {}
@@ -324,21 +325,6 @@ fn announce(kind: &str, state: Availability, why: Option<&dyn std::error::Error>
             warn!(kind, %why, "this kind may not be seen; grant get, list and watch on it");
         }
     }
-}
-
-/// Folds an error and its sources into one line, without repeating what a source already says.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

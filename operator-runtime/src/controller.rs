@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::book::Book;
-use crate::cache::{Availability, Cache, chain};
+use crate::cache::{Availability, Cache};
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::ownership::{Key, Ownership};
+use crate::wording::chain;
 
 /// An error that knows its label in metrics.
 pub trait Classified: std::error::Error {

@@ -41,6 +41,7 @@ pub mod status;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wording;
 
 pub use apply::Applier;
 pub use args::CommonArgs;

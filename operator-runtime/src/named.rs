@@ -28,8 +28,9 @@ use tracing::debug;
 pub use self::referrers::Referrers;
 use self::state::{Followed, Shared, Target};
 use crate::backoff::Backoff;
-use crate::cache::{Refusal, chain, refusal, trim};
+use crate::cache::{Refusal, refusal, trim};
 use crate::runtime::Runtime;
+use crate::wording::chain;
 
 /// What is known about an object that someone refers to.
 #[derive(Clone, Debug)]

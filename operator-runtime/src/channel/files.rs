@@ -16,7 +16,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::{info, warn};
 
-use crate::cache::chain;
+use crate::wording::chain;
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";

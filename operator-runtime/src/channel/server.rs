@@ -22,8 +22,8 @@ use tracing::{debug, info};
 use super::connection::Connection;
 use super::files::TlsFiles;
 use crate::args::ChannelArgs;
-use crate::cache::chain;
 use crate::runtime::Runtime;
+use crate::wording::chain;
 
 /// How often to look for files that are missing.
 const LOOK: Duration = Duration::from_secs(2);

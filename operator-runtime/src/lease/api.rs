@@ -31,7 +31,7 @@ pub(super) enum LeaseError {
     #[error("no answer in time")]
     Timeout,
     /// Anything else.
-    #[error("{0}")]
+    #[error("{}", crate::wording::chain(.0.as_ref()))]
     Api(#[source] Box<kube::Error>),
 }
 

@@ -139,7 +139,7 @@ async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Re
                 failures += 1;
                 let delay = RETRY.delay(failures, &mut rand::rng());
                 if failures.is_power_of_two() {
-                    let error = crate::cache::chain(&error);
+                    let error = crate::wording::chain(&error);
                     warn!(lease = %api.terms().name, %error, "the lease cannot be watched; grant get, list and watch on it");
                 }
                 tokio::time::sleep(delay).await;
@@ -160,7 +160,7 @@ async fn refresh(record: &mut Record, mut seen: impl Stream<Item = Seen> + Unpin
                 }
             }
             Ok(Some(Err(error))) => {
-                debug!(error = %crate::cache::chain(&error), "the watch of the lease failed");
+                debug!(error = %crate::wording::chain(&error), "the watch of the lease failed");
                 tokio::time::sleep_until((Instant::now() + RETRY.first).min(until)).await;
             }
             Ok(None) => tokio::time::sleep_until(until).await,

@@ -1,0 +1,98 @@
+//! Errors in words for people: one line, each cause once, the API server's own sentence as it is. Pure.
+
+use std::error::Error;
+
+use kube::core::Status;
+use kube::runtime::watcher;
+
+/// Returns an error and its causes in one line.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut words = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let error = unboxed(error);
+        next = error.source();
+        let more = if let Some(status) = refusal(error) {
+            // What follows is the same once more.
+            next = None;
+            sentence(status)
+        } else if next.is_some() && (error.is::<kube::Error>() || error.is::<watcher::Error>()) {
+            // They repeat their cause.
+            continue;
+        } else {
+            error.to_string()
+        };
+        if !words.contains(&more) {
+            if !words.is_empty() {
+                words.push_str(": ");
+            }
+            words.push_str(&more);
+        }
+    }
+    words
+}
+
+/// A boxed error is an error in its own right, which hides what it is.
+fn unboxed<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    match error.downcast_ref::<Box<kube::Error>>() {
+        Some(error) => error.as_ref(),
+        None => error,
+    }
+}
+
+/// Returns the answer of the API server, if an error is one.
+fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
+    if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+        return Some(status);
+    }
+    match error.downcast_ref() {
+        Some(watcher::Error::WatchError(status)) => Some(status),
+        _ => None,
+    }
+}
+
+fn sentence(status: &Status) -> String {
+    if status.message.is_empty() {
+        return format!("the API server says {} {}", status.code, status.reason);
+    }
+    format!("{} ({})", status.message, status.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use kube::runtime::watcher;
+
+    use super::chain;
+    use crate::apply::ApplyError;
+
+    fn refused() -> kube::Error {
+        kube::Error::Api(
+            Status::failure("pods is forbidden: no right", "Forbidden")
+                .with_code(403)
+                .boxed(),
+        )
+    }
+
+    #[test]
+    fn one_line_with_each_cause_once() {
+        let refusal = "pods is forbidden: no right (403)";
+        assert_eq!(chain(&refused()), refusal);
+        assert_eq!(chain(&watcher::Error::InitialListFailed(refused())), refusal);
+        assert_eq!(
+            chain(&watcher::Error::NoResourceVersion),
+            watcher::Error::NoResourceVersion.to_string()
+        );
+        let apply = ApplyError::Api {
+            kind: "Pod".to_owned(),
+            name: "a/b".to_owned(),
+            source: Box::new(refused()),
+        };
+        assert_eq!(chain(&apply), format!("Pod a/b could not be written: {refusal}"));
+        assert_eq!(apply.to_string(), chain(&apply), "without the chain as well");
+        let bare = kube::Error::Api(Status::failure("", "Conflict").with_code(409).boxed());
+        assert_eq!(chain(&bare), "the API server says 409 Conflict");
+        let refused = std::io::Error::other("connection refused");
+        assert_eq!(chain(&kube::Error::Service(refused.into())), "connection refused");
+    }
+}
