@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context as _;
-use sha2::{Digest as _, Sha256};
+use aws_lc_rs::digest::{Context, SHA256};
 
 /// The folder inside the user's cache folder that belongs to this project.
 const FOLDER: &str = "pgpool-operators";
@@ -156,9 +156,16 @@ impl fmt::Display for Key {
 
 /// Collects the inputs of a [`Key`]. Each one is hashed with its label and length, so that two inputs never
 /// run into each other.
-#[derive(Default)]
 pub struct Inputs {
-    hasher: Sha256,
+    hasher: Context,
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self {
+            hasher: Context::new(&SHA256),
+        }
+    }
 }
 
 impl Inputs {
@@ -184,12 +191,12 @@ impl Inputs {
     /// The name of these inputs.
     #[must_use]
     pub fn key(self) -> Key {
-        let digest = hex(&self.hasher.finalize());
+        let digest = hex(self.hasher.finish().as_ref());
         Key(digest.chars().take(16).collect())
     }
 
     fn part(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes.len().to_be_bytes());
+        self.hasher.update(&bytes.len().to_be_bytes());
         self.hasher.update(bytes);
     }
 }

@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
+use aws_lc_rs::digest::{self, Context, SHA256};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::cache::hex;
@@ -71,7 +71,7 @@ pub fn write(archive: &Path, layer: &Path, config: &Value, names: &[&str]) -> an
 /// Adds a JSON blob and returns the descriptor that refers to it.
 fn append_json(builder: &mut Builder<File>, media_type: &str, value: &Value) -> anyhow::Result<Value> {
     let text = value.to_string();
-    let digest = hex(&Sha256::digest(text.as_bytes()));
+    let digest = hex(digest::digest(&SHA256, text.as_bytes()).as_ref());
     append(builder, &blob(&digest), text.as_bytes())?;
     Ok(json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": text.len()}))
 }
@@ -100,12 +100,12 @@ fn blob(digest: &str) -> String {
 }
 
 fn digest_of(path: &Path) -> anyhow::Result<String> {
-    let mut hasher = Hashed(Sha256::new());
+    let mut hasher = Hashed(Context::new(&SHA256));
     io::copy(&mut super::open(path)?, &mut hasher)?;
-    Ok(hex(&hasher.0.finalize()))
+    Ok(hex(hasher.0.finish().as_ref()))
 }
 
-struct Hashed(Sha256);
+struct Hashed(Context);
 
 impl Write for Hashed {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -152,7 +152,7 @@ mod tests {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).unwrap();
             if let Some(digest) = path.strip_prefix("blobs/sha256/") {
-                assert_eq!(digest, hex(&Sha256::digest(&content)));
+                assert_eq!(digest, hex(digest::digest(&SHA256, &content).as_ref()));
             }
             files.insert(path, content);
         }
