@@ -85,8 +85,19 @@ fn problem(error: &ApplyError) -> Option<Problem> {
     };
     Some(Problem {
         reason,
-        message: error.to_string(),
+        message: sentence(error),
     })
+}
+
+/// What the API server says, without the form in which it says it.
+fn sentence(error: &ApplyError) -> String {
+    match error {
+        ApplyError::Api { kind, name, source } => match source.as_ref() {
+            kube::Error::Api(status) => format!("{kind} {name} could not be written: {}", status.message),
+            other => format!("{kind} {name} could not be written: {other}"),
+        },
+        other => other.to_string(),
+    }
 }
 
 /// Names the Pgpool as an owner of these Secrets, so that they go when it goes. Gives those for which that was done.

@@ -45,14 +45,13 @@ pub struct Report {
     pub quiet_until: Option<Timestamp>,
 }
 
-/// The part of a Pgpool's status that belongs to ops-manager.
+/// The part of a Pgpool's status that belongs to ops-manager. Empty lists are written as such: a status that nothing is
+/// left of would be no object, and the API server refuses that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct OwnStatus {
     /// `CertificatesReady`, or nothing without TLS.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// One entry per certificate.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<CertificateStatus>,
 }
 

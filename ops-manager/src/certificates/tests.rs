@@ -292,7 +292,8 @@ async fn without_tls_the_certificates_go_and_the_status_with_them() {
         .fold(Script::new().any_order(), |script, alias| {
             script.expect(Call::delete(certificate_path(alias)).reply(gone.clone()))
         });
-    let empty = |body: &Value| assert_eq!(body["status"], json!({}));
+    // Not `{}`, which the API server would take for no status at all.
+    let empty = |body: &Value| assert_eq!(body["status"], json!({"conditions": [], "certificates": []}));
     let bench = Bench::start(script.expect(Call::patch(STATUS).check(empty).reply(json!(pgpool))));
     assert_eq!(
         bench.settle(&pgpool, &observed).await.unwrap(),
@@ -356,6 +357,12 @@ async fn a_refusal_for_good_is_told_and_one_in_passing_is_tried_again() {
         .expect(publish("Warning", "IssueFailed"));
     let bench = Bench::start(script);
     bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    let message = &bench.board.get("demo", "pool").unwrap().message;
+    let words = "Certificate demo/pool-server-cert could not be written: certificates is forbidden";
+    assert!(
+        message.starts_with(words) && !message.contains("Status {"),
+        "{message}"
+    );
     bench.script.finish().await;
 
     let script = others(Script::new().any_order()).expect(apply_certificate(Alias::Server).refuse(

@@ -118,17 +118,14 @@ fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
     }
 }
 
+/// The Secret fits, but comes from an issuer that is no longer wanted.
 fn outdated_issuer(view: &View<'_>, leaf: Option<Leaf>, issuer: &IssuerReference) -> Entry {
     let (reason, next) = obstacle(view).unwrap_or_else(|| progress(view));
-    let message = format!(
-        "it still holds the certificate of {} {}; {next}",
+    let sentence = format!(
+        "{next}; meanwhile the certificates of {} {} stay",
         issuer.kind, issuer.name
     );
-    let sentence = format!("{}: {message}", view.secret());
-    Entry {
-        verdict: view.verdict(false, reason, message, leaf),
-        sentence: Some(sentence),
-    }
+    bad(view, leaf, (reason, sentence))
 }
 
 fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {

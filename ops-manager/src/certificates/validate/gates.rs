@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use kube::ResourceExt;
-use operator_runtime::{Availability, Lookup};
+use operator_runtime::Availability;
 use shared_types::object::GoDuration;
 use shared_types::{Alias, Pgpool, names};
 
@@ -193,15 +193,19 @@ fn older_claim(pgpool: &Pgpool, secret: &str, observed: &Observed) -> Option<Str
 
 /// cert-manager wrote the Secret for a Certificate that is not ours.
 fn other_certificate(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<String> {
-    let Lookup::Present(secret) = &observed.children.get(&alias)?.secret else {
-        return None;
-    };
-    let made_for = secret.annotations().get(cert_manager::CERTIFICATE_NAME)?;
+    let child = observed.children.get(&alias)?;
+    let made_for = observe::made_for(&child.secret)?;
     // Our own of another alias does not count: two aliases may swap their Secrets.
     let ours = Alias::ALL
         .iter()
-        .any(|alias| names::certificate(pgpool, *alias) == *made_for);
-    (!ours).then(|| format!("Certificate {}", place(pgpool, made_for)))
+        .any(|alias| names::certificate(pgpool, *alias) == made_for);
+    // Nor does one that is written elsewhere by now, and left this Secret behind.
+    let secret = names::certificate_secret(pgpool, alias);
+    let left = child
+        .maker
+        .as_ref()
+        .is_some_and(|maker| maker.spec.secret_name != secret);
+    (!ours && !left).then(|| format!("Certificate {}", place(pgpool, made_for)))
 }
 
 fn certificate_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {

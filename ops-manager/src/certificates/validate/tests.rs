@@ -344,6 +344,17 @@ fn a_secret_of_another_certificate_is_left_alone() {
         "{refusal}"
     );
 
+    // That Certificate is written elsewhere by now, and has left the Secret behind.
+    let mut moved = (*asked(&pgpool).children[&Alias::Server]
+        .certificate
+        .clone()
+        .unwrap())
+    .clone();
+    moved.spec.secret_name = "elsewhere".into();
+    observed.children.get_mut(&Alias::Server).unwrap().maker = Some(Arc::new(moved));
+    assert_eq!(self::refusal(&pgpool, &observed, Alias::Server), None);
+    observed.children.get_mut(&Alias::Server).unwrap().maker = None;
+
     // Two aliases may swap their Secrets.
     change_secret(&mut observed, Alias::Server, made_for("pool-client-cert"));
     assert!(

@@ -1,0 +1,180 @@
+//! Looks things up in the caches, one kind of thing per function.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt;
+use operator_runtime::{Availability, Lookup};
+use shared_types::{Alias, Pgpool, names};
+
+use super::{
+    Child, Claim, IssuerState, Prerequisite, Presence, controller, created, made_for, may_collide,
+    named_by_user,
+};
+use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference, IssuerStatus};
+use crate::certificates::caches::Caches;
+
+impl Caches {
+    pub(super) fn issuer(&self, pgpool: &Pgpool, issuer: &IssuerReference) -> IssuerState {
+        if issuer.group != cert_manager::GROUP {
+            return IssuerState::Unchecked;
+        }
+        match issuer.kind.as_str() {
+            "Issuer" => {
+                let found = self.issuers.get(pgpool.namespace().as_deref(), &issuer.name);
+                let found = found.map(|found| present(&found.metadata, found.status.as_ref()));
+                issuer_state(self.issuers.availability(), found)
+            }
+            "ClusterIssuer" => {
+                let found = self.cluster_issuers.get(None, &issuer.name);
+                let found = found.map(|found| present(&found.metadata, found.status.as_ref()));
+                issuer_state(self.cluster_issuers.availability(), found)
+            }
+            _ => IssuerState::Absent,
+        }
+    }
+
+    /// A Secret that bears the labels of this very Pgpool.
+    pub(super) fn labelled_secret(&self, pgpool: &Pgpool, name: &str) -> Option<Arc<Secret>> {
+        let secret = self.secrets.get(pgpool.namespace().as_deref(), name)?;
+        let instance = secret.labels().get(names::LABEL_INSTANCE);
+        (instance == Some(&pgpool.name_any())).then_some(secret)
+    }
+
+    fn secret(&self, pgpool: &Pgpool, name: &str) -> Lookup<Secret> {
+        if let Some(secret) = self.labelled_secret(pgpool, name) {
+            return Lookup::Present(secret);
+        }
+        if named_by_user(pgpool).iter().any(|named| named == name) {
+            return self.named.lookup(&pgpool.namespace().unwrap_or_default(), name);
+        }
+        Lookup::Absent
+    }
+
+    pub(super) fn prerequisites(&self, pgpool: &Pgpool) -> Vec<Prerequisite> {
+        let auth = names::auth_secret(pgpool);
+        // Without TLS nobody here waits for it, and the user's own is not watched.
+        let generated = pgpool
+            .spec
+            .auth_secret
+            .as_ref()
+            .is_none_or(|secret| secret.name.is_none());
+        let auth = (generated || pgpool.spec.tls.is_some()).then_some(auth);
+        let generated = [
+            names::config_secret(pgpool),
+            names::pcp_secret(pgpool),
+            names::users_secret(pgpool),
+        ];
+        let secrets = auth.into_iter().chain(generated).map(|name| Prerequisite {
+            kind: "Secret",
+            presence: presence(&self.secret(pgpool, &name)),
+            name,
+        });
+        let services = [names::primary_service(pgpool), names::governing_service(pgpool)];
+        let services = services.into_iter().map(|name| {
+            let found = self.services.get(pgpool.namespace().as_deref(), &name);
+            Prerequisite {
+                kind: "Service",
+                presence: found.map_or(Presence::Absent, |found| {
+                    Presence::Since(created(&found.metadata))
+                }),
+                name,
+            }
+        });
+        secrets.chain(services).collect()
+    }
+
+    pub(super) fn claims(&self, pgpool: &Pgpool) -> Vec<Claim> {
+        let ours = Alias::ALL.map(|alias| names::certificate_secret(pgpool, alias));
+        let others = self.pgpools.list();
+        let others = others.iter().filter(|other| may_collide(pgpool, other));
+        let claims = others.flat_map(|other| {
+            let theirs = Alias::ALL.map(|alias| names::certificate_secret(other, alias));
+            theirs
+                .into_iter()
+                .filter(|name| ours.contains(name))
+                .map(|secret| Claim {
+                    secret,
+                    pgpool: other.name_any(),
+                    created: created(&other.metadata),
+                })
+        });
+        claims.collect()
+    }
+
+    pub(super) fn child(&self, pgpool: &Pgpool, alias: Alias) -> Child {
+        let namespace = pgpool.namespace();
+        let certificate = self
+            .certificates
+            .get(namespace.as_deref(), &names::certificate(pgpool, alias));
+        let unready = certificate.as_ref().filter(|certificate| {
+            !certificate
+                .condition("Ready")
+                .is_some_and(cert_manager::Condition::is_true)
+                || certificate
+                    .condition("Issuing")
+                    .is_some_and(cert_manager::Condition::is_true)
+        });
+        let secret = self.secret(pgpool, &names::certificate_secret(pgpool, alias));
+        Child {
+            request: unready.and_then(|certificate| self.newest_request(certificate)),
+            maker: made_for(&secret).and_then(|name| self.certificates.get(namespace.as_deref(), name)),
+            secret,
+            certificate,
+        }
+    }
+
+    fn newest_request(&self, certificate: &Certificate) -> Option<Arc<CertificateRequest>> {
+        let requests = self.requests.list().into_iter().filter(|request| {
+            request.metadata.namespace == certificate.metadata.namespace
+                && request.annotations().get(cert_manager::CERTIFICATE_NAME)
+                    == certificate.metadata.name.as_ref()
+        });
+        requests.max_by_key(|request| (created(&request.metadata), request.name_any()))
+    }
+
+    pub(super) fn strays(&self, pgpool: &Pgpool, wanted: bool) -> Vec<Arc<Certificate>> {
+        if wanted {
+            // The names of the three follow from the name of the Pgpool alone: there is nothing to stray.
+            return Vec::new();
+        }
+        let uid = pgpool.uid();
+        let named = Alias::ALL.iter().filter_map(|alias| {
+            self.certificates
+                .get(pgpool.namespace().as_deref(), &names::certificate(pgpool, *alias))
+        });
+        let ours = |owner: &OwnerReference| Some(&owner.uid) == uid.as_ref();
+        named
+            .filter(|certificate| controller(&certificate.metadata).is_some_and(ours))
+            .collect()
+    }
+}
+
+fn issuer_state(kind: Availability, found: Option<IssuerState>) -> IssuerState {
+    match (kind, found) {
+        (Availability::Forbidden, _) => IssuerState::Unchecked,
+        (Availability::Absent, _) => IssuerState::KindAbsent,
+        (_, Some(found)) => found,
+        (Availability::Starting, None) => IssuerState::Starting,
+        (Availability::Served, None) => IssuerState::Absent,
+    }
+}
+
+fn present(meta: &ObjectMeta, status: Option<&IssuerStatus>) -> IssuerState {
+    let ready = status.and_then(|status| cert_manager::condition(&status.conditions, "Ready"));
+    IssuerState::Present {
+        ready: ready.is_some_and(cert_manager::Condition::is_true),
+        message: ready.map(|ready| ready.words().to_owned()).unwrap_or_default(),
+        created: created(meta),
+    }
+}
+
+fn presence(secret: &Lookup<Secret>) -> Presence {
+    match secret {
+        Lookup::Pending => Presence::Pending,
+        Lookup::Absent => Presence::Absent,
+        Lookup::Forbidden => Presence::Forbidden,
+        Lookup::Present(secret) => Presence::Since(created(&secret.metadata)),
+    }
+}
