@@ -77,8 +77,9 @@ where
         }
         Err(error) => {
             error!(operator = identity.name, "ended: {error:#}");
-            // The log may not be installed yet.
-            eprintln!("{}: {error:#}", identity.name);
+            if !tracing::dispatcher::has_been_set() {
+                eprintln!("{}: {error:#}", identity.name);
+            }
             ExitCode::FAILURE
         }
     }
