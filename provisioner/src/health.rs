@@ -50,6 +50,8 @@ pub struct Pod {
     pub ip: IpAddr,
     /// Whether its own readiness probe has passed.
     pub ready: bool,
+    /// Whether it has certificates to serve; in a rollout pods with and without stand side by side.
+    pub tls: bool,
 }
 
 /// How to log in to the pods of one `Pgpool`.
@@ -73,6 +75,19 @@ pub struct Access {
     pub timeout: Duration,
     /// Checks in a row that must fail before a pod which had accepted logins counts as refusing them.
     pub failure_threshold: u32,
+}
+
+impl Access {
+    /// How a pod is to be asked: as clients are asked to, but never for what it cannot have, and never without what
+    /// it may insist on.
+    #[must_use]
+    pub fn mode(&self, pod: &Pod) -> SslMode {
+        match (pod.tls, self.ssl_mode) {
+            (false, _) => SslMode::Disable,
+            (true, SslMode::Disable) => SslMode::Require,
+            (true, mode) => mode,
+        }
+    }
 }
 
 impl fmt::Debug for Access {

@@ -17,6 +17,7 @@ pub mod secrets;
 pub mod status;
 pub mod triggers;
 pub mod validate;
+pub mod written;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Outcome, clock};
 use shared_types::Pgpool;
 
-use apply::Progress;
+use apply::{Progress, Writer};
 use context::Context;
 use error::Error;
 
@@ -44,6 +45,7 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
         context.forget(&key);
         return Ok(Outcome::Converged);
     }
+    let pgpool = context.written.with_status(pgpool);
     // Client: caches, and at most one question to the API server.
     let observed = observe::observe(&pgpool, &context, now).await?;
     // Pure.
@@ -56,12 +58,12 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
     let access = access.map(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan));
     context.health.follow(&key, plan::reachable(&observed), access);
     // Client.
-    let applied = Box::pin(apply::apply(
-        &context.applier,
-        plan.map_err(Clone::clone),
-        &observed,
-    ))
-    .await;
+    let writer = Writer {
+        applier: &context.applier,
+        written: &context.written,
+        key: &key,
+    };
+    let applied = Box::pin(apply::apply(writer, plan.map_err(Clone::clone), &observed)).await;
     // Pure.
     let report = status::report(&pgpool, &observed, &applied, now);
     // Client.

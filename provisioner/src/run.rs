@@ -19,6 +19,7 @@ use crate::pgpool::caches::{Caches, Triggers};
 use crate::pgpool::context::Context;
 use crate::pgpool::pace::Pace;
 use crate::pgpool::patience::Patience;
+use crate::pgpool::written::Written;
 use crate::pgpool::{reconcile, secrets};
 
 /// Who this process is.
@@ -54,6 +55,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         health,
         patience: Patience::default(),
         pace: Pace::default(),
+        written: Written::default(),
         scope: runtime.scope(),
         cluster_domain: args.common.kube.cluster_domain.clone(),
         grace: args.peer.handoff_grace,

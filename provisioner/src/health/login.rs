@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -109,7 +110,8 @@ impl Prober for Network {
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
         let (provider, port) = (self.provider.clone(), self.port);
         async move {
-            let (connector, seen) = match Connector::new(&access, &provider) {
+            let mode = access.mode(&pod);
+            let (connector, seen) = match Connector::new(&access, mode, &provider) {
                 Ok(prepared) => prepared,
                 Err(unusable) => {
                     return Probe {
@@ -118,8 +120,11 @@ impl Prober for Network {
                     };
                 }
             };
-            let asked =
-                tokio::time::timeout(access.timeout, ask(&pod, port, &access, connector, &seen)).await;
+            let asked = tokio::time::timeout(
+                access.timeout,
+                ask((pod.ip, port), &access, mode, connector, &seen),
+            )
+            .await;
             let login = asked.unwrap_or(Err(LoginFailure::Timeout(access.timeout)));
             Probe {
                 served: seen.served(),
@@ -131,23 +136,23 @@ impl Prober for Network {
 }
 
 async fn ask(
-    pod: &Pod,
-    port: u16,
+    address: (IpAddr, u16),
     access: &Access,
+    mode: SslMode,
     connector: Connector,
     seen: &Seen,
 ) -> Result<(), LoginFailure> {
-    let stream = TcpStream::connect((pod.ip, port))
+    let stream = TcpStream::connect(address)
         .await
         .map_err(|source| LoginFailure::Unreachable { source })?;
-    let explain = |error: &tokio_postgres::Error| explain(error, access, seen);
+    let explain = |error: &tokio_postgres::Error| explain(error, access, mode, seen);
     let mut config = tokio_postgres::Config::new();
     config
         .user(&access.login.user)
         .password(access.login.password.expose())
         .dbname(DATABASE)
         .application_name(shared_types::names::PROVISIONER)
-        .ssl_mode(match access.ssl_mode {
+        .ssl_mode(match mode {
             SslMode::Disable => Negotiation::Disable,
             // A pod that ought to offer TLS and does not is a finding, whatever clients are allowed to do.
             SslMode::Allow | SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
@@ -169,7 +174,7 @@ async fn ask(
     end.map_err(|error| explain(&error))
 }
 
-fn explain(error: &tokio_postgres::Error, access: &Access, seen: &Seen) -> LoginFailure {
+fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: &Seen) -> LoginFailure {
     if let Some(answer) = error.as_db_error() {
         let detail = answer
             .detail()
@@ -184,7 +189,7 @@ fn explain(error: &tokio_postgres::Error, access: &Access, seen: &Seen) -> Login
     let cause = error
         .source()
         .and_then(|source| source.downcast_ref::<io::Error>());
-    let tls = access.ssl_mode != SslMode::Disable;
+    let tls = mode != SslMode::Disable;
     match cause {
         // The library has its own words for a server that declines TLS; nothing else fails there without a cause in
         // the network.

@@ -103,20 +103,24 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Prepares a connection as `access` asks for it.
+    /// Prepares a connection as `access` asks for it, and as strict as `mode`.
     ///
     /// # Errors
     /// [`Unusable`] when trust bundle or client certificate cannot be used.
-    pub fn new(access: &Access, provider: &Arc<CryptoProvider>) -> Result<(Self, Seen), Unusable> {
+    pub fn new(
+        access: &Access,
+        mode: SslMode,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<(Self, Seen), Unusable> {
         let seen = Seen::default();
         let verifier = Capture {
             seen: seen.clone(),
             provider: provider.clone(),
-            chain: match access.ssl_mode {
+            chain: match mode {
                 SslMode::VerifyCa | SslMode::VerifyFull => Some(verifier(&access.trust, provider)?),
                 SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => None,
             },
-            name_matters: access.ssl_mode == SslMode::VerifyFull,
+            name_matters: mode == SslMode::VerifyFull,
         };
         let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()

@@ -60,6 +60,7 @@ fn pod(uid: &str, ready: bool) -> Pod {
         uid: uid.to_owned(),
         ip: [10, 0, 0, 1].into(),
         ready,
+        tls: false,
     }
 }
 
@@ -203,6 +204,32 @@ async fn only_news_wakes_the_reconcile() {
             standings["a"].login == Login::Accepted,
             accepts,
             "second {second}"
+        );
+    }
+}
+
+#[test]
+fn pods_are_asked_for_what_they_can_have() {
+    use SslMode::{Disable, Prefer, Require, VerifyFull};
+    let rows = [
+        (false, VerifyFull, Disable, "from before TLS"),
+        (true, Disable, Require, "from before TLS was taken away"),
+        (false, Disable, Disable, "never had it"),
+        (true, VerifyFull, VerifyFull, "as asked"),
+        (true, Prefer, Prefer, "as asked"),
+    ];
+    for (tls, ssl_mode, expected, what) in rows {
+        let access = Access {
+            ssl_mode,
+            ..access("u")
+        };
+        assert_eq!(
+            access.mode(&Pod {
+                tls,
+                ..pod("a", true)
+            }),
+            expected,
+            "{what}"
         );
     }
 }

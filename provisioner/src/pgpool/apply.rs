@@ -5,14 +5,18 @@
 //! certificates and at last the `StatefulSet`: a pod that mounts a Secret which appears later waits for the
 //! kubelet's next try.
 
+use std::fmt::Debug;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Applier;
-use operator_runtime::apply::ApplyError;
+use operator_runtime::apply::{Applied, ApplyError, Change};
 use operator_runtime::placement::Placement;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shared_types::Pgpool;
 
 use super::desired::Foundation;
 use super::observe::{Live, Observed};
@@ -20,6 +24,7 @@ use super::plan::{Plan, Stand, Workload};
 use super::pods::PodFacts;
 use super::rollout;
 use super::validate::Unmet;
+use super::written::Written;
 
 /// What has come of a plan.
 pub enum Progress {
@@ -37,45 +42,85 @@ pub enum Progress {
 }
 
 /// What has come of a plan, and the workload as it stands now.
-pub struct Applied {
+pub struct Done {
     /// What has come of it.
     pub progress: Progress,
     /// The workload: the one just written, else that of the cache.
     pub stateful_set: Option<StatefulSet>,
 }
 
+/// What writes in the name of one `Pgpool`.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// Sends.
+    pub applier: &'a Applier,
+    /// Remembers what was sent.
+    pub written: &'a Written,
+    /// Whose objects they are.
+    pub key: &'a ObjectRef<Pgpool>,
+}
+
+impl Writer<'_> {
+    async fn put<K>(self, desired: &K, live: Option<&K>) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
+        let Applied { mut object, change } = self.applier.apply(desired, live).await?;
+        if change != Change::None {
+            object.meta_mut().managed_fields = None;
+            self.written.object(self.key, object.clone(), live);
+        }
+        Ok(object)
+    }
+
+    async fn put_some<K>(self, desired: Option<K>, live: Option<&K>) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
+        match desired {
+            Some(desired) => self.put(&desired, live).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    async fn delete(self, live: &Secret) -> Result<(), ApplyError> {
+        self.applier.delete(live).await?;
+        self.written.deleted(self.key, live);
+        Ok(())
+    }
+}
+
 /// Brings the owned objects to what the plan says.
-pub async fn apply(applier: &Applier, plan: Result<Plan, Unmet>, observed: &Observed) -> Applied {
+pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Observed) -> Done {
     let live = &observed.live;
     let before = || live.stateful_set.as_deref().cloned();
     let plan = match plan {
         Ok(plan) => plan,
         Err(unmet) => {
-            return Applied {
+            return Done {
                 progress: Progress::Stopped(unmet),
                 stateful_set: before(),
             };
         }
     };
-    let written = Box::pin(write(applier, plan, observed)).await;
-    let (progress, stateful_set) = match written {
+    let (progress, stateful_set) = match Box::pin(write(writer, plan, observed)).await {
         Ok((stand, stateful_set)) => (Progress::Written(stand), stateful_set),
-        Err(conflict @ ApplyError::NameConflict { .. }) => (
-            Progress::Refused {
-                message: conflict.to_string(),
-            },
-            None,
-        ),
+        Err(conflict @ ApplyError::NameConflict { .. }) => {
+            let message = conflict.to_string();
+            (Progress::Refused { message }, None)
+        }
         Err(error) => (Progress::Failed(error), None),
     };
-    Applied {
+    Done {
         progress,
         stateful_set: stateful_set.or_else(before),
     }
 }
 
 async fn write(
-    applier: &Applier,
+    writer: Writer<'_>,
     plan: Plan,
     observed: &Observed,
 ) -> Result<(Stand, Option<StatefulSet>), ApplyError> {
@@ -85,25 +130,20 @@ async fn write(
         workload,
         handoff,
     } = plan;
-    Box::pin(apply_foundation(
-        applier,
-        foundation,
-        keep_configuration,
-        &observed.live,
-    ))
-    .await?;
+    let live = &observed.live;
+    Box::pin(write_foundation(writer, foundation, keep_configuration, live)).await?;
     let Some(workload) = workload else {
         return Ok((handoff, None));
     };
-    let stateful_set = Box::pin(apply_workload(applier, workload, &observed.live)).await?;
-    for copy in obsolete(&observed.live, &observed.pods, &stateful_set) {
-        applier.delete(copy).await?;
+    let stateful_set = Box::pin(write_workload(writer, workload, live)).await?;
+    for copy in obsolete(live, &observed.pods, &stateful_set) {
+        writer.delete(copy).await?;
     }
     Ok((handoff, Some(stateful_set)))
 }
 
-async fn apply_foundation(
-    applier: &Applier,
+async fn write_foundation(
+    writer: Writer<'_>,
     foundation: Foundation,
     keep_configuration: bool,
     live: &Live,
@@ -123,23 +163,15 @@ async fn apply_foundation(
     let config_secret = Some(config_secret).filter(|_| !keep_configuration || live.config_secret.is_none());
     // All are tried before the first failure counts: one foreign object must not keep the others away.
     let results: [Result<(), ApplyError>; 9] = futures::join!(
-        put(applier, Some(primary_service), live.primary_service.as_deref()),
-        put(
-            applier,
-            Some(governing_service),
-            live.governing_service.as_deref()
-        ),
-        put(applier, service_account, live.service_account.as_deref()),
-        put(applier, auth_secret, live.auth_secret.as_deref()),
-        put(applier, config_secret, live.config_secret.as_deref()),
-        put(applier, Some(pcp_secret), live.pcp_secret.as_deref()),
-        put(applier, Some(users_secret), live.users_secret.as_deref()),
-        put(
-            applier,
-            Some(pod_disruption_budget),
-            live.pod_disruption_budget.as_deref()
-        ),
-        put(applier, Some(app_binding), live.app_binding.as_deref()),
+        writer.put_some(Some(primary_service), live.primary_service.as_deref()),
+        writer.put_some(Some(governing_service), live.governing_service.as_deref()),
+        writer.put_some(service_account, live.service_account.as_deref()),
+        writer.put_some(auth_secret, live.auth_secret.as_deref()),
+        writer.put_some(config_secret, live.config_secret.as_deref()),
+        writer.put_some(Some(pcp_secret), live.pcp_secret.as_deref()),
+        writer.put_some(Some(users_secret), live.users_secret.as_deref()),
+        writer.put_some(Some(pod_disruption_budget), live.pod_disruption_budget.as_deref()),
+        writer.put_some(Some(app_binding), live.app_binding.as_deref()),
     )
     .into();
     let mut failures: Vec<_> = results.into_iter().filter_map(Result::err).collect();
@@ -148,19 +180,8 @@ async fn apply_foundation(
     failures.into_iter().next().map_or(Ok(()), Err)
 }
 
-async fn put<K>(applier: &Applier, desired: Option<K>, live: Option<&K>) -> Result<(), ApplyError>
-where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
-    K::Scope: Placement<K>,
-{
-    match desired {
-        Some(desired) => applier.apply(&desired, live).await.map(|_| ()),
-        None => Ok(()),
-    }
-}
-
-async fn apply_workload(
-    applier: &Applier,
+async fn write_workload(
+    writer: Writer<'_>,
     workload: Workload,
     live: &Live,
 ) -> Result<StatefulSet, ApplyError> {
@@ -171,11 +192,8 @@ async fn apply_workload(
     let known = tls_copy
         .as_ref()
         .and_then(|copy| live.tls_copies.get(&copy.name_any()));
-    put(applier, tls_copy, known.map(AsRef::as_ref)).await?;
-    Ok(applier
-        .apply(&stateful_set, live.stateful_set.as_deref())
-        .await?
-        .object)
+    writer.put_some(tls_copy, known.map(AsRef::as_ref)).await?;
+    writer.put(&stateful_set, live.stateful_set.as_deref()).await
 }
 
 /// Copies of certificates that no pod mounts and none will.

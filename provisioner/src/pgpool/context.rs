@@ -13,6 +13,7 @@ use shared_types::{AppBinding, Pgpool};
 use super::caches::Caches;
 use super::pace::Pace;
 use super::patience::Patience;
+use super::written::Written;
 use crate::health::Health;
 use crate::peer::Verdicts;
 
@@ -38,6 +39,8 @@ pub struct Context {
     pub health: Health,
     /// Since when certificates are complete.
     pub patience: Patience,
+    /// What the caches do not show yet.
+    pub written: Written,
     /// When each status was last written.
     pub pace: Pace,
     /// The namespaces that this process serves.
@@ -57,6 +60,7 @@ impl Context {
         self.elsewhere.follow(key, &[]);
         self.health.forget(key);
         self.patience.forget(key);
+        self.written.forget(key);
         self.pace.forget(key);
     }
 }

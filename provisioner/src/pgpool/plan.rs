@@ -172,6 +172,7 @@ pub fn reachable(observed: &Observed) -> Vec<Pod> {
             uid: pod.uid.clone(),
             ip,
             ready: pod.ready,
+            tls: pod.certificates.is_some(),
         })
         .collect()
 }

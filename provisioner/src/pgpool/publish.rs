@@ -47,6 +47,7 @@ pub async fn publish(
     let sent = write_status(&context.client, names::PROVISIONER, pgpool, &status, &before).await;
     if sent.map_err(Error::Status)? {
         context.pace.written(&key, now);
+        context.written.status(pgpool, status.clone());
         for (kind, reason, note) in transitions(&before, &status) {
             info!(%key, reason, "{note}");
             match kind {

@@ -13,7 +13,7 @@ use operator_runtime::Outcome;
 use shared_types::conditions::{ConditionType, Reason, Status, condition, find, is_true};
 use shared_types::{Pgpool, PgpoolStatus};
 
-use super::apply::Applied;
+use super::apply::Done;
 use super::observe::Observed;
 use checks::Checks;
 use work::Work;
@@ -44,7 +44,7 @@ pub struct Report {
 
 /// Computes what there is to tell.
 #[must_use]
-pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Applied, now: Timestamp) -> Report {
+pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, now: Timestamp) -> Report {
     let before = pgpool.status.clone().unwrap_or_default();
     let work = Work::judge(pgpool, observed, applied);
     let outcome = work.outcome();
@@ -90,6 +90,18 @@ pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
             .collect(),
         certificates: Vec::new(),
         ..status.clone()
+    }
+}
+
+/// A status with this operator's part replaced.
+#[must_use]
+pub fn over(whole: PgpoolStatus, part: PgpoolStatus) -> PgpoolStatus {
+    let ours = |condition: &Condition| OURS.iter().any(|ty| ty.as_str() == condition.type_);
+    let theirs = whole.conditions.into_iter().filter(|condition| !ours(condition));
+    PgpoolStatus {
+        conditions: part.conditions.into_iter().chain(theirs).collect(),
+        certificates: whole.certificates,
+        ..part
     }
 }
 

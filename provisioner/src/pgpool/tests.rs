@@ -104,6 +104,7 @@ impl Stage {
             health: Health::new(prober.clone(), CancellationToken::new()),
             patience: patience::Patience::default(),
             pace: pace::Pace::default(),
+            written: written::Written::default(),
             scope: Scope::All,
             cluster_domain: "cluster.local".to_owned(),
             grace,
@@ -363,6 +364,45 @@ async fn converged_means_that_nothing_is_sent() {
         // It judged for itself and says so; nothing else.
         assert!(said && log.len() <= 1, "{log:?}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_while_the_caches_lag() {
+    let stage = Stage::new(&tls_pgpool());
+    stage.reconcile().await;
+    let (certificates, before) = (stage.issue(), stage.api.log().len());
+    assert_eq!(before, 11);
+    stage.judge(&certificates, true);
+    stage.api.hold();
+    // What the cache shows of the Pgpool, not what stands.
+    let shown = Arc::new(stage.pgpool());
+    for _ in 0..3 {
+        Box::pin(reconcile(shown.clone(), stage.context.clone()))
+            .await
+            .unwrap();
+    }
+    assert_eq!(stage.api.log().len(), 3, "copy, workload and status, once");
+    stage.api.release();
+    stage.run_pods();
+    assert_eq!(stage.checked().await, Outcome::Converged);
+}
+
+#[tokio::test]
+async fn a_new_pgpool_is_not_asked_about_again_while_the_caches_lag() {
+    let stage = Stage::new(&plain_pgpool());
+    let shown = Arc::new(stage.pgpool());
+    let mut read = stage.context.named.changes();
+    stage.try_once().await.unwrap();
+    read.next().await;
+    stage.api.hold();
+    for _ in 0..3 {
+        Box::pin(reconcile(shown.clone(), stage.context.clone()))
+            .await
+            .unwrap();
+    }
+    let log = stage.api.log();
+    assert_eq!(writes(&log).len(), 11, "{log:#?}");
+    assert_eq!(log.len(), 12, "one question about the auth Secret");
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ struct State {
     versions: u64,
     /// Writes that still succeed; every later one fails.
     budget: Option<usize>,
+    /// Objects that the caches have not been told of, while they lag behind.
+    held: Option<Vec<(Value, bool)>>,
 }
 
 /// The server, and the caches that follow it.
@@ -136,6 +138,19 @@ impl FakeApi {
         self.lock().budget = writes;
     }
 
+    /// Lets the caches fall behind.
+    pub fn hold(&self) {
+        self.lock().held = Some(Vec::new());
+    }
+
+    /// Lets them catch up.
+    pub fn release(&self) {
+        let held = self.lock().held.take();
+        for (object, gone) in held.into_iter().flatten() {
+            self.feed(object, gone);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -193,6 +208,10 @@ impl FakeApi {
             } else {
                 cache.apply(object);
             }
+        }
+        if let Some(held) = &mut self.lock().held {
+            held.push((object, gone));
+            return;
         }
         let ours = object["metadata"]["labels"][names::LABEL_NAME] == names::APPLICATION;
         match object["kind"].as_str().unwrap_or_default() {

@@ -112,6 +112,7 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
         uid: "a".to_owned(),
         ip: Ipv4Addr::LOCALHOST.into(),
         ready: true,
+        tls: pair.is_some(),
     };
     let probe = Network::new(provider)
         .on_port(port)
@@ -239,6 +240,7 @@ async fn nobody_at_the_port() {
         uid: "a".to_owned(),
         ip: Ipv4Addr::LOCALHOST.into(),
         ready: true,
+        tls: false,
     };
     let network = Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
     let failure = network.probe(pod, Arc::new(access())).await.login.unwrap_err();

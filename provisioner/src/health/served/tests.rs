@@ -45,7 +45,7 @@ async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::
         stream.write_all(b"!").await?;
         stream.shutdown().await
     });
-    let (connector, seen) = Connector::new(access, &provider).unwrap();
+    let (connector, seen) = Connector::new(access, access.ssl_mode, &provider).unwrap();
     let answer = async {
         let mut stream = connector.connect(near).await?;
         // With TLS 1.3 a refused client hears of it only here.
@@ -132,7 +132,7 @@ fn says_what_cannot_be_used() {
         trust: pki.ca().into_bytes(),
         ..access()
     };
-    let complaint = |access: Access| match Connector::new(&access, &provider) {
+    let complaint = |access: Access| match Connector::new(&access, access.ssl_mode, &provider) {
         Ok(_) => "usable".to_owned(),
         Err(unusable) => unusable.to_string(),
     };

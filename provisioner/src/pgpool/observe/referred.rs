@@ -73,6 +73,7 @@ pub(super) async fn inputs(
     context: &Context,
     certificates: &[Certificate],
 ) -> Result<Inputs, Error> {
+    let key = ObjectRef::from_obj(pgpool);
     let app_binding = app_binding(pgpool, context);
     let references = References::of(pgpool, &app_binding);
     let mut followed = references.followed();
@@ -100,7 +101,7 @@ pub(super) async fn inputs(
         .flatten()
         .any(|secret| *secret == Lookup::Pending)
     {
-        inputs.auth_secret = auth_secret(context, &references).await?;
+        inputs.auth_secret = auth_secret(&key, context, &references).await?;
         let unlabelled = |secret: &Arc<Secret>| triggers::by_label(secret.as_ref()).is_none();
         if !references.auth_is_named && inputs.auth_secret.present().is_some_and(unlabelled) {
             followed.push(references.auth.clone());
@@ -112,7 +113,7 @@ pub(super) async fn inputs(
         let generate = inputs.auth_secret == Lookup::Absent && !external;
         inputs.new_pcp_password = generate.then(new_password);
     }
-    context.named.follow(&ObjectRef::from_obj(pgpool), &followed);
+    context.named.follow(&key, &followed);
     Ok(inputs)
 }
 
@@ -142,9 +143,19 @@ fn app_binding(pgpool: &Pgpool, context: &Context) -> Lookup<Arc<AppBinding>> {
 
 /// The auth Secret. A cache that lags behind our own write would make us write another password over the one in
 /// use, so "absent" is asked of the API server itself; that is one question in the life of a `Pgpool`.
-async fn auth_secret(context: &Context, references: &References) -> Result<Lookup<Arc<Secret>>, Error> {
+async fn auth_secret(
+    key: &ObjectRef<Pgpool>,
+    context: &Context,
+    references: &References,
+) -> Result<Lookup<Arc<Secret>>, Error> {
     let (namespace, name) = &references.auth;
-    let cached = cached(&context.caches.secrets, Some(namespace), name);
+    let cached = match cached(&context.caches.secrets, Some(namespace), name) {
+        Lookup::Forbidden => Lookup::Forbidden,
+        cached => {
+            let written = context.written.current(key, name, cached.present().cloned());
+            written.map_or(cached, Lookup::Present)
+        }
+    };
     let known = match (cached, named(context, namespace, name)) {
         // Nobody follows it, unless the user names it.
         (Lookup::Absent, Lookup::Pending) if !references.auth_is_named => Lookup::Absent,

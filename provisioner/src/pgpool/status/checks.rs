@@ -11,7 +11,7 @@ use tls_bundle::Fingerprint;
 
 use super::Said;
 use crate::health::{Login, Standing};
-use crate::pgpool::apply::{Applied, Progress};
+use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::observe::Observed;
 use crate::pgpool::pods::PodFacts;
 
@@ -19,7 +19,6 @@ use crate::pgpool::pods::PodFacts;
 pub(super) struct Checks<'a> {
     replicas: i32,
     title: String,
-    tls: bool,
     /// Whether the pods are asked: without a login nobody can.
     asked: bool,
     before: Option<&'a PgpoolStatus>,
@@ -30,7 +29,7 @@ pub(super) struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    pub(super) fn new(pgpool: &'a Pgpool, observed: &'a Observed, applied: &Applied) -> Self {
+    pub(super) fn new(pgpool: &'a Pgpool, observed: &'a Observed, applied: &Done) -> Self {
         let leaf = |copy: &'a k8s_openapi::api::core::v1::Secret| {
             let pem = copy.data.as_ref()?.get("tls.crt")?;
             Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
@@ -39,7 +38,6 @@ impl<'a> Checks<'a> {
         Self {
             replicas: pgpool.spec.replicas(),
             title: format!("{}/", pgpool.namespace().unwrap_or_default()),
-            tls: pgpool.spec.ssl_mode().enabled(),
             asked: !matches!(applied.progress, Progress::Stopped(_)),
             before: pgpool.status.as_ref(),
             pods: &observed.pods,
@@ -140,7 +138,7 @@ impl<'a> Checks<'a> {
                 );
             }
         }
-        let message = if self.tls {
+        let message = if self.wanted().all(|pod| pod.certificates.is_some()) {
             "Every pod accepts logins and serves its certificate"
         } else {
             "Every pod accepts logins"
@@ -151,11 +149,12 @@ impl<'a> Checks<'a> {
     /// What is wrong with the certificate that a pod serves. A pod is measured by the copy that it mounts, so that
     /// one which still waits for its turn in a rollout is not called broken.
     fn wrong_leaf(&self, pod: &PodFacts, standing: &Standing) -> Option<String> {
-        if !self.tls {
-            return None;
-        }
         let mounted = pod.certificates.as_deref()?;
-        let expected = self.leaves.get(mounted)?;
+        let Some(expected) = self.leaves.get(mounted) else {
+            return Some(format!(
+                "mounts Secret {mounted}, which is gone: what it serves cannot be proven, and it could not start again"
+            ));
+        };
         match &standing.served {
             Some(served) if served.fingerprint == *expected => None,
             Some(served) => Some(format!(

@@ -22,7 +22,7 @@ const PASSED: Stand = Stand::Passed(Judge::Channel);
 struct World {
     pgpool: Pgpool,
     observed: Observed,
-    applied: Applied,
+    applied: Done,
 }
 
 fn stateful_set() -> StatefulSet {
@@ -70,7 +70,7 @@ impl World {
             observed.standings.insert(uid, standing);
         }
         let progress = Progress::Written(PASSED);
-        let applied = Applied {
+        let applied = Done {
             progress,
             stateful_set: Some(stateful_set()),
         };
@@ -430,6 +430,7 @@ fn without_tls_nothing_need_be_served() {
     let mut world = World::progress(Progress::Written(Stand::NotNeeded));
     world.pgpool = plain_pgpool();
     world.observed.pods.truncate(1);
+    world.observed.pods[0].certificates = None;
     world.standing(0).served = None;
     let status = world.status();
     assert_eq!(told(&status), HEALTHY);
@@ -521,4 +522,17 @@ fn messages_name_no_secret_content() {
     world.refuse(0, "the login of \"postgres\" is turned down");
     let text = serde_json::to_string(&world.status()).unwrap();
     assert!(!text.contains("PRIVATE KEY") && !text.contains("hunter2"));
+}
+
+#[test]
+fn a_copy_that_is_gone_proves_nothing() {
+    let mut world = World::new();
+    world.observed.live.tls_copies.clear();
+    let status = world.status();
+    let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str()),
+        ("False", "PodsNotServing")
+    );
+    assert!(ready.message.contains("pool-tls-b"), "{}", ready.message);
 }

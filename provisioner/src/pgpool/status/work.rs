@@ -8,7 +8,7 @@ use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 
 use super::Said;
-use crate::pgpool::apply::{Applied, Progress};
+use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::handoff::Judge;
 use crate::pgpool::observe::Observed;
 use crate::pgpool::plan::Stand;
@@ -39,7 +39,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) fn judge(pgpool: &Pgpool, observed: &Observed, applied: &Applied) -> Self {
+    pub(super) fn judge(pgpool: &Pgpool, observed: &Observed, applied: &Done) -> Self {
         match &applied.progress {
             Progress::Stopped(Unmet::Reading { .. }) => Self::Unknown,
             Progress::Stopped(Unmet::Waiting { reason, message }) => Self::waits(*reason, message.clone()),
@@ -86,7 +86,7 @@ impl Work {
         }
     }
 
-    fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Applied, judge: Option<Judge>) -> Self {
+    fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Done, judge: Option<Judge>) -> Self {
         let replicas = pgpool.spec.replicas();
         let all = usize::try_from(replicas).unwrap_or_default();
         let ready = || {
