@@ -80,7 +80,7 @@ impl Cluster {
                 Err(error) => progress.line(format_args!("the running cluster is replaced: {error:#}")),
             }
         }
-        take_down()?;
+        take_down(|_| {})?;
         let step = progress.step("start the cluster");
         let started = start::start(material, &step);
         if started.is_err() {
@@ -97,7 +97,7 @@ impl Cluster {
         packages::ensure_root("taking the cluster down")?;
         let _lock = cache.lock("cluster")?;
         let step = progress.step("take the cluster down");
-        take_down()?;
+        take_down(|what| step.note(what))?;
         step.done();
         Ok(())
     }
@@ -211,7 +211,8 @@ pub fn ensure_nothing_left() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn take_down() -> anyhow::Result<()> {
+fn take_down(note: impl Fn(&str)) -> anyhow::Result<()> {
+    note("ending its processes");
     if let Ok(text) = fs::read_to_string(record_path()) {
         let record: Record = serde_json::from_str(&text).context("reading the record of the cluster")?;
         record.namespaces.destroy()?;
@@ -219,7 +220,9 @@ fn take_down() -> anyhow::Result<()> {
             daemon.wait_end(std::time::Duration::from_secs(10))?;
         }
     }
+    note("removing its control groups");
     cgroups::remove()?;
+    note("removing its files");
     cache::remove(state())?;
     ensure_nothing_left()
 }
