@@ -122,7 +122,7 @@ pub async fn settle(
 ) -> Result<Outcome, Error> {
     writer.written.complete(pgpool, &mut observed);
     let plan = validate::validate(pgpool, &observed, cluster_domain); // pure
-    let desired = desired::desired(&plan); // pure
+    let desired = desired::desired(pgpool, &plan, &observed); // pure
     let mut applied = apply::apply(&writer.applier, desired, &observed).await; // client
     let report = report(pgpool, &plan, &observed, &applied, now); // pure
     for certificate in applied.created.drain(..) {

@@ -19,7 +19,7 @@ use shared_types::pgpool::TlsConfig;
 use shared_types::{Alias, Pgpool, names};
 
 use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
-use crate::certificates::desired::desired;
+use crate::certificates::desired::{Desired, desired};
 use crate::certificates::observe::{Child, IssuerState, Observed, Prerequisite, Presence};
 use crate::certificates::validate::{Needed, Plan, validate};
 
@@ -112,8 +112,12 @@ pub fn prepared(pgpool: &Pgpool) -> Observed {
         ],
         claims: Vec::new(),
         children: Alias::ALL.map(|alias| (alias, Child::default())).into(),
-        strays: Vec::new(),
     }
+}
+
+/// What is desired for a Pgpool in this world.
+pub fn desired_for(pgpool: &Pgpool, observed: &Observed) -> Desired {
+    desired(pgpool, &validate(pgpool, observed, DOMAIN), observed)
 }
 
 pub fn issuer_state(ready: bool) -> IssuerState {
@@ -131,7 +135,7 @@ pub fn issuer_state(ready: bool) -> IssuerState {
 /// As [`prepared`], with everything asked for, as it stands right after.
 pub fn asked(pgpool: &Pgpool) -> Observed {
     let mut observed = prepared(pgpool);
-    for (alias, mut certificate) in desired(&validate(pgpool, &observed, DOMAIN)).certificates {
+    for (alias, mut certificate) in desired_for(pgpool, &observed).certificates {
         certificate.metadata.uid = Some(format!("uid-of-{alias}"));
         certificate.metadata.creation_timestamp = Some(Time(at("2026-06-01T11:00:02Z")));
         observed.children.get_mut(&alias).unwrap().certificate = Some(Arc::new(certificate));

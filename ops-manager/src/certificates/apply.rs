@@ -46,7 +46,10 @@ pub struct Applied {
 
 /// Brings the Certificates to what is desired. All are sent at once: none depends on another.
 pub async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> Applied {
-    let Desired { certificates } = desired;
+    let Desired {
+        certificates,
+        withdrawn,
+    } = desired;
     let writes = certificates.iter().map(|(alias, certificate)| async move {
         let live = observed
             .children
@@ -54,7 +57,9 @@ pub async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> 
             .and_then(|child| child.certificate.as_deref());
         (*alias, applier.apply(certificate, live).await)
     });
-    let deletes = observed.strays.iter().map(|stray| applier.delete(stray.as_ref()));
+    let deletes = withdrawn
+        .iter()
+        .map(|certificate| applier.delete(certificate.as_ref()));
     let (written, deleted) = futures::join!(join_all(writes), join_all(deletes));
 
     let mut applied = Applied::default();

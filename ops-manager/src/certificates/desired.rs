@@ -2,27 +2,59 @@
 
 pub mod certificate;
 
-use shared_types::Alias;
+use std::sync::Arc;
 
-use super::validate::{Needed, Plan};
+use shared_types::{Alias, Pgpool};
+
+use super::observe::{Child, Observed, controller};
+use super::validate::{Needed, Plan, Refusal};
 use crate::cert_manager::Certificate;
 
-/// What should be in the cluster.
+/// What should be in the cluster, and what should be there no more.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
     /// The Certificates that may be asked for now.
     pub certificates: Vec<(Alias, Certificate)>,
+    /// Our Certificates that have to go.
+    pub withdrawn: Vec<Arc<Certificate>>,
 }
 
 /// Builds what is desired for a plan.
 #[must_use]
-pub fn desired(plan: &Plan) -> Desired {
+pub fn desired(pgpool: &Pgpool, plan: &Plan, observed: &Observed) -> Desired {
+    let ours = observed
+        .children
+        .iter()
+        .filter_map(|(alias, child)| Some((*alias, own(pgpool, child)?)));
     match plan {
-        Plan::NotNeeded => Desired::default(),
+        Plan::NotNeeded => Desired {
+            certificates: Vec::new(),
+            withdrawn: ours.map(|(_, certificate)| Arc::clone(certificate)).collect(),
+        },
         Plan::Needed(needed) => Desired {
             certificates: certificates(needed),
+            withdrawn: ours
+                .filter(|(alias, certificate)| fights(needed, *alias, certificate))
+                .map(|(_, certificate)| Arc::clone(certificate))
+                .collect(),
         },
     }
+}
+
+fn own<'a>(pgpool: &Pgpool, child: &'a Child) -> Option<&'a Arc<Certificate>> {
+    let certificate = child.certificate.as_ref()?;
+    let owner = controller(&certificate.metadata)?;
+    (pgpool.metadata.uid.as_ref() == Some(&owner.uid)).then_some(certificate)
+}
+
+/// Two Certificates that are written to one Secret are issued over and over, each undoing the other: the one that does
+/// not hold the Secret gives way.
+fn fights(needed: &Needed, alias: Alias, certificate: &Certificate) -> bool {
+    let mut wanted = needed.wanted.iter().filter(|wanted| wanted.alias == alias);
+    wanted.any(|wanted| {
+        matches!(wanted.contested, Some(Refusal::SecretNameConflict { .. }))
+            && wanted.secret == certificate.spec.secret_name
+    })
 }
 
 fn certificates(needed: &Needed) -> Vec<(Alias, Certificate)> {

@@ -30,8 +30,6 @@ pub struct Observed {
     pub claims: Vec<Claim>,
     /// What there is of each certificate.
     pub children: BTreeMap<Alias, Child>,
-    /// Certificates of this Pgpool that belong to none of its aliases, or all of them without TLS.
-    pub strays: Vec<Arc<Certificate>>,
 }
 
 impl Observed {
@@ -143,7 +141,6 @@ pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
             .into_iter()
             .map(|alias| (alias, caches.child(pgpool, alias)))
             .collect(),
-        strays: caches.strays(pgpool, wanted),
     }
 }
 

@@ -17,10 +17,8 @@ use super::error::Error;
 use super::observe::{IssuerState, Observed};
 use super::{Board, Context, Writer, reconcile, settle};
 use crate::cert_manager::Certificate;
-use crate::certificates::desired::desired;
-use crate::certificates::validate::validate;
 use crate::fixtures::world::{World, issuer};
-use crate::fixtures::{DOMAIN, at, change_secret, issued, now, pgpool, pgpool_with, prepared};
+use crate::fixtures::{DOMAIN, at, change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared};
 use crate::verdicts::{PgpoolId, Verdict};
 
 const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
@@ -280,12 +278,6 @@ async fn without_tls_the_certificates_go_and_the_status_with_them() {
     let mut pgpool = settled(pgpool(), &observed).await;
     pgpool.spec.tls = None;
     pgpool.spec.ssl_mode = None;
-    let mut observed = observed;
-    let certificates = observed
-        .children
-        .values()
-        .filter_map(|child| child.certificate.clone());
-    observed.strays = certificates.collect();
     let gone = json!({"apiVersion": "v1", "kind": "Status", "status": "Success"});
     let script = Alias::ALL
         .into_iter()
@@ -307,9 +299,7 @@ async fn without_tls_the_certificates_go_and_the_status_with_them() {
 async fn a_foreign_certificate_is_not_taken_over() {
     let pgpool = pgpool();
     let foreign = {
-        let (_, mut certificate) = desired(&validate(&pgpool, &prepared(&pgpool), DOMAIN))
-            .certificates
-            .remove(0);
+        let (_, mut certificate) = desired_for(&pgpool, &prepared(&pgpool)).certificates.remove(0);
         certificate.metadata.labels = None;
         certificate.metadata.owner_references = None;
         certificate.metadata.uid = Some("foreign".into());

@@ -138,6 +138,7 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
         let names = subject_names(alias, &asked, &dns_names)?;
         let order = order(pgpool, alias, &asked, issuer, names)?;
         gates::provisioner(pgpool, observed)?;
+        gates::secret_known(pgpool, alias, observed)?;
         contested.clone().map_or(Ok(order), Err)
     });
     Wanted {

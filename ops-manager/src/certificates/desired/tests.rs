@@ -1,15 +1,17 @@
 //! The three Certificates as a whole, and each way in which a user shapes them.
 
+use kube::ResourceExt;
 use shared_types::pgpool::Subject;
 use shared_types::{Alias, Pgpool};
 
-use super::desired;
 use crate::cert_manager::Certificate;
-use crate::certificates::validate::validate;
-use crate::fixtures::{DOMAIN, named, pgpool, pgpool_with, prepared};
+use crate::certificates::observe::Observed;
+use crate::fixtures::{
+    change_certificate, change_secret, desired_for, issued, named, pgpool, pgpool_with, prepared,
+};
 
 fn certificates(pgpool: &Pgpool) -> [Certificate; 3] {
-    let built = desired(&validate(pgpool, &prepared(pgpool), DOMAIN)).certificates;
+    let built = desired_for(pgpool, &prepared(pgpool)).certificates;
     let aliases: Vec<_> = built.iter().map(|(alias, _)| *alias).collect();
     assert_eq!(aliases, Alias::ALL);
     built
@@ -91,11 +93,60 @@ fn names_of_objects_stay_within_63_characters() {
 #[test]
 fn what_is_refused_is_not_built() {
     let pgpool = pgpool_with("certificates: [{alias: client, secretName: pool-server-cert}]");
-    let built = desired(&validate(&pgpool, &prepared(&pgpool), DOMAIN)).certificates;
+    let built = desired_for(&pgpool, &prepared(&pgpool)).certificates;
     assert_eq!(
         built.iter().map(|(alias, _)| *alias).collect::<Vec<_>>(),
         [Alias::Server, Alias::MetricsExporter]
     );
+}
+
+#[test]
+fn of_two_certificates_on_one_secret_ours_gives_way_when_it_does_not_hold_it() {
+    let pgpool = pgpool();
+    let mut observed = issued(&pgpool);
+    assert!(desired_for(&pgpool, &observed).withdrawn.is_empty());
+    change_secret(&mut observed, Alias::Server, |secret| {
+        let notes = secret.metadata.annotations.as_mut().unwrap();
+        notes.insert("cert-manager.io/certificate-name".into(), "website".into());
+    });
+    let names = |observed: &Observed| {
+        let withdrawn = desired_for(&pgpool, observed).withdrawn;
+        withdrawn
+            .iter()
+            .map(|certificate| certificate.name_any())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&observed), ["pool-server-cert"]);
+    let asked: Vec<_> = desired_for(&pgpool, &observed)
+        .certificates
+        .into_iter()
+        .map(|(alias, _)| alias)
+        .collect();
+    assert_eq!(asked, [Alias::Client, Alias::MetricsExporter]);
+    // What is written to another Secret fights with nobody.
+    change_certificate(&mut observed, Alias::Server, |certificate| {
+        certificate.spec.secret_name = "elsewhere".into();
+    });
+    assert!(names(&observed).is_empty());
+}
+
+#[test]
+fn without_tls_our_own_certificates_go_and_no_others() {
+    let mut pgpool = pgpool();
+    let mut observed = issued(&pgpool);
+    change_certificate(&mut observed, Alias::Client, |certificate| {
+        certificate.metadata.owner_references = None;
+    });
+    pgpool.spec.tls = None;
+    pgpool.spec.ssl_mode = None;
+    let desired = desired_for(&pgpool, &observed);
+    assert!(desired.certificates.is_empty());
+    let names: Vec<_> = desired
+        .withdrawn
+        .iter()
+        .map(|certificate| certificate.name_any())
+        .collect();
+    assert_eq!(names, ["pool-server-cert", "pool-metrics-exporter-cert"]);
 }
 
 #[test]

@@ -8,10 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use shared_types::{Pgpool, PgpoolStatus};
 
 use super::{by_cert_manager, by_issuer, by_label, by_pgpool};
-use crate::certificates::desired::desired;
 use crate::certificates::observe::named_by_user;
-use crate::certificates::validate::validate;
-use crate::fixtures::{Authority, DOMAIN, named, now, pgpool, pgpool_with, prepared};
+use crate::fixtures::{Authority, desired_for, named, now, pgpool, pgpool_with, prepared};
 
 fn plain(name: &str) -> Pgpool {
     named(pgpool(), name)
@@ -122,7 +120,7 @@ fn an_issuer_concerns_those_that_name_it() {
 #[test]
 fn whatever_bears_the_label_concerns_its_pgpool() {
     let pgpool = plain("plain");
-    for (_, certificate) in desired(&validate(&pgpool, &prepared(&pgpool), DOMAIN)).certificates {
+    for (_, certificate) in desired_for(&pgpool, &prepared(&pgpool)).certificates {
         let secret = Authority::new("root").secret(&certificate, |_| ());
         for meta in [&certificate.metadata, &secret.metadata] {
             assert_eq!(by_label(meta), Some(ObjectRef::new("plain").within("demo")));

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use operator_runtime::{Availability, Lookup};
 use shared_types::{Alias, Pgpool, names};
 
 use super::{
-    Child, Claim, IssuerState, Prerequisite, Presence, controller, created, made_for, may_collide,
-    named_by_user,
+    Child, Claim, IssuerState, Prerequisite, Presence, created, made_for, may_collide, named_by_user,
 };
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference, IssuerStatus};
 use crate::certificates::caches::Caches;
@@ -132,22 +131,6 @@ impl Caches {
                     == certificate.metadata.name.as_ref()
         });
         requests.max_by_key(|request| (created(&request.metadata), request.name_any()))
-    }
-
-    pub(super) fn strays(&self, pgpool: &Pgpool, wanted: bool) -> Vec<Arc<Certificate>> {
-        if wanted {
-            // The names of the three follow from the name of the Pgpool alone: there is nothing to stray.
-            return Vec::new();
-        }
-        let uid = pgpool.uid();
-        let named = Alias::ALL.iter().filter_map(|alias| {
-            self.certificates
-                .get(pgpool.namespace().as_deref(), &names::certificate(pgpool, *alias))
-        });
-        let ours = |owner: &OwnerReference| Some(&owner.uid) == uid.as_ref();
-        named
-            .filter(|certificate| controller(&certificate.metadata).is_some_and(ours))
-            .collect()
     }
 }
 

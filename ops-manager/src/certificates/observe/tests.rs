@@ -54,7 +54,7 @@ async fn all_that_is_there_is_found() {
             .iter()
             .all(|object| matches!(object.presence, Presence::Since(_)))
     );
-    assert!(observed.claims.is_empty() && observed.strays.is_empty());
+    assert!(observed.claims.is_empty());
 }
 
 #[tokio::test]
@@ -215,24 +215,4 @@ async fn the_newest_request_tells_about_a_certificate_that_is_not_ready() {
     });
     world.certificates.apply(certificate);
     assert!(request(&world).is_none());
-}
-
-#[tokio::test]
-async fn without_tls_only_our_own_certificates_are_strays() {
-    let before = pgpool();
-    let world = world(&before);
-    for (alias, child) in asked(&before).children {
-        let mut certificate = (*child.certificate.unwrap()).clone();
-        if alias == Alias::Client {
-            certificate.metadata.owner_references = None;
-        }
-        world.certificates.apply(certificate);
-    }
-    assert!(observe(&world.caches, &before).strays.is_empty());
-    let mut after = before;
-    after.spec.tls = None;
-    after.spec.ssl_mode = None;
-    let strays = observe(&world.caches, &after).strays;
-    let names: Vec<_> = strays.iter().map(|stray| stray.name_any()).collect();
-    assert_eq!(names, ["pool-server-cert", "pool-metrics-exporter-cert"]);
 }

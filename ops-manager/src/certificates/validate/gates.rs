@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use kube::ResourceExt;
-use operator_runtime::Availability;
+use operator_runtime::{Availability, Lookup};
 use shared_types::object::GoDuration;
 use shared_types::{Alias, Pgpool, names};
 
@@ -144,6 +144,16 @@ pub(super) fn provisioner(pgpool: &Pgpool, observed: &Observed) -> Result<(), Re
     }
 }
 
+/// It is known whose the Secret is. Asking first and looking then could set two Certificates on one Secret.
+pub(super) fn secret_known(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<(), Refusal> {
+    match observed.children.get(&alias).map(|child| &child.secret) {
+        Some(Lookup::Pending) => Err(Refusal::SecretUnknown {
+            place: place(pgpool, &names::certificate_secret(pgpool, alias)),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Somebody else has the Secret or the Certificate.
 pub(super) fn contested(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
     secret_taken(pgpool, alias, observed).or_else(|| certificate_taken(pgpool, alias, observed))
@@ -153,7 +163,7 @@ fn secret_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Re
     let secret = names::certificate_secret(pgpool, alias);
     let holder = twin(pgpool, alias, &secret)
         .or_else(|| part_of_provisioner(pgpool, &secret))
-        .or_else(|| older_claim(pgpool, &secret, observed))
+        .or_else(|| older_claim(pgpool, alias, &secret, observed))
         .or_else(|| other_certificate(pgpool, alias, observed));
     holder.map(|holder| Refusal::SecretNameConflict {
         place: place(pgpool, &secret),
@@ -182,8 +192,16 @@ fn part_of_provisioner(pgpool: &Pgpool, secret: &str) -> Option<String> {
     holders.next().map(|(_, part)| format!("{part} of this Pgpool"))
 }
 
-/// The older Pgpool keeps the name; of two of the same age, the first in the alphabet.
-fn older_claim(pgpool: &Pgpool, secret: &str, observed: &Observed) -> Option<String> {
+/// Whoever has the Secret already keeps it. Before anybody has, the older Pgpool gets it; of two of the same age, the
+/// first in the alphabet.
+fn older_claim(pgpool: &Pgpool, alias: Alias, secret: &str, observed: &Observed) -> Option<String> {
+    let made_for = observed
+        .children
+        .get(&alias)
+        .and_then(|child| observe::made_for(&child.secret));
+    if made_for == Some(names::certificate(pgpool, alias).as_str()) {
+        return None;
+    }
     let ours = (observe::created(&pgpool.metadata), pgpool.name_any());
     let claims = observed.claims.iter().filter(|claim| claim.secret == secret);
     let oldest = claims.min_by_key(|claim| (claim.created, &claim.pgpool))?;

@@ -89,6 +89,12 @@ pub enum Refusal {
         /// `namespace/name`.
         place: String,
     },
+    /// It is not known yet whether somebody else holds the name of the Secret.
+    #[error("Secret {place} is being looked up; wait a moment")]
+    SecretUnknown {
+        /// `namespace/name`.
+        place: String,
+    },
     /// Somebody else holds the name of the Secret.
     #[error(
         "Secret {place} belongs to {holder}; choose another secretName for the {alias} certificate in spec.tls.certificates"
@@ -118,7 +124,7 @@ impl Refusal {
         match self {
             Self::CertManagerAbsent { .. } | Self::CertManagerForbidden => Reason::CertManagerAbsent,
             // For the moment that it takes to fill a cache.
-            Self::CertManagerStarting { .. } => Reason::Issuing,
+            Self::CertManagerStarting { .. } | Self::SecretUnknown { .. } => Reason::Issuing,
             Self::IssuerUnnamed { .. } | Self::IssuerNotFound { .. } => Reason::IssuerNotFound,
             Self::IssuerKindUnsupported { .. } => Reason::IssuerKindUnsupported,
             Self::IssuerNotReady { .. } => Reason::IssuerNotReady,

@@ -293,6 +293,33 @@ fn of_two_pgpools_that_name_one_secret_the_older_keeps_it() {
 }
 
 #[test]
+fn nothing_is_asked_for_before_it_is_known_whose_the_secret_is() {
+    let pgpool = pgpool_with("certificates: [{alias: server, secretName: mine}]");
+    let mut observed = prepared(&pgpool);
+    observed.children.get_mut(&Alias::Server).unwrap().secret = Lookup::Pending;
+    let refused = refusal(&pgpool, &observed, Alias::Server).unwrap();
+    assert_eq!(
+        refused.to_string(),
+        "Secret demo/mine is being looked up; wait a moment"
+    );
+    assert_eq!(refused.reason(), Reason::Issuing);
+    assert_eq!(refusal(&pgpool, &observed, Alias::Client), None);
+}
+
+#[test]
+fn whoever_has_a_secret_keeps_it_whatever_an_older_pgpool_names() {
+    let pgpool = pgpool();
+    let mut observed = issued(&pgpool);
+    observed.claims = vec![Claim {
+        secret: "pool-server-cert".into(),
+        pgpool: "ancient".into(),
+        created: Some(at("2020-01-01T00:00:00Z")),
+    }];
+    let [server, ..] = wanted(&pgpool, &observed);
+    assert_eq!((server.contested, server.order.is_ok()), (None, true));
+}
+
+#[test]
 fn a_contested_secret_is_known_as_such_even_behind_a_closed_gate() {
     let pgpool = pgpool_with("certificates: [{alias: client, secretName: pool-server-cert}]");
     let mut observed = prepared(&pgpool);
