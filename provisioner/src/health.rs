@@ -27,6 +27,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::metrics::Metrics;
 use crate::pgpool::validate::Credential;
 
 pub use login::LoginFailure;
@@ -136,6 +137,7 @@ pub struct Health(Arc<Inner>);
 
 struct Inner {
     prober: Arc<dyn Prober>,
+    metrics: Metrics,
     drain: CancellationToken,
     limit: Semaphore,
     state: Mutex<State>,
@@ -161,9 +163,10 @@ struct Watchman {
 
 impl Health {
     /// Makes an empty board; all checks end when `drain` is cancelled.
-    pub fn new(prober: Arc<dyn Prober>, drain: CancellationToken) -> Self {
+    pub fn new(prober: Arc<dyn Prober>, metrics: Metrics, drain: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             prober,
+            metrics,
             drain,
             limit: Semaphore::new(CONNECTIONS),
             state: Mutex::default(),
@@ -254,6 +257,9 @@ impl Health {
 
     /// Enters a result, and wakes whoever listens if it is news.
     fn report(&self, key: &ObjectRef<Pgpool>, orders: &watchman::Orders, probe: Probe) {
+        self.0
+            .metrics
+            .checked(probe.login.as_ref().err().map_or("accepted", LoginFailure::kind));
         let mut state = self.lock();
         let Some(watchman) = state
             .checks

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod grpc;
 pub mod health;
+pub mod metrics;
 pub mod peer;
 pub mod pgpool;
 pub mod run;

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use futures::stream::{StreamExt, select_all};
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::args::ChannelArgs;
+use operator_runtime::channel::client::ConnectError;
 use operator_runtime::channel::{TlsFiles, connect};
 use operator_runtime::{Applier, Identity, Named, Runtime, drive};
 use rustls::crypto::aws_lc_rs;
 use shared_types::{Pgpool, names};
+use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::grpc;
 use crate::health::Health;
 use crate::health::login::Network;
+use crate::metrics::Metrics;
 use crate::peer::{self, Board};
 use crate::pgpool::caches::{Caches, Triggers};
 use crate::pgpool::context::Context;
@@ -42,8 +46,9 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let named = Named::new(&mut runtime, secrets::trim);
     let elsewhere = Named::new(&mut runtime, |_| {});
     let board = Board::default();
+    let metrics = Metrics::register(&runtime.registry());
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let health = Health::new(Arc::new(Network::new(provider)), runtime.drain());
+    let health = Health::new(Arc::new(Network::new(provider)), metrics.clone(), runtime.drain());
     let context = Arc::new(Context {
         client: runtime.client(),
         applier: Applier::new(runtime.client(), names::PROVISIONER),
@@ -63,8 +68,8 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     });
     grpc::start(&mut runtime, &args.common.channel);
     if let Some((url, name)) = args.peer.peer() {
-        let channel = connect(url, TlsFiles::new(&args.common.channel.channel_tls_dir), name)?;
-        runtime.spawn("verdicts", peer::grpc::follow(channel, board, runtime.drain()));
+        let follow = follow(url, name, &args.common.channel, board, metrics, runtime.drain())?;
+        runtime.spawn("verdicts", follow);
     }
     runtime.lead().await?;
     let triggers = triggers_of(&context, triggers);
@@ -74,6 +79,22 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         drive(runtime.controller("pgpool"), cache, triggers, context, reconcile),
     );
     runtime.run().await
+}
+
+/// Follows ops-manager's verdicts; fails when its address cannot be right.
+fn follow(
+    url: &str,
+    name: &str,
+    args: &ChannelArgs,
+    board: Board,
+    metrics: Metrics,
+    drain: CancellationToken,
+) -> Result<impl Future<Output = ()> + Send + use<>, ConnectError> {
+    let (url, name) = (url.to_owned(), name.to_owned());
+    let files = TlsFiles::new(&args.channel_tls_dir);
+    let make = move || connect(&url, files.clone(), &name);
+    make()?;
+    Ok(peer::grpc::follow(make, board, metrics, drain))
 }
 
 /// Everything that makes a `Pgpool` worth a look. What a `Pgpool` that is gone has left in memory is forgotten here.

@@ -81,7 +81,7 @@ impl Stage {
             began: Mutex::new(Some(Instant::now())),
             ..Scripted::default()
         });
-        let health = Health::new(prober.clone(), CancellationToken::new());
+        let health = Health::new(prober.clone(), Metrics::default(), CancellationToken::new());
         let changes = health.changes();
         Self {
             health,

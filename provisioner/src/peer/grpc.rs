@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use operator_runtime::backoff::Backoff;
+use operator_runtime::channel::client::ConnectError;
 use proto::v1::WatchVerdictsRequest;
 use proto::v1::certificate_service_client::CertificateServiceClient;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::convert::{self, Event};
 use super::{Board, Verdicts};
+use crate::metrics::Metrics;
 
 #[cfg(test)]
 mod tests;
@@ -22,16 +24,26 @@ const PAUSE: Backoff = Backoff {
     cap: Duration::from_secs(10),
 };
 
-/// Follows the verdicts until the drain.
-pub async fn follow(channel: Channel, board: Board, drain: CancellationToken) {
+/// How long the other side may take to begin.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// Follows the verdicts until the drain. Each try is a new connection: one that leads to a replica which does not
+/// lead is in order, and would be kept.
+pub async fn follow(
+    connect: impl Fn() -> Result<Channel, ConnectError>,
+    board: Board,
+    metrics: Metrics,
+    drain: CancellationToken,
+) {
     let mut failures = 0;
     loop {
         let end = tokio::select! {
             () = drain.cancelled() => return,
-            end = listen(channel.clone(), &board) => end,
+            end = listen(connect(), &board, &metrics) => end,
         };
         if board.connected() {
             board.disconnect();
+            metrics.heard(false);
             failures = 0;
             info!("ops-manager is not heard any more: {end}");
         } else {
@@ -47,14 +59,20 @@ pub async fn follow(channel: Channel, board: Board, drain: CancellationToken) {
     }
 }
 
-/// Follows one stream, and tells why it ended.
-async fn listen(channel: Channel, board: &Board) -> Status {
-    let mut client = CertificateServiceClient::new(channel);
-    let mut stream = match client.watch_verdicts(WatchVerdictsRequest {}).await {
-        Ok(response) => response.into_inner(),
-        Err(status) => return status,
+/// Follows one stream, and tells why it ended. Open streams have no deadline: the transport's keep-alive ends dead ones.
+async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: &Metrics) -> Status {
+    let mut client = match channel {
+        Ok(channel) => CertificateServiceClient::new(channel),
+        Err(error) => return Status::invalid_argument(error.to_string()),
+    };
+    let answer = tokio::time::timeout(OPENING, client.watch_verdicts(WatchVerdictsRequest {})).await;
+    let mut stream = match answer {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return status,
+        Err(_) => return Status::deadline_exceeded("no answer"),
     };
     board.connect();
+    metrics.heard(true);
     info!("ops-manager is heard");
     loop {
         match stream.message().await {

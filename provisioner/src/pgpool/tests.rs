@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::health::{Access, Health, Pod, Probe, Prober, Served};
+use crate::metrics::Metrics;
 use crate::peer::{Board, CertificateVerdict, Verdict, Verdicts};
 use crate::pgpool::handoff::Certificate;
 use crate::testing::api::FakeApi;
@@ -101,7 +102,7 @@ impl Stage {
             named: Named::new(&mut runtime, secrets::trim),
             elsewhere: Named::new(&mut runtime, |_| {}),
             verdicts: Arc::new(board.clone()) as Arc<dyn Verdicts>,
-            health: Health::new(prober.clone(), CancellationToken::new()),
+            health: Health::new(prober.clone(), Metrics::default(), CancellationToken::new()),
             patience: patience::Patience::default(),
             pace: pace::Pace::default(),
             written: written::Written::default(),

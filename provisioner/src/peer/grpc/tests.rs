@@ -77,8 +77,9 @@ async fn hears_survives_a_cut_and_hears_again() {
     let board = Board::default();
     let mut changes = board.changes();
     let drain = CancellationToken::new();
-    let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
-    let follower = tokio::spawn(follow(channel, board.clone(), drain.clone()));
+    let endpoint = Endpoint::from_shared(address).unwrap();
+    let channel = move || Ok(endpoint.connect_lazy());
+    let follower = tokio::spawn(follow(channel, board.clone(), Metrics::default(), drain.clone()));
 
     let line = opened(&lines, 1).await;
     say(&line, None);
@@ -111,8 +112,8 @@ async fn hears_survives_a_cut_and_hears_again() {
 async fn nobody_there_is_no_end() {
     let board = Board::default();
     let drain = CancellationToken::new();
-    let channel = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
-    let follower = tokio::spawn(follow(channel, board.clone(), drain.clone()));
+    let channel = || Ok(Endpoint::from_static("http://127.0.0.1:1").connect_lazy());
+    let follower = tokio::spawn(follow(channel, board.clone(), Metrics::default(), drain.clone()));
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(!follower.is_finished() && !board.connected());
     drain.cancel();
