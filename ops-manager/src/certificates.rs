@@ -122,13 +122,15 @@ pub async fn settle(
 ) -> Result<Outcome, Error> {
     writer.written.complete(pgpool, &mut observed);
     let plan = validate::validate(pgpool, &observed, cluster_domain); // pure
-    let desired = desired::desired(pgpool, &plan, &observed); // pure
+    let mut desired = desired::desired(pgpool, &plan, &observed); // pure
+    let known = writer.written.hold_back(pgpool, &mut desired);
     let mut applied = apply::apply(&writer.applier, desired, &observed).await; // client
+    applied.problems.extend(known);
     let report = report(pgpool, &plan, &observed, &applied, now); // pure
-    for certificate in applied.created.drain(..) {
-        writer.written.certificate(pgpool, certificate);
-    }
+    remember(pgpool, &mut applied, &writer.written);
     match &report {
+        // What was said before stands until more is known.
+        Some(report) if report.unknown => {}
         Some(report) => board.publish(report.verdict.clone()),
         None => board.remove(&pgpool.namespace().unwrap_or_default(), &pgpool.name_any()),
     }
@@ -140,6 +142,17 @@ pub async fn settle(
     told?;
     adopted?;
     Ok(status::outcome(report.as_ref(), now))
+}
+
+fn remember(pgpool: &Pgpool, applied: &mut apply::Applied, written: &Written) {
+    for certificate in applied.created.drain(..) {
+        written.certificate(pgpool, certificate);
+    }
+    for (alias, problem) in &applied.problems {
+        if problem.reason == Reason::NameConflict {
+            written.conflict(pgpool, *alias, problem.clone());
+        }
+    }
 }
 
 fn report(

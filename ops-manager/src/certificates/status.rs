@@ -22,7 +22,7 @@ use shared_types::pgpool::CertificateStatus;
 use super::apply::Applied;
 use super::judge::{Finding, Judged};
 use super::observe::{self, IssuerState, Observed};
-use super::validate::Needed;
+use super::validate::{Needed, Refusal};
 use crate::verdicts::{PgpoolId, Verdict};
 
 use entry::Entry;
@@ -43,6 +43,8 @@ pub struct Report {
     pub due: Option<Timestamp>,
     /// Until when it stays out of the status.
     pub quiet_until: Option<Timestamp>,
+    /// Whether a look-up has not been answered yet: then nobody is told anything.
+    pub unknown: bool,
 }
 
 /// The part of a Pgpool's status that belongs to ops-manager. Empty lists are written as such: a status that nothing is
@@ -96,9 +98,12 @@ pub fn report(
         })
     });
     let verdict = verdict(pgpool, entries.collect());
+    let unknown = is_unknown(needed, judged);
+    let births = births(pgpool, observed, applied, now).chain(unknown.then_some(now));
     Report {
+        unknown,
         due: due(judged, now),
-        quiet_until: quiet_until(&verdict, births(pgpool, observed, applied, now), now),
+        quiet_until: quiet_until(&verdict, births, unknown, now),
         verdict,
     }
 }
@@ -130,6 +135,14 @@ fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
         message: good.into_iter().chain(told).collect::<Vec<_>>().join("; "),
         certificates: entries.into_iter().map(|entry| entry.verdict).collect(),
     }
+}
+
+fn is_unknown(needed: &Needed, judged: &[Judged]) -> bool {
+    let mut refusals = needed
+        .wanted
+        .iter()
+        .filter_map(|wanted| wanted.order.as_ref().err());
+    refusals.any(Refusal::is_unknown) || judged.iter().any(|judged| judged.finding == Finding::Pending)
 }
 
 /// When time alone changes the judgement.
@@ -179,10 +192,11 @@ fn births(
 fn quiet_until(
     verdict: &Verdict,
     births: impl Iterator<Item = Timestamp>,
+    unknown: bool,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let until = births.max()?.checked_add(QUIET).ok()?;
-    (is_passing(verdict.reason) && until > now).then_some(until)
+    ((unknown || is_passing(verdict.reason)) && until > now).then_some(until)
 }
 
 /// Our part of the status, for a report; nothing of it stands without one.
@@ -229,6 +243,7 @@ pub fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
         verdict,
         due,
         quiet_until,
+        ..
     }) = report
     else {
         return Outcome::Converged;

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::events::Events;
 use operator_runtime::testing::{Call, Running, Script};
-use operator_runtime::{Classified, Outcome};
+use operator_runtime::{Classified, Lookup, Outcome};
 use serde_json::{Value, json};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, PgpoolStatus, names};
@@ -312,9 +312,16 @@ async fn a_foreign_certificate_is_not_taken_over() {
         .expect(apply_certificate(Alias::Client))
         .expect(apply_certificate(Alias::MetricsExporter))
         .expect(write_status("False", "NameConflict"))
-        .expect(publish("Warning", "NameConflict"));
+        .expect(publish("Warning", "NameConflict"))
+        // The second time the others are issued, no longer created; the conflict is no news.
+        .expect(write_status("False", "NameConflict"));
     let bench = Bench::start(script);
     let outcome = bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    assert_eq!(
+        bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap(),
+        outcome,
+        "without asking again"
+    );
     assert!(
         matches!(
             outcome,
@@ -440,6 +447,21 @@ async fn a_new_certificate_that_never_comes_is_made_again() {
     bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
     tokio::time::advance(std::time::Duration::from_secs(2)).await;
     bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_not_known_yet_is_told_to_nobody() {
+    let pgpool = pgpool_with("certificates: [{alias: server, secretName: pool-server-cert}]");
+    let mut observed = standing(&pgpool).await;
+    observed.children.get_mut(&Alias::Server).unwrap().secret = Lookup::Pending;
+    let bench = Bench::start(Script::new());
+    let outcome = bench.settle(&pgpool, &observed).await.unwrap();
+    assert!(
+        matches!(outcome, Outcome::Waiting { after: Some(_), .. }),
+        "{outcome:?}"
+    );
+    assert_eq!(bench.board.get("demo", "pool"), None);
     bench.script.finish().await;
 }
 

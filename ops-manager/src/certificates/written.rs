@@ -4,21 +4,27 @@
 //! thing would be sent twice. Nothing here outlives the answer of the cache by more than a moment, and losing it costs
 //! no more than a request.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
-use shared_types::Pgpool;
+use shared_types::{Alias, Pgpool};
 use tokio::time::Instant;
 
+use super::apply::Problem;
+use super::desired::Desired;
 use super::observe::Observed;
 use super::status::OwnStatus;
 use crate::cert_manager::Certificate;
 
 /// How long a new Certificate may take to come into the cache. One that is not there by then was deleted again.
 const ARRIVAL: Duration = Duration::from_secs(2);
+
+/// How long an object of somebody else is taken to be there still. No watch tells when it goes, and asking at every
+/// event would not tell either.
+const CONFLICT: Duration = Duration::from_secs(25);
 
 /// The state of an object before a write, by which it is seen whether the cache has heard of the write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +48,8 @@ pub struct Written(Mutex<HashMap<(String, String), Writes>>);
 
 #[derive(Debug, Default)]
 struct Writes {
+    /// Certificates of other owners that stand in the way, and when that was seen.
+    conflicts: HashMap<Alias, (Problem, Instant)>,
     /// New Certificates, and when they were made.
     certificates: HashMap<String, (Arc<Certificate>, Instant)>,
     /// Secrets that were given an owner.
@@ -57,6 +65,30 @@ impl Written {
         self.with(pgpool, |writes| {
             writes.certificates.insert(entry.0.name_any(), entry)
         });
+    }
+
+    /// Remembers that somebody else owns the Certificate of an alias.
+    pub fn conflict(&self, pgpool: &Pgpool, alias: Alias, problem: Problem) {
+        self.with(pgpool, |writes| {
+            writes
+                .conflicts
+                .entry(alias)
+                .or_insert_with(|| (problem, Instant::now()));
+        });
+    }
+
+    /// Takes out of what is desired what somebody else was found to own a moment ago.
+    pub fn hold_back(&self, pgpool: &Pgpool, desired: &mut Desired) -> BTreeMap<Alias, Problem> {
+        self.with(pgpool, |writes| {
+            writes.conflicts.retain(|_, (_, seen)| seen.elapsed() < CONFLICT);
+            desired
+                .certificates
+                .retain(|(alias, _)| !writes.conflicts.contains_key(alias));
+            let conflicts = writes.conflicts.iter();
+            conflicts
+                .map(|(alias, (problem, _))| (*alias, problem.clone()))
+                .collect()
+        })
     }
 
     /// Remembers a Secret that was given an owner.

@@ -118,6 +118,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Tells whether this says no more than that a look-up has not been answered yet.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::CertManagerStarting { .. } | Self::SecretUnknown { .. }
+        )
+    }
+
     /// The reason in conditions.
     #[must_use]
     pub fn reason(&self) -> Reason {
