@@ -175,8 +175,8 @@ impl Cluster {
 
     /// Fails when the cluster is not what `up` would start, or does not work.
     fn healthy(&self, material: &Material) -> anyhow::Result<()> {
-        if self.record.version != material.programs.version() {
-            bail!("it was started from other programs");
+        if self.record.version != start::version(&material.programs) {
+            bail!("it was started from something else");
         }
         if let Some((name, _)) = self.record.daemons.iter().find(|(_, daemon)| !daemon.alive()) {
             bail!("{name} has ended");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +13,7 @@ use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client};
 
 use super::{Cluster, Record, save, state};
+use crate::cache::Inputs;
 use crate::command;
 use crate::components::Programs;
 use crate::control_plane::arguments::{SERVICE_IP, Server, flags};
@@ -50,7 +52,7 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     let mut starting = Starting {
         programs: &material.programs,
         record: Record {
-            version: material.programs.version().to_owned(),
+            version: version(&material.programs),
             namespaces,
             daemons: BTreeMap::new(),
             programs: ["kubectl", "helm", CERT_MANAGER]
@@ -98,7 +100,7 @@ impl Starting<'_> {
         self.daemon("etcd", &server.etcd())?;
         self.daemon("kube-apiserver", &server.apiserver(&self.pki)?)?;
         let settings = state().join("containerd.toml");
-        fs::write(&settings, settings::containerd(state()))?;
+        fs::write(&settings, settings::containerd(state(), snapshotter()?))?;
         write_json("cni/10-pods.conflist", &settings::network(state()))?;
         let containerd = command::find("containerd").context("containerd is not installed")?;
         let arguments = ["-c".to_owned(), settings.display().to_string()];
@@ -198,6 +200,7 @@ pub fn import(images: &[Image], namespaces: &Namespaces) -> anyhow::Result<()> {
         wait_for_socket(&socket)?;
         let mut command = namespaces.node_command(&ctr);
         command
+            .env("CONTAINERD_SNAPSHOTTER", snapshotter()?)
             .args(["--address"])
             .arg(&socket)
             .args(["--namespace", "k8s.io", "images", "import"]);
@@ -221,6 +224,34 @@ pub fn node_ready(node: &Node) -> anyhow::Result<()> {
         ),
         None => bail!("the node has not reported yet"),
     }
+}
+
+/// How containerd keeps the files of containers: an overlay cannot lie on another, as in a container.
+fn snapshotter() -> anyhow::Result<&'static str> {
+    let mut stat = Command::new("stat");
+    let kind = command::output(stat.args(["--file-system", "--format=%T"]).arg(state()))?;
+    Ok(if kind.trim() == "overlayfs" {
+        "native"
+    } else {
+        "overlayfs"
+    })
+}
+
+/// Changes whenever the node would be set up differently.
+pub fn version(programs: &Programs) -> String {
+    let (state, kubeconfig) = (state(), Path::new(""));
+    let inputs = Inputs::default()
+        .text("programs", programs.version())
+        .text("furnish", &settings::furnish(state, ADDRESS))
+        .text("containerd", &settings::containerd(state, ""))
+        .text("network", &settings::network(state).to_string())
+        .text(
+            "kubelet",
+            &settings::kubelet(state, kubeconfig, ADDRESS).to_string(),
+        )
+        .text("proxy", &settings::proxy(kubeconfig).to_string())
+        .text("dns", &settings::dns(kubeconfig, ADDRESS));
+    inputs.key().to_string()
 }
 
 fn pki() -> anyhow::Result<Pki> {

@@ -19,11 +19,13 @@ pub fn create() -> anyhow::Result<()> {
         let root = hierarchy.path.join(ROOT);
         fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
         if hierarchy.unified {
-            // Best effort: systemd has done it already on most machines, and the kubelet tells what is missing.
-            let _ = fs::write(
-                hierarchy.path.join("cgroup.subtree_control"),
-                "+cpu +cpuset +memory +pids +io",
-            );
+            let available = fs::read_to_string(hierarchy.path.join("cgroup.controllers"))?;
+            for controller in available.split_whitespace() {
+                // One by one, since a single refusal would undo all. systemd has done it already on most
+                // machines, and the kubelet tells what it misses.
+                let control = hierarchy.path.join("cgroup.subtree_control");
+                let _ = fs::write(control, format!("+{controller}"));
+            }
         } else if hierarchy.path.join("cpuset.cpus").exists() {
             // A new group of this hierarchy may run nowhere until it is told where.
             for file in ["cpuset.cpus", "cpuset.mems"] {

@@ -178,8 +178,8 @@ impl Namespaces {
 
     /// Gives the namespaces their network and their own view of the folders that daemons insist on.
     fn furnish(&self, state: &Path) -> anyhow::Result<()> {
-        for folder in ["log", "lib", "lib-work"] {
-            fs::create_dir_all(state.join("fs").join(folder))?;
+        for folder in ["fs", "pod-logs"] {
+            fs::create_dir_all(state.join(folder))?;
         }
         let mut script = self.node_command(Path::new("/bin/sh"));
         script.args(["-ec", &settings::furnish(state, ADDRESS)]);

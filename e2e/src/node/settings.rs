@@ -13,15 +13,18 @@ pub const PAUSE: &str = "docker.io/local/pause:1";
 /// The shell script that furnishes the namespaces.
 ///
 /// Folders whose place is compiled into some daemon (`/run`, `/var/log`, `/var/lib`) are covered by ones that
-/// go with the namespaces. A bridge without ports carries the node's address, since not every kernel has a
+/// go with the namespaces. What is written below `/var/lib` is little, and memory carries an overlay even where
+/// the disk itself is one, as in a container. A bridge without ports carries the node's address, since not every kernel has a
 /// dummy device; it is also the default route, without which some daemons find no address of their own.
 #[must_use]
 pub fn furnish(state: &Path, address: IpAddr) -> String {
-    let fs = state.join("fs");
-    let fs = fs.display();
+    let (fs, log) = (state.join("fs"), state.join("pod-logs"));
+    let (fs, log) = (fs.display(), log.display());
     format!(
-        "mount -t overlay -o lowerdir=/var/lib,upperdir={fs}/lib,workdir={fs}/lib-work overlay /var/lib\n\
-         mount --bind {fs}/log /var/log\n\
+        "mount -t tmpfs -o mode=0755 tmpfs {fs}\n\
+         mkdir {fs}/lib {fs}/lib-work\n\
+         mount -t overlay -o lowerdir=/var/lib,upperdir={fs}/lib,workdir={fs}/lib-work overlay /var/lib\n\
+         mount --bind {log} /var/log\n\
          mount -t tmpfs -o mode=0755 tmpfs /run\n\
          ip link set lo up\n\
          ip link add node0 type bridge\n\
@@ -37,7 +40,7 @@ pub fn furnish(state: &Path, address: IpAddr) -> String {
 /// `restrict_oom_score_adj`: a machine that may not lower the score of a process could otherwise start no
 /// container at all, with an error that speaks of something else.
 #[must_use]
-pub fn containerd(state: &Path) -> String {
+pub fn containerd(state: &Path, snapshotter: &str) -> String {
     let state = state.display();
     let criterion = "plugins.\"io.containerd.grpc.v1.cri\"";
     format!(
@@ -55,7 +58,7 @@ pub fn containerd(state: &Path) -> String {
          bin_dir = \"/usr/lib/cni\"\n\
          conf_dir = \"{state}/cni\"\n\
          [{criterion}.containerd]\n\
-         snapshotter = \"overlayfs\"\n\
+         snapshotter = \"{snapshotter}\"\n\
          default_runtime_name = \"runc\"\n\
          [{criterion}.containerd.runtimes.runc]\n\
          runtime_type = \"io.containerd.runc.v2\"\n"
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn every_path_is_below_the_state_folder() {
         let state = Path::new("/state");
-        let text = containerd(state) + &network(state).to_string();
+        let text = containerd(state, "overlayfs") + &network(state).to_string();
         assert!(text.contains("root = \"/state/containerd/root\""));
         assert!(text.contains("\"dataDir\":\"/state/addresses\""));
         let kubelet = kubelet(state, Path::new("/state/ca.crt"), ADDRESS);
