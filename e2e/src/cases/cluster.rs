@@ -1,8 +1,25 @@
-//! What is true where pods run.
+//! What is true where pods run: real pgpool, a real PostgreSQL, and the operators as Deployments.
+
+mod damage;
+mod flow;
+mod modes;
+mod operators;
+mod outage;
+mod rights;
 
 use super::Case;
 
 /// Every case of the tier.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    [
+        flow::cases(),
+        outage::cases(),
+        modes::cases(),
+        rights::cases(),
+        damage::cases(),
+        operators::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

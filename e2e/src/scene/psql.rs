@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::LogParams;
 use serde_json::json;
 
 use super::Scene;
-use super::certificates::SERVER;
 use super::database::Database;
 use super::fixtures::Manifest;
 use crate::{images, wait};
@@ -23,6 +22,9 @@ const END: &str = "psql ended with ";
 
 /// The folder of the authorities in the pod.
 const AUTHORITIES: &str = "/authorities";
+
+/// The folder of the client certificate in the pod, where there is one.
+const CLIENT: &str = "/client";
 
 /// One way to connect.
 #[derive(Clone, Debug)]
@@ -49,6 +51,37 @@ impl Attempt {
         Self {
             title: "plain text",
             options: "sslmode=disable".to_owned(),
+        }
+    }
+
+    /// TLS, whoever the server is.
+    #[must_use]
+    pub fn encrypted() -> Self {
+        Self {
+            title: "encrypted",
+            options: "sslmode=require".to_owned(),
+        }
+    }
+
+    /// TLS with a password that is not the right one.
+    #[must_use]
+    pub fn wrong_password() -> Self {
+        Self {
+            title: "a wrong password",
+            options: format!("{} password=wrong", Self::verify_full().options),
+        }
+    }
+
+    /// TLS with the client certificate of the pool, and no password.
+    #[must_use]
+    pub fn certificate() -> Self {
+        let files = format!("sslcert={CLIENT}/tls.crt sslkey={CLIENT}/tls.key");
+        Self {
+            title: "a client certificate",
+            options: format!(
+                "{} {files} passfile=/dev/null password=",
+                Self::verify_full().options
+            ),
         }
     }
 
@@ -80,8 +113,18 @@ impl Outcome {
 
     /// Fails unless psql got a row over TLS.
     pub fn expect_row(&self) -> anyhow::Result<()> {
-        ensure!(self.status == 0, "psql failed: {}", self.said);
         ensure!(self.security().is_some(), "psql tells of no TLS: {}", self.said);
+        self.expect_any_row()
+    }
+
+    /// Fails unless psql got a row without TLS.
+    pub fn expect_plain_row(&self) -> anyhow::Result<()> {
+        ensure!(self.security().is_none(), "psql tells of TLS: {}", self.said);
+        self.expect_any_row()
+    }
+
+    fn expect_any_row(&self) -> anyhow::Result<()> {
+        ensure!(self.status == 0, "psql failed: {}", self.said);
         ensure!(
             self.said.lines().any(|line| line.starts_with("row ")),
             "psql got no row: {}",
@@ -110,33 +153,22 @@ impl Scene {
         database: &Database,
         attempts: &[Attempt],
     ) -> anyhow::Result<Vec<Outcome>> {
+        let server = format!("{pool}-server-cert");
+        let own = match self.api::<Secret>().get_opt(&server).await? {
+            Some(_) => self.pem(&server, "ca.crt").await?,
+            None => String::new(),
+        };
         let authorities = Manifest(json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": "authorities"},
-            "data": {"pool": self.pem(SERVER, "ca.crt").await?, "other": database.authority().await?},
+            "data": {"pool": own, "other": database.authority().await?},
         }));
         self.put(&authorities).await?;
         self.put(&database.credentials(self.namespace())).await?;
-        self.psql_prepared(pool, attempts).await
-    }
-
-    /// The same where the pod's authorities and credentials are there already.
-    pub async fn psql_prepared(&self, pool: &str, attempts: &[Attempt]) -> anyhow::Result<Vec<Outcome>> {
         let name = self.put(&self.pod(pool, attempts)).await?.name_any();
         let pods = self.api::<Pod>();
-        wait::object(&pods, &name, LIMIT, "has run psql", |pod| {
-            let status = pod.status.clone().unwrap_or_default();
-            match status.phase.as_deref() {
-                Some("Succeeded") => Ok(()),
-                phase => bail!(
-                    "it is {}: {:?}",
-                    phase.unwrap_or("unseen"),
-                    status.container_statuses
-                ),
-            }
-        })
-        .await?;
+        wait::object(&pods, &name, LIMIT, "has run psql", |pod| ended(pod)).await?;
         let log = pods
             .logs(&name, &LogParams::default())
             .await
@@ -153,10 +185,9 @@ impl Scene {
     fn pod(&self, pool: &str, attempts: &[Attempt]) -> Manifest {
         let calls = attempts.iter().map(|attempt| {
             let address = format!("host={pool}.{}.svc port=9999 user=postgres dbname=postgres", self.namespace());
-            // \conninfo of this psql is one line of prose; \x and the like would only hide it.
             format!(
-                "psql 'connect_timeout=10 {address} {}' -XAtc '\\conninfo' -c \"select 'row ' || current_user || ' ' || \
-                 left(version(), 15)\" 2>&1; echo \"{END}$?\"",
+                "psql 'connect_timeout=10 {address} {}' -wXAtc '\\conninfo' -c \"select 'row ' || current_user || \
+                 ' on PostgreSQL ' || split_part(version(), ' ', 2)\" 2>&1; echo \"{END}$?\"",
                 attempt.options
             )
         });
@@ -170,7 +201,7 @@ impl Scene {
                 "automountServiceAccountToken": false,
                 "enableServiceLinks": false,
                 "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"},
+                    "runAsNonRoot": true, "runAsUser": 999, "fsGroup": 999, "seccompProfile": {"type": "RuntimeDefault"},
                 },
                 "containers": [{
                     "name": "psql",
@@ -185,11 +216,31 @@ impl Scene {
                         "readOnlyRootFilesystem": true,
                         "capabilities": {"drop": ["ALL"]},
                     },
-                    "volumeMounts": [{"name": "authorities", "mountPath": AUTHORITIES, "readOnly": true}],
+                    "volumeMounts": [
+                        {"name": "authorities", "mountPath": AUTHORITIES, "readOnly": true},
+                        {"name": "client", "mountPath": CLIENT, "readOnly": true},
+                    ],
                 }],
-                "volumes": [{"name": "authorities", "configMap": {"name": "authorities"}}],
+                "volumes": [
+                    {"name": "authorities", "configMap": {"name": "authorities"}},
+                    {"name": "client", "secret": {
+                        "secretName": format!("{pool}-client-cert"), "optional": true, "defaultMode": 0o440,
+                    }},
+                ],
             },
         }))
+    }
+}
+
+fn ended(pod: &Pod) -> anyhow::Result<()> {
+    let status = pod.status.clone().unwrap_or_default();
+    match status.phase.as_deref() {
+        Some("Succeeded") => Ok(()),
+        phase => bail!(
+            "it is {}: {:?}",
+            phase.unwrap_or("unseen"),
+            status.container_statuses
+        ),
     }
 }
 

@@ -1,0 +1,106 @@
+//! A certificate Secret is damaged while the pool runs. cert-manager is halted meanwhile, or it would mend the
+//! Secret before anybody could be harmed by it.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+use shared_types::Pgpool;
+use shared_types::conditions::Reason;
+
+use super::flow::{READY, prepared};
+use crate::cases::{Case, Context};
+use crate::cluster::Cluster;
+use crate::scene::authority::{Authority, Wanted};
+use crate::scene::certificates::SERVER;
+use crate::scene::fixtures::POOL;
+use crate::scene::psql::Attempt;
+use crate::scene::{SOON, Scene};
+use crate::target::Target;
+use crate::wait;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::cluster("damage::a_damaged_secret_reaches_no_pod", |context| {
+            Box::pin(damaged(context))
+        })
+        .alone(),
+    ]
+}
+
+/// How long it is looked whether a pod changes.
+const WATCHED: Duration = Duration::from_secs(4);
+
+async fn damaged(context: Context) -> anyhow::Result<()> {
+    let Target::Local(cluster) = context.target()? else {
+        context
+            .stage
+            .progress
+            .line("left out: cert-manager of this cluster is not ours to halt");
+        return Ok(());
+    };
+    let (scene, pool) = prepared(&context).await?;
+    scene.put(&pool.with("/spec/replicas", json!(2))).await?;
+    let ready = scene.ready(POOL, READY).await?;
+    cluster.stop_cert_manager()?;
+    let played = played(&context, cluster, &scene, &ready).await;
+    cluster.start_cert_manager()?;
+    played
+}
+
+async fn played(context: &Context, cluster: &Cluster, scene: &Scene, ready: &Pgpool) -> anyhow::Result<()> {
+    let before = scene.identities(POOL).await?;
+    let foreign = Authority::new("foreign")?.issue(&Wanted::default())?;
+    let key = json!({"data": {"tls.key": ByteString(foreign.key.into_bytes())}});
+    let secrets = scene.api::<Secret>();
+    secrets
+        .patch(SERVER, &PatchParams::default(), &Patch::Merge(&key))
+        .await
+        .context("damaging the Secret")?;
+    let place = format!("{}/{SERVER}", scene.namespace());
+    scene
+        .certificates_refused(POOL, Reason::KeyMismatch, &["Secret", &place, "tls.key"])
+        .await?;
+    wait::throughout("the pods stay as they are", WATCHED, async || {
+        before.same(&scene.identities(POOL).await?)
+    })
+    .await?;
+
+    // A pod that starts now gets the pair that was good, for it mounts a copy of that.
+    let pods = scene.api::<Pod>();
+    let victim = "pool-0";
+    let old = pods.get(victim).await?.uid();
+    pods.delete(victim, &DeleteParams::default()).await?;
+    let served = |pgpool: &Pgpool| {
+        let pods = pgpool.status.iter().flat_map(|status| &status.pods);
+        pods.map(|pod| (pod.name.clone(), pod.ready, pod.served_fingerprint.clone()))
+            .collect::<Vec<_>>()
+    };
+    wait::until(
+        "the pod is there again and serves what it served",
+        SOON,
+        async || {
+            ensure!(pods.get(victim).await?.uid() != old, "the old pod is still there");
+            let now = served(&scene.pgpool(POOL).await?);
+            ensure!(now == served(ready), "{now:?}");
+            Ok(())
+        },
+    )
+    .await?;
+    let outcomes = scene
+        .psql(POOL, context.database().await?, &[Attempt::verify_full()])
+        .await?;
+    outcomes[0].expect_row()?;
+
+    cluster.start_cert_manager()?;
+    scene
+        .certificates_ready(POOL)
+        .await
+        .context("after cert-manager has mended the Secret")?;
+    scene.ready(POOL, READY).await?;
+    Ok(())
+}

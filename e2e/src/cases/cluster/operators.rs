@@ -1,0 +1,151 @@
+//! What becomes of pools when the operators' own pods go: nothing.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+
+use super::flow::{READY, prepared};
+use crate::cases::{Case, Context};
+use crate::operators::{NAMES, NAMESPACE};
+use crate::scene::fixtures::POOL;
+use crate::scene::pool::is_ready;
+use crate::scene::psql::Attempt;
+use crate::scene::sightings::{Board, Sightings};
+use crate::scene::{SOON, pods};
+use crate::wait;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::cluster("operators::killed_while_they_create_they_arrive", |context| {
+            Box::pin(killed(context))
+        })
+        .alone(),
+        Case::cluster("operators::their_restart_touches_no_pod", |context| {
+            Box::pin(restarted(context))
+        })
+        .alone(),
+    ]
+}
+
+/// When a new pod leads: a killed one has not given its lease back.
+const LED: Duration = Duration::from_secs(90);
+
+/// Whose pods are killed when an object of a kind is first seen.
+const KILLS: [(&str, &str); 4] = [
+    ("Service", "provisioner"),
+    ("Certificate", "ops-manager"),
+    ("StatefulSet", "provisioner"),
+    ("Pod", "ops-manager"),
+];
+
+async fn killed(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    let mut sightings = Sightings::start(&scene).await?;
+    scene.put(&pool).await?;
+    let (mut board, mut kills) = (Board::default(), 0);
+    let begin = Instant::now();
+    let limit = READY + LED * 2;
+    loop {
+        let sighting = tokio::time::timeout(limit.saturating_sub(begin.elapsed()), sightings.next()).await;
+        let Ok(sighting) = sighting else {
+            bail!("not ready after {kills} kills: {}", scene.told(POOL).await?)
+        };
+        let sighting = sighting?;
+        board.see(&sighting);
+        if let Some((kind, victim)) = KILLS.get(kills)
+            && ours(&board, kind)
+        {
+            remove(&context.client, victim, true).await?;
+            kills += 1;
+        }
+        if sighting.kind == "Pgpool" && is_ready(&sighting.object.try_parse()?) {
+            break;
+        }
+    }
+    ensure!(kills == KILLS.len(), "ready after only {kills} kills");
+    let outcomes = scene
+        .psql(POOL, context.database().await?, &[Attempt::verify_full()])
+        .await?;
+    outcomes[0].expect_row()?;
+    led(&context.client).await
+}
+
+/// An object of the pool of that kind is there.
+fn ours(board: &Board, kind: &str) -> bool {
+    board
+        .of(kind)
+        .any(|object| object.labels().values().any(|value| value == POOL))
+}
+
+async fn restarted(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    scene.put(&pool.with("/spec/replicas", json!(2))).await?;
+    scene.ready(POOL, READY).await?;
+    let before = scene.identities(POOL).await?;
+    let version = scene.pgpool(POOL).await?.resource_version();
+    for name in NAMES {
+        remove(&context.client, name, false).await?;
+    }
+    led(&context.client).await?;
+    before.same(&scene.identities(POOL).await?)?;
+    // They look at everything once more and find nothing to write.
+    wait::throughout("nothing changes", Duration::from_secs(5), async || {
+        let now = scene.pgpool(POOL).await?;
+        ensure!(
+            is_ready(&now),
+            "it is not ready any more: {}",
+            scene.told(POOL).await?
+        );
+        ensure!(
+            now.resource_version() == version,
+            "it was written: {}",
+            scene.told(POOL).await?
+        );
+        before.same(&scene.identities(POOL).await?)
+    })
+    .await
+}
+
+/// Removes the pods of an operator, at once or as a drain does.
+async fn remove(client: &Client, operator: &str, at_once: bool) -> anyhow::Result<()> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let parameters = if at_once {
+        DeleteParams::default().grace_period(0)
+    } else {
+        DeleteParams::default()
+    };
+    for pod in pods::of_operator(client, operator).await? {
+        api.delete(&pod.name_any(), &parameters)
+            .await
+            .with_context(|| format!("deleting {}", pod.name_any()))?;
+    }
+    Ok(())
+}
+
+/// Waits until both operators have a pod that leads and is ready.
+async fn led(client: &Client) -> anyhow::Result<()> {
+    for name in NAMES {
+        wait::until(&format!("{name} is led again"), LED.max(SOON), async || {
+            let leader = pods::leader(client, name).await?;
+            let conditions = leader
+                .status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten());
+            let ready = conditions
+                .into_iter()
+                .any(|it| it.type_ == "Ready" && it.status == "True");
+            ensure!(
+                ready && leader.metadata.deletion_timestamp.is_none(),
+                "{} is not ready",
+                leader.name_any()
+            );
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The operators' service accounts may do what they do, and no more.
+
+use crate::cases::{Case, Context};
+use crate::scene::rights::{Deed, check, service_account};
+
+pub fn cases() -> Vec<Case> {
+    vec![Case::cluster(
+        "rights::the_operators_have_no_more_than_they_use",
+        |context| Box::pin(rights(context)),
+    )]
+}
+
+const fn deed<'a>(verb: &'a str, group: &'a str, resource: &'a str, subresource: &'a str) -> Deed<'a> {
+    Deed {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace: "default",
+    }
+}
+
+/// What neither may do.
+const DENIED: &[Deed<'_>] = &[
+    deed("*", "*", "*", ""),
+    deed("create", "", "pods", ""),
+    deed("create", "", "pods", "exec"),
+    deed("delete", "", "pods", ""),
+    deed("delete", "", "services", ""),
+    deed("create", "rbac.authorization.k8s.io", "rolebindings", ""),
+    deed("create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
+    deed("create", "", "serviceaccounts", "token"),
+    deed("impersonate", "", "users", ""),
+    deed("patch", "apiextensions.k8s.io", "customresourcedefinitions", ""),
+    deed(
+        "create",
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+        "",
+    ),
+    deed("list", "", "nodes", ""),
+    deed("update", "kubedb.com", "pgpools", ""),
+    deed("patch", "kubedb.com", "pgpools", ""),
+    deed("delete", "kubedb.com", "pgpools", ""),
+    deed("patch", "cert-manager.io", "issuers", ""),
+    deed("create", "cert-manager.io", "certificaterequests", ""),
+    deed("patch", "cert-manager.io", "clusterissuers", ""),
+    deed("list", "", "configmaps", ""),
+];
+
+async fn rights(context: Context) -> anyhow::Result<()> {
+    let mut provisioner: Vec<_> = DENIED.iter().map(|deed| (*deed, false)).collect();
+    let mut ops_manager = provisioner.clone();
+    provisioner.extend([
+        (deed("patch", "kubedb.com", "pgpools", "status"), true),
+        (deed("patch", "apps", "statefulsets", ""), true),
+        (deed("create", "cert-manager.io", "certificates", ""), false),
+        (deed("patch", "cert-manager.io", "certificates", ""), false),
+        (deed("list", "cert-manager.io", "issuers", ""), false),
+        (deed("create", "apps", "deployments", ""), false),
+    ]);
+    ops_manager.extend([
+        (deed("patch", "kubedb.com", "pgpools", "status"), true),
+        (deed("patch", "cert-manager.io", "certificates", ""), true),
+        (deed("patch", "apps", "statefulsets", ""), false),
+        (deed("create", "apps", "statefulsets", ""), false),
+        (deed("create", "", "secrets", ""), false),
+        (deed("delete", "", "secrets", ""), false),
+        (deed("patch", "", "services", ""), false),
+        (deed("create", "", "services", ""), false),
+        (deed("create", "", "serviceaccounts", ""), false),
+        (deed("patch", "appcatalog.appscode.com", "appbindings", ""), false),
+    ]);
+    check(&context.client, &service_account("provisioner"), &provisioner).await?;
+    check(&context.client, &service_account("ops-manager"), &ops_manager).await
+}
