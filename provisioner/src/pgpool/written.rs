@@ -14,7 +14,7 @@ use kube::{Resource, ResourceExt};
 use shared_types::{Pgpool, PgpoolStatus};
 use tokio::time::Instant;
 
-use super::status::over;
+use super::status::{ours, over};
 
 #[cfg(test)]
 mod tests;
@@ -30,8 +30,8 @@ pub struct Written(Arc<Mutex<HashMap<ObjectRef<Pgpool>, Writes>>>);
 struct Writes {
     /// By kind and name; all are in the namespace of the `Pgpool`.
     objects: HashMap<Place, Write>,
-    /// Our part of the status, and the state of the `Pgpool` that it was written over.
-    status: Option<(State, PgpoolStatus)>,
+    /// Our part of the status.
+    status: Option<Report>,
 }
 
 /// Kind and name.
@@ -46,6 +46,14 @@ struct Write {
     over: Option<State>,
     /// What came of it; `None` when it was deleted.
     object: Option<Arc<dyn Any + Send + Sync>>,
+    at: Instant,
+}
+
+/// A part of a status that was written. The other operator writes to the same object, so its version tells nothing:
+/// the part itself does.
+struct Report {
+    over: PgpoolStatus,
+    written: PgpoolStatus,
     at: Instant,
 }
 
@@ -136,11 +144,14 @@ impl Written {
         of_kind.map(|(_, name)| name.clone()).collect()
     }
 
-    /// Remembers the status that was written over what `pgpool` shows.
-    pub fn status(&self, pgpool: &Pgpool, status: PgpoolStatus) {
-        let state = State::of(pgpool);
-        self.with(&ObjectRef::from_obj(pgpool), |writes| {
-            writes.status = Some((state, status));
+    /// Remembers our part of the status as it was written over what `pgpool` shows.
+    pub fn status(&self, pgpool: &Pgpool, written: PgpoolStatus) {
+        let (key, at) = (ObjectRef::from_obj(pgpool), Instant::now());
+        let shown = ours(&pgpool.status.clone().unwrap_or_default());
+        self.with(&key, |writes| {
+            // Written twice before the cache has moved, as with objects.
+            let over = writes.status.take().map_or(shown, |report| report.over);
+            writes.status = Some(Report { over, written, at });
         });
     }
 
@@ -151,10 +162,11 @@ impl Written {
         let Some(writes) = all.get_mut(&ObjectRef::from_obj(pgpool.as_ref())) else {
             return pgpool;
         };
+        let shown = ours(&pgpool.status.clone().unwrap_or_default());
         writes
             .status
-            .take_if(|(over, _)| *over != State::of(pgpool.as_ref()));
-        let Some((_, written)) = &writes.status else {
+            .take_if(|report| report.over != shown || report.at.elapsed() > ARRIVAL);
+        let Some(Report { written, .. }) = &writes.status else {
             return pgpool;
         };
         let mut pgpool = Pgpool::clone(&pgpool);

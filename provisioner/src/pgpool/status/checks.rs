@@ -167,33 +167,29 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// The pods as the status tells them.
+    /// The pods as the status tells them. One of which nothing is known yet is not worth a write.
     pub(super) fn pods(&self) -> Vec<PodStatus> {
-        self.pods.iter().map(|pod| self.pod(pod)).collect()
+        self.pods.iter().filter_map(|pod| self.pod(pod)).collect()
     }
 
-    fn pod(&self, pod: &PodFacts) -> PodStatus {
+    fn pod(&self, pod: &PodFacts) -> Option<PodStatus> {
+        let name = pod.name.clone();
         let Some(standing) = self.standings.get(&pod.uid) else {
-            let before = self
-                .before
-                .iter()
-                .flat_map(|status| &status.pods)
-                .find(|it| it.name == pod.name);
-            return match before {
-                // Cannot be asked now: what was seen last is the best there is.
-                Some(before) if pod.ready => before.clone(),
-                _ => PodStatus {
-                    name: pod.name.clone(),
-                    message: pod.trouble.clone(),
-                    ..PodStatus::default()
-                },
+            let before = self.before.iter().flat_map(|status| &status.pods);
+            // A pod that cannot be asked now: what was seen last is the best there is.
+            let seen = before.filter(|_| pod.ready).find(|it| it.name == name);
+            let troubled = |trouble: &String| PodStatus {
+                name,
+                message: Some(trouble.clone()),
+                ..PodStatus::default()
             };
+            return seen.cloned().or_else(|| pod.trouble.as_ref().map(troubled));
         };
         let message = refusal(&standing.login)
             .map(str::to_owned)
             .or_else(|| self.wrong_leaf(pod, standing));
-        PodStatus {
-            name: pod.name.clone(),
+        Some(PodStatus {
+            name,
             ready: pod.ready && message.is_none(),
             served_fingerprint: standing
                 .served
@@ -205,7 +201,7 @@ impl<'a> Checks<'a> {
                 .and_then(|served| served.not_after)
                 .map(Time),
             message: message.or_else(|| pod.trouble.clone()),
-        }
+        })
     }
 }
 

@@ -536,3 +536,20 @@ fn a_copy_that_is_gone_proves_nothing() {
     );
     assert!(ready.message.contains("pool-tls-b"), "{}", ready.message);
 }
+
+#[test]
+fn a_pod_of_which_nothing_is_known_is_not_told() {
+    let mut world = World::new();
+    world.unready(1);
+    world.unready(2);
+    world.observed.standings.remove("u1");
+    world.observed.standings.remove("u2");
+    world.observed.pods[2].trouble = Some("it cannot be scheduled".to_owned());
+    let status = world.status();
+    let told: Vec<_> = status
+        .pods
+        .iter()
+        .map(|pod| (pod.name.as_str(), pod.ready))
+        .collect();
+    assert_eq!(told, [("pool-0", true), ("pool-2", false)]);
+}

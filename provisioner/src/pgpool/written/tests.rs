@@ -59,35 +59,38 @@ async fn a_deleted_object_is_gone_until_another_comes() {
     assert_eq!(current(&written, Some("5")).as_deref(), Some("5"));
 }
 
-#[test]
-fn a_status_counts_until_the_pgpool_moves_on() {
-    let at = |version: &str| {
-        let mut pgpool = tls_pgpool();
-        pgpool.metadata.resource_version = Some(version.to_owned());
-        pgpool.status = serde_json::from_value(serde_json::json!({
-            "phase": "Provisioning",
-            "certificates": [{ "alias": "server", "ready": true }],
-            "conditions": [
-                { "type": "Ready", "status": "False", "reason": "R", "message": "",
-                  "lastTransitionTime": "2027-01-01T00:00:00Z" },
-                { "type": "CertificatesReady", "status": "True", "reason": "R", "message": "",
-                  "lastTransitionTime": "2027-01-01T00:00:00Z" },
-            ],
-        }))
-        .unwrap();
-        Arc::new(pgpool)
-    };
+/// A `Pgpool` as the cache shows it: our phase, and how many certificates the other operator tells of.
+fn shown(phase: &str, certificates: usize) -> Arc<Pgpool> {
+    let mut pgpool = tls_pgpool();
+    let certificate = serde_json::json!({ "alias": "server", "ready": true });
+    pgpool.status = serde_json::from_value(serde_json::json!({
+        "phase": phase,
+        "certificates": vec![certificate; certificates],
+        "conditions": [{
+            "type": "CertificatesReady", "status": "True", "reason": "R", "message": "",
+            "lastTransitionTime": "2027-01-01T00:00:00Z",
+        }],
+    }))
+    .unwrap();
+    Arc::new(pgpool)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_counts_until_the_cache_shows_another_of_ours() {
     let written = Written::default();
-    let status = PgpoolStatus {
-        phase: Some(shared_types::Phase::Ready),
-        ..PgpoolStatus::default()
-    };
-    written.status(&at("1"), status);
-    let seen = written.with_status(at("1")).status.clone().unwrap();
-    assert_eq!(seen.phase, Some(shared_types::Phase::Ready));
-    assert_eq!(seen.certificates.len(), 1, "the other operator's part stays");
-    let types: Vec<_> = seen.conditions.iter().map(|it| it.type_.as_str()).collect();
-    assert_eq!(types, ["CertificatesReady"]);
-    assert_eq!(written.with_status(at("2")), at("2"));
-    assert_eq!(written.with_status(at("1")), at("1"), "it does not come back");
+    let ready = || ours(&shown("Ready", 0).status.clone().unwrap());
+    written.status(&shown("Provisioning", 0), ready());
+    assert_eq!(written.with_status(shown("Provisioning", 0)), shown("Ready", 0));
+    // The other operator has written meanwhile, and the cache heard of that first.
+    assert_eq!(written.with_status(shown("Provisioning", 1)), shown("Ready", 1));
+    assert_eq!(written.with_status(shown("Ready", 1)), shown("Ready", 1));
+    let back = written.with_status(shown("Provisioning", 1));
+    assert_eq!(back, shown("Provisioning", 1), "it does not come back");
+
+    written.status(&shown("Provisioning", 1), ready());
+    tokio::time::sleep(ARRIVAL * 2).await;
+    assert_eq!(
+        written.with_status(shown("Provisioning", 1)),
+        shown("Provisioning", 1)
+    );
 }
