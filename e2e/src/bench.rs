@@ -1,11 +1,16 @@
-//! Benchmarks: figures to reach, measured in a cluster.
+//! Benchmarks: figures to reach, measured in a cluster. Tests never look at them: a figure says how fast this
+//! machine was today, not whether the code is right.
+
+mod create;
+mod requests;
+mod table;
 
 use std::path::Path;
 
-use anyhow::bail;
 use clap::ValueEnum;
 
 use crate::stage::Stage;
+use crate::target::Target;
 
 /// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,6 +20,13 @@ pub enum Benchmark {
 }
 
 /// Runs one in the local cluster, or in the one of `kubeconfig`.
-pub fn run(_stage: &Stage, _kubeconfig: Option<&Path>, _benchmark: Benchmark) -> anyhow::Result<()> {
-    bail!("there is no benchmark yet")
+pub fn run(stage: &Stage, kubeconfig: Option<&Path>, benchmark: Benchmark) -> anyhow::Result<()> {
+    let target = Target::prepare(stage, kubeconfig)?;
+    let (name, figures) = match benchmark {
+        Benchmark::Create => ("bench-create", target.run(create::measure(stage, &target))?),
+    };
+    print!("{}", table::rendered(&figures));
+    let file = table::keep(stage, name, &figures)?;
+    println!("written to {}", file.display());
+    Ok(())
 }

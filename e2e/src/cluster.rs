@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::cache::{self, Cache};
 use crate::control_plane::{arguments, client, ready};
 use crate::node::namespaces::Namespaces;
+use crate::node::store::Store;
 use crate::node::{self, cgroups};
 use crate::packages;
 use crate::process::Recorded;
@@ -38,6 +39,7 @@ struct Record {
     /// The programs it was started from.
     version: String,
     namespaces: Namespaces,
+    store: Store,
     daemons: BTreeMap<String, Recorded>,
     /// The programs that are run now and then.
     programs: BTreeMap<String, PathBuf>,
@@ -191,7 +193,7 @@ impl Cluster {
     }
 
     fn import(&self, material: &Material) -> anyhow::Result<()> {
-        start::import(&material.all_images(), &self.record.namespaces)
+        start::import(&material.all_images(), &self.record.namespaces, self.record.store)
     }
 }
 

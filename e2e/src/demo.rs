@@ -26,7 +26,7 @@ use crate::target::Target;
 use crate::{diagnostics, manifests};
 
 /// Time from the manifest to a pool that is ready.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_mins(3);
 
 /// What is kept of a demonstration, for the benchmark.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -1,10 +1,12 @@
 //! The node: containerd, a kubelet, kube-proxy and DNS, closed off in namespaces of its own.
 //!
-//! [`namespaces`] makes the room, [`cgroups`] bounds its pods, [`settings`] is what its daemons read.
+//! [`namespaces`] makes the room, [`cgroups`] bounds its pods, [`settings`] is what its daemons
+//! read, [`store`] is where its bulk lies.
 
 pub mod cgroups;
 pub mod namespaces;
 pub mod settings;
+pub mod store;
 
 use std::net::{IpAddr, Ipv4Addr};
 

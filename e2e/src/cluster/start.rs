@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -21,6 +20,7 @@ use crate::control_plane::{client, ready};
 use crate::images::Image;
 use crate::manifests;
 use crate::node::namespaces::Namespaces;
+use crate::node::store::Store;
 use crate::node::{ADDRESS, CLUSTER_DOMAIN, NAME, cgroups, settings};
 use crate::pki::{MASTERS, Pki};
 use crate::process::Recorded;
@@ -48,12 +48,14 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     fs::create_dir_all(state().join("logs")).with_context(|| format!("creating {}", state().display()))?;
     let pki = pki()?;
     cgroups::create()?;
-    let namespaces = Namespaces::create(state())?;
+    let store = Store::choose(state())?;
+    let namespaces = Namespaces::create(state(), store)?;
     let mut starting = Starting {
         programs: &material.programs,
         record: Record {
             version: version(&material.programs),
             namespaces,
+            store,
             daemons: BTreeMap::new(),
             programs: ["kubectl", "helm", CERT_MANAGER]
                 .into_iter()
@@ -69,7 +71,7 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     let namespaces = starting.record.namespaces.clone();
     // Unpacking images keeps the disk busy while the API server keeps a core busy.
     let imported = std::thread::scope(|scope| {
-        let import = scope.spawn(|| import(&images, &namespaces));
+        let import = scope.spawn(|| import(&images, &namespaces, store));
         let started = namespaces.run(starting.second(step));
         step.note("importing images");
         started.and(
@@ -100,7 +102,7 @@ impl Starting<'_> {
         self.daemon("etcd", &server.etcd())?;
         self.daemon("kube-apiserver", &server.apiserver(&self.pki)?)?;
         let settings = state().join("containerd.toml");
-        fs::write(&settings, settings::containerd(state(), snapshotter()?))?;
+        fs::write(&settings, settings::containerd(state(), self.record.store))?;
         write_json("cni/10-pods.conflist", &settings::network(state()))?;
         let containerd = command::find("containerd").context("containerd is not installed")?;
         let arguments = ["-c".to_owned(), settings.display().to_string()];
@@ -187,7 +189,7 @@ pub fn cert_manager(namespaces: &Namespaces, program: &Path) -> anyhow::Result<R
 }
 
 /// Imports the images that are not in the cluster yet.
-pub fn import(images: &[Image], namespaces: &Namespaces) -> anyhow::Result<()> {
+pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow::Result<()> {
     let folder = state().join("imported");
     fs::create_dir_all(&folder)?;
     let ctr = command::find("ctr").context("ctr is not installed")?;
@@ -200,7 +202,7 @@ pub fn import(images: &[Image], namespaces: &Namespaces) -> anyhow::Result<()> {
         wait_for_socket(&socket)?;
         let mut command = namespaces.node_command(&ctr);
         command
-            .env("CONTAINERD_SNAPSHOTTER", snapshotter()?)
+            .env("CONTAINERD_SNAPSHOTTER", store.snapshotter())
             .args(["--address"])
             .arg(&socket)
             .args(["--namespace", "k8s.io", "images", "import"]);
@@ -226,24 +228,13 @@ pub fn node_ready(node: &Node) -> anyhow::Result<()> {
     }
 }
 
-/// How containerd keeps the files of containers: an overlay cannot lie on another, as in a container.
-fn snapshotter() -> anyhow::Result<&'static str> {
-    let mut stat = Command::new("stat");
-    let kind = command::output(stat.args(["--file-system", "--format=%T"]).arg(state()))?;
-    Ok(if kind.trim() == "overlayfs" {
-        "native"
-    } else {
-        "overlayfs"
-    })
-}
-
 /// Changes whenever the node would be set up differently.
 pub fn version(programs: &Programs) -> String {
     let (state, kubeconfig) = (state(), Path::new(""));
     let inputs = Inputs::default()
         .text("programs", programs.version())
-        .text("furnish", &settings::furnish(state, ADDRESS))
-        .text("containerd", &settings::containerd(state, ""))
+        .text("furnish", &settings::furnish(state, ADDRESS, Store::Memory))
+        .text("containerd", &settings::containerd(state, Store::Memory))
         .text("network", &settings::network(state).to_string())
         .text(
             "kubelet",

@@ -89,7 +89,7 @@ impl Server {
     pub fn etcd(&self) -> Vec<String> {
         flags(&[
             ("name", "local"),
-            ("data-dir", &self.path("etcd")),
+            ("data-dir", &self.path("data/etcd")),
             ("listen-client-urls", &self.etcd),
             // Read by nobody, but etcd insists on a host and a port.
             ("advertise-client-urls", "http://127.0.0.1:2379"),

@@ -40,12 +40,12 @@ pub fn shown(board: &Board, pool: &str) -> [Option<String>; 10] {
     let asked = view.certificates();
     [
         view.issuer(),
-        view.user(),
+        Some(view.user()),
         view.seen(),
         view.foundation(),
         // That it saw them shows in what it does next, and nowhere sooner.
-        view.foundation().and(view.asks(&asked)),
-        view.asked(&asked),
+        view.foundation().and_then(|_| View::asks(&asked)),
+        View::asked(&asked),
         View::taken_up(&asked),
         view.issued(),
         view.taken_over(),
@@ -74,15 +74,10 @@ impl<'a> View<'a> {
         }
     }
 
-    fn user(&self) -> Option<String> {
-        let (mode, auth) = (
-            self.pgpool.spec.ssl_mode(),
-            self.pgpool.spec.client_auth_mode().as_str(),
-        );
-        Some(format!(
-            "Pgpool {}: sslMode {mode}, clientAuthMode {auth}",
-            self.pgpool.name_any()
-        ))
+    fn user(&self) -> String {
+        let spec = &self.pgpool.spec;
+        let (mode, auth) = (spec.ssl_mode(), spec.client_auth_mode().as_str());
+        format!("Pgpool {}: sslMode {mode}, clientAuthMode {auth}", self.pgpool.name_any())
     }
 
     fn seen(&self) -> Option<String> {
@@ -130,11 +125,11 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    fn asks(&self, asked: &[&DynamicObject]) -> Option<String> {
+    fn asks(asked: &[&DynamicObject]) -> Option<String> {
         (!asked.is_empty()).then(|| "the Pgpool, its issuer, its Secrets and Services".to_owned())
     }
 
-    fn asked(&self, asked: &[&DynamicObject]) -> Option<String> {
+    fn asked(asked: &[&DynamicObject]) -> Option<String> {
         let names: Vec<_> = asked.iter().map(|certificate| certificate.name_any()).collect();
         (asked.len() == Alias::ALL.len()).then(|| format!("Certificates {}", names.join(", ")))
     }

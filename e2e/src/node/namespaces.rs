@@ -21,6 +21,7 @@ use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
+use super::store::Store;
 use super::{ADDRESS, settings};
 use crate::command::{self, PATH};
 use crate::process::{Recorded, redirect};
@@ -37,7 +38,7 @@ pub struct Namespaces {
 
 impl Namespaces {
     /// Makes the namespaces and furnishes them. `state` is the folder of the cluster.
-    pub fn create(state: &Path) -> anyhow::Result<Self> {
+    pub fn create(state: &Path, store: Store) -> anyhow::Result<Self> {
         let log = state.join("logs/namespaces.log");
         let mut unshare = Command::new("unshare");
         // Mounts of the machine still come and go inside, so that no file system is held busy from there.
@@ -65,7 +66,7 @@ impl Namespaces {
             }
         };
         let namespaces = Self { anchor, first };
-        let furnished = namespaces.furnish(state);
+        let furnished = namespaces.furnish(state, store);
         if furnished.is_err() {
             namespaces.destroy()?;
         }
@@ -177,12 +178,12 @@ impl Namespaces {
     }
 
     /// Gives the namespaces their network and their own view of the folders that daemons insist on.
-    fn furnish(&self, state: &Path) -> anyhow::Result<()> {
-        for folder in ["fs", "pod-logs"] {
+    fn furnish(&self, state: &Path, store: Store) -> anyhow::Result<()> {
+        for folder in ["fs", "pod-logs", settings::DATA] {
             fs::create_dir_all(state.join(folder))?;
         }
         let mut script = self.node_command(Path::new("/bin/sh"));
-        script.args(["-ec", &settings::furnish(state, ADDRESS)]);
+        script.args(["-ec", &settings::furnish(state, ADDRESS, store)]);
         command::output(&mut script).context("furnishing the namespaces of the node")?;
         Ok(())
     }

@@ -5,10 +5,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::store::Store;
 use super::{CLUSTER_DOMAIN, NAME, POD_CIDR, cgroups};
 
 /// The image that holds the namespaces of a pod.
 pub const PAUSE: &str = "docker.io/local/pause:1";
+
+/// The folder below that of the cluster which is in memory, if any is.
+pub const DATA: &str = "data";
 
 /// The shell script that furnishes the namespaces.
 ///
@@ -17,11 +21,16 @@ pub const PAUSE: &str = "docker.io/local/pause:1";
 /// the disk itself is one, as in a container. A bridge without ports carries the node's address, since not every kernel has a
 /// dummy device; it is also the default route, without which some daemons find no address of their own.
 #[must_use]
-pub fn furnish(state: &Path, address: IpAddr) -> String {
+pub fn furnish(state: &Path, address: IpAddr, store: Store) -> String {
     let (fs, log) = (state.join("fs"), state.join("pod-logs"));
-    let (fs, log) = (fs.display(), log.display());
-    format!(
-        "mount -t tmpfs -o mode=0755 tmpfs {fs}\n\
+    let (fs, log, data) = (fs.display(), log.display(), state.join(DATA));
+    let memory = match store {
+        Store::Memory => format!("mount -t tmpfs -o mode=0755,size=4g tmpfs {}\n", data.display()),
+        Store::Disk | Store::Overlay => String::new(),
+    };
+    memory
+        + &format!(
+            "mount -t tmpfs -o mode=0755 tmpfs {fs}\n\
          mkdir {fs}/lib {fs}/lib-work\n\
          mount -t overlay -o lowerdir=/var/lib,upperdir={fs}/lib,workdir={fs}/lib-work overlay /var/lib\n\
          mount --bind {log} /var/log\n\
@@ -32,7 +41,7 @@ pub fn furnish(state: &Path, address: IpAddr) -> String {
          ip link set node0 up\n\
          ip route add default via {address} dev node0\n\
          echo 1 > /proc/sys/net/ipv4/ip_forward\n"
-    )
+        )
 }
 
 /// containerd's.
@@ -40,13 +49,14 @@ pub fn furnish(state: &Path, address: IpAddr) -> String {
 /// `restrict_oom_score_adj`: a machine that may not lower the score of a process could otherwise start no
 /// container at all, with an error that speaks of something else.
 #[must_use]
-pub fn containerd(state: &Path, snapshotter: &str) -> String {
-    let state = state.display();
+pub fn containerd(state: &Path, store: Store) -> String {
+    let (state, data, snapshotter) = (state.display(), state.join(DATA), store.snapshotter());
+    let data = data.display();
     let criterion = "plugins.\"io.containerd.grpc.v1.cri\"";
     format!(
         "version = 2\n\
-         root = \"{state}/containerd/root\"\n\
-         state = \"{state}/containerd/state\"\n\
+         root = \"{data}/containerd/root\"\n\
+         state = \"{data}/containerd/state\"\n\
          disabled_plugins = [\"io.containerd.internal.v1.opt\"]\n\
          [grpc]\n\
          address = \"{state}/containerd.sock\"\n\
@@ -154,8 +164,8 @@ mod tests {
     #[test]
     fn every_path_is_below_the_state_folder() {
         let state = Path::new("/state");
-        let text = containerd(state, "overlayfs") + &network(state).to_string();
-        assert!(text.contains("root = \"/state/containerd/root\""));
+        let text = containerd(state, Store::Disk) + &network(state).to_string();
+        assert!(text.contains("root = \"/state/data/containerd/root\""));
         assert!(text.contains("\"dataDir\":\"/state/addresses\""));
         let kubelet = kubelet(state, Path::new("/state/ca.crt"), ADDRESS);
         assert_eq!(

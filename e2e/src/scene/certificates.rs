@@ -12,6 +12,7 @@ use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Pair, Wanted};
+use super::sightings::holds;
 use super::{SOON, Scene};
 use crate::manifests::MANAGER;
 use crate::wait;
@@ -42,6 +43,16 @@ impl Scene {
     fn cert_manager(&self, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", kind));
         Api::namespaced_with(self.client().clone(), self.namespace(), &resource)
+    }
+
+    /// Waits until an issuer is ready.
+    pub async fn issuer_awaited(&self, name: &str) -> anyhow::Result<()> {
+        let ready = |issuer: &DynamicObject| {
+            ensure!(holds(issuer, "Ready"), "it is not");
+            Ok(())
+        };
+        wait::object(&self.issuers(), name, SOON, "is ready", ready).await?;
+        Ok(())
     }
 
     /// Reports an issuer as ready, as cert-manager does.

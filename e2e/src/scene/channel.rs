@@ -95,7 +95,7 @@ where
                 dial()
                     .await
                     .map(TokioIo::new)
-                    .map_err(|error| error.into_boxed_dyn_error())
+                    .map_err(anyhow::Error::into_boxed_dyn_error)
             }
         })),
     )

@@ -1,17 +1,19 @@
-//! Questions about running pods: whether they are still the same, and how much memory they take.
+//! Questions about running pods: whether they are still the same, who leads, how much memory they take.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
+use rustix::process::Signal;
 use shared_types::names;
 
 use super::Scene;
 use crate::operators;
+use crate::process::Recorded;
 
 /// Which pods there are, and how often their containers were started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,10 +96,23 @@ pub async fn leader(client: &Client, name: &str) -> anyhow::Result<Pod> {
 /// Resident memory of the largest process in a pod that runs on this machine, in bytes: all of it, the pages
 /// of the program itself included.
 pub fn resident(pod: &Pod) -> anyhow::Result<u64> {
+    Ok(largest(pod)?.0)
+}
+
+/// Kills the largest process in a pod that runs on this machine, which gets no chance to do anything about it.
+pub fn kill(pod: &Pod) -> anyhow::Result<()> {
+    Recorded::of(largest(pod)?.1)?.signal(Signal::KILL)
+}
+
+/// The largest process of a pod, with its resident memory.
+fn largest(pod: &Pod) -> anyhow::Result<(u64, i32)> {
     let uid = pod.uid().context("a pod without a UID")?;
     let mut largest = None;
     for entry in fs::read_dir("/proc")? {
         let path = entry?.path();
+        let Some(process) = path.file_name().and_then(|name| name.to_str()?.parse().ok()) else {
+            continue;
+        };
         // Processes come and go while this looks.
         let Ok(groups) = fs::read_to_string(path.join("cgroup")) else {
             continue;
@@ -108,12 +123,9 @@ pub fn resident(pod: &Pod) -> anyhow::Result<u64> {
         let Ok(status) = fs::read_to_string(path.join("status")) else {
             continue;
         };
-        largest = largest.max(resident_of(&status));
+        largest = largest.max(resident_of(&status).map(|resident| (resident, process)));
     }
-    match largest {
-        Some(bytes) => Ok(bytes),
-        None => bail!("pod {} has no process on this machine", pod.name_any()),
-    }
+    largest.with_context(|| format!("pod {} has no process on this machine", pod.name_any()))
 }
 
 fn resident_of(status: &str) -> Option<u64> {

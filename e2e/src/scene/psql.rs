@@ -15,7 +15,7 @@ use super::fixtures::Manifest;
 use crate::{images, wait};
 
 /// Time for all attempts of a pod.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// Begins the line that tells how an attempt ended.
 const END: &str = "psql ended with ";
@@ -168,7 +168,7 @@ impl Scene {
         self.put(&database.credentials(self.namespace())).await?;
         let name = self.put(&self.pod(pool, attempts)).await?.name_any();
         let pods = self.api::<Pod>();
-        wait::object(&pods, &name, LIMIT, "has run psql", |pod| ended(pod)).await?;
+        wait::object(&pods, &name, LIMIT, "has run psql", ended).await?;
         let log = pods
             .logs(&name, &LogParams::default())
             .await

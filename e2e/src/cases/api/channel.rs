@@ -1,7 +1,7 @@
 //! The channel between the operators: what it answers, whom it refuses, and that nothing depends on it.
 
 use anyhow::{Context as _, ensure};
-use proto::v1::StepState;
+use proto::v1::{Step, StepState};
 use tonic::Code;
 
 use crate::cases::props::watched;
@@ -41,7 +41,7 @@ async fn query(context: Context) -> anyhow::Result<()> {
         let issuer = format!("Issuer {}/platform-ca", scene.namespace());
         scene
             .flow(&channel, "the flow waits for the issuer", |flow| {
-                let state = flow.steps.first().map(|step| step.state());
+                let state = flow.steps.first().map(Step::state);
                 ensure!(state == Some(StepState::Waiting), "{flow:?}");
                 ensure!(
                     flow.waiting_for.contains(&issuer),
@@ -59,7 +59,7 @@ async fn query(context: Context) -> anyhow::Result<()> {
                 &channel,
                 "the flow waits for the pods, which never come here",
                 |flow| {
-                    let states: Vec<_> = flow.steps.iter().map(|step| step.state()).collect();
+                    let states: Vec<_> = flow.steps.iter().map(Step::state).collect();
                     let done = states
                         .iter()
                         .take_while(|state| **state == StepState::Done)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use serde_json::json;
 use shared_types::conditions::Reason;
@@ -40,7 +40,7 @@ async fn played(plane: &ControlPlane, scene: &Scene) -> anyhow::Result<()> {
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", "Certificate"));
     let certificates: Api<DynamicObject> = Api::namespaced_with(plane.client(), scene.namespace(), &kind);
     ensure!(
-        certificates.list(&Default::default()).await.is_err(),
+        certificates.list(&ListParams::default()).await.is_err(),
         "cert-manager's kinds are there already"
     );
 

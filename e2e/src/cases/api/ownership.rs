@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
 
@@ -56,81 +56,58 @@ async fn handed_over(scene: &Scene) -> anyhow::Result<()> {
 
 async fn fields(scene: Scene) -> anyhow::Result<()> {
     handed_over(&scene).await?;
-    let pgpool = scene.pgpool(POOL).await?;
-    let written = written(pgpool.managed_fields());
-    let (provisioner, ops_manager) = (&written[names::PROVISIONER], &written[names::OPS_MANAGER]);
-    let ours: BTreeSet<String> = [
-        "ProvisioningStarted",
-        "ReplicaReady",
-        "AcceptingConnection",
-        "Ready",
-        "Provisioned",
-        "Reconciling",
-        "Stalled",
-    ]
-    .map(|name| format!("status/conditions/{name}"))
-    .into_iter()
-    .chain(["status/phase", "status/observedGeneration", "status/pods"].map(str::to_owned))
-    .collect();
-    let theirs: BTreeSet<String> = [
-        "conditions/CertificatesReady",
-        "conditions/Paused",
-        "certificates",
-    ]
-    .map(|name| format!("status/{name}"))
-    .into_iter()
-    .collect();
-    ensure!(
-        provisioner.is_subset(&ours),
-        "the provisioner writes {provisioner:?}"
-    );
-    ensure!(
-        ops_manager.is_subset(&theirs),
-        "ops-manager writes {ops_manager:?}"
-    );
-    ensure!(
-        ops_manager.contains("status/certificates"),
-        "ops-manager writes only {ops_manager:?}"
-    );
-    ensure!(
-        provisioner.contains("status/phase"),
-        "the provisioner writes only {provisioner:?}"
-    );
-    let others: Vec<_> = written
-        .keys()
-        .filter(|name| name.starts_with("pgpool-"))
-        .collect();
-    ensure!(others.len() == 2, "others write too: {others:?}");
-
+    status_fields(&scene.pgpool(POOL).await?)?;
     for service in scene.api::<Service>().list(&of_pool()).await? {
-        only(&service.name_any(), service.managed_fields(), names::PROVISIONER)?;
+        let managers = managers(service.managed_fields());
+        let only = managers == BTreeSet::from([names::PROVISIONER]);
+        ensure!(only, "Service {} is written by {managers:?}", service.name_any());
     }
     for certificate in scene.certificates().list(&of_pool()).await? {
-        ensure!(
-            managers(certificate.managed_fields()).contains(names::OPS_MANAGER)
-                && !managers(certificate.managed_fields()).contains(names::PROVISIONER),
-            "Certificate {} is written by {:?}",
-            certificate.name_any(),
-            managers(certificate.managed_fields())
-        );
+        let managers = managers(certificate.managed_fields());
+        let ours = managers.contains(names::OPS_MANAGER) && !managers.contains(names::PROVISIONER);
+        ensure!(ours, "Certificate {} is written by {managers:?}", certificate.name_any());
     }
     for name in SECRETS {
         let secret = scene.api::<Secret>().get(name).await?;
         let managers = managers(secret.managed_fields());
-        ensure!(
-            !managers.contains(names::PROVISIONER),
-            "the provisioner writes into {name}"
-        );
-        let owned = secret
-            .owner_references()
-            .iter()
-            .any(|owner| owner.kind == "Pgpool" || owner.kind == "Certificate");
-        ensure!(owned, "nobody owns Secret {name}");
-        ensure!(
-            secret.labels().get(names::LABEL_INSTANCE).is_some(),
-            "Secret {name} has no labels"
-        );
+        ensure!(!managers.contains(names::PROVISIONER), "the provisioner writes into {name}");
+        let owned = secret.owner_references().iter().any(|owner| owner.kind == "Pgpool");
+        ensure!(owned, "Secret {name} does not go with its Pgpool");
+        ensure!(secret.labels().contains_key(names::LABEL_INSTANCE), "Secret {name} has no labels");
     }
+    Ok(())
+}
+
+const PROVISIONERS: [&str; 10] = [
+    "status/phase",
+    "status/observedGeneration",
+    "status/pods",
+    "status/conditions/ProvisioningStarted",
+    "status/conditions/ReplicaReady",
+    "status/conditions/AcceptingConnection",
+    "status/conditions/Ready",
+    "status/conditions/Provisioned",
+    "status/conditions/Reconciling",
+    "status/conditions/Stalled",
+];
+
+const OPS_MANAGERS: [&str; 3] =
+    ["status/certificates", "status/conditions/CertificatesReady", "status/conditions/Paused"];
+
+/// Each operator writes some of the fields that are its own, and nothing else of the Pgpool.
+fn status_fields(pgpool: &Pgpool) -> anyhow::Result<()> {
+    let written = written(pgpool.managed_fields());
+    let operators = [
+        (names::PROVISIONER, &PROVISIONERS[..], "status/phase"),
+        (names::OPS_MANAGER, &OPS_MANAGERS[..], "status/certificates"),
+    ];
+    for (name, own, one) in operators {
+        let fields = written.get(name).with_context(|| format!("{name} writes nothing"))?;
+        ensure!(fields.contains(one), "{name} does not write {one}, only {fields:?}");
+        ensure!(fields.iter().all(|field| own.contains(&field.as_str())), "{name} writes {fields:?}");
+    }
+    let others: Vec<_> = written.keys().filter(|name| name.starts_with("pgpool-")).collect();
+    ensure!(others.len() == operators.len(), "others write too: {others:?}");
     Ok(())
 }
 
@@ -145,15 +122,6 @@ fn managers(entries: &[ManagedFieldsEntry]) -> BTreeSet<&str> {
         .collect()
 }
 
-fn only(what: &str, entries: &[ManagedFieldsEntry], manager: &str) -> anyhow::Result<()> {
-    let managers = managers(entries);
-    ensure!(
-        managers == BTreeSet::from([manager]),
-        "{what} is written by {managers:?}"
-    );
-    Ok(())
-}
-
 /// The fields of each manager, two levels deep, and each condition by its type.
 fn written(entries: &[ManagedFieldsEntry]) -> BTreeMap<&str, BTreeSet<String>> {
     let mut written: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -161,8 +129,7 @@ fn written(entries: &[ManagedFieldsEntry]) -> BTreeMap<&str, BTreeSet<String>> {
         let fields = entry
             .fields_v1
             .as_ref()
-            .map(|fields| &fields.0)
-            .unwrap_or(&Value::Null);
+            .map_or(&Value::Null, |fields| &fields.0);
         let of_manager = written
             .entry(entry.manager.as_deref().unwrap_or_default())
             .or_default();
@@ -278,7 +245,7 @@ async fn deleted(scene: Scene) -> anyhow::Result<()> {
 
 async fn remove(scene: &Scene) -> anyhow::Result<()> {
     let api: Api<Pgpool> = scene.api();
-    api.delete(POOL, &Default::default())
+    api.delete(POOL, &DeleteParams::default())
         .await
         .context("deleting the Pgpool")?;
     wait::gone(&api, POOL, crate::scene::SOON).await

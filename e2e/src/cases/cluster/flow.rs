@@ -25,7 +25,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Time for a new pool to be ready.
-pub const READY: Duration = Duration::from_secs(120);
+pub const READY: Duration = Duration::from_mins(2);
 
 /// The namespace of a case with an issuer, and the manifest of a pool in front of the shared PostgreSQL.
 pub async fn prepared(context: &Context) -> anyhow::Result<(Scene, Manifest)> {

@@ -16,6 +16,7 @@ use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::sightings::{Board, Sightings};
 use crate::scene::{SOON, pods};
+use crate::target::Target;
 use crate::wait;
 
 pub fn cases() -> Vec<Case> {
@@ -59,7 +60,7 @@ async fn killed(context: Context) -> anyhow::Result<()> {
         if let Some((kind, victim)) = KILLS.get(kills)
             && ours(&board, kind)
         {
-            remove(&context.client, victim, true).await?;
+            kill(&context, victim).await?;
             kills += 1;
         }
         if sighting.kind == "Pgpool" && is_ready(&sighting.object.try_parse()?) {
@@ -88,7 +89,7 @@ async fn restarted(context: Context) -> anyhow::Result<()> {
     let before = scene.identities(POOL).await?;
     let version = scene.pgpool(POOL).await?.resource_version();
     for name in NAMES {
-        remove(&context.client, name, false).await?;
+        remove(&context.client, name).await?;
     }
     led(&context.client).await?;
     before.same(&scene.identities(POOL).await?)?;
@@ -110,19 +111,29 @@ async fn restarted(context: Context) -> anyhow::Result<()> {
     .await
 }
 
-/// Removes the pods of an operator, at once or as a drain does.
-async fn remove(client: &Client, operator: &str, at_once: bool) -> anyhow::Result<()> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let parameters = if at_once {
-        DeleteParams::default().grace_period(0)
-    } else {
-        DeleteParams::default()
-    };
-    for pod in pods::of_operator(client, operator).await? {
-        api.delete(&pod.name_any(), &parameters)
-            .await
-            .with_context(|| format!("deleting {}", pod.name_any()))?;
+/// Kills the process of an operator where it stands. In a cluster whose machines are others, its pod is removed
+/// without any time to end.
+async fn kill(context: &Context, operator: &str) -> anyhow::Result<()> {
+    for pod in pods::of_operator(&context.client, operator).await? {
+        match context.target()? {
+            Target::Local(_) => pods::kill(&pod)?,
+            Target::Existing(_) => delete(&context.client, &pod, &DeleteParams::default().grace_period(0)).await?,
+        }
     }
+    Ok(())
+}
+
+/// Removes the pods of an operator as a drain does.
+async fn remove(client: &Client, operator: &str) -> anyhow::Result<()> {
+    for pod in pods::of_operator(client, operator).await? {
+        delete(client, &pod, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+async fn delete(client: &Client, pod: &Pod, parameters: &DeleteParams) -> anyhow::Result<()> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    api.delete(&pod.name_any(), parameters).await.with_context(|| format!("deleting {}", pod.name_any()))?;
     Ok(())
 }
 

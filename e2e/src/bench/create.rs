@@ -1,0 +1,328 @@
+//! A new Pgpool with TLS, again and again: how long until it is ready, how much of that is ours, what it costs
+//! the API server, and what both operators cost when there is nothing to do.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use kube::{Client, ResourceExt as _};
+
+use super::requests::{self, Counts};
+use super::table::Figure;
+use crate::demo;
+use crate::manifests;
+use crate::operators::NAMES;
+use crate::progress::Elapsed;
+use crate::scene::certificates::SECRETS;
+use crate::scene::database::Database;
+use crate::scene::fixtures::{self, CATALOG, ISSUER, POOL};
+use crate::scene::pool::is_ready;
+use crate::scene::sightings::{Board, Sighting, Sightings, holds};
+use crate::scene::{Scene, pods};
+use crate::stage::Stage;
+use crate::target::Target;
+
+/// How many pools are made, one after the other.
+const RUNS: usize = 10;
+
+/// Time for one of them.
+const READY: Duration = Duration::from_mins(2);
+
+/// How long after it is ready the requests of a pool are still counted.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How long the idle operators are watched.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Measures everything; the figures in their order.
+pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figure>> {
+    let client = target.client().await?;
+    manifests::apply(&client, "default", CATALOG).await?;
+    let step = stage.progress.step("start a PostgreSQL");
+    let database = Database::start(&client, "bench-postgres").await?;
+    step.done();
+    let measured = measure_with(stage, target, &client, &database).await;
+    database.scene().remove().await?;
+    measured
+}
+
+async fn measure_with(
+    stage: &Stage,
+    target: &Target,
+    client: &Client,
+    database: &Database,
+) -> anyhow::Result<Vec<Figure>> {
+    let step = stage.progress.step(format!("make {RUNS} pools"));
+    // All of them stay until the end: to take one away while the next is measured would be noise.
+    let (mut runs, mut scenes) = (Vec::new(), Vec::new());
+    for run in 1..=RUNS {
+        step.note(format!("{run} of {RUNS}"));
+        let scene = Scene::create(client, "bench").await?;
+        scene.apply(ISSUER).await?;
+        scene.issuer_awaited("platform-ca").await?;
+        runs.push(
+            once(&scene, database, target)
+                .await
+                .with_context(|| format!("pool {run}"))?,
+        );
+        scenes.push(scene);
+    }
+    step.done();
+    let mut figures = times(&runs);
+    figures.extend(costs(&runs));
+    figures.extend(rest(stage, target, client).await?);
+    let warm = demo::Record::last(stage).map(|record| record.seconds);
+    figures.push(Figure::new("last demo from this tree, all of it", warm, "s").at_most(90.0));
+    for scene in scenes {
+        scene.remove().await?;
+    }
+    Ok(figures)
+}
+
+/// One new pool.
+struct Run {
+    /// From the manifest to `Ready`.
+    ready: Duration,
+    /// From the first Certificate to the last certificate Secret.
+    issue: Duration,
+    /// From the workload to a pod that is ready.
+    start: Duration,
+    /// What each operator asked meanwhile, where the audit log can be read.
+    requests: Option<[Counts; 2]>,
+}
+
+impl Run {
+    /// What is left when certificates and pod have had their time.
+    fn added(&self) -> Duration {
+        self.ready.saturating_sub(self.issue + self.start)
+    }
+}
+
+/// When things were first seen.
+#[derive(Default)]
+struct Moments {
+    asked: Option<Instant>,
+    issued: Option<Instant>,
+    workload: Option<Instant>,
+    pod: Option<Instant>,
+    ready: Option<Instant>,
+}
+
+impl Moments {
+    fn see(&mut self, sighting: &Sighting, board: &Board) -> anyhow::Result<()> {
+        let (at, object) = (sighting.at, &sighting.object);
+        match sighting.kind {
+            "Certificate" if SECRETS.contains(&object.name_any().as_str()) => {
+                self.asked.get_or_insert(at);
+            }
+            "Secret" if SECRETS.iter().all(|name| board.get("Secret", name).is_some()) => {
+                self.issued.get_or_insert(at);
+            }
+            "StatefulSet" => {
+                self.workload.get_or_insert(at);
+            }
+            "Pod" if holds(object, "Ready") => {
+                self.pod.get_or_insert(at);
+            }
+            "Pgpool" if is_ready(&object.clone().try_parse()?) => {
+                self.ready.get_or_insert(at);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+async fn once(scene: &Scene, database: &Database, target: &Target) -> anyhow::Result<Run> {
+    let pool = fixtures::pgpool(database.scene().namespace())?;
+    let mut sightings = Sightings::start(scene).await?;
+    let (mut board, mut moments) = (Board::default(), Moments::default());
+    let (from, begin) = (now()?, Instant::now());
+    scene.put(&pool).await?;
+    while moments.ready.is_none() {
+        let sighting = tokio::time::timeout(READY.saturating_sub(begin.elapsed()), sightings.next()).await;
+        let Ok(sighting) = sighting else {
+            bail!("not ready after {}: {}", Elapsed(READY), scene.told(POOL).await?)
+        };
+        let sighting = sighting?;
+        board.see(&sighting);
+        moments.see(&sighting, &board)?;
+    }
+    let requests = match target.audit_log() {
+        Some(log) => {
+            tokio::time::sleep(SETTLE).await;
+            let to = now()?;
+            let [ops_manager, provisioner] = NAMES.map(|name| requests::of_operator(&log, name, from, to));
+            Some([ops_manager?, provisioner?])
+        }
+        None => None,
+    };
+    let between = |from: Option<Instant>, to: Option<Instant>| {
+        let both = from.zip(to).context("a moment was not seen")?;
+        anyhow::Ok(both.1.saturating_duration_since(both.0))
+    };
+    Ok(Run {
+        ready: between(Some(begin), moments.ready)?,
+        issue: between(moments.asked, moments.issued)?,
+        start: between(moments.workload, moments.pod)?,
+        requests,
+    })
+}
+
+fn times(runs: &[Run]) -> Vec<Figure> {
+    let figure = |title: &str, part: fn(&Run) -> Duration, of: fn(Vec<f64>) -> f64| {
+        Figure::new(
+            title,
+            Some(of(runs.iter().map(|run| part(run).as_secs_f64()).collect())),
+            "s",
+        )
+    };
+    vec![
+        figure("new TLS Pgpool, apply to Ready, median", |run| run.ready, median).at_most(6.0),
+        figure(
+            "new TLS Pgpool, apply to Ready, longest",
+            |run| run.ready,
+            longest,
+        ),
+        figure(
+            "  of which certificates are issued, median",
+            |run| run.issue,
+            median,
+        ),
+        figure("  of which the pod starts, median", |run| run.start, median),
+        figure("  of which added by us, median", Run::added, median).at_most(1.0),
+        figure("  of which added by us, longest", Run::added, longest),
+    ]
+}
+
+/// The requests for one pool: the run in the middle, so that a single retry does not blur the picture.
+fn costs(runs: &[Run]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (index, name) in NAMES.iter().enumerate() {
+        let title = format!("API requests of {name} for a new TLS Pgpool");
+        let mut counts: Vec<_> = runs
+            .iter()
+            .filter_map(|run| Some(&run.requests.as_ref()?[index]))
+            .collect();
+        let total = |counts: &Counts| -> usize {
+            counts
+                .iter()
+                .filter(|(what, _)| !requests::is_lease(what))
+                .map(|(_, count)| count)
+                .sum()
+        };
+        counts.sort_by_key(|counts| total(counts));
+        let Some(middle) = counts.get(counts.len().saturating_sub(1) / 2) else {
+            figures.push(Figure::new(title, None, "requests"));
+            continue;
+        };
+        figures.push(Figure::new(title, Some(number(total(middle))), "requests"));
+        let each = middle.iter().filter(|(what, _)| !requests::is_lease(what));
+        figures.extend(
+            each.map(|(what, count)| {
+                Figure::new(format!("  {name}: {what}"), Some(number(*count)), "requests")
+            }),
+        );
+    }
+    figures
+}
+
+/// What both operators cost when all is done.
+async fn rest(stage: &Stage, target: &Target, client: &Client) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let step = stage
+        .progress
+        .step(format!("watch the idle operators for {}", Elapsed(IDLE)));
+    let from = now()?;
+    tokio::time::sleep(IDLE).await;
+    let to = now()?;
+    let mut writes = (Some(0), Some(0));
+    for name in NAMES {
+        let counts = target
+            .audit_log()
+            .map(|log| requests::of_operator(&log, name, from, to))
+            .transpose()?;
+        let count = |lease: bool| {
+            let counts = counts.as_ref()?.iter().filter(|(what, _)| requests::writes(what));
+            Some(
+                counts
+                    .filter(|(what, _)| requests::is_lease(what) == lease)
+                    .map(|(_, count)| count)
+                    .sum::<usize>(),
+            )
+        };
+        writes = (add(writes.0, count(false)), add(writes.1, count(true)));
+    }
+    let seconds = IDLE.as_secs();
+    let title = format!("writes of both operators at rest, {seconds} s");
+    figures.push(Figure::new(title, writes.0.map(number), "requests").at_most(0.0));
+    let title = format!("  beside them, renewals of their leases, {seconds} s");
+    figures.push(Figure::new(title, writes.1.map(number), "requests"));
+    for name in NAMES {
+        let pod = pods::leader(client, name).await?;
+        let resident = match target {
+            Target::Local(_) => Some(mebibytes(pods::resident(&pod)?)),
+            Target::Existing(_) => None,
+        };
+        figures
+            .push(Figure::new(format!("resident memory of {name} at rest"), resident, "MiB").at_most(25.0));
+    }
+    step.done();
+    Ok(figures)
+}
+
+fn add(one: Option<usize>, other: Option<usize>) -> Option<usize> {
+    Some(one? + other?)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.as_slice() {
+        [] => f64::NAN,
+        values if values.len() % 2 == 1 => values[values.len() / 2],
+        values => f64::midpoint(values[values.len() / 2 - 1], values[values.len() / 2]),
+    }
+}
+
+fn longest(values: Vec<f64>) -> f64 {
+    values.into_iter().fold(f64::NAN, f64::max)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a few requests")]
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer bytes than would lose one")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// The time as the audit log is stamped with: that of this machine.
+fn now() -> anyhow::Result<Timestamp> {
+    Ok(Timestamp::try_from(std::time::SystemTime::now())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
+        assert!((longest(vec![1.0, 4.0, 2.0]) - 4.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_is_left_is_ours() {
+        let seconds = Duration::from_secs;
+        let run = Run {
+            ready: seconds(6),
+            issue: seconds(2),
+            start: seconds(3),
+            requests: None,
+        };
+        assert_eq!(run.added(), seconds(1));
+    }
+}

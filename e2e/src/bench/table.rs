@@ -1,0 +1,134 @@
+//! Figures as people and programs read them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::stage::Stage;
+
+/// One figure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    #[serde(rename = "figure")]
+    pub title: String,
+    /// How much it was; nothing when it could not be measured here.
+    pub value: Option<f64>,
+    /// In what.
+    pub unit: &'static str,
+    /// What it must not exceed, where there is a goal.
+    pub reach: Option<f64>,
+    /// Whether it does not; nothing without a goal or a value.
+    pub met: Option<bool>,
+}
+
+impl Figure {
+    /// A figure without a goal.
+    pub fn new(title: impl Into<String>, value: Option<f64>, unit: &'static str) -> Self {
+        Self {
+            title: title.into(),
+            value: value.map(rounded),
+            unit,
+            reach: None,
+            met: None,
+        }
+    }
+
+    /// The same with the most that it may be.
+    #[must_use]
+    pub fn at_most(self, reach: f64) -> Self {
+        Self {
+            reach: Some(reach),
+            met: self.value.map(|value| value <= reach),
+            ..self
+        }
+    }
+}
+
+/// To thousandths: nothing here is more exact.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+/// The figures as a table.
+#[must_use]
+pub fn rendered(figures: &[Figure]) -> String {
+    let width = figures
+        .iter()
+        .map(|figure| figure.title.chars().count())
+        .max()
+        .unwrap_or_default();
+    let mut text = format!(
+        "{:<width$}  {:>10}  {:<8}  {:>8}  met\n",
+        "figure", "value", "unit", "reach"
+    );
+    for figure in figures {
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let value = figure
+            .value
+            .map_or_else(|| "not here".to_owned(), |value| value.to_string());
+        let reach = figure
+            .reach
+            .map(|_| format!("≤ {}", number(figure.reach)))
+            .unwrap_or_default();
+        let met = match figure.met {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "",
+        };
+        let title = &figure.title;
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{title:<width$}  {value:>10}  {:<8}  {reach:>8}  {met}",
+            figure.unit
+        );
+    }
+    text
+}
+
+/// Writes the figures to `target/e2e/<name>.json`.
+pub fn keep(stage: &Stage, name: &str, figures: &[Figure]) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(stage.results())?;
+    let file = stage.results().join(format!("{name}.json"));
+    let text = serde_json::to_string_pretty(figures)?;
+    fs::write(&file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_met_up_to_its_value() {
+        let figure = Figure::new("time", Some(5.9996), "s");
+        assert_eq!(figure.clone().at_most(6.0).met, Some(true));
+        assert_eq!(figure.clone().at_most(5.9).met, Some(false));
+        assert_eq!(figure.met, None);
+        assert_eq!(Figure::new("time", None, "s").at_most(1.0).met, None);
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each() {
+        let figures = [
+            Figure::new("a", Some(1.0), "s").at_most(0.5),
+            Figure::new("longer", None, "MiB"),
+        ];
+        let text = rendered(&figures);
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.contains("NO") && text.contains("not here"), "{text}");
+    }
+
+    #[test]
+    fn programs_read_the_same_names() {
+        let value = serde_json::to_value(Figure::new("a", Some(1.0), "s").at_most(2.0)).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({"figure": "a", "value": 1.0, "unit": "s", "reach": 2.0, "met": true})
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! Where the node keeps what is bulky and short-lived: images, the files of containers, the database of the API
+//! server. In memory when the machine has plenty, since that makes starting and above all removing it a matter
+//! of seconds; on the disk otherwise.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command;
+
+/// Memory that must be available, in KiB: what is stored there is about 1 GiB, and a build or test next to the
+/// cluster wants its share.
+const PLENTY: u64 = 8 * 1024 * 1024;
+
+/// The place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Store {
+    /// A file system in memory, inside the namespaces of the node.
+    Memory,
+    /// The folder of the cluster.
+    Disk,
+    /// The folder of the cluster, which lies on an overlay, as in a container.
+    Overlay,
+}
+
+impl Store {
+    /// Chooses for this machine. `state` is the folder of the cluster.
+    pub fn choose(state: &Path) -> anyhow::Result<Self> {
+        if available(&fs::read_to_string("/proc/meminfo")?).is_some_and(|memory| memory >= PLENTY) {
+            return Ok(Self::Memory);
+        }
+        let mut stat = Command::new("stat");
+        let kind = command::output(stat.args(["--file-system", "--format=%T"]).arg(state))?;
+        Ok(if kind.trim() == "overlayfs" {
+            Self::Overlay
+        } else {
+            Self::Disk
+        })
+    }
+
+    /// How containerd keeps the files of containers. One overlay cannot lie on another; then they are copied.
+    #[must_use]
+    pub fn snapshotter(self) -> &'static str {
+        match self {
+            Self::Memory | Self::Disk => "overlayfs",
+            Self::Overlay => "native",
+        }
+    }
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in KiB.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read() {
+        assert_eq!(available("MemTotal:  100 kB\nMemAvailable:   42 kB\n"), Some(42));
+        assert_eq!(available("MemTotal:  100 kB\n"), None);
+    }
+}
