@@ -23,8 +23,13 @@ pub struct Judged {
 /// What stands in a certificate Secret.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
-    /// Somebody else holds it: its content is no concern of this Pgpool.
-    Contested(Refusal),
+    /// Somebody else holds it: whether it fits is no concern of this Pgpool.
+    Contested {
+        /// Who holds it.
+        refusal: Refusal,
+        /// Its leaf. A refusal is understood only where it names what is refused.
+        leaf: Option<Leaf>,
+    },
     /// Its watch has not answered yet.
     Pending,
     /// There is none.
@@ -57,7 +62,14 @@ pub fn judge(needed: &Needed, observed: &Observed, now: Timestamp) -> Vec<Judged
 
 fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> Finding {
     if let Some(refusal) = &wanted.contested {
-        return Finding::Contested(refusal.clone());
+        let leaf = match secret {
+            Some(Lookup::Present(secret)) => verdict(wanted, secret, now).0,
+            _ => None,
+        };
+        return Finding::Contested {
+            refusal: refusal.clone(),
+            leaf,
+        };
     }
     match secret {
         Some(Lookup::Present(secret)) => present(wanted, secret, now),
@@ -68,6 +80,16 @@ fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> 
 }
 
 fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Finding {
+    let (leaf, failures) = verdict(wanted, secret, now);
+    Finding::Present {
+        leaf,
+        failures,
+        outdated: outdated(wanted, secret),
+    }
+}
+
+/// The leaf, and what is wrong with the Secret in any of the roles that the certificate plays.
+fn verdict(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Option<Leaf>, Vec<Failure>) {
     let data = secret.data.as_ref();
     let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
     let verdicts = wanted
@@ -87,11 +109,7 @@ fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Finding {
             told.push(failure);
         }
     }
-    Finding::Present {
-        leaf,
-        failures: told,
-        outdated: outdated(wanted, secret),
-    }
+    (leaf, told)
 }
 
 /// The issuer that cert-manager noted on the Secret, when the spec wants another one. A Secret without such a note

@@ -67,7 +67,7 @@ impl Caches {
         ];
         let secrets = auth.into_iter().chain(generated).map(|name| Prerequisite {
             kind: "Secret",
-            presence: presence(&self.secret(pgpool, &name)),
+            presence: self.secret_presence(pgpool, &name),
             name,
         });
         let services = [names::primary_service(pgpool), names::governing_service(pgpool)];
@@ -82,6 +82,20 @@ impl Caches {
             }
         });
         secrets.chain(services).collect()
+    }
+
+    /// The Secret of the PCP user under its default name may be the user's own, and without our labels nobody sees it
+    /// here. The PCP Secret is made from it, so that it is there once that one is.
+    fn secret_presence(&self, pgpool: &Pgpool, name: &str) -> Presence {
+        let found = presence(&self.secret(pgpool, name));
+        let unseen = found == Presence::Absent
+            && name == names::auth_secret(pgpool)
+            && !named_by_user(pgpool).iter().any(|named| named == name);
+        if unseen {
+            presence(&self.secret(pgpool, &names::pcp_secret(pgpool)))
+        } else {
+            found
+        }
     }
 
     pub(super) fn claims(&self, pgpool: &Pgpool) -> Vec<Claim> {

@@ -58,6 +58,36 @@ async fn all_that_is_there_is_found() {
 }
 
 #[tokio::test]
+async fn a_users_auth_secret_under_the_default_name_is_known_by_what_is_made_from_it() {
+    let plain = pgpool();
+    let external = with_auth("{externallyManaged: true}");
+    let chosen = with_auth("{name: my-pcp}");
+    // Under a name of the user's choice it is watched.
+    for (pgpool, derived_too, expected) in [
+        (&plain, true, Presence::Since(None)),
+        (&external, true, Presence::Since(None)),
+        (&plain, false, Presence::Absent),
+        (&chosen, true, Presence::Pending),
+    ] {
+        let world = world(pgpool);
+        let mut unseen = vec![names::auth_secret(pgpool)];
+        unseen.extend((!derived_too).then(|| names::pcp_secret(pgpool)));
+        for name in unseen {
+            let secret = world.secrets.cache.get(Some("demo"), &name).unwrap();
+            world.secrets.delete((*secret).clone());
+        }
+        let auth = observe(&world.caches, pgpool).prerequisites.remove(0);
+        assert_eq!((auth.name, auth.presence), (names::auth_secret(pgpool), expected));
+    }
+}
+
+fn with_auth(auth_secret: &str) -> Pgpool {
+    let mut pgpool = pgpool();
+    pgpool.spec.auth_secret = serde_yaml::from_str(auth_secret).unwrap();
+    pgpool
+}
+
+#[tokio::test]
 async fn issuers_are_looked_up_where_they_live() {
     let pgpool = pgpool_with(
         "

@@ -34,7 +34,10 @@ type Word = (Reason, String);
 /// Tells about one certificate.
 pub(super) fn entry(view: &View<'_>) -> Entry {
     match view.finding {
-        Finding::Contested(refusal) => bad(view, None, (refusal.reason(), refusal.to_string())),
+        Finding::Contested { refusal, leaf } => {
+            let leaf = leaf.as_ref().map(told);
+            bad(view, leaf, (refusal.reason(), refusal.to_string()))
+        }
         Finding::Pending => bad(
             view,
             None,
@@ -53,17 +56,22 @@ pub(super) fn entry(view: &View<'_>) -> Entry {
             failures,
             outdated,
         } => {
-            let leaf = leaf.as_ref().map(|leaf| Leaf {
-                fingerprint: leaf.fingerprint,
-                not_before: leaf.not_before,
-                not_after: leaf.not_after,
-            });
+            let leaf = leaf.as_ref().map(told);
             match (failures.first(), outdated) {
                 (Some(failure), _) => unfit(view, leaf, failure),
                 (None, Some(issuer)) => outdated_issuer(view, leaf, issuer),
                 (None, None) => good(view, leaf),
             }
         }
+    }
+}
+
+/// What is told of a leaf.
+fn told(leaf: &tls_bundle::Leaf) -> Leaf {
+    Leaf {
+        fingerprint: leaf.fingerprint,
+        not_before: leaf.not_before,
+        not_after: leaf.not_after,
     }
 }
 
