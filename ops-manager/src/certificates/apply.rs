@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use operator_runtime::apply::{ApplyError, Change};
-use operator_runtime::{Applier, Lookup};
+use operator_runtime::{Applier, DEADLINE, Lookup};
 use serde_json::json;
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, names};
@@ -20,9 +19,6 @@ use super::desired::Desired;
 use super::observe::Observed;
 use super::validate::Needed;
 use crate::cert_manager::{self, Certificate};
-
-/// How long the API server may take for one request; shorter than the renew deadline of the lease.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why a Certificate could not be written.
 #[derive(Clone, Debug, PartialEq, Eq)]

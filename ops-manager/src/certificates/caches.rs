@@ -39,10 +39,11 @@ impl Caches {
             secrets: cache::watch(runtime, ours(), trim_secret).0,
             services: cache::watch(runtime, ours(), trim_service).0,
             named: Named::new(runtime, trim_secret),
-            certificates: cache::watch(runtime, ours(), |_| ()).0,
+            // What may not be seen of cert-manager is told in each Pgpool.
+            certificates: cache::watch_optional(runtime, ours(), |_| ()).0,
             // Only for the cause of a failure.
             requests: cache::watch_optional(runtime, ours(), |_| ()).0,
-            issuers: cache::watch(runtime, any(), |_| ()).0,
+            issuers: cache::watch_optional(runtime, any(), |_| ()).0,
             // Seen only where a ClusterRole says so; otherwise the Certificate tells whether its issuer can issue.
             cluster_issuers: cache::watch_optional(runtime, any(), |_| ()).0,
         }

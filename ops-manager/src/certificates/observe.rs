@@ -131,7 +131,9 @@ pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
         .iter()
         .filter_map(|alias| issuer_reference(pgpool, *alias));
     Observed {
-        cert_manager: caches.certificates.availability(),
+        cert_manager: caches
+            .certificates
+            .availability_in(&pgpool.namespace().unwrap_or_default()),
         issuers: issuers
             .map(|issuer| (issuer.clone(), caches.issuer(pgpool, &issuer)))
             .collect(),

@@ -1,182 +1,29 @@
 //! What a reconcile sends, in what order, and that a second one sends nothing.
 
+mod bench;
+
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::events::Events;
-use operator_runtime::testing::{Call, Running, Script};
+use operator_runtime::testing::{Call, Script};
 use operator_runtime::{Classified, Lookup, Outcome};
 use serde_json::{Value, json};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, PgpoolStatus, names};
 
-use super::error::Error;
 use super::observe::{IssuerState, Observed};
-use super::{Board, Context, Writer, reconcile, settle};
+use super::{Context, Writer, reconcile};
 use crate::cert_manager::Certificate;
 use crate::fixtures::world::{World, issuer};
 use crate::fixtures::{DOMAIN, at, change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared};
 use crate::verdicts::{PgpoolId, Verdict};
-
-const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
-const SECRETS: &str = "/api/v1/namespaces/demo/secrets";
-const STATUS: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool/status";
-const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/demo/events";
-
-struct Bench {
-    writer: Writer,
-    board: Board,
-    script: Running,
-}
-
-impl Bench {
-    fn start(script: Script) -> Self {
-        let (client, script) = script.start();
-        let events = Events::new(client.clone(), names::OPS_MANAGER);
-        Self {
-            writer: Writer::new(&client, events),
-            board: Board::default(),
-            script,
-        }
-    }
-
-    async fn settle_at(
-        &self,
-        pgpool: &Pgpool,
-        observed: &Observed,
-        now: Timestamp,
-    ) -> Result<Outcome, Error> {
-        settle(pgpool, observed.clone(), &self.writer, &self.board, DOMAIN, now).await
-    }
-
-    async fn settle(&self, pgpool: &Pgpool, observed: &Observed) -> Result<Outcome, Error> {
-        self.settle_at(pgpool, observed, now()).await
-    }
-}
-
-fn certificate_path(alias: Alias) -> String {
-    format!("{CERTIFICATES}/{}", names::certificate(&pgpool(), alias))
-}
-
-fn apply_certificate(alias: Alias) -> Call {
-    Call::patch(certificate_path(alias))
-        .query("fieldManager=pgpool-ops-manager")
-        .query("force=true")
-}
-
-fn adopt_secret(alias: Alias) -> Call {
-    let name = names::certificate_secret(&pgpool(), alias);
-    let uid = format!("uid-of-{name}");
-    Call::patch(format!("{SECRETS}/{name}"))
-        .query("fieldManager=pgpool-ops-manager")
-        .check(move |body| {
-            assert_eq!(
-                body["metadata"]["uid"],
-                json!(uid),
-                "a Secret that is gone must not be made anew"
-            );
-            assert_eq!(body["metadata"]["ownerReferences"][0]["name"], json!("pool"));
-            assert_eq!(body["metadata"]["ownerReferences"][0].get("controller"), None);
-            assert_eq!(body.get("data"), None);
-        })
-}
-
-fn write_status(ready: &'static str, reason: &'static str) -> Call {
-    Call::patch(STATUS)
-        .query("fieldManager=pgpool-ops-manager")
-        .check(move |body| {
-            let condition = &body["status"]["conditions"][0];
-            assert_eq!(condition["type"], json!("CertificatesReady"));
-            assert_eq!(
-                (&condition["status"], &condition["reason"]),
-                (&json!(ready), &json!(reason)),
-                "{condition}"
-            );
-            assert_eq!(body["status"]["certificates"].as_array().map(Vec::len), Some(3));
-            assert_eq!(
-                body["status"].as_object().map(serde_json::Map::len),
-                Some(2),
-                "nothing else is ours"
-            );
-        })
-        .reply(serde_json::to_value(pgpool()).unwrap())
-}
-
-fn publish(kind: &'static str, reason: &'static str) -> Call {
-    Call::post(EVENTS).check(move |body| {
-        assert_eq!(
-            (&body["type"], &body["reason"]),
-            (&json!(kind), &json!(reason)),
-            "{body}"
-        );
-    })
-}
-
-/// As [`issued`], with Certificates as they stand after we have applied them, and Secrets that we own.
-async fn standing(pgpool: &Pgpool) -> Observed {
-    let stored: Arc<Mutex<Vec<Certificate>>> = Arc::default();
-    let script = Alias::ALL
-        .into_iter()
-        .fold(Script::new().any_order(), |script, alias| {
-            let stored = Arc::clone(&stored);
-            script.expect(apply_certificate(alias).check(move |body| {
-                let mut body = body.clone();
-                body["metadata"]
-                    .as_object_mut()
-                    .unwrap()
-                    .remove("resourceVersion");
-                stored.lock().unwrap().push(serde_json::from_value(body).unwrap());
-            }))
-        });
-    let bench = Bench::start(script);
-    bench
-        .settle_at(pgpool, &prepared(pgpool), at("2026-06-01T11:00:02Z"))
-        .await
-        .unwrap();
-    bench.script.finish().await;
-
-    let mut observed = issued(pgpool);
-    for mut certificate in std::mem::take(&mut *stored.lock().unwrap()) {
-        certificate.metadata.creation_timestamp = Some(Time(at("2026-06-01T11:00:02Z")));
-        let name = certificate.name_any();
-        let alias = Alias::ALL
-            .into_iter()
-            .find(|alias| names::certificate(pgpool, *alias) == name)
-            .unwrap();
-        observed.children.get_mut(&alias).unwrap().certificate = Some(Arc::new(certificate));
-    }
-    for alias in Alias::ALL {
-        change_secret(&mut observed, alias, |secret| {
-            let owner = OwnerReference {
-                controller: None,
-                ..names::owner_reference(pgpool)
-            };
-            secret.metadata.owner_references = Some(vec![owner]);
-        });
-    }
-    observed
-}
-
-/// A Pgpool with the status that a reconcile writes for what was observed.
-async fn settled(pgpool: Pgpool, observed: &Observed) -> Pgpool {
-    let status: Arc<Mutex<Value>> = Arc::default();
-    let script = {
-        let status = Arc::clone(&status);
-        let keep = move |body: &Value| *status.lock().unwrap() = body["status"].clone();
-        Script::new().expect(write_status("True", "CertificatesIssued").check(keep))
-    };
-    let bench = Bench::start(script.expect(publish("Normal", "CertificatesIssued")));
-    bench.settle(&pgpool, observed).await.unwrap();
-    bench.script.finish().await;
-    let status: PgpoolStatus = serde_json::from_value(status.lock().unwrap().clone()).unwrap();
-    Pgpool {
-        status: Some(status),
-        ..pgpool
-    }
-}
+use bench::{
+    Bench, STATUS, adopt_secret, apply_certificate, certificate_path, publish, settled, standing,
+    write_status,
+};
 
 #[tokio::test]
 async fn a_new_pgpool_costs_three_requests_and_no_status() {

@@ -4,7 +4,7 @@
 use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::{Availability, Cache};
+use operator_runtime::Cache;
 use shared_types::Pgpool;
 use tokio_stream::wrappers::WatchStream;
 
@@ -60,7 +60,7 @@ where
 
 /// cert-manager comes or goes: that is no change of any object.
 fn cert_manager(caches: &Caches) -> Triggers {
-    let states: [tokio::sync::watch::Receiver<Availability>; 3] = [
+    let states = [
         caches.certificates.watch_availability(),
         caches.issuers.watch_availability(),
         caches.cluster_issuers.watch_availability(),

@@ -21,9 +21,10 @@ impl Caches {
         }
         match issuer.kind.as_str() {
             "Issuer" => {
-                let found = self.issuers.get(pgpool.namespace().as_deref(), &issuer.name);
+                let namespace = pgpool.namespace().unwrap_or_default();
+                let found = self.issuers.get(Some(&namespace), &issuer.name);
                 let found = found.map(|found| present(&found.metadata, found.status.as_ref()));
-                issuer_state(self.issuers.availability(), found)
+                issuer_state(self.issuers.availability_in(&namespace), found)
             }
             "ClusterIssuer" => {
                 let found = self.cluster_issuers.get(None, &issuer.name);

@@ -1,0 +1,167 @@
+//! What can be wrong with a Secret, one fault after the other.
+
+use k8s_openapi::ByteString;
+use operator_runtime::Outcome;
+use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
+use shared_types::Alias;
+use shared_types::conditions::Reason;
+
+use crate::certificates::status::outcome;
+use crate::fixtures::{self, Authority, asked, change_secret, issued, now, pgpool, present};
+
+use super::{Change, data, reissue, reported};
+
+/// What befalls the server Secret, and the reason with the words that must be told.
+type Damage = (&'static str, Change, Reason, &'static str);
+
+const DAMAGES: &[Damage] = &[
+    (
+        "a foreign key",
+        |observed| {
+            change_secret(observed, Alias::Server, |secret| {
+                data(secret).insert(
+                    "tls.key".into(),
+                    ByteString(fixtures::key().serialize_pem().into()),
+                );
+            });
+        },
+        Reason::KeyMismatch,
+        "delete the Secret",
+    ),
+    (
+        "no key",
+        |observed| {
+            change_secret(observed, Alias::Server, |secret| {
+                drop(data(secret).remove("tls.key"));
+            });
+        },
+        Reason::SecretIncomplete,
+        "delete the Secret",
+    ),
+    (
+        "no ca.crt",
+        |observed| {
+            change_secret(observed, Alias::Server, |secret| {
+                drop(data(secret).remove("ca.crt"));
+            });
+        },
+        Reason::CaMissing,
+        "use an issuer that publishes its CA",
+    ),
+    (
+        "no data at all",
+        |observed| change_secret(observed, Alias::Server, |secret| secret.data = None),
+        Reason::SecretIncomplete,
+        "delete the Secret",
+    ),
+    (
+        "nonsense for a certificate",
+        |observed| {
+            change_secret(observed, Alias::Server, |secret| {
+                data(secret).insert("tls.crt".into(), ByteString(b"nonsense".into()));
+            });
+        },
+        Reason::CertificateUnreadable,
+        "delete the Secret",
+    ),
+    (
+        "an expired leaf",
+        |observed| reissue(observed, |params| params.not_after = date_time_ymd(2026, 5, 1)),
+        Reason::Expired,
+        "2026-05-01T00:00:00Z",
+    ),
+    (
+        "a leaf of tomorrow",
+        |observed| reissue(observed, |params| params.not_before = date_time_ymd(2026, 6, 2)),
+        Reason::NotYetValid,
+        "2026-06-02T00:00:00Z",
+    ),
+    (
+        "a missing name",
+        |observed| reissue(observed, |params| params.subject_alt_names.truncate(4)),
+        Reason::NameMissing,
+        "\"pool\"",
+    ),
+    (
+        "a missing usage",
+        |observed| {
+            reissue(observed, |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            });
+        },
+        Reason::UsageMissing,
+        "server auth",
+    ),
+    (
+        "the CA of somebody else",
+        |observed| {
+            change_secret(observed, Alias::Server, |secret| {
+                let certificate = asked(&pgpool()).children[&Alias::Server]
+                    .certificate
+                    .clone()
+                    .unwrap();
+                let other = Authority::new("another root").secret(&certificate, |_| ());
+                data(secret).insert("ca.crt".into(), other.data.unwrap()["ca.crt"].clone());
+            });
+        },
+        Reason::ChainBroken,
+        "correct the issuer",
+    ),
+];
+
+#[test]
+fn each_fault_of_a_secret_is_told_with_its_name_and_cure() {
+    let pgpool = pgpool();
+    for (name, damage, reason, words) in DAMAGES {
+        let mut observed = issued(&pgpool);
+        damage(&mut observed);
+        let report = reported(&pgpool, &observed);
+        let verdict = &report.verdict;
+        assert!(!verdict.ready, "{name}");
+        assert_eq!(verdict.reason, *reason, "{name}: {}", verdict.message);
+        let subject = "Secret demo/pool-server-cert (server certificate): ";
+        assert!(
+            verdict.message.starts_with(subject),
+            "{name}: {}",
+            verdict.message
+        );
+        assert!(verdict.message.contains(words), "{name}: {}", verdict.message);
+        assert_eq!(
+            verdict.message.matches("Secret demo/").count(),
+            1,
+            "only what is wrong is told"
+        );
+        let [server, client, _] = verdict.certificates.as_slice() else {
+            panic!("three")
+        };
+        assert_eq!((server.ready, server.reason), (false, *reason), "{name}");
+        assert!(client.ready, "{name}");
+        assert!(
+            matches!(outcome(Some(&report), now()), Outcome::Waiting { .. }),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_client_certificate_for_another_user_is_told() {
+    let pgpool = pgpool();
+    let mut observed = issued(&pgpool);
+    let child = observed.children.get_mut(&Alias::Client).unwrap();
+    let mut certificate = (**child.certificate.as_ref().unwrap()).clone();
+    certificate.spec.common_name = Some("mallory".into());
+    child.secret = present(Authority::new("root").secret(&certificate, |_| ()));
+    let verdict = reported(&pgpool, &observed).verdict;
+    assert_eq!(verdict.reason, Reason::CommonNameMismatch, "{}", verdict.message);
+}
+
+#[test]
+fn both_roles_of_the_metrics_certificate_tell_a_fault_once() {
+    let pgpool = pgpool();
+    let mut observed = issued(&pgpool);
+    change_secret(&mut observed, Alias::MetricsExporter, |secret| {
+        drop(data(secret).remove("tls.key"));
+    });
+    let message = reported(&pgpool, &observed).verdict.message;
+    assert_eq!(message.matches("tls.key is missing").count(), 1, "{message}");
+}
