@@ -1,6 +1,7 @@
 //! psql in a pod of its own, as an application would be: it has a password, an authority that it trusts, and
 //! nothing but the pool's Service to connect to.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -182,16 +183,30 @@ impl Scene {
         Ok(outcomes)
     }
 
+    /// The calls of psql, after which the pod ends well whatever they came to.
+    fn script(&self, pool: &str, attempts: &[Attempt]) -> String {
+        let host = format!("{pool}.{}.svc", self.namespace());
+        // A node learns a moment later than the rest of the cluster that the Service has a pod.
+        let mut script = format!(
+            "for _ in $(seq 30); do pg_isready -q -t 3 -h {host} -p 9999; test $? -lt 2 && break; sleep 0.3; done\n"
+        );
+        for attempt in attempts {
+            let options = &attempt.options;
+            let connection = format!(
+                "connect_timeout=10 host={host} port=9999 user=postgres dbname=postgres {options}"
+            );
+            let query =
+                "select 'row ' || current_user || ' on PostgreSQL ' || split_part(version(), ' ', 2)";
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                script,
+                "psql '{connection}' -wXAtc '\\conninfo' -c \"{query}\" 2>&1; echo \"{END}$?\""
+            );
+        }
+        script
+    }
+
     fn pod(&self, pool: &str, attempts: &[Attempt]) -> Manifest {
-        let calls = attempts.iter().map(|attempt| {
-            let address = format!("host={pool}.{}.svc port=9999 user=postgres dbname=postgres", self.namespace());
-            format!(
-                "psql 'connect_timeout=10 {address} {}' -wXAtc '\\conninfo' -c \"select 'row ' || current_user || \
-                 ' on PostgreSQL ' || split_part(version(), ' ', 2)\" 2>&1; echo \"{END}$?\"",
-                attempt.options
-            )
-        });
-        let calls: Vec<_> = calls.collect();
         Manifest(json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -207,7 +222,7 @@ impl Scene {
                     "name": "psql",
                     "image": images::POSTGRES,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["sh", "-c", calls.join("\n")],
+                    "command": ["sh", "-c", self.script(pool, attempts)],
                     "env": [{"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {
                         "name": "postgres-auth", "key": "password",
                     }}}],
