@@ -11,7 +11,6 @@ mod compare;
 mod quantity;
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -21,15 +20,13 @@ use serde_json::{Value, json};
 use tracing::info;
 
 pub(crate) use self::compare::drop_nulls;
+use crate::client::DEADLINE;
 use crate::controller::Classified;
 use crate::placement::Placement;
 use crate::wording::chain;
 
 /// The annotation that carries the hash of what was last applied.
 pub const APPLIED: &str = "pgpool.kubedb.com/applied";
-
-/// How long the API server may take for one request; shorter than the renew deadline of the lease.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A resource version that no object has: the first revision of etcd precedes every object. The API
 /// server compares it with what exists and ignores it when nothing does, so an apply that carries it

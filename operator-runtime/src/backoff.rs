@@ -13,6 +13,13 @@ pub struct Backoff {
     pub cap: Duration,
 }
 
+/// For watches: short enough that a right that is granted, or a kind that is installed, is noticed within
+/// 30 s.
+pub(crate) const WATCHES: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    cap: Duration::from_secs(10),
+};
+
 impl Default for Backoff {
     fn default() -> Self {
         Self {

@@ -5,10 +5,11 @@
 //! read ([`Availability`]), never an error that ends anything. So a CRD that is installed later is
 //! noticed within seconds. Nothing here writes.
 
+mod availability;
 mod changes;
 mod feed;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::Resource;
@@ -19,49 +20,37 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+pub use self::availability::{Availabilities, Availability};
 pub use self::changes::Changes;
 use self::changes::Queues;
-pub(crate) use self::feed::{Refusal, refusal, trim};
+pub(crate) use self::feed::{Refusal, patience, refusal, trim};
 use crate::gates::Gate;
-use crate::placement::{Placement, Scope};
+use crate::placement::Placement;
 use crate::runtime::Runtime;
 use crate::wording::chain;
 
-/// Whether the API server serves a kind to us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Availability {
-    /// Not known yet.
-    Starting,
-    /// Served, and every object is in the cache.
-    Served,
-    /// The API server does not know the kind; the cache is empty.
-    Absent,
-    /// We may not see the kind; the cache holds what was known before.
-    Forbidden,
-}
-
-impl Availability {
-    /// Combines what is known of the parts of a scope: the worst of them, and nothing before all are
-    /// known.
-    fn of_parts(parts: &[Self]) -> Self {
-        for state in [Self::Starting, Self::Forbidden, Self::Absent] {
-            if parts.contains(&state) {
-                return state;
-            }
-        }
-        Self::Served
-    }
-}
-
 /// All objects of a kind in scope, as last heard of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Cache<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     store: Store<K>,
     queues: Arc<Queues<K>>,
-    availability: watch::Receiver<Availability>,
+    availability: watch::Receiver<Availabilities>,
+}
+
+/// Never shows the objects: some are Secrets.
+impl<K> Debug for Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let objects = self.store.len();
+        let mut shown = f.debug_struct("Cache");
+        shown.field("kind", &K::kind(&())).field("objects", &objects);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl<K> Cache<K>
@@ -84,15 +73,22 @@ where
         self.store.state()
     }
 
-    /// Returns whether the kind is served to us.
+    /// Returns whether the kind is served to us everywhere. For a cluster-scoped kind, or for what
+    /// concerns every namespace; what concerns one asks [`Cache::availability_in`].
     #[must_use]
     pub fn availability(&self) -> Availability {
-        *self.availability.borrow()
+        self.availability.borrow().whole()
     }
 
-    /// Returns a receiver that sees every change of availability.
+    /// Returns whether the kind is served to us in a namespace.
     #[must_use]
-    pub fn watch_availability(&self) -> watch::Receiver<Availability> {
+    pub fn availability_in(&self, namespace: &str) -> Availability {
+        self.availability.borrow().within(namespace)
+    }
+
+    /// Returns a receiver that sees every change of availability, in whichever part of the scope.
+    #[must_use]
+    pub fn watch_availability(&self) -> watch::Receiver<Availabilities> {
         self.availability.clone()
     }
 
@@ -106,8 +102,9 @@ where
     }
 }
 
-/// Starts to cache a kind that the operator cannot do without: the process is not ready before the
-/// kind is listed or known to be absent.
+/// Starts to cache a kind that the operator cannot do without: the process is not ready before every
+/// part of the scope has answered, nor while we may see the kind nowhere. A namespace where we may not see
+/// it stops no other.
 ///
 /// `config` holds the selectors. `trim` drops what nobody reads before an object is kept; managed
 /// fields and kubectl's copy of the last applied object are always dropped.
@@ -119,8 +116,8 @@ where
     start(runtime, config, trim, true)
 }
 
-/// As [`watch`], for a kind that the operator can do without: being forbidden to see it does not keep
-/// the process from being ready.
+/// As [`watch`], for a kind whose absence the operator can tell its users about: being forbidden to see it
+/// does not keep the process from being ready.
 pub fn watch_optional<K>(
     runtime: &mut Runtime,
     config: watcher::Config,
@@ -145,18 +142,16 @@ where
 {
     let apis = K::Scope::watched(&runtime.client(), &runtime.scope());
     let gate = runtime.gates().gate(format!("{} cache", K::kind(&())));
-    let (shared, cache) = Shared::new(apis.len(), gate, required);
+    let namespaces = apis.iter().map(|(namespace, _)| namespace.clone());
+    let (shared, cache) = Shared::new(namespaces, gate, required);
     let changes = cache.changes();
     let shared = Arc::new(shared);
     // Small pages: a list is held in memory once more while it is read.
     let config = config.page_size(100);
-    for (part, api) in apis.into_iter().enumerate() {
+    for (index, (namespace, api)) in apis.into_iter().enumerate() {
         let part = feed::Part {
-            index: part,
-            namespace: match runtime.scope() {
-                Scope::All => None,
-                Scope::Namespaces(namespaces) => namespaces.get(part).cloned(),
-            },
+            index,
+            namespace,
             api,
             config: config.clone(),
             trim,
@@ -170,6 +165,8 @@ where
     (cache, changes)
 }
 
+type Why<'a> = &'a (dyn std::error::Error + 'static);
+
 /// What the watches of one kind write into.
 struct Shared<K>
 where
@@ -178,8 +175,7 @@ where
     writer: Mutex<Writer<K>>,
     store: Store<K>,
     queues: Arc<Queues<K>>,
-    parts: Mutex<Vec<Availability>>,
-    availability: watch::Sender<Availability>,
+    availability: watch::Sender<Availabilities>,
     gate: Mutex<Option<Gate>>,
     required: bool,
 }
@@ -188,7 +184,7 @@ impl<K> Shared<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
 {
-    fn new(parts: usize, gate: Gate, required: bool) -> (Self, Cache<K>) {
+    fn new(parts: impl IntoIterator<Item = Option<String>>, gate: Gate, required: bool) -> (Self, Cache<K>) {
         let mut writer = Writer::new(());
         // The store takes single objects from here on; a relist is resolved into changes by the feed,
         // which is what lets several watches share one store.
@@ -196,7 +192,7 @@ where
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let store = writer.as_reader();
         let queues = Arc::new(Queues::default());
-        let (availability, receiver) = watch::channel(Availability::Starting);
+        let (availability, receiver) = watch::channel(Availabilities::starting(parts));
         let cache = Cache {
             store: store.clone(),
             queues: Arc::clone(&queues),
@@ -206,7 +202,6 @@ where
             writer: Mutex::new(writer),
             store,
             queues,
-            parts: Mutex::new(vec![Availability::Starting; parts]),
             availability,
             gate: Mutex::new(Some(gate)),
             required,
@@ -237,26 +232,17 @@ where
 
     /// Notes what is known of one part, says so once, and opens the gate when there is nothing left to
     /// wait for.
-    fn found(&self, part: usize, state: Availability, why: Option<&(dyn std::error::Error + 'static)>) {
-        let overall = {
-            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(known) = parts.get_mut(part) {
-                *known = state;
-            }
-            Availability::of_parts(&parts)
-        };
-        let changed = self.availability.send_if_modified(|known| {
-            let changed = *known != overall;
-            *known = overall;
-            changed
-        });
-        if changed {
-            announce(&K::kind(&()), overall, why);
+    fn found<R>(&self, part: &feed::Part<R>, state: Availability, why: Option<Why<'_>>) {
+        self.note(part.index, part.namespace.as_deref(), state, why);
+    }
+
+    fn note(&self, part: usize, namespace: Option<&str>, state: Availability, why: Option<Why<'_>>) {
+        if self.availability.send_if_modified(|known| known.set(part, state)) {
+            announce(&K::kind(&()), namespace, state, why);
         }
-        let open = match overall {
-            Availability::Starting => false,
-            Availability::Served | Availability::Absent => true,
-            Availability::Forbidden => !self.required,
+        let open = {
+            let known = self.availability.borrow();
+            known.whole() != Availability::Starting && !(self.required && known.is_hidden())
         };
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if open {
@@ -277,7 +263,7 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     /// Tells people why the kind is not known yet.
-    fn explain(&self, why: &(dyn std::error::Error + 'static)) {
+    fn explain(&self, why: Why<'_>) {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gate.as_ref() {
             gate.explain(chain(why));
@@ -298,7 +284,7 @@ where
 {
     pub(crate) fn new() -> (Self, Cache<K>) {
         let gate = crate::gates::Gates::default().gate("none");
-        let (shared, cache) = Shared::new(1, gate, true);
+        let (shared, cache) = Shared::new([None], gate, true);
         (Self(shared), cache)
     }
 
@@ -311,18 +297,18 @@ where
     }
 
     pub(crate) fn found(&self, availability: Availability) {
-        self.0.found(0, availability, None);
+        self.0.note(0, None, availability, None);
     }
 }
 
-fn announce(kind: &str, state: Availability, why: Option<&(dyn std::error::Error + 'static)>) {
+fn announce(kind: &str, namespace: Option<&str>, state: Availability, why: Option<Why<'_>>) {
     let why = why.map(chain).unwrap_or_default();
     match state {
         Availability::Starting => {}
-        Availability::Served => info!(kind, "cache is complete"),
-        Availability::Absent => info!(kind, "the API server does not serve this kind (yet)"),
+        Availability::Served => info!(kind, namespace, "cache is complete"),
+        Availability::Absent => info!(kind, namespace, "the API server does not serve this kind (yet)"),
         Availability::Forbidden => {
-            warn!(kind, %why, "this kind may not be seen; grant get, list and watch on it");
+            warn!(kind, namespace, %why, "this kind may not be seen; grant get, list and watch on it");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The client of the API server, as every part of a process uses it: counted and fenced.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
@@ -12,6 +13,10 @@ use tower::{Layer, Service};
 use crate::args::KubeArgs;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
+
+/// How long the API server may take for one request; shorter than the renew deadline of the lease, so that
+/// no write is on its way when the lease is lost.
+pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Makes the client. Returns it with the namespace this process lives in.
 pub(crate) async fn connect(

@@ -113,7 +113,7 @@ where
     tokio::select! {
         biased;
         () = drain.cancelled() => false,
-        known = availability.wait_for(|state| *state != Availability::Starting) => known.is_ok(),
+        known = availability.wait_for(|known| known.whole() != Availability::Starting) => known.is_ok(),
     }
 }
 

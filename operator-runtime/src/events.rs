@@ -2,14 +2,12 @@
 //!
 //! An event is a courtesy to people. A failure to send one is logged and never fails a reconcile.
 
-use std::time::Duration;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use tracing::debug;
 
-const DEADLINE: Duration = Duration::from_secs(5);
+use crate::client::DEADLINE;
 
 /// Publishes events in the name of one controller.
 #[derive(Clone)]

@@ -28,6 +28,7 @@ struct World {
     version: u64,
     history: Vec<(u64, Key, Value)>,
     watches: Vec<Watch>,
+    deaf: Vec<Watch>,
     refusals: HashMap<String, u16>,
     log: Vec<String>,
     down: bool,
@@ -228,7 +229,12 @@ impl FakeApi {
         if world.down {
             return Err(std::io::Error::other("connection refused"));
         }
-        if let Some(code) = world.refusals.get(&place.plural) {
+        let within = place
+            .namespace
+            .as_ref()
+            .map(|namespace| format!("{namespace}/{}", place.plural));
+        let refused = within.and_then(|within| world.refusals.get(&within));
+        if let Some(code) = refused.or_else(|| world.refusals.get(&place.plural)) {
             let (code, body) = refusal(*code, if *code == 403 { "Forbidden" } else { "NotFound" });
             return Ok(whole(code, &body));
         }
@@ -311,7 +317,14 @@ impl FakeApi {
         self.0.lock().unwrap().watches.clear();
     }
 
-    /// Refuses every request about a kind with this code, or no longer.
+    /// Lets every open watch hear nothing more, and not end either, as when a connection dies without a word.
+    pub(crate) fn black_hole(&self) {
+        let mut world = self.0.lock().unwrap();
+        let watches = std::mem::take(&mut world.watches);
+        world.deaf.extend(watches);
+    }
+
+    /// Refuses every request about a kind (`plural`, or `namespace/plural`) with this code, or no longer.
     pub(crate) fn refuse(&self, plural: &str, code: Option<u16>) {
         let mut world = self.0.lock().unwrap();
         world.watches.clear();

@@ -45,7 +45,8 @@ pub mod wording;
 
 pub use apply::Applier;
 pub use args::CommonArgs;
-pub use cache::{Availability, Cache, Changes};
+pub use cache::{Availabilities, Availability, Cache, Changes};
+pub use client::DEADLINE;
 pub use controller::{Classified, drive};
 pub use named::{Lookup, Named};
 pub use outcome::Outcome;

@@ -8,16 +8,15 @@ mod referrers;
 mod state;
 
 use std::collections::HashMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher::watch_object;
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -27,13 +26,13 @@ use tracing::debug;
 
 pub use self::referrers::Referrers;
 use self::state::{Followed, Shared, Target};
-use crate::backoff::Backoff;
-use crate::cache::{Refusal, refusal, trim};
+use crate::backoff::WATCHES;
+use crate::cache::{Refusal, patience, refusal, trim};
 use crate::runtime::Runtime;
 use crate::wording::chain;
 
 /// What is known about an object that someone refers to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Lookup<K> {
     /// Not looked at yet; the referrer is triggered when it is.
     Pending,
@@ -45,8 +44,19 @@ pub enum Lookup<K> {
     Present(Arc<K>),
 }
 
+/// Never shows the object: it may be a Secret.
+impl<K> Debug for Lookup<K> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "Pending",
+            Self::Absent => "Absent",
+            Self::Forbidden => "Forbidden",
+            Self::Present(_) => "Present(..)",
+        })
+    }
+}
+
 /// Objects of kind `K` that objects of kind `R` refer to. Clones are the same set.
-#[derive(Debug)]
 pub struct Named<K, R>
 where
     R: Resource<DynamicType = ()>,
@@ -64,6 +74,16 @@ where
             shared: Arc::clone(&self.shared),
             orders: self.orders.clone(),
         }
+    }
+}
+
+/// Never shows the objects: some are Secrets.
+impl<K, R> Debug for Named<K, R>
+where
+    R: Resource<DynamicType = ()>,
+{
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Named").finish_non_exhaustive()
     }
 }
 
@@ -105,7 +125,8 @@ where
     /// Replaces what `who` refers to: `(namespace, name)`. An empty slice forgets the referrer.
     ///
     /// An object that is followed already is known at once; another is [`Lookup::Pending`] until it was
-    /// looked at, and then its referrers are triggered.
+    /// looked at, and then its referrers are triggered. What the API server would not take for a name is
+    /// [`Lookup::Absent`], and nobody is asked about it.
     pub fn follow(&self, who: &ObjectRef<R>, what: &[(String, String)]) {
         for followed in self.shared.follow(who, what) {
             let order = match followed {
@@ -128,12 +149,6 @@ where
         self.shared.subscribe()
     }
 }
-
-/// Short enough that a right that is granted, or a kind that is installed, is noticed within 30 s.
-const RETRY: Backoff = Backoff {
-    first: Duration::from_millis(500),
-    cap: Duration::from_secs(10),
-};
 
 /// Holds every watch, so that all of them end with it.
 async fn supervise<K, R>(
@@ -182,6 +197,38 @@ where
     }
 }
 
+/// How an object stands, now and after each change; `None` when there is none.
+fn states<K>(
+    api: Api<K>,
+    target: &Target,
+    patience: u32,
+) -> impl Stream<Item = watcher::Result<Option<K>>> + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={}", target.name))
+        .timeout(patience);
+    let mut seen = false;
+    watcher(api, config).filter_map(move |event| {
+        let state = match event {
+            Ok(Event::Init) => {
+                seen = false;
+                None
+            }
+            Ok(Event::InitApply(object)) => {
+                seen = true;
+                Some(Ok(Some(object)))
+            }
+            Ok(Event::InitDone) => (!seen).then_some(Ok(None)),
+            Ok(Event::Apply(object)) => Some(Ok(Some(object))),
+            Ok(Event::Delete(_)) => Some(Ok(None)),
+            Err(error) => Some(Err(error)),
+        };
+        std::future::ready(state)
+    })
+}
+
 /// Follows one object for ever.
 async fn watch<K, R>(
     api: Api<K>,
@@ -195,7 +242,8 @@ async fn watch<K, R>(
 {
     let mut failures = 0;
     loop {
-        let mut states = pin!(watch_object(api.clone(), &target.name));
+        let patience = patience(shared.targets(), &mut rand::rng());
+        let mut states = pin!(states(api.clone(), &target, patience));
         while let Some(state) = states.next().await {
             let error = match state {
                 Ok(object) => {
@@ -217,7 +265,7 @@ async fn watch<K, R>(
                 Some(Refusal::Forbidden) => shared.found(&target, number, Lookup::Forbidden),
                 Some(Refusal::Expired) | None => {}
             }
-            let delay = RETRY.delay(failures, &mut rand::rng());
+            let delay = WATCHES.delay(failures, &mut rand::rng());
             tokio::time::sleep(delay).await;
             if refused.is_some() {
                 break;

@@ -42,8 +42,8 @@ impl Scope {
 ///
 /// Implemented for the two scopes of Kubernetes; use it as the bound `K::Scope: Placement<K>`.
 pub trait Placement<K> {
-    /// Returns one handle per watch that covers the scope.
-    fn watched(client: &Client, scope: &Scope) -> Vec<Api<K>>;
+    /// Returns one handle per watch that covers the scope, each with its namespace; `None` is everything.
+    fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<K>)>;
     /// Returns the handle for one object. `namespace` is ignored for cluster-scoped kinds.
     fn at(client: &Client, namespace: Option<&str>) -> Api<K>;
 }
@@ -53,12 +53,17 @@ where
     K: Resource<Scope = NamespaceResourceScope>,
     K::DynamicType: Default,
 {
-    fn watched(client: &Client, scope: &Scope) -> Vec<Api<K>> {
+    fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<K>)> {
         match scope {
-            Scope::All => vec![Api::all(client.clone())],
+            Scope::All => vec![(None, Api::all(client.clone()))],
             Scope::Namespaces(namespaces) => namespaces
                 .iter()
-                .map(|namespace| Api::namespaced(client.clone(), namespace))
+                .map(|namespace| {
+                    (
+                        Some(namespace.clone()),
+                        Api::namespaced(client.clone(), namespace),
+                    )
+                })
                 .collect(),
         }
     }
@@ -73,8 +78,8 @@ where
     K: Resource<Scope = ClusterResourceScope>,
     K::DynamicType: Default,
 {
-    fn watched(client: &Client, _: &Scope) -> Vec<Api<K>> {
-        vec![Api::all(client.clone())]
+    fn watched(client: &Client, _: &Scope) -> Vec<(Option<String>, Api<K>)> {
+        vec![(None, Api::all(client.clone()))]
     }
 
     fn at(client: &Client, _: Option<&str>) -> Api<K> {

@@ -4,13 +4,13 @@
 //! when it is first polled.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 
 /// Names one state of one object. A deletion does not displace the state before it, nor one object
@@ -23,7 +23,6 @@ struct Key {
     deleted: bool,
 }
 
-#[derive(Debug)]
 struct Pending<K> {
     started: bool,
     order: VecDeque<Key>,
@@ -31,7 +30,6 @@ struct Pending<K> {
     waker: Option<Waker>,
 }
 
-#[derive(Debug)]
 struct Queue<K>(Mutex<Pending<K>>);
 
 impl<K> Queue<K> {
@@ -54,7 +52,6 @@ impl<K> Pending<K> {
 }
 
 /// Every queue of one cache.
-#[derive(Debug)]
 pub(super) struct Queues<K>(Mutex<Vec<Weak<Queue<K>>>>);
 
 impl<K> Default for Queues<K> {
@@ -108,7 +105,6 @@ fn key<K: Resource<DynamicType = ()>>(object: &K, deleted: bool) -> Key {
 ///
 /// It yields every object of the cache first, then the latest state of whatever changes, and never
 /// ends. It says that something changed, not what: read the cache for what is true now.
-#[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Changes<K>
 where
@@ -118,13 +114,15 @@ where
     store: Store<K>,
 }
 
-impl<K> Changes<K>
+/// Never shows the objects: some are Secrets.
+impl<K> Debug for Changes<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// Turns objects into what a controller of the same kind is triggered with.
-    pub fn refs(self) -> impl Stream<Item = ObjectRef<K>> {
-        futures::StreamExt::map(self, |object| ObjectRef::from(object.as_ref()))
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes")
+            .field("kind", &K::kind(&()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,23 +10,29 @@ use futures::{Stream, StreamExt};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
+use rand::Rng;
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::{Availability, Shared};
-use crate::backoff::Backoff;
+use crate::backoff::WATCHES;
 
 /// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Short enough that a kind installed later is noticed within 30 s.
-const RETRY: Backoff = Backoff {
-    first: Duration::from_millis(500),
-    cap: Duration::from_secs(10),
-};
-
 /// How long the API server may take for one page of a list.
 const LIST_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Returns for how many seconds one watch request lasts. A watch whose connection died without a word is
+/// noticed no earlier, so that everything would wait that long; but each request costs the API server
+/// something, so that many watches share about one request a second for as long as that is possible.
+/// Watches that began together do not end together.
+pub(crate) fn patience(watches: usize, rng: &mut impl Rng) -> u32 {
+    const SHORTEST: u32 = 60;
+    const LONGEST: u32 = 240;
+    let seconds = u32::try_from(watches).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
+    rng.random_range(seconds..=seconds + seconds / 5)
+}
 
 /// The part of a scope that one watch covers.
 pub(super) struct Part<K> {
@@ -98,7 +104,8 @@ where
 {
     let mut failures = 0;
     loop {
-        let mut events = pin!(watcher(part.api.clone(), part.config.clone()));
+        let config = part.config.clone().timeout(patience(1, &mut rand::rng()));
+        let mut events = pin!(watcher(part.api.clone(), config));
         let mut listed = HashSet::new();
         let mut listing = true;
         while let Some(event) = next(&mut events, listing).await {
@@ -115,7 +122,7 @@ where
                     failures += 1;
                     let refused = refusal(&error);
                     note(&error, refused, &part, &shared);
-                    let delay = RETRY.delay(failures, &mut rand::rng());
+                    let delay = WATCHES.delay(failures, &mut rand::rng());
                     tokio::time::sleep(delay).await;
                     if refused.is_some() {
                         // A refused watch would go on to ask for the same place in the history.
@@ -141,7 +148,7 @@ where
         Event::InitDone => {
             let listed = std::mem::take(listed);
             remove(part, shared, |key| !listed.contains(key));
-            shared.found(part.index, Availability::Served, None);
+            shared.found(part, Availability::Served, None);
         }
         Event::Apply(mut object) => {
             trim(&mut object, part.trim);
@@ -175,10 +182,10 @@ where
     match refused {
         Some(Refusal::Absent) => {
             remove(part, shared, |_| true);
-            shared.found(part.index, Availability::Absent, Some(error));
+            shared.found(part, Availability::Absent, Some(error));
         }
         Some(Refusal::Forbidden) => {
-            shared.found(part.index, Availability::Forbidden, Some(error));
+            shared.found(part, Availability::Forbidden, Some(error));
         }
         Some(Refusal::Expired) => {}
         None => shared.explain(error),

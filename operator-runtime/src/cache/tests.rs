@@ -164,7 +164,7 @@ async fn a_kind_that_is_not_served_opens_the_gate_and_is_noticed_when_it_comes()
     let installed = Instant::now();
     let mut availability = cache.watch_availability();
     availability
-        .wait_for(|state| *state == Availability::Served)
+        .wait_for(|known| known.whole() == Availability::Served)
         .await
         .unwrap();
     assert!(
@@ -259,6 +259,16 @@ async fn listed_namespaces_are_watched_one_by_one_and_cluster_kinds_whole() {
     seen.sort();
     assert_eq!(seen, ["a", "b"]);
     assert!(namespaces.get(None, "x").is_some());
+    assert_eq!(
+        cache.availability_in("c"),
+        Availability::Forbidden,
+        "nobody looks there"
+    );
+    assert_eq!(
+        namespaces.availability_in("c"),
+        Availability::Served,
+        "seen whole"
+    );
     let lists = api.log();
     assert!(
         lists
@@ -278,18 +288,56 @@ async fn listed_namespaces_are_watched_one_by_one_and_cluster_kinds_whole() {
         cache.get(Some("b"), "one").is_some(),
         "a list of one namespace says nothing of another"
     );
+
+    api.lose("namespaces", &json!({ "metadata": { "name": "x" } }));
+    sleep(Duration::from_secs(15)).await;
+    assert!(namespaces.get(None, "x").is_none());
 }
 
-#[test]
-fn the_worst_part_speaks_for_the_whole() {
-    use Availability::{Absent, Forbidden, Served, Starting};
-    for (parts, whole) in [
-        (vec![Served, Served], Served),
-        (vec![Served, Starting], Starting),
-        (vec![Forbidden, Starting], Starting),
-        (vec![Served, Absent], Absent),
-        (vec![Absent, Forbidden], Forbidden),
-    ] {
-        assert_eq!(Availability::of_parts(&parts), whole, "{parts:?}");
-    }
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_may_not_be_seen_stops_no_other() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("a", "one", "a"));
+    api.put("configmaps", &config_map("b", "one", "b"));
+    api.refuse("a/configmaps", Some(403));
+    let scope = Scope::from_namespaces(vec!["a".to_owned(), "b".to_owned()]);
+    let mut runtime = Runtime::for_test(api.client()).scoped(scope);
+    let (cache, _changes) = watch(&mut runtime, watcher::Config::default(), drop_large);
+    ready(&runtime).await;
+    assert_eq!(cache.availability_in("a"), Availability::Forbidden);
+    assert_eq!(cache.availability_in("b"), Availability::Served);
+    assert!(cache.get(Some("b"), "one").is_some());
+
+    let mut seen = cache.watch_availability();
+    seen.mark_unchanged();
+    api.refuse("b/configmaps", Some(403));
+    sleep(Duration::from_secs(15)).await;
+    api.refuse("b/configmaps", None);
+    sleep(Duration::from_secs(15)).await;
+    assert!(seen.has_changed().unwrap());
+    seen.mark_unchanged();
+    api.refuse("b/configmaps", Some(404));
+    sleep(Duration::from_secs(15)).await;
+    assert!(seen.has_changed().unwrap(), "the worst of all is as before");
+    api.refuse("a/configmaps", None);
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(cache.availability_in("a"), Availability::Served);
+    assert!(cache.get(Some("a"), "one").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_died_without_a_word_is_noticed_and_a_quiet_one_costs_little() {
+    let api = FakeApi::default();
+    let (runtime, cache, _changes) = started(&api);
+    ready(&runtime).await;
+    sleep(Duration::from_secs(1)).await;
+    api.log();
+    sleep(Duration::from_hours(1)).await;
+    let asked = api.log().len();
+    assert!((40..=60).contains(&asked), "about once a minute: {asked}");
+
+    api.black_hole();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    sleep(Duration::from_secs(90)).await;
+    assert!(cache.get(Some("ns"), "one").is_some());
 }

@@ -102,12 +102,6 @@ impl TlsFiles {
         }
     }
 
-    /// Returns the directory.
-    #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
-    }
-
     /// Returns settings for a server that demands a certificate of its clients.
     ///
     /// # Errors

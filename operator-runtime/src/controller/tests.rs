@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::stream;
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
@@ -78,8 +78,11 @@ impl Rig {
             ownership,
         };
         let (triggers, receiver) = mpsc::unbounded_channel();
-        let queue = futures::StreamExt::boxed(stream::select(
-            objects.cache.changes().refs(),
+        let queue = StreamExt::boxed(stream::select(
+            objects
+                .cache
+                .changes()
+                .map(|object| ObjectRef::from(object.as_ref())),
             UnboundedReceiverStream::new(receiver),
         ));
         let calls = Arc::new(Mutex::new(Vec::new()));

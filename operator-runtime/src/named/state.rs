@@ -17,6 +17,21 @@ pub(super) struct Target {
     pub(super) name: String,
 }
 
+impl Target {
+    /// Whether the API server would take such a name. Users write what they like, and what stands in a
+    /// selector or a path must not say more than a name.
+    fn is_possible(&self) -> bool {
+        let label = |label: &str| {
+            let outer = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            label.bytes().all(|byte| outer(byte) || byte == b'-')
+                && label.bytes().next().is_some_and(outer)
+                && label.bytes().last().is_some_and(outer)
+        };
+        let (namespace, name) = (&self.namespace, &self.name);
+        namespace.len() <= 63 && label(namespace) && name.len() <= 253 && name.split('.').all(label)
+    }
+}
+
 impl Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
@@ -32,7 +47,6 @@ pub(super) enum Followed {
     NoMore(Target),
 }
 
-#[derive(Debug)]
 pub(super) struct Shared<K, R>
 where
     R: Resource<DynamicType = ()>,
@@ -41,7 +55,6 @@ where
     queues: Queues<R>,
 }
 
-#[derive(Debug)]
 struct State<K, R>
 where
     R: Resource<DynamicType = ()>,
@@ -52,7 +65,6 @@ where
     started: u64,
 }
 
-#[derive(Debug)]
 struct Entry<K, R>
 where
     R: Resource<DynamicType = ()>,
@@ -94,6 +106,7 @@ where
                 namespace: namespace.clone(),
                 name: name.clone(),
             })
+            .filter(Target::is_possible)
             .collect();
         self.with(|state| {
             let before = if wanted.is_empty() {
@@ -116,12 +129,20 @@ where
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         };
+        if !target.is_possible() {
+            return Lookup::Absent;
+        }
         self.with(|state| {
             state
                 .targets
                 .get(&target)
                 .map_or(Lookup::Pending, |entry| entry.found.clone())
         })
+    }
+
+    /// Returns how many objects are referred to.
+    pub(super) fn targets(&self) -> usize {
+        self.with(|state| state.targets.len())
     }
 
     pub(super) fn subscribe(&self) -> Referrers<R> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Config;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -159,6 +160,76 @@ async fn an_outage_changes_nothing_that_is_known() {
     api.put("secrets", &secret("one", "2"));
     settle().await;
     assert_eq!(queued(&mut changes), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_a_name_is_absent_and_not_asked_for() {
+    let api = FakeApi::default();
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    let long = "x".repeat(254);
+    let impossible = [
+        "a=b",
+        "a,metadata.namespace=other",
+        "a/b",
+        "",
+        "A",
+        "-a",
+        "a..b",
+        "a.",
+        &long,
+    ];
+    set.follow(&who("a"), &names(&impossible));
+    set.follow(&who("b"), &[("n/s?x".to_owned(), "one".to_owned())]);
+    settle().await;
+    for name in impossible {
+        assert!(matches!(set.lookup("ns", name), Lookup::Absent), "{name}");
+    }
+    assert!(matches!(set.lookup("n/s?x", "one"), Lookup::Absent));
+    assert!(api.log().is_empty());
+    set.follow(&who("a"), &names(&["a.b-c.0"]));
+    settle().await;
+    assert_eq!(api.watches(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_died_without_a_word_is_noticed() {
+    let api = FakeApi::default();
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    api.black_hole();
+    api.put("secrets", &secret("one", "1"));
+    sleep(Duration::from_secs(90)).await;
+    assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_secret_is_shown_to_a_log() {
+    let api = FakeApi::default();
+    let mut secret = secret("one", "1");
+    secret["data"] = json!({ "password": "aHVudGVyMg==" });
+    api.put("secrets", &secret);
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    let (cache, mut changes) = crate::cache::watch::<Secret>(&mut runtime, Config::default(), |_| {});
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    let cached = cache.get(Some("ns"), "one").unwrap();
+    let plain = format!("{cached:?}");
+    let bytes = "104, 117, 110, 116, 101, 114";
+    assert!(plain.contains(bytes), "as Secrets themselves do: {plain}");
+    let found = set.lookup("ns", "one");
+    for shown in [
+        format!("{set:?}"),
+        format!("{found:?}"),
+        format!("{cache:?}"),
+        format!("{changes:?}"),
+    ] {
+        assert!(!shown.contains("104"), "{shown}");
+    }
+    assert!(changes.next().await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
