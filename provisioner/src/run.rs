@@ -1,7 +1,6 @@
 //! Wiring only: which caches, tasks and controllers this process has, and in which order they start.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::stream::{StreamExt, select_all};
 use kube::runtime::reflector::ObjectRef;
@@ -33,10 +32,6 @@ pub const IDENTITY: Identity = Identity {
     field_manager: names::PROVISIONER,
 };
 
-/// How long one question to the API server may take: shorter than the lease's renewal, so that no write is on its way
-/// when the lease is lost.
-const DEADLINE: Duration = Duration::from_secs(5);
-
 /// Runs the provisioner until a signal, or until the lease is lost.
 ///
 /// # Errors
@@ -64,7 +59,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         scope: runtime.scope(),
         cluster_domain: args.common.kube.cluster_domain.clone(),
         grace: args.peer.handoff_grace,
-        deadline: DEADLINE,
+        deadline: operator_runtime::DEADLINE,
     });
     grpc::start(&mut runtime, &args.common.channel);
     if let Some((url, name)) = args.peer.peer() {

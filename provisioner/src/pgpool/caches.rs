@@ -12,7 +12,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use operator_runtime::cache::watch;
+use operator_runtime::cache::{watch, watch_optional};
 use operator_runtime::{Cache, Runtime};
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
@@ -53,9 +53,10 @@ impl Caches {
         let mut triggers = SelectAll::new();
         let (pgpools, changes) = watch(runtime, all(), |_: &mut Pgpool| {});
         triggers.push(changes.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).boxed());
-        let (versions, changes) = watch(runtime, all(), |_: &mut PgpoolVersion| {});
+        // What may not be seen of these two is told in each Pgpool.
+        let (versions, changes) = watch_optional(runtime, all(), |_: &mut PgpoolVersion| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_version));
-        let (app_bindings, changes) = watch(runtime, all(), |_: &mut AppBinding| {});
+        let (app_bindings, changes) = watch_optional(runtime, all(), |_: &mut AppBinding| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
         let caches = Self {
             secrets: ours(runtime, &mut triggers, |_| {}),

@@ -172,7 +172,11 @@ where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + 'static,
 {
     use operator_runtime::Availability;
-    match (cache.get(namespace, name), cache.availability()) {
+    let availability = namespace.map_or_else(
+        || cache.availability(),
+        |namespace| cache.availability_in(namespace),
+    );
+    match (cache.get(namespace, name), availability) {
         (Some(found), _) => Lookup::Present(found),
         (None, Availability::Starting) => Lookup::Pending,
         (None, Availability::Served | Availability::Absent) => Lookup::Absent,
