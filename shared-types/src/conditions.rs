@@ -214,27 +214,6 @@ pub fn condition(
     }
 }
 
-/// The conditions with one of them replaced in its place, or added at the end. The transition time
-/// of the replaced one stays while the status is the same; what is about an older generation than the
-/// one that stands is dropped.
-#[must_use]
-pub fn upsert(existing: &[Condition], new: Condition) -> Vec<Condition> {
-    let mut conditions = existing.to_vec();
-    let Some(old) = conditions.iter_mut().find(|old| old.type_ == new.type_) else {
-        conditions.push(new);
-        return conditions;
-    };
-    if new.observed_generation < old.observed_generation {
-        return conditions;
-    }
-    let since = (old.status == new.status).then(|| old.last_transition_time.clone());
-    *old = new;
-    if let Some(since) = since {
-        old.last_transition_time = since;
-    }
-    conditions
-}
-
 /// The condition of a type.
 #[must_use]
 pub fn find(conditions: &[Condition], ty: ConditionType) -> Option<&Condition> {

@@ -42,38 +42,8 @@ fn transition_time_moves_with_the_status_alone() {
             at(LATER),
             &previous,
         );
-        assert_eq!(built.last_transition_time.0, at(expected), "{name}, built");
-        let put = upsert(&previous, ready(*now, "after", 2, LATER));
-        assert_eq!(put.len(), 1, "{name}");
-        assert_eq!(put[0].last_transition_time.0, at(expected), "{name}, put");
-        assert_eq!(put[0].message, "after", "{name}");
+        assert_eq!(built.last_transition_time.0, at(expected), "{name}");
     }
-}
-
-#[test]
-fn upsert_keeps_the_place_and_the_others() {
-    let reconciling = condition(
-        ConditionType::Reconciling,
-        true,
-        Reason::RollingOut,
-        "",
-        Some(1),
-        at(START),
-        &[],
-    );
-    let existing = [ready(false, "a", 1, START), reconciling.clone()];
-    let put = upsert(&existing, ready(true, "b", 1, LATER));
-    assert_eq!(
-        put.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(),
-        ["Ready", "Reconciling"]
-    );
-    assert_eq!(put[1], reconciling);
-}
-
-#[test]
-fn upsert_ignores_what_is_about_an_older_generation() {
-    let existing = [ready(true, "new", 3, START)];
-    assert_eq!(upsert(&existing, ready(false, "old", 2, LATER)), existing);
 }
 
 #[test]
