@@ -12,13 +12,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use shared_types::Alias;
-use tls_bundle::{Bundle, Fingerprint, Required};
+use tls_bundle::{Bundle, ChainFault, Failure, Fingerprint, Required};
 
 use crate::peer::CertificateVerdict;
 use crate::pgpool::observe::Lookup;
 
 #[cfg(test)]
 mod tests;
+
+/// Beyond that, everything is looked at again anyway.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// A certificate that a `Pgpool` needs, and its Secret as the cache has it.
 #[derive(Clone)]
@@ -94,6 +97,8 @@ pub enum Handoff {
     Keep {
         /// The object and the cure, in one sentence.
         why: String,
+        /// When time alone may have mended it.
+        after: Option<Duration>,
     },
     /// Nobody else has judged within the grace time.
     JudgeMyself,
@@ -138,6 +143,8 @@ pub fn decide(view: &View<'_>) -> Handoff {
         {
             return Handoff::Keep {
                 why: format!("{}: {}", certificate.title(), verdict.message),
+                // Whoever judged it looks again, and says so.
+                after: None,
             };
         }
     }
@@ -199,6 +206,7 @@ fn judged(
             if let Some(failure) = verdict.first() {
                 return Handoff::Keep {
                     why: format!("{}: {failure}", certificate.title()),
+                    after: mended_in(failure, now),
                 };
             }
             if let Some(leaf) = verdict.leaf {
@@ -207,6 +215,20 @@ fn judged(
         }
     }
     Handoff::Go { leaves, judge }
+}
+
+/// When a failure goes by itself: a certificate that is not valid yet, as when the clock of the issuer is ahead of
+/// ours. Nothing else tells of that moment.
+fn mended_in(failure: &Failure, now: Timestamp) -> Option<Duration> {
+    let begin = match failure {
+        Failure::NotYetValid { not_before }
+        | Failure::ChainBroken {
+            fault: ChainFault::CaNotYetValid { not_before, .. },
+        } => *not_before,
+        _ => return None,
+    };
+    let left = Duration::try_from(begin.duration_since(now)).unwrap_or_default();
+    Some(left.min(LONGEST_PAUSE))
 }
 
 /// The verdict on exactly this leaf: the channel's if it has one, else that of the status.

@@ -130,7 +130,7 @@ fn held(handoff: Handoff, observed: &Observed) -> Stand {
             "The certificates are there; waits for the verdict of ops-manager on them".to_owned(),
             Some(left),
         ),
-        Handoff::Keep { why } => (why, None),
+        Handoff::Keep { why, after } => (why, after),
         // Settled, and complete: cannot come.
         Handoff::JudgeMyself | Handoff::Go { .. } => {
             ("A certificate Secret is not complete".to_owned(), None)

@@ -165,14 +165,15 @@ fn a_secret_without_a_readable_leaf_is_kept_out() {
     assert_eq!(
         view(&channel),
         Handoff::Keep {
-            why: expected.to_owned()
+            why: expected.to_owned(),
+            after: None,
         }
     );
 }
 
 fn settled(handoff: Handoff, certificates: &[Certificate]) -> String {
     match settle(handoff, certificates, now()) {
-        Handoff::Keep { why } => why,
+        Handoff::Keep { why, .. } => why,
         other => short(&other),
     }
 }
@@ -234,6 +235,40 @@ fn a_good_word_does_not_cover_a_key_that_was_replaced_since() {
     assert_eq!(still, go, "the leaf is the same, so is the word");
     let why = settled(still, &certificates);
     assert!(why.contains("tls.key"), "{why}");
+}
+
+#[test]
+fn what_time_mends_is_looked_at_again_in_time() {
+    // The pairs are valid from the begin of 2026.
+    let certificates = certificates(&tls_pgpool(), &Pki::new());
+    let rows = [
+        ("2025-12-31T23:59:58.5Z", Some(Duration::from_millis(1500))),
+        ("2020-01-01T00:00:00Z", Some(LONGEST_PAUSE)),
+        ("2040-06-01T00:00:00Z", None),
+    ];
+    for (now, expected) in rows {
+        for handoff in [
+            Handoff::JudgeMyself,
+            Handoff::Go {
+                leaves: Leaves::new(),
+                judge: Judge::Channel,
+            },
+        ] {
+            let Handoff::Keep { why, after } = settle(handoff, &certificates, now.parse().unwrap()) else {
+                panic!("not kept at {now}");
+            };
+            assert_eq!(after, expected, "{now}: {why}");
+        }
+    }
+    let not_before = now();
+    let second = Duration::from_secs(1);
+    let fault = ChainFault::CaNotYetValid {
+        subject: "CN=ca".to_owned(),
+        not_before,
+    };
+    let before = not_before - second;
+    assert_eq!(mended_in(&Failure::ChainBroken { fault }, before), Some(second));
+    assert_eq!(mended_in(&Failure::CaMissing, before), None);
 }
 
 #[test]
