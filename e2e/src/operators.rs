@@ -63,24 +63,14 @@ pub fn build(stage: &Stage) -> anyhow::Result<Vec<Operator>> {
 /// Compiles both operators and returns where their programs are.
 pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     let step = stage.progress.step("compile the operators");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .current_dir(&stage.workspace)
-        .args(["build", "--locked", "--message-format=json"]);
-    if profile == Profile::Release {
-        cargo.arg("--release");
-    }
-    for name in NAMES {
-        cargo.args(["--package", name]);
-    }
-    let mut programs = Vec::new();
-    command::run_logged(&mut cargo, &stage.cache.log("cargo-build")?, |line| {
-        // Messages for programs are JSON; what is left are the ones for people.
-        match serde_json::from_str::<Value>(line) {
-            Ok(message) => programs.extend(executable(&message)),
-            Err(_) => step.note(line.trim()),
-        }
-    })?;
+    let log = stage.cache.log("cargo-build")?;
+    command::run_logged(&mut cargo(stage, profile), &log, |line| step.note(line.trim()))?;
+    // Asked again, now that there is nothing to do, cargo tells programs where it put what.
+    let messages = command::output(cargo(stage, profile).arg("--message-format=json"))?;
+    let mut programs: Vec<_> = messages
+        .lines()
+        .filter_map(|line| executable(&serde_json::from_str(line).ok()?))
+        .collect();
     programs.sort();
     programs.dedup();
     if programs.len() != NAMES.len() {
@@ -88,6 +78,18 @@ pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static 
     }
     step.done();
     Ok(programs)
+}
+
+fn cargo(stage: &Stage, profile: Profile) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(&stage.workspace).args(["build", "--locked"]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    for name in NAMES {
+        cargo.args(["--package", name]);
+    }
+    cargo
 }
 
 /// Installs the charts, or upgrades them to what they and the images are now, and waits until all is ready.
