@@ -81,7 +81,7 @@ pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static 
 }
 
 fn cargo(stage: &Stage, profile: Profile) -> Command {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = Command::new("cargo");
     cargo.current_dir(&stage.workspace).args(["build", "--locked"]);
     if profile == Profile::Release {
         cargo.arg("--release");

@@ -109,7 +109,7 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> a
 
 fn unit(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
     let step = stage.progress.step("test the crates");
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = Command::new("cargo");
     cargo
         .current_dir(&stage.workspace)
         .args(["test", "--locked", "--workspace", "--no-fail-fast"]);
