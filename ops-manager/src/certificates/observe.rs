@@ -146,17 +146,21 @@ pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
     }
 }
 
-/// Watches the Secrets that the user of a Pgpool named, one by one: they need not bear our labels. One that does is in
-/// the cache already.
+/// Watches one by one the Secrets that need not bear our labels: those that the user of a Pgpool named, and what may
+/// stand where no Certificate of ours is written to yet. One that does bear them is in the cache already.
 pub fn follow(caches: &Caches, pgpool: &Pgpool) {
     let namespace = pgpool.namespace().unwrap_or_default();
-    let named = named_by_user(pgpool).into_iter();
+    let mut named = named_by_user(pgpool);
+    named.extend(caches.unclaimed(pgpool));
+    named.sort();
+    named.dedup();
+    let named = named.into_iter();
     let unseen = named.filter(|name| caches.labelled_secret(pgpool, name).is_none());
     let unseen: Vec<_> = unseen.map(|name| (namespace.clone(), name)).collect();
     caches.named.follow(&ObjectRef::from_obj(pgpool), &unseen);
 }
 
-/// Stops watching the Secrets that the user of a Pgpool named, once the Pgpool is gone.
+/// Stops watching those Secrets, once the Pgpool is gone.
 pub fn forget(caches: &Caches, pgpool: &ObjectRef<Pgpool>) {
     caches.named.follow(pgpool, &[]);
 }
@@ -209,6 +213,12 @@ pub fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
         && one.spec.tls.is_some()
         && other.spec.tls.is_some()
         && (special(one) || special(other))
+}
+
+/// Whether a Certificate is there that is written to this Secret.
+#[must_use]
+pub fn writes_to(certificate: Option<&Certificate>, secret: &str) -> bool {
+    certificate.is_some_and(|certificate| certificate.spec.secret_name == secret)
 }
 
 /// The name of the Certificate that a Secret was made for.

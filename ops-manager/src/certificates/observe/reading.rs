@@ -9,7 +9,8 @@ use operator_runtime::{Availability, Lookup};
 use shared_types::{Alias, Pgpool, names};
 
 use super::{
-    Child, Claim, IssuerState, Prerequisite, Presence, created, made_for, may_collide, named_by_user,
+    Child, Claim, IssuerState, Prerequisite, Presence, created, issuer_reference, made_for, may_collide,
+    named_by_user, writes_to,
 };
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference, IssuerStatus};
 use crate::certificates::caches::Caches;
@@ -42,11 +43,30 @@ impl Caches {
         (instance == Some(&pgpool.name_any())).then_some(secret)
     }
 
+    /// The certificate Secrets that no Certificate is written to yet, though one may be asked for. Whatever stands there
+    /// under a default name would be written over, and is looked at before.
+    pub(super) fn unclaimed(&self, pgpool: &Pgpool) -> Vec<String> {
+        let namespace = pgpool.namespace().unwrap_or_default();
+        let served = self.certificates.availability_in(&namespace) == Availability::Served;
+        let asks = served && pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
+        let aliases = Alias::ALL
+            .into_iter()
+            .filter(|alias| asks && issuer_reference(pgpool, *alias).is_some());
+        let secrets = aliases.filter_map(|alias| {
+            let secret = names::certificate_secret(pgpool, alias);
+            let certificate = names::certificate(pgpool, alias);
+            let certificate = self.certificates.get(Some(&namespace), &certificate);
+            (!writes_to(certificate.as_deref(), &secret)).then_some(secret)
+        });
+        secrets.collect()
+    }
+
     fn secret(&self, pgpool: &Pgpool, name: &str) -> Lookup<Secret> {
         if let Some(secret) = self.labelled_secret(pgpool, name) {
             return Lookup::Present(secret);
         }
-        if named_by_user(pgpool).iter().any(|named| named == name) {
+        let mut watched = named_by_user(pgpool).into_iter().chain(self.unclaimed(pgpool));
+        if watched.any(|watched| watched == name) {
             return self.named.lookup(&pgpool.namespace().unwrap_or_default(), name);
         }
         Lookup::Absent

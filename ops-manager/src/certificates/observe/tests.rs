@@ -148,7 +148,46 @@ async fn a_secret_counts_only_with_the_labels_of_this_pgpool() {
         .labels_mut()
         .insert(names::LABEL_INSTANCE.into(), "another".into());
     world.secrets.apply(secret);
+    world.certificates.apply((*certificate).clone());
     assert!(matches!(found(&world), Lookup::Absent));
+}
+
+#[tokio::test]
+async fn a_default_name_is_watched_while_no_certificate_is_written_to_it() {
+    let plain = pgpool();
+    let with_tls = |change: fn(&mut Pgpool)| {
+        let mut pgpool = pgpool();
+        change(&mut pgpool);
+        pgpool
+    };
+    let without_tls = with_tls(|pgpool| pgpool.spec.tls = None);
+    let without_issuer = with_tls(|pgpool| pgpool.spec.tls.as_mut().unwrap().issuer_ref = None);
+    let mut ours = (**asked(&plain).children[&Alias::Server]
+        .certificate
+        .as_ref()
+        .unwrap())
+    .clone();
+    let here = Some(ours.clone());
+    ours.spec.secret_name = "elsewhere".into();
+    let served = Availability::Served;
+    for (case, pgpool, certificate, cert_manager, watched) in [
+        ("nothing yet", &plain, None, served, true),
+        ("written elsewhere", &plain, Some(ours), served, true),
+        ("written here", &plain, here, served, false),
+        ("no cert-manager", &plain, None, Availability::Absent, false),
+        ("no TLS", &without_tls, None, served, false),
+        ("no issuer", &without_issuer, None, served, false),
+    ] {
+        let world = world(pgpool);
+        world.certificates.set_availability(cert_manager);
+        if let Some(certificate) = certificate {
+            world.certificates.apply(certificate);
+        }
+        follow(&world.caches, pgpool);
+        let secret = &observe(&world.caches, pgpool).children[&Alias::Server].secret;
+        assert_eq!(matches!(secret, Lookup::Pending), watched, "{case}: {secret:?}");
+        assert!(watched || matches!(secret, Lookup::Absent), "{case}: {secret:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::{Availability, Lookup};
 use shared_types::object::GoDuration;
@@ -156,7 +157,9 @@ pub(super) fn secret_known(pgpool: &Pgpool, alias: Alias, observed: &Observed) -
 
 /// Somebody else has the Secret or the Certificate.
 pub(super) fn contested(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
-    secret_taken(pgpool, alias, observed).or_else(|| certificate_taken(pgpool, alias, observed))
+    secret_taken(pgpool, alias, observed)
+        .or_else(|| secret_foreign(pgpool, alias, observed))
+        .or_else(|| certificate_taken(pgpool, alias, observed))
 }
 
 fn secret_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
@@ -224,6 +227,36 @@ fn other_certificate(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Opti
         .as_ref()
         .is_some_and(|maker| maker.spec.secret_name != secret);
     (!ours && !left).then(|| format!("Certificate {}", place(pgpool, made_for)))
+}
+
+/// Somebody else wrote the Secret, and cert-manager would write over it. Where a Certificate of that name is written to
+/// it already, or none will be for want of an issuer, nothing is left to save.
+fn secret_foreign(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
+    let child = observed.children.get(&alias)?;
+    let Lookup::Present(secret) = &child.secret else {
+        return None;
+    };
+    observe::issuer_reference(pgpool, alias)?;
+    let name = names::certificate_secret(pgpool, alias);
+    let known = observe::made_for(&child.secret).is_some()
+        || bears_our_labels(pgpool, secret)
+        || observe::writes_to(child.certificate.as_deref(), &name);
+    let holder = || {
+        controller(&secret.metadata).map_or_else(
+            || "somebody else, as cert-manager did not write it".to_owned(),
+            |owner| format!("{} {}", owner.kind, place(pgpool, &owner.name)),
+        )
+    };
+    (!known).then(|| Refusal::SecretForeign {
+        place: place(pgpool, &name),
+        holder: holder(),
+        alias: alias.as_str(),
+    })
+}
+
+fn bears_our_labels(pgpool: &Pgpool, secret: &Secret) -> bool {
+    let mut ours = names::selector_labels(&pgpool.name_any()).into_iter();
+    ours.all(|(key, value)| secret.labels().get(&key) == Some(&value))
 }
 
 fn certificate_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {

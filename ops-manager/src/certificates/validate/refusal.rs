@@ -107,6 +107,18 @@ pub enum Refusal {
         /// The certificate.
         alias: &'static str,
     },
+    /// Somebody else wrote the Secret, and it would be written over.
+    #[error(
+        "Secret {place} belongs to {holder}; delete it, or choose another secretName for the {alias} certificate in spec.tls.certificates"
+    )]
+    SecretForeign {
+        /// `namespace/name`.
+        place: String,
+        /// Who holds it.
+        holder: String,
+        /// The certificate.
+        alias: &'static str,
+    },
     /// Somebody else owns the Certificate.
     #[error("Certificate {place} exists and belongs to {owner}; delete it, or rename this Pgpool")]
     NameConflict {
@@ -141,7 +153,7 @@ impl Refusal {
             Self::WaitingForProvisioner { .. } | Self::AuthSecretMissing { .. } => {
                 Reason::WaitingForProvisioner
             }
-            Self::SecretNameConflict { .. } => Reason::SecretNameConflict,
+            Self::SecretNameConflict { .. } | Self::SecretForeign { .. } => Reason::SecretNameConflict,
             Self::NameConflict { .. } => Reason::NameConflict,
         }
     }

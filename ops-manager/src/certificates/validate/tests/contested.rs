@@ -147,6 +147,96 @@ fn a_secret_of_another_certificate_is_left_alone() {
 }
 
 #[test]
+fn a_secret_that_cert_manager_did_not_write_is_not_written_over() {
+    let plain = pgpool();
+    let chosen = pgpool_with("certificates: [{alias: server, secretName: mine}]");
+    let mut unissued = pgpool();
+    unissued.spec.tls.as_mut().unwrap().issuer_ref = None;
+    let labels = || Some(names::selector_labels("pool"));
+    let of_helm = || {
+        let mut labels = names::selector_labels("pool");
+        labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into());
+        Some(labels)
+    };
+    let by_hand = None;
+    let issued_earlier = Some("pool-server-cert");
+    // Who asks, for what cert-manager noted on the Secret and its labels; whether our Certificate is there; taken.
+    for (case, pgpool, noted, labels, asked_for, taken) in [
+        ("made by hand", &plain, by_hand, None, false, true),
+        ("made by hand, named", &chosen, by_hand, None, false, true),
+        (
+            "of a release of that name",
+            &plain,
+            by_hand,
+            of_helm(),
+            false,
+            true,
+        ),
+        ("asked for already", &plain, by_hand, None, true, false),
+        ("issued, labels lost", &plain, issued_earlier, None, false, false),
+        (
+            "issued, labels lost, named",
+            &chosen,
+            issued_earlier,
+            None,
+            false,
+            false,
+        ),
+        ("from a backup", &plain, issued_earlier, labels(), false, false),
+        ("notes lost", &plain, by_hand, labels(), false, false),
+        (
+            "brought along for want of an issuer",
+            &unissued,
+            by_hand,
+            None,
+            false,
+            false,
+        ),
+    ] {
+        let mut observed = issued(&self::pgpool());
+        change_secret(&mut observed, Alias::Server, |secret| {
+            secret.metadata.labels = labels;
+            let notes = secret.metadata.annotations.as_mut().unwrap();
+            notes.clear();
+            notes.extend(noted.map(|name| ("cert-manager.io/certificate-name".into(), name.into())));
+        });
+        if !asked_for {
+            observed.children.get_mut(&Alias::Server).unwrap().certificate = None;
+        }
+        let [server, client, _] = wanted(pgpool, &observed);
+        let sentence = server
+            .contested
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert_eq!(server.contested.is_some(), taken, "{case}: {sentence}");
+        assert_eq!(client.contested, None, "{case}");
+        if let Some(refusal) = server.contested {
+            assert_eq!(refusal.reason(), Reason::SecretNameConflict);
+            let words =
+                " belongs to somebody else, as cert-manager did not write it; delete it, or choose another";
+            assert!(sentence.contains(words), "{case}: {sentence}");
+            assert_eq!(server.order, Err(refusal), "{case}");
+        }
+    }
+}
+
+#[test]
+fn who_controls_a_foreign_secret_is_named() {
+    let pgpool = pgpool();
+    let mut observed = prepared(&pgpool);
+    let mut secret = k8s_openapi::api::core::v1::Secret::default();
+    secret.metadata.owner_references = serde_yaml::from_str(
+        "[{apiVersion: external-secrets.io/v1, kind: ExternalSecret, name: vault, uid: u, controller: true}]",
+    )
+    .unwrap();
+    observed.children.get_mut(&Alias::Server).unwrap().secret = fixtures::present(secret);
+    let refused = refusal(&pgpool, &observed, Alias::Server).unwrap();
+    let words = "Secret demo/pool-server-cert belongs to ExternalSecret demo/vault; delete it";
+    assert!(refused.to_string().starts_with(words), "{refused}");
+}
+
+#[test]
 fn a_certificate_of_another_owner_is_left_alone() {
     let pgpool = pgpool();
     let mut observed = asked(&pgpool);
