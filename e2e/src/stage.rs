@@ -86,14 +86,15 @@ impl Stage {
                 .unwrap_or_else(|_| bail!("making the images panicked"));
             (programs, images)
         });
+        let (programs, images) = (programs?, images?);
         let operators = if with_operators {
             operators::build(self)?
         } else {
             Vec::new()
         };
         Ok(Material {
-            programs: programs?,
-            images: images?,
+            programs,
+            images,
             operators,
         })
     }
