@@ -15,7 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::{config_secret, hex, metadata};
+use super::config::essence;
+use super::{config_secret, hex, metadata, paths};
 use crate::pgpool::validate::Validated;
 
 /// Name of the container port that Services and probes mean.
@@ -52,14 +53,21 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
     }
 }
 
-/// The hash makes pods follow settings that only a restart puts into effect. Users are not part of it.
+/// The hash makes pods follow settings that only a restart puts into effect. Users are not part of it, nor is what
+/// only reads differently.
 fn pod_metadata(validated: &Validated) -> ObjectMeta {
     let mut hash = Sha256::new();
-    for (name, content) in config_secret::files(validated) {
-        hash.update((name.len() as u64).to_be_bytes());
-        hash.update(name);
-        hash.update((content.len() as u64).to_be_bytes());
-        hash.update(content);
+    for (file, content) in config_secret::files(validated) {
+        let lines = match file.as_str() {
+            paths::PGPOOL_CONF => essence::settings(&content),
+            _ => essence::rules(&content),
+        };
+        hash.update((lines.len() as u64).to_be_bytes());
+        let parts = lines.iter().flat_map(|(name, value)| [*name, *value]);
+        for part in std::iter::once(file.as_str()).chain(parts) {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
     }
     let mut annotations: BTreeMap<_, _> = validated.pod.annotations.clone();
     let hash = hex(&hash.finalize());
