@@ -21,6 +21,7 @@ pub mod written;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Outcome, clock};
@@ -38,16 +39,27 @@ mod tests;
 /// # Errors
 /// Only when the API server cannot be talked to. Whatever is missing, refused or foreign is an [`Outcome`].
 pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
-    let now = clock::now();
     let key = ObjectRef::from_obj(pgpool.as_ref());
     if pgpool.meta().deletion_timestamp.is_some() {
         // Owner references clean up; writing now would only race with them.
         context.forget(&key);
         return Ok(Outcome::Converged);
     }
+    let outcome = Box::pin(settle(pgpool, &key, &context, clock::now())).await;
+    // It may have gone meanwhile, and then was forgotten too early.
+    context.forget_if_gone(&key);
+    outcome
+}
+
+async fn settle(
+    pgpool: Arc<Pgpool>,
+    key: &ObjectRef<Pgpool>,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Outcome, Error> {
     let pgpool = context.written.with_status(pgpool);
     // Client: caches, and at most one question to the API server.
-    let observed = observe::observe(&pgpool, &context, now).await?;
+    let observed = observe::observe(&pgpool, context, now).await?;
     // Pure.
     let validated = validate::validate(&pgpool, &observed.inputs);
     // Pure.
@@ -55,19 +67,19 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
         .as_ref()
         .map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
-    let access = access.map(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan));
-    context.health.follow(&key, plan::reachable(&observed), access);
+    let access = access.and_then(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan, now));
+    let asked = context.health.follow(key, plan::reachable(&observed), access);
     // Client.
     let writer = Writer {
         applier: &context.applier,
         written: &context.written,
-        key: &key,
+        key,
     };
     let applied = Box::pin(apply::apply(writer, plan.map_err(Clone::clone), &observed)).await;
     // Pure.
-    let report = status::report(&pgpool, &observed, &applied, now);
+    let report = status::report(&pgpool, &observed, &applied, asked, now);
     // Client.
-    let outcome = publish::publish(&pgpool, &context, report, now).await?;
+    let outcome = publish::publish(&pgpool, context, report, now).await?;
     match applied.progress {
         Progress::Failed(error) => Err(Error::Apply(error)),
         _ => Ok(outcome),

@@ -102,14 +102,6 @@ fn triggers_of(
     let read = context.named.changes().boxed();
     let elsewhere = context.elsewhere.changes().boxed();
     let context = context.clone();
-    select_all([watched.boxed(), heard, asked, read, elsewhere]).inspect(move |key| {
-        if context
-            .caches
-            .pgpools
-            .get(key.namespace.as_deref(), &key.name)
-            .is_none()
-        {
-            context.forget(key);
-        }
-    })
+    select_all([watched.boxed(), heard, asked, read, elsewhere])
+        .inspect(move |key| context.forget_if_gone(key))
 }

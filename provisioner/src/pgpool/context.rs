@@ -63,4 +63,12 @@ impl Context {
         self.written.forget(key);
         self.pace.forget(key);
     }
+
+    /// Forgets a `Pgpool` if there is none of that name.
+    pub fn forget_if_gone(&self, key: &ObjectRef<Pgpool>) {
+        let pgpools = &self.caches.pgpools;
+        if pgpools.get(key.namespace.as_deref(), &key.name).is_none() {
+            self.forget(key);
+        }
+    }
 }

@@ -186,6 +186,16 @@ pub fn settle(handoff: Handoff, certificates: &[Certificate], now: Timestamp) ->
     }
 }
 
+/// Whether a certificate is good for everything that it is needed for.
+#[must_use]
+pub fn is_good(certificate: &Certificate, now: Timestamp) -> bool {
+    let alone = std::slice::from_ref(certificate);
+    matches!(
+        judged(alone, Judge::Myself, now, Required::clone),
+        Handoff::Go { .. }
+    )
+}
+
 fn judged(
     certificates: &[Certificate],
     judge: Judge,

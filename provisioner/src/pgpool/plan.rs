@@ -19,6 +19,9 @@ use crate::health::{Access, ClientPair, Pod};
 #[cfg(test)]
 mod tests;
 
+/// A check holds one of the connections that all Pgpools share, so no Pgpool may have it for longer.
+const LONGEST_CHECK: Duration = Duration::from_secs(30);
+
 /// What is to be written now.
 pub struct Plan {
     /// Everything but the workload.
@@ -178,9 +181,48 @@ pub fn reachable(observed: &Observed) -> Vec<Pod> {
 }
 
 /// How to log in to them. The authorities of every copy in use are trusted, so that a pod which still serves under
-/// the previous issuer is not called broken.
-pub fn access(pgpool: &Pgpool, validated: &Validated, observed: &Observed, plan: &Plan) -> Access {
+/// the previous issuer is not called broken. `None` while a client certificate is needed and the one in its Secret is
+/// no good: pods would refuse it, which says nothing about them.
+pub fn access(
+    pgpool: &Pgpool,
+    validated: &Validated,
+    observed: &Observed,
+    plan: &Plan,
+    now: Timestamp,
+) -> Option<Access> {
+    let client = match validated.client_auth_mode {
+        ClientAuthMode::Cert => Some(client_pair(&observed.certificates, now)?),
+        ClientAuthMode::Md5 | ClientAuthMode::Scram => None,
+    };
     let health = pgpool.spec.health_checker();
+    Some(Access {
+        server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
+        ssl_mode: validated.ssl_mode,
+        trust: trust(observed, plan),
+        client,
+        login: validated.backend.login.clone(),
+        login_source: login_source(pgpool, observed),
+        period: health.period,
+        timeout: health.timeout.min(LONGEST_CHECK),
+        failure_threshold: u32::try_from(health.failure_threshold).unwrap_or(1),
+    })
+}
+
+fn client_pair(certificates: &[Certificate], now: Timestamp) -> Option<ClientPair> {
+    let client = certificates
+        .iter()
+        .find(|certificate| certificate.alias == Alias::Client)?;
+    if !handoff::is_good(client, now) {
+        return None;
+    }
+    Some(ClientPair {
+        chain: entry(certificates, Alias::Client, "tls.crt")?.to_vec(),
+        key: entry(certificates, Alias::Client, "tls.key")?.to_vec(),
+    })
+}
+
+/// The authorities of every copy that is, or will be, in use.
+fn trust(observed: &Observed, plan: &Plan) -> Vec<u8> {
     let copies = &observed.live.tls_copies;
     let in_use = observed.pods.iter().filter_map(|pod| pod.certificates.as_deref());
     let coming = plan
@@ -202,25 +244,7 @@ pub fn access(pgpool: &Pgpool, validated: &Validated, observed: &Observed, plan:
             trust.push(b'\n');
         }
     }
-    let pair = || {
-        Some(ClientPair {
-            chain: entry(&observed.certificates, Alias::Client, "tls.crt")?.to_vec(),
-            key: entry(&observed.certificates, Alias::Client, "tls.key")?.to_vec(),
-        })
-    };
-    Access {
-        server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
-        ssl_mode: validated.ssl_mode,
-        trust,
-        client: (validated.client_auth_mode == ClientAuthMode::Cert)
-            .then(pair)
-            .flatten(),
-        login: validated.backend.login.clone(),
-        login_source: login_source(pgpool, observed),
-        period: health.period,
-        timeout: health.timeout,
-        failure_threshold: u32::try_from(health.failure_threshold).unwrap_or(1),
-    }
+    trust
 }
 
 fn login_source(pgpool: &Pgpool, observed: &Observed) -> String {

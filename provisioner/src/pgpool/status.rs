@@ -42,9 +42,9 @@ pub struct Report {
     pub outcome: Outcome,
 }
 
-/// Computes what there is to tell.
+/// Computes what there is to tell. `asked`: whether a login is known, with which pods are asked.
 #[must_use]
-pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, now: Timestamp) -> Report {
+pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool, now: Timestamp) -> Report {
     let before = pgpool.status.clone().unwrap_or_default();
     let work = Work::judge(pgpool, observed, applied);
     let outcome = work.outcome();
@@ -54,7 +54,7 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, now: Timesta
             outcome,
         };
     }
-    let checks = Checks::new(pgpool, observed, applied);
+    let checks = Checks::new(pgpool, observed, applied, asked);
     if checks.answers_are_coming() {
         return Report {
             status: None,
@@ -120,6 +120,7 @@ pub fn differ_in_words_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
 }
 
 /// What conditions have in common.
+#[derive(Clone, Copy)]
 struct Writer<'a> {
     before: &'a [Condition],
     generation: Option<i64>,
@@ -127,6 +128,18 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// The same, about the spec that is in effect. Pods of the spec before may serve well, and whoever waits for
+    /// condition Ready after an edit must not be told of them: until there is nothing left to do the condition
+    /// speaks of the generation that it spoke of before.
+    fn in_effect(self, work: &Work) -> Self {
+        let before = || find(self.before, ConditionType::Ready).and_then(|ready| ready.observed_generation);
+        let generation = match work {
+            Work::Done { .. } => self.generation,
+            Work::Unknown | Work::Waits { .. } | Work::Stuck { .. } => before().or(self.generation),
+        };
+        Self { generation, ..self }
+    }
+
     fn write(&self, ty: ConditionType, said: Said) -> Condition {
         condition(
             ty,
@@ -165,7 +178,9 @@ impl Said {
 }
 
 fn conditions(writer: &Writer<'_>, checks: &Checks<'_>, work: &Work) -> Vec<Condition> {
-    let ready = writer.write_or_keep(ConditionType::Ready, checks.ready());
+    let ready = writer
+        .in_effect(work)
+        .write_or_keep(ConditionType::Ready, checks.ready());
     let is_ready = ready
         .as_ref()
         .is_some_and(|ready| ready.status == Status::True.as_str());

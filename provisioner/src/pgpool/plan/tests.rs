@@ -6,7 +6,7 @@ use super::*;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
-use crate::testing::{Pki, now, observed, plain_pgpool, spoil, tls_pgpool};
+use crate::testing::{Pki, now, observed, parse, plain_pgpool, spoil, tls_pgpool};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -20,12 +20,8 @@ fn planned(pgpool: &Pgpool, observed: &Observed) -> Plan {
 
 fn asked(pgpool: &Pgpool, observed: &Observed) -> Access {
     let validated = validate(pgpool, &observed.inputs).unwrap();
-    access(
-        pgpool,
-        &validated,
-        observed,
-        &plan(pgpool, &validated, observed, GRACE, now()),
-    )
+    let plan = plan(pgpool, &validated, observed, GRACE, now());
+    access(pgpool, &validated, observed, &plan, now()).unwrap()
 }
 
 /// The certificates have been there for long, and nobody has judged them.
@@ -165,6 +161,8 @@ fn the_check_logs_in_as_the_backend_does() {
     );
     assert_eq!(access.failure_threshold, 1);
     assert!(access.client.is_none());
+    pgpool.spec.health_checker = Some(parse("{timeoutSeconds: 3600}"));
+    assert_eq!(asked(&pgpool, &world).timeout, LONGEST_CHECK);
     pgpool.spec.client_auth_mode = Some(ClientAuthMode::Cert);
     let secret = world.certificates[1]
         .secret
@@ -178,6 +176,33 @@ fn the_check_logs_in_as_the_backend_does() {
         (&client.chain, &client.key),
         (&secret["tls.crt"].0, &secret["tls.key"].0)
     );
+}
+
+#[test]
+fn a_client_certificate_that_is_no_good_is_not_shown() {
+    let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
+    let foreign = Pki::new().client("postgres");
+    let stranger = pki.client("stranger");
+    let spoils: [&dyn Fn(&mut Observed); 4] = [
+        &|it| it.certificates[1].secret = Lookup::Absent,
+        &|it| spoil(&mut it.certificates[1], "tls.key", Some(&foreign.key)),
+        &|it| {
+            spoil(&mut it.certificates[1], "tls.crt", Some(&stranger.certificate));
+            spoil(&mut it.certificates[1], "tls.key", Some(&stranger.key));
+        },
+        &|it| spoil(&mut it.certificates[1], "ca.crt", Some("")),
+    ];
+    for (row, spoil) in spoils.iter().enumerate() {
+        for (mode, known) in [(ClientAuthMode::Scram, true), (ClientAuthMode::Cert, false)] {
+            pgpool.spec.client_auth_mode = Some(mode);
+            let mut world = patient(&pgpool, &pki);
+            spoil(&mut world);
+            let validated = validate(&pgpool, &world.inputs).unwrap();
+            let plan = plan(&pgpool, &validated, &world, GRACE, now());
+            let access = access(&pgpool, &validated, &world, &plan, now());
+            assert_eq!(access.is_some(), known, "row {row}, {mode:?}");
+        }
+    }
 }
 
 #[test]

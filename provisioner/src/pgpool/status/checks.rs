@@ -29,7 +29,7 @@ pub(super) struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    pub(super) fn new(pgpool: &'a Pgpool, observed: &'a Observed, applied: &Done) -> Self {
+    pub(super) fn new(pgpool: &'a Pgpool, observed: &'a Observed, applied: &Done, asked: bool) -> Self {
         let leaf = |copy: &'a k8s_openapi::api::core::v1::Secret| {
             let pem = copy.data.as_ref()?.get("tls.crt")?;
             Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
@@ -38,7 +38,7 @@ impl<'a> Checks<'a> {
         Self {
             replicas: pgpool.spec.replicas(),
             title: format!("{}/", pgpool.namespace().unwrap_or_default()),
-            asked: !matches!(applied.progress, Progress::Stopped(_)),
+            asked: asked && !matches!(applied.progress, Progress::Stopped(_)),
             before: pgpool.status.as_ref(),
             pods: &observed.pods,
             standings: &observed.standings,

@@ -23,6 +23,7 @@ struct World {
     pgpool: Pgpool,
     observed: Observed,
     applied: Done,
+    asked: bool,
 }
 
 fn stateful_set() -> StatefulSet {
@@ -78,6 +79,7 @@ impl World {
             pgpool: tls_pgpool(),
             observed,
             applied,
+            asked: true,
         }
     }
 
@@ -109,7 +111,7 @@ impl World {
     }
 
     fn report(&self) -> Report {
-        report(&self.pgpool, &self.observed, &self.applied, now())
+        report(&self.pgpool, &self.observed, &self.applied, self.asked, now())
     }
 
     fn status(&self) -> PgpoolStatus {
@@ -168,7 +170,7 @@ fn the_second_report_equals_the_first() {
     let first = world.status();
     world.before(first.clone());
     let later = "2027-03-01T00:00:00Z".parse().unwrap();
-    let second = report(&world.pgpool, &world.observed, &world.applied, later)
+    let second = report(&world.pgpool, &world.observed, &world.applied, true, later)
         .status
         .unwrap();
     assert_eq!(second, first);
@@ -288,6 +290,11 @@ fn a_pod_that_is_being_asked_decides_soon() {
     let report = world.report();
     assert_eq!(report.status, None);
 
+    // Nobody is asked before a login is known.
+    world.asked = false;
+    assert!(world.report().status.is_some());
+    world.asked = true;
+
     // Without a login nobody is asked, so what was seen last stands.
     world.applied.progress = Progress::Stopped(Unmet::waiting(Reason::BackendSecretNotFound, "create it"));
     let before = World::new().status();
@@ -350,6 +357,44 @@ fn rollouts_and_starts() {
         reconciling(&World::new()).1,
         "heard or read is the same"
     );
+}
+
+#[test]
+fn ready_is_about_the_spec_that_is_in_effect() {
+    let rolling = |world: &mut World| world.observed.pods[0].revision = Some("a".to_owned());
+    let unnoticed = |world: &mut World| {
+        world.applied.stateful_set.as_mut().unwrap().metadata.generation = Some(3);
+    };
+    let rejected = |world: &mut World| {
+        world.applied.progress = Progress::Stopped(Unmet::rejected(Reason::NotSupported, "leave it out"));
+    };
+    let refusing = |world: &mut World| world.refuse(0, "no");
+    let rows: [(&str, fn(&mut World), &str, i64); 5] = [
+        ("nothing to do", |_| {}, "True", 4),
+        ("old pods are left", rolling, "True", 3),
+        ("the workload is just written", unnoticed, "True", 3),
+        ("the spec is refused", rejected, "True", 3),
+        ("in effect, but broken", refusing, "False", 4),
+    ];
+    for (what, change, status, generation) in rows {
+        let mut world = World::new();
+        let mut before = world.status();
+        for condition in &mut before.conditions {
+            condition.observed_generation = Some(3);
+        }
+        world.before(before);
+        change(&mut world);
+        let told = world.status();
+        let ready = find(&told.conditions, ConditionType::Ready).unwrap();
+        let expected = (status, Some(generation));
+        assert_eq!(
+            (ready.status.as_str(), ready.observed_generation),
+            expected,
+            "{what}"
+        );
+        let work = find(&told.conditions, ConditionType::Reconciling).unwrap();
+        assert_eq!(work.observed_generation, Some(4), "{what}");
+    }
 }
 
 #[test]
