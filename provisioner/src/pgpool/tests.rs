@@ -681,3 +681,34 @@ async fn what_is_missing_is_named_and_mended_without_help() {
     let fresh = Stage::on(stage.api.clone(), PATIENT);
     assert_eq!(fresh.reconcile().await.reason(), Some("WaitingForCertificates"));
 }
+
+#[tokio::test]
+async fn a_pgpool_that_goes_during_its_reconcile_leaves_nothing_in_memory() {
+    let stage = Stage::new(&plain_pgpool());
+    stage.finish().await;
+    let last = Arc::new(stage.pgpool());
+    let key = ObjectRef::from_obj(last.as_ref());
+    let known = || {
+        let health = &stage.context.health;
+        !health.standings(&key).is_empty() || health.follow(&key, Vec::new(), None)
+    };
+    assert!(known());
+    stage.api.pgpools.delete(stage.pgpool());
+    // Whatever comes of it.
+    drop(Box::pin(reconcile(last, stage.context.clone())).await);
+    assert!(!known());
+}
+
+#[tokio::test]
+async fn an_auth_secret_that_others_make_is_waited_for() {
+    let mut pgpool = plain_pgpool();
+    pgpool.spec.auth_secret = Some(crate::testing::parse("{externallyManaged: true}"));
+    let stage = Stage::new(&pgpool);
+    assert_eq!(stage.reconcile().await.reason(), Some("AuthSecretNotFound"));
+    // A watch tells when it comes, though it has no labels of ours.
+    let followed = stage.context.named.lookup("demo", "pool-auth");
+    assert!(
+        matches!(followed, operator_runtime::Lookup::Absent),
+        "nobody follows it"
+    );
+}

@@ -23,8 +23,8 @@ struct References {
     backend_tls: Option<Reference>,
     configuration: Option<Reference>,
     auth: Reference,
-    /// The user has named the auth Secret.
-    auth_is_named: bool,
+    /// The user makes the auth Secret, or has named it: with or without our labels.
+    auth_is_theirs: bool,
 }
 
 /// Namespace and name.
@@ -37,23 +37,22 @@ impl References {
         let binding = app_binding.present().map(|binding| &binding.spec);
         let of_binding = |secret: Option<&TypedReference>| Some((there.clone(), secret?.name.clone()));
         let configuration = pgpool.spec.configuration.as_ref();
-        let named = pgpool
-            .spec
-            .auth_secret
-            .as_ref()
-            .and_then(|secret| secret.name.as_ref());
+        let asked = pgpool.spec.auth_secret.as_ref();
+        let is_named = asked
+            .and_then(|secret| secret.name.as_ref())
+            .is_some_and(|name| !name.is_empty());
         Self {
             backend: of_binding(binding.and_then(|spec| spec.secret.as_ref())),
             backend_tls: of_binding(binding.and_then(|spec| spec.tls_secret.as_ref())),
             configuration: configuration.and_then(|it| Some((namespace.clone(), it.secret_name.clone()?))),
             auth: (namespace, names::auth_secret(pgpool)),
-            auth_is_named: named.is_some_and(|name| !name.is_empty()),
+            auth_is_theirs: is_named || is_external(pgpool),
         }
     }
 
     /// Everything that has to be watched by name.
     fn followed(&self) -> Vec<Reference> {
-        let auth = Some(&self.auth).filter(|_| self.auth_is_named);
+        let auth = Some(&self.auth).filter(|_| self.auth_is_theirs);
         [
             self.backend.as_ref(),
             self.backend_tls.as_ref(),
@@ -103,18 +102,21 @@ pub(super) async fn inputs(
     {
         inputs.auth_secret = auth_secret(&key, context, &references).await?;
         let unlabelled = |secret: &Arc<Secret>| triggers::by_label(secret.as_ref()).is_none();
-        if !references.auth_is_named && inputs.auth_secret.present().is_some_and(unlabelled) {
+        if !references.auth_is_theirs && inputs.auth_secret.present().is_some_and(unlabelled) {
             followed.push(references.auth.clone());
         }
-        let asked = pgpool.spec.auth_secret.as_ref();
-        let external = asked
-            .and_then(|secret| secret.externally_managed)
-            .unwrap_or(false);
-        let generate = inputs.auth_secret == Lookup::Absent && !external;
+        let generate = inputs.auth_secret == Lookup::Absent && !is_external(pgpool);
         inputs.new_pcp_password = generate.then(new_password);
     }
     context.named.follow(&key, &followed);
     Ok(inputs)
+}
+
+fn is_external(pgpool: &Pgpool) -> bool {
+    let asked = pgpool.spec.auth_secret.as_ref();
+    asked
+        .and_then(|secret| secret.externally_managed)
+        .unwrap_or(false)
 }
 
 fn binding_namespace(pgpool: &Pgpool) -> String {
@@ -157,8 +159,8 @@ async fn auth_secret(
         }
     };
     let known = match (cached, named(context, namespace, name)) {
-        // Nobody follows it, unless the user names it.
-        (Lookup::Absent, Lookup::Pending) if !references.auth_is_named => Lookup::Absent,
+        // Nobody follows it, unless it is the user's.
+        (Lookup::Absent, Lookup::Pending) if !references.auth_is_theirs => Lookup::Absent,
         (Lookup::Absent, known) => known,
         (cached, _) => cached,
     };
