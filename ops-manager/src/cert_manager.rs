@@ -176,6 +176,9 @@ pub struct Condition {
     /// When the status changed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
+    /// The generation of a Certificate that it speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
 }
 
 /// An issuer of one namespace. Its spec is cert-manager's business.

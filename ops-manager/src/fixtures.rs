@@ -184,6 +184,7 @@ pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> cert
         reason: Some(reason.into()),
         message: Some(message.into()),
         last_transition_time: Some(Time(at("2026-06-01T11:00:03Z"))),
+        observed_generation: None,
     }
 }
 

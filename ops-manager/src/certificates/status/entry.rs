@@ -8,7 +8,7 @@ use crate::cert_manager::{Certificate, CertificateRequest, Condition, IssuerRefe
 use crate::certificates::apply::Problem;
 use crate::certificates::judge::Finding;
 use crate::certificates::observe::Child;
-use crate::certificates::validate::Wanted;
+use crate::certificates::validate::{Order, Wanted};
 use crate::verdicts::{CertificateVerdict, Leaf};
 
 /// All that is known of one certificate.
@@ -58,6 +58,9 @@ pub(super) fn entry(view: &View<'_>) -> Entry {
         } => {
             let leaf = leaf.as_ref().map(told);
             match (failures.first(), outdated) {
+                (Some(_), _) if failures.iter().all(is_of_the_order) && is_renewing(view) => {
+                    renewing(view, leaf)
+                }
                 (Some(failure), _) => unfit(view, leaf, failure),
                 (None, Some(issuer)) => outdated_issuer(view, leaf, issuer),
                 (None, None) => good(view, leaf),
@@ -124,6 +127,51 @@ fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
         verdict: view.verdict(false, reason, message, leaf),
         sentence: Some(sentence),
     }
+}
+
+/// Whether this comes of what was ordered, so that a new order mends it.
+fn is_of_the_order(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::NameMissing { .. } | Failure::UsageMissing { .. } | Failure::CommonNameMismatch { .. }
+    )
+}
+
+/// Whether the wish has just changed: the Certificate that we see does not ask for it yet, or cert-manager has seen that
+/// it does and has not issued it yet. Before cert-manager has said anything, what stands there is told as it is.
+fn is_renewing(view: &View<'_>) -> bool {
+    let Ok(order) = &view.wanted.order else {
+        return false;
+    };
+    if view.problem.is_some() || failed(view).is_some() {
+        return false;
+    }
+    let Some(certificate) = view.child.and_then(|child| child.certificate.as_deref()) else {
+        return true;
+    };
+    let settled = certificate.condition("Ready").is_none_or(|ready| {
+        let seen = ready.observed_generation;
+        ready.is_true() && seen.is_none_or(|seen| Some(seen) >= certificate.metadata.generation)
+    });
+    let issuing = certificate.condition("Issuing").is_some_and(Condition::is_true);
+    !asks_for(certificate, order) || !settled || issuing
+}
+
+/// Whether a Certificate asks for all that the judgement looks at.
+fn asks_for(certificate: &Certificate, order: &Order) -> bool {
+    let spec = &certificate.spec;
+    let addresses = order.names.ips.iter().map(ToString::to_string);
+    spec.common_name == order.common_name
+        && spec.dns_names == order.names.dns
+        && spec.ip_addresses.iter().cloned().eq(addresses)
+        && spec.usages == order.usages
+}
+
+/// The Secret does not fit the new wish yet.
+fn renewing(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
+    let (reason, next) = progress(view);
+    let sentence = format!("{next}; meanwhile {} stays as it is", view.secret());
+    bad(view, leaf, (reason, sentence))
 }
 
 /// The Secret fits, but comes from an issuer that is no longer wanted.

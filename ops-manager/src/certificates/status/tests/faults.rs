@@ -1,13 +1,17 @@
 //! What can be wrong with a Secret, one fault after the other.
 
 use k8s_openapi::ByteString;
-use operator_runtime::Outcome;
+use operator_runtime::{Availability, Outcome};
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
 use shared_types::Alias;
 use shared_types::conditions::Reason;
 
+use crate::cert_manager::{CertificateStatus, Condition};
 use crate::certificates::status::outcome;
-use crate::fixtures::{self, Authority, asked, change_secret, issued, now, pgpool, present};
+use crate::fixtures::{
+    self, Authority, asked, change_certificate, change_secret, condition, issued, now, pgpool, pgpool_with,
+    present,
+};
 
 use super::{Change, data, reissue, reported};
 
@@ -141,6 +145,87 @@ fn each_fault_of_a_secret_is_told_with_its_name_and_cure() {
             "{name}"
         );
     }
+}
+
+/// How far cert-manager is with a Certificate of generation 2: conditions `Ready` with the generation that it speaks of,
+/// and `Issuing`.
+type Stage = (
+    &'static str,
+    Option<(&'static str, i64)>,
+    Option<(&'static str, &'static str)>,
+);
+
+#[test]
+fn a_new_wish_is_no_fault_while_it_is_seen_to() {
+    let wish = pgpool_with("certificates: [{alias: server, dnsNames: [db.example.org]}]");
+    let stages: [(Stage, bool, Reason); 7] = [
+        (("not sent", Some(("True", 2)), None), false, Reason::Issuing),
+        (("not seen", Some(("True", 1)), None), true, Reason::Issuing),
+        (("seen", Some(("False", 2)), None), true, Reason::Issuing),
+        (
+            ("begun", Some(("True", 2)), Some(("True", "ManuallyTriggered"))),
+            true,
+            Reason::Issuing,
+        ),
+        (
+            ("given up", Some(("False", 2)), Some(("False", "Failed"))),
+            true,
+            Reason::NameMissing,
+        ),
+        (
+            ("issued without it", Some(("True", 2)), None),
+            true,
+            Reason::NameMissing,
+        ),
+        (("nothing said", None, None), true, Reason::NameMissing),
+    ];
+    for ((stage, ready, issuing), sent, reason) in stages {
+        let mut observed = issued(&pgpool());
+        if sent {
+            observed.children.get_mut(&Alias::Server).unwrap().certificate =
+                asked(&wish).children[&Alias::Server].certificate.clone();
+        }
+        change_certificate(&mut observed, Alias::Server, |certificate| {
+            let ready = ready.map(|(status, generation)| Condition {
+                observed_generation: Some(generation),
+                ..condition("Ready", status, "Reason", "words")
+            });
+            let issuing = issuing.map(|(status, reason)| condition("Issuing", status, reason, "words"));
+            certificate.metadata.generation = Some(2);
+            certificate.status = Some(CertificateStatus {
+                conditions: ready.into_iter().chain(issuing).collect(),
+                ..CertificateStatus::default()
+            });
+        });
+        let verdict = reported(&wish, &observed).verdict;
+        assert_eq!(verdict.reason, reason, "{stage}: {}", verdict.message);
+        let server = &verdict.certificates[0];
+        assert!(
+            !server.ready && server.leaf.is_some(),
+            "{stage}: what is refused must be named"
+        );
+        let in_progress = "cert-manager is issuing Certificate demo/pool-server-cert";
+        assert_eq!(
+            verdict.message.starts_with(in_progress),
+            reason == Reason::Issuing,
+            "{stage}: {}",
+            verdict.message
+        );
+    }
+}
+
+#[test]
+fn a_damaged_secret_is_a_fault_though_a_new_one_is_under_way() {
+    let wish = pgpool_with("certificates: [{alias: server, dnsNames: [db.example.org]}]");
+    let mut observed = issued(&pgpool());
+    change_secret(&mut observed, Alias::Server, |secret| {
+        drop(data(secret).remove("ca.crt"));
+    });
+    assert_eq!(reported(&wish, &observed).verdict.reason, Reason::CaMissing);
+    let mut observed = issued(&pgpool());
+    observed.cert_manager = Availability::Absent;
+    let verdict = reported(&wish, &observed).verdict;
+    assert_eq!(verdict.reason, Reason::NameMissing, "nothing is under way");
 }
 
 #[test]
