@@ -45,6 +45,14 @@ struct Record {
     programs: BTreeMap<String, PathBuf>,
 }
 
+/// What taking a cluster down must know of it, whichever version of this program started it.
+#[derive(Debug, Deserialize)]
+struct Outline {
+    namespaces: Namespaces,
+    #[serde(default)]
+    daemons: BTreeMap<String, Recorded>,
+}
+
 /// A cluster that is up.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -73,14 +81,18 @@ impl Cluster {
     /// Makes sure that a healthy cluster runs from `material`: the one that does, else a new one.
     pub fn up(material: &Material, cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
         let _lock = cache.lock("cluster")?;
-        if let Some(cluster) = Self::find()? {
-            match cluster.healthy(material) {
-                Ok(()) => {
-                    cluster.import(material)?;
-                    return Ok(cluster);
-                }
-                Err(error) => progress.line(format_args!("the running cluster is replaced: {error:#}")),
+        let found = Self::find().and_then(|found| {
+            let Some(cluster) = found else { return Ok(None) };
+            cluster.healthy(material)?;
+            Ok(Some(cluster))
+        });
+        match found {
+            Ok(Some(cluster)) => {
+                cluster.import(material)?;
+                return Ok(cluster);
             }
+            Ok(None) => {}
+            Err(error) => progress.line(format_args!("the running cluster is replaced: {error:#}")),
         }
         take_down(|_| {})?;
         let step = progress.step("start the cluster");
@@ -216,9 +228,9 @@ pub fn ensure_nothing_left() -> anyhow::Result<()> {
 fn take_down(note: impl Fn(&str)) -> anyhow::Result<()> {
     note("ending its processes");
     if let Ok(text) = fs::read_to_string(record_path()) {
-        let record: Record = serde_json::from_str(&text).context("reading the record of the cluster")?;
-        record.namespaces.destroy()?;
-        for daemon in record.daemons.values() {
+        let outline: Outline = serde_json::from_str(&text).context("reading the record of the cluster")?;
+        outline.namespaces.destroy()?;
+        for daemon in outline.daemons.values() {
             daemon.wait_end(std::time::Duration::from_secs(10))?;
         }
     }
@@ -252,4 +264,18 @@ fn state() -> &'static Path {
 
 fn record_path() -> PathBuf {
     state().join("cluster.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_of_another_version_can_be_taken_down() {
+        let process = r#"{"pid": 1, "started": 2}"#;
+        let text = format!(r#"{{"new": 1, "namespaces": {{"anchor": {process}, "first": {process}}}}}"#);
+        let outline: Outline = serde_json::from_str(&text).unwrap();
+        assert!(outline.daemons.is_empty());
+        assert!(!outline.namespaces.alive());
+    }
 }
