@@ -1,12 +1,13 @@
 //! Whose a Secret or a Certificate is, when more than one could have it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use operator_runtime::{Availability, Lookup};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, names};
 
-use crate::certificates::observe::Claim;
+use crate::certificates::observe::{Claim, Observed};
 use crate::fixtures::{
     self, asked, at, change_certificate, change_secret, issued, named, pgpool, pgpool_with, prepared,
 };
@@ -146,79 +147,95 @@ fn a_secret_of_another_certificate_is_left_alone() {
     );
 }
 
+/// Whose labels a Secret bears.
+#[derive(Clone, Copy)]
+enum Labels {
+    None,
+    Ours,
+    Helm,
+}
+
+impl Labels {
+    fn of(self) -> Option<BTreeMap<String, String>> {
+        let mut labels = names::selector_labels("pool");
+        match self {
+            Self::None => return None,
+            Self::Ours => {}
+            Self::Helm => drop(labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into())),
+        }
+        Some(labels)
+    }
+}
+
+/// What cert-manager noted on the server Secret, whose labels it bears, whether our Certificate is there, and whether the
+/// Secret is somebody else's.
+type Origin = (&'static str, Option<&'static str>, Labels, bool, bool);
+
+const ORIGINS: [Origin; 6] = [
+    ("made by hand", None, Labels::None, false, true),
+    ("of a release of that name", None, Labels::Helm, false, true),
+    ("asked for already", None, Labels::None, true, false),
+    (
+        "labels lost",
+        Some("pool-server-cert"),
+        Labels::None,
+        false,
+        false,
+    ),
+    (
+        "from a backup",
+        Some("pool-server-cert"),
+        Labels::Ours,
+        false,
+        false,
+    ),
+    ("notes lost", None, Labels::Ours, false, false),
+];
+
+fn come_from((_, noted, labels, asked_for, _): Origin) -> Observed {
+    let mut observed = issued(&pgpool());
+    change_secret(&mut observed, Alias::Server, |secret| {
+        secret.metadata.labels = labels.of();
+        let notes = noted.map(|name| ("cert-manager.io/certificate-name".into(), name.into()));
+        secret.metadata.annotations = Some(notes.into_iter().collect());
+    });
+    if !asked_for {
+        observed.children.get_mut(&Alias::Server).unwrap().certificate = None;
+    }
+    observed
+}
+
 #[test]
 fn a_secret_that_cert_manager_did_not_write_is_not_written_over() {
-    let plain = pgpool();
-    let chosen = pgpool_with("certificates: [{alias: server, secretName: mine}]");
-    let mut unissued = pgpool();
-    unissued.spec.tls.as_mut().unwrap().issuer_ref = None;
-    let labels = || Some(names::selector_labels("pool"));
-    let of_helm = || {
-        let mut labels = names::selector_labels("pool");
-        labels.insert("app.kubernetes.io/managed-by".into(), "Helm".into());
-        Some(labels)
-    };
-    let by_hand = None;
-    let issued_earlier = Some("pool-server-cert");
-    // Who asks, for what cert-manager noted on the Secret and its labels; whether our Certificate is there; taken.
-    for (case, pgpool, noted, labels, asked_for, taken) in [
-        ("made by hand", &plain, by_hand, None, false, true),
-        ("made by hand, named", &chosen, by_hand, None, false, true),
-        (
-            "of a release of that name",
-            &plain,
-            by_hand,
-            of_helm(),
-            false,
-            true,
-        ),
-        ("asked for already", &plain, by_hand, None, true, false),
-        ("issued, labels lost", &plain, issued_earlier, None, false, false),
-        (
-            "issued, labels lost, named",
-            &chosen,
-            issued_earlier,
-            None,
-            false,
-            false,
-        ),
-        ("from a backup", &plain, issued_earlier, labels(), false, false),
-        ("notes lost", &plain, by_hand, labels(), false, false),
-        (
-            "brought along for want of an issuer",
-            &unissued,
-            by_hand,
-            None,
-            false,
-            false,
-        ),
-    ] {
-        let mut observed = issued(&self::pgpool());
-        change_secret(&mut observed, Alias::Server, |secret| {
-            secret.metadata.labels = labels;
-            let notes = secret.metadata.annotations.as_mut().unwrap();
-            notes.clear();
-            notes.extend(noted.map(|name| ("cert-manager.io/certificate-name".into(), name.into())));
-        });
-        if !asked_for {
-            observed.children.get_mut(&Alias::Server).unwrap().certificate = None;
-        }
-        let [server, client, _] = wanted(pgpool, &observed);
-        let sentence = server
-            .contested
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        assert_eq!(server.contested.is_some(), taken, "{case}: {sentence}");
-        assert_eq!(client.contested, None, "{case}");
-        if let Some(refusal) = server.contested {
-            assert_eq!(refusal.reason(), Reason::SecretNameConflict);
-            let words =
-                " belongs to somebody else, as cert-manager did not write it; delete it, or choose another";
-            assert!(sentence.contains(words), "{case}: {sentence}");
-            assert_eq!(server.order, Err(refusal), "{case}");
+    let chosen = pgpool_with("certificates: [{alias: server, secretName: pool-server-cert}]");
+    for pgpool in [pgpool(), chosen] {
+        for origin in ORIGINS {
+            let (case, .., taken) = origin;
+            let [server, client, _] = wanted(&pgpool, &come_from(origin));
+            assert_eq!(
+                server.contested.is_some(),
+                taken,
+                "{case}: {:?}",
+                server.contested
+            );
+            assert_eq!(server.order.is_err(), taken, "{case}");
+            assert_eq!(client.contested, None, "{case}");
+            if let Some(refusal) = server.contested {
+                assert_eq!(refusal.reason(), Reason::SecretNameConflict);
+                let words = "Secret demo/pool-server-cert belongs to somebody else, as cert-manager did not write it; \
+                             delete it, or choose another secretName";
+                assert!(refusal.to_string().starts_with(words), "{case}: {refusal}");
+            }
         }
     }
+}
+
+#[test]
+fn without_an_issuer_nothing_is_written_over() {
+    let mut pgpool = pgpool();
+    pgpool.spec.tls.as_mut().unwrap().issuer_ref = None;
+    let [server, ..] = wanted(&pgpool, &come_from(ORIGINS[0]));
+    assert_eq!(server.contested, None);
 }
 
 #[test]
