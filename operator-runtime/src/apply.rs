@@ -10,7 +10,7 @@ mod claim;
 mod compare;
 mod quantity;
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -52,12 +52,20 @@ pub enum Change {
 }
 
 /// An object as it stands after an apply.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Applied<K> {
     /// The object.
     pub object: K,
     /// What was done.
     pub change: Change,
+}
+
+/// Never shows the object: it may be a Secret.
+impl<K> Debug for Applied<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Applied");
+        shown.field("change", &self.change).finish_non_exhaustive()
+    }
 }
 
 /// Names an object for people.
@@ -324,7 +332,7 @@ impl Applier {
 }
 
 impl Debug for Applier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Applier")
             .field("field_manager", &self.field_manager)
             .finish_non_exhaustive()

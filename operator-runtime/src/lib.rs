@@ -42,6 +42,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wording;
+mod written;
 
 pub use apply::Applier;
 pub use args::CommonArgs;
@@ -54,3 +55,4 @@ pub use ownership::Ownership;
 pub use placement::Scope;
 pub use program::main;
 pub use runtime::{Identity, IntoEnd, Runtime};
+pub use written::Written;

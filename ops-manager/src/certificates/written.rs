@@ -5,10 +5,11 @@
 //! no more than a request.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use shared_types::{Alias, Pgpool};
 use tokio::time::Instant;
@@ -18,9 +19,6 @@ use super::desired::Desired;
 use super::observe::Observed;
 use super::status::OwnStatus;
 use crate::cert_manager::Certificate;
-
-/// How long a new Certificate may take to come into the cache. One that is not there by then was deleted again.
-const ARRIVAL: Duration = Duration::from_secs(2);
 
 /// How long an object of somebody else is taken to be there still. No watch tells when it goes, and asking at every
 /// event would not tell either.
@@ -44,27 +42,25 @@ impl State {
 
 /// The last writes about each Pgpool.
 #[derive(Debug, Default)]
-pub struct Written(Mutex<HashMap<(String, String), Writes>>);
+pub struct Written {
+    /// New Certificates, and our part of the status.
+    sent: operator_runtime::Written<Pgpool, OwnStatus>,
+    /// What else is known of writes.
+    writes: Mutex<HashMap<(String, String), Writes>>,
+}
 
 #[derive(Debug, Default)]
 struct Writes {
     /// Certificates of other owners that stand in the way, and when that was seen.
     conflicts: HashMap<Alias, (Problem, Instant)>,
-    /// New Certificates, and when they were made.
-    certificates: HashMap<String, (Arc<Certificate>, Instant)>,
     /// Secrets that were given an owner.
     adopted: Vec<State>,
-    /// Our part of the status, and what it was written over.
-    status: Option<(State, OwnStatus)>,
 }
 
 impl Written {
     /// Remembers a Certificate that was created.
     pub fn certificate(&self, pgpool: &Pgpool, certificate: Certificate) {
-        let entry = (Arc::new(certificate), Instant::now());
-        self.with(pgpool, |writes| {
-            writes.certificates.insert(entry.0.name_any(), entry)
-        });
+        self.sent.object(&ObjectRef::from_obj(pgpool), certificate, None);
     }
 
     /// Remembers that somebody else owns the Certificate of an alias.
@@ -98,16 +94,14 @@ impl Written {
 
     /// Remembers the status that was written over what `pgpool` shows.
     pub fn status(&self, pgpool: &Pgpool, status: OwnStatus) {
-        self.with(pgpool, |writes| writes.status = Some((State::of(pgpool), status)));
+        let key = ObjectRef::from_obj(pgpool);
+        self.sent.part(&key, OwnStatus::of(pgpool), status);
     }
 
     /// Our part of the status as it stands, whether or not the cache shows it yet.
     pub fn current_status(&self, pgpool: &Pgpool) -> OwnStatus {
-        let unseen = self.with(pgpool, |writes| {
-            writes.status.take_if(|(over, _)| *over != State::of(pgpool));
-            writes.status.as_ref().map(|(_, status)| status.clone())
-        });
-        unseen.unwrap_or_else(|| OwnStatus::of(pgpool))
+        let key = ObjectRef::from_obj(pgpool);
+        self.sent.current_part(&key, OwnStatus::of(pgpool))
     }
 
     /// Tells whether a Secret was given its owner since the state that the cache shows.
@@ -117,25 +111,12 @@ impl Written {
 
     /// Adds new Certificates to what the caches show, and drops what they have shown by now.
     pub fn complete(&self, pgpool: &Pgpool, observed: &mut Observed) {
+        let key = ObjectRef::from_obj(pgpool);
+        for (alias, child) in &mut observed.children {
+            let name = shared_types::names::certificate(pgpool, *alias);
+            child.certificate = self.sent.current(&key, &name, child.certificate.take());
+        }
         self.with(pgpool, |writes| {
-            let shown = |name: &String| {
-                let mut certificates = observed
-                    .children
-                    .values()
-                    .filter_map(|child| child.certificate.as_ref());
-                certificates.any(|certificate| certificate.metadata.name.as_ref() == Some(name))
-            };
-            writes
-                .certificates
-                .retain(|name, (_, made)| made.elapsed() < ARRIVAL && !shown(name));
-            for (alias, child) in &mut observed.children {
-                let name = shared_types::names::certificate(pgpool, *alias);
-                let missing = writes
-                    .certificates
-                    .get(&name)
-                    .map(|(certificate, _)| Arc::clone(certificate));
-                child.certificate = child.certificate.take().or(missing);
-            }
             let secrets: Vec<_> = observed
                 .secrets()
                 .map(|secret| State::of(secret.as_ref()))
@@ -146,6 +127,7 @@ impl Written {
 
     /// Forgets a Pgpool that is gone.
     pub fn forget(&self, namespace: &str, name: &str) {
+        self.sent.forget(&ObjectRef::new(name).within(namespace));
         self.lock().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
@@ -155,40 +137,40 @@ impl Written {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Writes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::fixtures::{issued, pgpool};
 
-    fn at_version(version: &str) -> Pgpool {
+    fn shown(version: &str, certificates: &OwnStatus) -> Pgpool {
         let mut pgpool = pgpool();
         pgpool.metadata.resource_version = Some(version.into());
+        let status = pgpool.status.get_or_insert_default();
+        status.certificates.clone_from(&certificates.certificates);
         pgpool
     }
 
-    fn some_status() -> OwnStatus {
+    #[tokio::test]
+    async fn a_status_counts_until_the_cache_shows_another_of_ours() {
         let certificates = serde_json::from_str(r#"[{"alias": "server", "ready": true}]"#);
-        OwnStatus {
+        let some = OwnStatus {
             certificates: certificates.unwrap(),
             ..OwnStatus::default()
-        }
-    }
-
-    #[test]
-    fn a_status_counts_until_the_cache_moves_on() {
-        let written = Written::default();
-        written.status(&at_version("1"), some_status());
-        assert_eq!(written.current_status(&at_version("1")), some_status());
-        assert_eq!(written.current_status(&at_version("2")), OwnStatus::default());
-        assert_eq!(
-            written.current_status(&at_version("1")),
-            OwnStatus::default(),
-            "it does not come back"
-        );
+        };
+        let (written, none) = (Written::default(), OwnStatus::default());
+        written.status(&shown("1", &none), some.clone());
+        assert_eq!(written.current_status(&shown("1", &none)), some);
+        // The other operator has written meanwhile, and the cache heard of that first.
+        assert_eq!(written.current_status(&shown("2", &none)), some);
+        assert_eq!(written.current_status(&shown("3", &some)), some);
+        let back = written.current_status(&shown("1", &none));
+        assert_eq!(back, none, "it does not come back");
     }
 
     #[test]
