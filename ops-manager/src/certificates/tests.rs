@@ -2,23 +2,21 @@
 
 mod bench;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::events::Events;
 use operator_runtime::testing::{Call, Script};
 use operator_runtime::{Classified, Lookup, Outcome};
 use serde_json::{Value, json};
 use shared_types::conditions::Reason;
-use shared_types::{Alias, Pgpool, PgpoolStatus, names};
+use shared_types::{Alias, Pgpool, names};
 
-use super::observe::{IssuerState, Observed};
+use super::observe::IssuerState;
 use super::{Context, Writer, reconcile};
-use crate::cert_manager::Certificate;
 use crate::fixtures::world::{World, issuer};
-use crate::fixtures::{DOMAIN, at, change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared};
+use crate::fixtures::{DOMAIN, change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared};
 use crate::verdicts::{PgpoolId, Verdict};
 use bench::{
     Bench, STATUS, adopt_secret, apply_certificate, certificate_path, publish, settled, standing,
