@@ -17,7 +17,7 @@ use crate::components::Programs;
 use crate::control_plane::{CertManager, ControlPlane};
 use crate::scene::channel::Credentials;
 use crate::scene::database::Database;
-use crate::scene::operator::{Operator, Plan, free_address};
+use crate::scene::operator::{Operator, Plan, explained, free_address};
 use crate::scene::{Scene, channel, fixtures, rights};
 use crate::{manifests, stage::Stage};
 
@@ -181,6 +181,24 @@ impl Context {
         plane.await
     }
 
+    /// How an operator is started beside the quiet control plane for one namespace, without a channel.
+    pub async fn plan(&self, operator: &str, scene: &Scene) -> anyhow::Result<Plan> {
+        let plane = self.quiet().await?;
+        Ok(Plan::new(&self.operator(operator)?, plane.kubeconfig()).within(scene.namespace()))
+    }
+
+    /// Starts an operator beside the quiet control plane.
+    pub async fn start(&self, operator: &str, scene: &Scene, plan: Plan) -> anyhow::Result<Operator> {
+        Operator::start(self.quiet().await?, &format!("{}-{operator}", scene.namespace()), plan).await
+    }
+
+    /// A namespace of the quiet control plane, with an `AppBinding`.
+    pub async fn quiet_scene(&self, prefix: &str) -> anyhow::Result<Scene> {
+        let scene = Scene::create(&self.quiet().await?.client(), prefix).await?;
+        scene.backend().await?;
+        Ok(scene)
+    }
+
     /// The PostgreSQL of all cases that leave it alone.
     pub async fn database(&self) -> anyhow::Result<&Database> {
         self.props
@@ -213,14 +231,14 @@ where
 }
 
 /// Adds to a failure what the operators have to say about it.
-pub async fn watched(
+pub async fn watched<T>(
     company: &Company,
     scene: &Scene,
-    case: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<()> {
+    case: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
     let result = case.await;
     company.check()?;
-    result.with_context(|| company.said(scene.namespace()))
+    explained(result, || company.said(scene.namespace()))
 }
 
 impl Scene {

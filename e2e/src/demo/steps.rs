@@ -77,7 +77,10 @@ impl<'a> View<'a> {
     fn user(&self) -> String {
         let spec = &self.pgpool.spec;
         let (mode, auth) = (spec.ssl_mode(), spec.client_auth_mode().as_str());
-        format!("Pgpool {}: sslMode {mode}, clientAuthMode {auth}", self.pgpool.name_any())
+        format!(
+            "Pgpool {}: sslMode {mode}, clientAuthMode {auth}",
+            self.pgpool.name_any()
+        )
     }
 
     fn seen(&self) -> Option<String> {

@@ -174,6 +174,11 @@ fn probe(program: &Path, admin: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Adds what operators said to a failure, below what failed.
+pub fn explained<T>(result: anyhow::Result<T>, said: impl FnOnce() -> String) -> anyhow::Result<T> {
+    result.map_err(|error| anyhow::anyhow!("{error:#}\n{}", said()))
+}
+
 /// An address of this machine that nobody has just now.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)

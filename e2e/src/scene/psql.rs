@@ -192,11 +192,9 @@ impl Scene {
         );
         for attempt in attempts {
             let options = &attempt.options;
-            let connection = format!(
-                "connect_timeout=10 host={host} port=9999 user=postgres dbname=postgres {options}"
-            );
-            let query =
-                "select 'row ' || current_user || ' on PostgreSQL ' || split_part(version(), ' ', 2)";
+            let connection =
+                format!("connect_timeout=10 host={host} port=9999 user=postgres dbname=postgres {options}");
+            let query = "select 'row ' || current_user || ' on PostgreSQL ' || split_part(version(), ' ', 2)";
             // Writing to a String cannot fail.
             let _ = writeln!(
                 script,

@@ -11,7 +11,7 @@ use crate::cases::props::served;
 use crate::cases::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, DATABASE, Manifest, POOL};
-use crate::scene::operator::{Operator, Plan};
+use crate::scene::operator::{Operator, Plan, explained};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -185,7 +185,7 @@ async fn forbidden(context: Context) -> anyhow::Result<()> {
         scene.workload(POOL).await?;
         anyhow::Ok(())
     };
-    case.await.map_err(|error| error.context(operator.said("")))
+    explained(case.await, || operator.said(""))
 }
 
 /// Everything in one namespace, and the kinds of the cluster.

@@ -2,14 +2,17 @@
 
 use anyhow::{Context as _, ensure};
 use proto::v1::{Step, StepState};
+use shared_types::conditions::{self, ConditionType};
 use tonic::Code;
 
 use crate::cases::props::watched;
 use crate::cases::{Case, Context};
 use crate::scene::Scene;
+use crate::scene::certificates::SECRETS;
 use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::operator::{Operator, Plan};
-use crate::scene::snapshot::same;
+use crate::scene::operator::explained;
+use crate::scene::snapshot::{Snapshot, same};
+use crate::scene::tollgate::Tollgate;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -20,6 +23,7 @@ pub fn cases() -> Vec<Case> {
             Box::pin(stranger(context))
         }),
         Case::api("channel::nothing_depends_on_it", |context| Box::pin(cut(context))),
+        Case::api("channel::a_silent_ops_manager_is_not_waited_for", |context| Box::pin(silent(context))),
     ]
 }
 
@@ -96,51 +100,59 @@ async fn cut(context: Context) -> anyhow::Result<()> {
     let company = context.served().await?;
     let scene = context.scene().await?;
     scene.backend().await?;
-    let connected = watched_end(company, &scene).await?;
-
-    let plane = context.quiet().await?;
+    let connected = watched(company, &scene, end(&scene)).await?;
     for (name, peer) in [("none", ""), ("nowhere", "https://127.0.0.1:9")] {
-        let scene = Scene::create(&plane.client(), &format!("channel-{name}")).await?;
-        scene.backend().await?;
-        let mut operators = Vec::new();
-        for operator in ["provisioner", "ops-manager"] {
-            let plan = Plan::new(&context.operator(operator)?, plane.kubeconfig()).within(scene.namespace());
-            let plan = if operator == "provisioner" {
-                plan.with("peer-address", peer)
-            } else {
-                plan
-            };
-            operators.push(Operator::start(plane, &format!("{}-{operator}", scene.namespace()), plan).await?);
-        }
-        let end = end(&scene).await.with_context(|| {
-            operators
-                .iter()
-                .map(|operator| operator.said(""))
-                .collect::<Vec<_>>()
-                .join("\n")
-        })?;
+        let scene = context.quiet_scene(&format!("channel-{name}")).await?;
+        let plan = context.plan("provisioner", &scene).await?.with("peer-address", peer);
+        let provisioner = context.start("provisioner", &scene, plan).await?;
+        let plan = context.plan("ops-manager", &scene).await?;
+        let ops_manager = context.start("ops-manager", &scene, plan).await?;
+        let said = || format!("{}\n{}", provisioner.said(""), ops_manager.said(""));
+        let end = explained(end(&scene).await, said)?;
         same(&connected, &end).with_context(|| format!("channel: {name}"))?;
     }
     Ok(())
 }
 
-async fn watched_end(
-    company: &crate::cases::props::Company,
-    scene: &Scene,
-) -> anyhow::Result<crate::scene::snapshot::Snapshot> {
-    let mut snapshot = None;
-    watched(company, scene, async {
-        snapshot = Some(end(scene).await?);
-        Ok(())
-    })
-    .await?;
-    snapshot.context("no snapshot")
-}
-
-async fn end(scene: &Scene) -> anyhow::Result<crate::scene::snapshot::Snapshot> {
+async fn end(scene: &Scene) -> anyhow::Result<Snapshot> {
     scene.apply(ISSUER).await?;
     scene.put(&fixtures::pgpool(scene.namespace())?).await?;
     scene.certificates_ready(POOL).await?;
     scene.workload(POOL).await?;
     scene.settled(POOL).await
+}
+
+/// ops-manager asks for the certificates and is heard of no more: neither on the channel nor in the status is
+/// there a word about them. The provisioner judges them itself and goes on.
+async fn silent(context: Context) -> anyhow::Result<()> {
+    let scene = context.quiet_scene("silent").await?;
+    let plan = context.plan("provisioner", &scene).await?;
+    let provisioner = context.start("provisioner", &scene, plan).await?;
+    let mut gate = Tollgate::open(scene.client().clone()).await?;
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = gate.kubeconfig(folder.path(), "ops-manager")?;
+    let plan = context.plan("ops-manager", &scene).await?.with("kubeconfig", &kubeconfig.display().to_string());
+    let mut ops_manager = context.start("ops-manager", &scene, plan).await?;
+    gate.one_more();
+    scene.apply(ISSUER).await?;
+    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
+    loop {
+        gate.crossing().await;
+        ops_manager.kill();
+        let mut asked = 0;
+        for name in SECRETS {
+            asked += usize::from(scene.certificates().get_opt(name).await?.is_some());
+        }
+        if asked == SECRETS.len() {
+            break;
+        }
+        gate.one_more();
+        ops_manager.begin()?;
+    }
+    explained(scene.workload(POOL).await, || provisioner.said(""))?;
+    let pgpool = scene.pgpool(POOL).await?;
+    let status = pgpool.status.context("no status")?;
+    let told = conditions::is_true(&status.conditions, ConditionType::CertificatesReady);
+    ensure!(!told, "ops-manager has had its say after all: {:?}", status.conditions);
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Two replicas: one leads, the other is ready to, and takes over when the first is killed or leaves.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cases::{Case, Context};
 use crate::scene::fixtures::{self, POOL};
-use crate::scene::operator::{Operator, Plan};
+use crate::scene::operator::explained;
 use crate::scene::{SOON, Scene};
 use crate::wait;
 
@@ -22,37 +22,30 @@ pub fn cases() -> Vec<Case> {
 const DURATION: u32 = 4;
 
 async fn a_standby_takes_over(context: Context) -> anyhow::Result<()> {
-    let plane = context.quiet().await?;
-    let scene = Scene::create(&plane.client(), "lease").await?;
-    scene.backend().await?;
-    let program = context.operator("provisioner")?;
-    let plan = |identity: &str| {
-        Plan::new(&program, plane.kubeconfig())
-            .within(scene.namespace())
-            .with_lease(scene.namespace(), identity, DURATION)
-    };
-    let name = |identity: &str| format!("{}-{identity}", scene.namespace());
-    let mut first = Operator::start(plane, &name("first"), plan("first")).await?;
+    let scene = context.quiet_scene("lease").await?;
+    let plain = context.plan("provisioner", &scene).await?;
+    let plan = |identity: &str| plain.clone().with_lease(scene.namespace(), identity, DURATION);
+    let mut first = context.start("first", &scene, plan("first")).await?;
     led_by(&scene, "first").await?;
     // Ready although it does not lead: that is what makes it take over at once.
-    let mut second = Operator::start(plane, &name("second"), plan("second")).await?;
+    let mut second = context.start("second", &scene, plan("second")).await?;
     led_by(&scene, "first").await?;
 
     scene.put(&pool(&scene, POOL)?).await?;
-    scene.workload(POOL).await.with_context(|| first.said(""))?;
+    explained(scene.workload(POOL).await, || first.said(""))?;
     first.kill();
-    led_by(&scene, "second").await.with_context(|| second.said(""))?;
+    explained(led_by(&scene, "second").await, || second.said(""))?;
     scene.put(&pool(&scene, "later")?).await?;
-    scene.workload("later").await.with_context(|| second.said(""))?;
+    explained(scene.workload("later").await, || second.said(""))?;
 
     first.begin()?;
     first.ready().await?;
     led_by(&scene, "second").await?;
     let stopped = second.stop();
-    stopped.with_context(|| second.said(""))?;
-    led_by(&scene, "first").await.with_context(|| first.said(""))?;
+    explained(stopped, || second.said(""))?;
+    explained(led_by(&scene, "first").await, || first.said(""))?;
     scene.put(&pool(&scene, "last")?).await?;
-    scene.workload("last").await.with_context(|| first.said(""))?;
+    explained(scene.workload("last").await, || first.said(""))?;
     Ok(())
 }
 

@@ -65,15 +65,28 @@ async fn fields(scene: Scene) -> anyhow::Result<()> {
     for certificate in scene.certificates().list(&of_pool()).await? {
         let managers = managers(certificate.managed_fields());
         let ours = managers.contains(names::OPS_MANAGER) && !managers.contains(names::PROVISIONER);
-        ensure!(ours, "Certificate {} is written by {managers:?}", certificate.name_any());
+        ensure!(
+            ours,
+            "Certificate {} is written by {managers:?}",
+            certificate.name_any()
+        );
     }
     for name in SECRETS {
         let secret = scene.api::<Secret>().get(name).await?;
         let managers = managers(secret.managed_fields());
-        ensure!(!managers.contains(names::PROVISIONER), "the provisioner writes into {name}");
-        let owned = secret.owner_references().iter().any(|owner| owner.kind == "Pgpool");
+        ensure!(
+            !managers.contains(names::PROVISIONER),
+            "the provisioner writes into {name}"
+        );
+        let owned = secret
+            .owner_references()
+            .iter()
+            .any(|owner| owner.kind == "Pgpool");
         ensure!(owned, "Secret {name} does not go with its Pgpool");
-        ensure!(secret.labels().contains_key(names::LABEL_INSTANCE), "Secret {name} has no labels");
+        ensure!(
+            secret.labels().contains_key(names::LABEL_INSTANCE),
+            "Secret {name} has no labels"
+        );
     }
     Ok(())
 }
@@ -91,8 +104,11 @@ const PROVISIONERS: [&str; 10] = [
     "status/conditions/Stalled",
 ];
 
-const OPS_MANAGERS: [&str; 3] =
-    ["status/certificates", "status/conditions/CertificatesReady", "status/conditions/Paused"];
+const OPS_MANAGERS: [&str; 3] = [
+    "status/certificates",
+    "status/conditions/CertificatesReady",
+    "status/conditions/Paused",
+];
 
 /// Each operator writes some of the fields that are its own, and nothing else of the Pgpool.
 fn status_fields(pgpool: &Pgpool) -> anyhow::Result<()> {
@@ -102,11 +118,22 @@ fn status_fields(pgpool: &Pgpool) -> anyhow::Result<()> {
         (names::OPS_MANAGER, &OPS_MANAGERS[..], "status/certificates"),
     ];
     for (name, own, one) in operators {
-        let fields = written.get(name).with_context(|| format!("{name} writes nothing"))?;
-        ensure!(fields.contains(one), "{name} does not write {one}, only {fields:?}");
-        ensure!(fields.iter().all(|field| own.contains(&field.as_str())), "{name} writes {fields:?}");
+        let fields = written
+            .get(name)
+            .with_context(|| format!("{name} writes nothing"))?;
+        ensure!(
+            fields.contains(one),
+            "{name} does not write {one}, only {fields:?}"
+        );
+        ensure!(
+            fields.iter().all(|field| own.contains(&field.as_str())),
+            "{name} writes {fields:?}"
+        );
     }
-    let others: Vec<_> = written.keys().filter(|name| name.starts_with("pgpool-")).collect();
+    let others: Vec<_> = written
+        .keys()
+        .filter(|name| name.starts_with("pgpool-"))
+        .collect();
     ensure!(others.len() == operators.len(), "others write too: {others:?}");
     Ok(())
 }
@@ -126,10 +153,7 @@ fn managers(entries: &[ManagedFieldsEntry]) -> BTreeSet<&str> {
 fn written(entries: &[ManagedFieldsEntry]) -> BTreeMap<&str, BTreeSet<String>> {
     let mut written: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for entry in entries {
-        let fields = entry
-            .fields_v1
-            .as_ref()
-            .map_or(&Value::Null, |fields| &fields.0);
+        let fields = entry.fields_v1.as_ref().map_or(&Value::Null, |fields| &fields.0);
         let of_manager = written
             .entry(entry.manager.as_deref().unwrap_or_default())
             .or_default();

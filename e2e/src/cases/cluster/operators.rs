@@ -117,7 +117,9 @@ async fn kill(context: &Context, operator: &str) -> anyhow::Result<()> {
     for pod in pods::of_operator(&context.client, operator).await? {
         match context.target()? {
             Target::Local(_) => pods::kill(&pod)?,
-            Target::Existing(_) => delete(&context.client, &pod, &DeleteParams::default().grace_period(0)).await?,
+            Target::Existing(_) => {
+                delete(&context.client, &pod, &DeleteParams::default().grace_period(0)).await?;
+            }
         }
     }
     Ok(())
@@ -133,7 +135,9 @@ async fn remove(client: &Client, operator: &str) -> anyhow::Result<()> {
 
 async fn delete(client: &Client, pod: &Pod, parameters: &DeleteParams) -> anyhow::Result<()> {
     let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    api.delete(&pod.name_any(), parameters).await.with_context(|| format!("deleting {}", pod.name_any()))?;
+    api.delete(&pod.name_any(), parameters)
+        .await
+        .with_context(|| format!("deleting {}", pod.name_any()))?;
     Ok(())
 }
 
