@@ -174,8 +174,8 @@ impl Health {
     }
 
     /// Says which pods a `Pgpool` has now, and how to log in; without `access` the last known one stays. Pods that
-    /// are not named any more are forgotten. Returns whether anybody is asked: not before a login is known.
-    pub fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) -> bool {
+    /// are not named any more are forgotten.
+    pub fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
         let mut state = self.lock();
         let check = state.checks.entry(key.clone()).or_default();
         if let Some(access) = access
@@ -184,7 +184,7 @@ impl Health {
             check.access = Some(Arc::new(access));
         }
         let Some(access) = check.access.clone() else {
-            return false;
+            return;
         };
         let mut before = std::mem::take(&mut check.watchmen);
         for pod in pods {
@@ -206,7 +206,13 @@ impl Health {
             };
             check.watchmen.insert(uid, watchman);
         }
-        true
+    }
+
+    /// Whether the pods of a `Pgpool` are asked: not before a login is known.
+    #[must_use]
+    pub fn asks(&self, key: &ObjectRef<Pgpool>) -> bool {
+        let state = self.lock();
+        state.checks.get(key).is_some_and(|check| check.access.is_some())
     }
 
     /// Ends the checks of a `Pgpool` that is gone.

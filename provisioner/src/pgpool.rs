@@ -68,7 +68,7 @@ async fn settle(
         .map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
     let access = access.and_then(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan, now));
-    let asked = context.health.follow(key, plan::reachable(&observed), access);
+    context.health.follow(key, plan::reachable(&observed), access);
     // Client.
     let writer = Writer {
         applier: &context.applier,
@@ -77,7 +77,7 @@ async fn settle(
     };
     let applied = Box::pin(apply::apply(writer, plan.map_err(Clone::clone), &observed)).await;
     // Pure.
-    let report = status::report(&pgpool, &observed, &applied, asked, now);
+    let report = status::report(&pgpool, &observed, &applied, context.health.asks(key), now);
     // Client.
     let outcome = publish::publish(&pgpool, context, report, now).await?;
     match applied.progress {

@@ -111,6 +111,9 @@ words! {
         NameConflict,
         /// The spec asks for something this operator does not do.
         NotSupported,
+        /// The API server does not let the operator write an object: it lacks a right, a quota is used up, or an
+        /// admission policy says no.
+        WriteForbidden,
 
         // Certificates.
         /// Every certificate is issued and fits.

@@ -2,6 +2,7 @@
 //!
 //! One TCP connection to the pod's own address. Writes nothing anywhere, in the user's database least of all.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use operator_runtime::wording::chain;
 use rustls::crypto::CryptoProvider;
 use shared_types::{SslMode, ports};
 use tokio::net::TcpStream;
@@ -55,6 +57,8 @@ pub enum LoginFailure {
         answer: String,
         /// Where user and password come from.
         login_source: String,
+        /// The SQLSTATE of the answer: it tells a wrong password from a PostgreSQL that is starting.
+        code: String,
     },
     /// The connection broke after the handshake.
     #[error("the connection breaks during the login: {reason}; is PostgreSQL up?")]
@@ -79,6 +83,15 @@ impl LoginFailure {
             Self::TurnedDown { .. } => "turned-down",
             Self::Broken { .. } => "broken",
             Self::Timeout(_) => "timeout",
+        }
+    }
+
+    /// What tells one failure from another: the kind, and where the server has said so the reason.
+    #[must_use]
+    pub fn fault(&self) -> Cow<'static, str> {
+        match self {
+            Self::TurnedDown { code, .. } => format!("{} {code}", self.kind()).into(),
+            _ => self.kind().into(),
         }
     }
 }
@@ -184,6 +197,7 @@ fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: 
             user: access.login.user.clone(),
             answer: format!("{}{detail}", answer.message()),
             login_source: access.login_source.clone(),
+            code: answer.code().code().to_owned(),
         };
     }
     let cause = error
@@ -209,16 +223,4 @@ fn is_tls(cause: &io::Error) -> bool {
     cause
         .get_ref()
         .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)
-}
-
-/// An error and everything behind it.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
 }

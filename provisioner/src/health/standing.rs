@@ -1,5 +1,7 @@
 //! What the results of a pod's checks add up to. Pure.
 
+use std::borrow::Cow;
+
 use super::{LoginFailure, Probe, Served};
 
 /// What is known of a pod.
@@ -20,8 +22,8 @@ pub enum Login {
     Accepted,
     /// They did not.
     Refused {
-        /// The kind of failure: two messages of one kind are no news to each other.
-        kind: &'static str,
+        /// What fails: two wordings of one fault are no news to each other.
+        fault: Cow<'static, str>,
         /// What is wrong and what helps, in one sentence.
         message: String,
     },
@@ -30,20 +32,20 @@ pub enum Login {
 impl Login {
     fn refused(failure: &LoginFailure) -> Self {
         Self::Refused {
-            kind: failure.kind(),
+            fault: failure.fault(),
             message: failure.to_string(),
         }
     }
 }
 
 impl Standing {
-    /// Whether somebody has to be told. The wording of a failure may vary from check to check; only its kind counts,
+    /// Whether somebody has to be told. The wording of a failure may vary from check to check; only the fault counts,
     /// so that a broken pod does not cost a status write in each period.
     #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         let same_login = match (&self.login, &other.login) {
             (Login::Accepted, Login::Accepted) => true,
-            (Login::Refused { kind: a, .. }, Login::Refused { kind: b, .. }) => a == b,
+            (Login::Refused { fault: a, .. }, Login::Refused { fault: b, .. }) => a == b,
             _ => false,
         };
         !same_login || self.served != other.served
@@ -67,8 +69,8 @@ pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standin
     let failures = before.map_or(0, |before| before.failures).saturating_add(1);
     let login = match before.map(|before| &before.login) {
         Some(Login::Accepted) if failures < threshold => Login::Accepted,
-        // The first wording of a kind stays, as the board would otherwise hold what nobody was told.
-        Some(same @ Login::Refused { kind, .. }) if *kind == failure.kind() => same.clone(),
+        // The first wording of a fault stays, as the board would otherwise hold what nobody was told.
+        Some(same @ Login::Refused { fault, .. }) if *fault == failure.fault() => same.clone(),
         _ => Login::refused(&failure),
     };
     // A connection that broke before the handshake says nothing about the certificate.

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::pgpool::observe::Lookup;
 
 /// Answers from a list, then the last answer for ever; writes down who was asked when.
 #[derive(Default)]
@@ -248,6 +249,7 @@ fn debug_shows_no_secret() {
         format!("{access:?}"),
         format!("{pair:?}"),
         format!("{:?}", access.login),
+        format!("{:?}", Lookup::Present("topsecretkey")),
     ] {
         assert!(
             !text.contains("topsecretkey") && !text.contains("hunter2"),
@@ -276,7 +278,7 @@ mod verdicts {
 
     fn refused(kind: &'static str, message: &str) -> Login {
         Login::Refused {
-            kind,
+            fault: kind.into(),
             message: message.to_owned(),
         }
     }
@@ -362,6 +364,51 @@ mod verdicts {
             None,
         );
         assert_eq!(other, expected, "another kind");
+    }
+
+    #[test]
+    fn what_the_server_says_tells_its_refusals_apart() {
+        let turned_down = |code: &str, answer: &str| LoginFailure::TurnedDown {
+            user: "postgres".to_owned(),
+            answer: answer.to_owned(),
+            login_source: "demo/pg-auth".to_owned(),
+            code: code.to_owned(),
+        };
+        let step = |before: Option<&Standing>, failure| {
+            let probe = Probe {
+                served: None,
+                login: Err(failure),
+            };
+            judge(before, probe, 1)
+        };
+        let before = step(None, turned_down("28P01", "password does not match"));
+        let rows = [
+            (
+                "28P01",
+                "no match for the password",
+                "password does not match",
+                false,
+            ),
+            (
+                "57P03",
+                "the database system is starting up",
+                "is starting up",
+                true,
+            ),
+        ];
+        for (code, answer, told, news) in rows {
+            let after = step(Some(&before), turned_down(code, answer));
+            assert_eq!(before.differs(&after), news, "{answer}");
+            let Login::Refused { message, .. } = after.login else {
+                panic!("accepted");
+            };
+            assert!(message.contains(told), "{message}");
+            assert_eq!(
+                turned_down(code, answer).kind(),
+                "turned-down",
+                "one label for metrics"
+            );
+        }
     }
 
     #[test]

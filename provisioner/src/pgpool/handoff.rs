@@ -21,7 +21,7 @@ use crate::pgpool::observe::Lookup;
 mod tests;
 
 /// Beyond that, everything is looked at again anyway.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// A certificate that a `Pgpool` needs, and its Secret as the cache has it.
 #[derive(Clone)]

@@ -183,6 +183,7 @@ pub fn reachable(observed: &Observed) -> Vec<Pod> {
 /// How to log in to them. The authorities of every copy in use are trusted, so that a pod which still serves under
 /// the previous issuer is not called broken. `None` while a client certificate is needed and the one in its Secret is
 /// no good: pods would refuse it, which says nothing about them.
+#[must_use]
 pub fn access(
     pgpool: &Pgpool,
     validated: &Validated,

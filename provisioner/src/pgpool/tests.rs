@@ -688,10 +688,7 @@ async fn a_pgpool_that_goes_during_its_reconcile_leaves_nothing_in_memory() {
     stage.finish().await;
     let last = Arc::new(stage.pgpool());
     let key = ObjectRef::from_obj(last.as_ref());
-    let known = || {
-        let health = &stage.context.health;
-        !health.standings(&key).is_empty() || health.follow(&key, Vec::new(), None)
-    };
+    let known = || stage.context.health.asks(&key);
     assert!(known());
     stage.api.pgpools.delete(stage.pgpool());
     // Whatever comes of it.

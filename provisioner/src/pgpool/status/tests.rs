@@ -91,7 +91,7 @@ impl World {
 
     fn refuse(&mut self, pod: usize, message: &str) {
         let login = Login::Refused {
-            kind: "broken",
+            fault: "broken".into(),
             message: message.to_owned(),
         };
         self.standing(pod).login = login;
@@ -280,6 +280,26 @@ fn a_filling_cache_or_a_busy_api_server_says_nothing() {
         Progress::Failed(timeout),
     ] {
         assert_eq!(World::progress(progress).report().status, None);
+    }
+}
+
+#[test]
+fn a_refused_write_tells_whose_turn_it_is() {
+    let refused = |code| ApplyError::Api {
+        kind: "StatefulSet".to_owned(),
+        name: "demo/pool".to_owned(),
+        source: Box::new(kube::Error::Api(
+            kube::core::Status::failure("exceeded quota: small", "Reason")
+                .with_code(code)
+                .boxed(),
+        )),
+    };
+    let rows = [(403, "WriteForbidden"), (422, "ConfigurationInvalid")];
+    for (code, reason) in rows {
+        let status = World::progress(Progress::Failed(refused(code))).status();
+        let stalled = find(&status.conditions, ConditionType::Stalled).unwrap();
+        assert_eq!(stalled.reason, reason);
+        assert!(stalled.message.contains("exceeded quota"), "{}", stalled.message);
     }
 }
 

@@ -75,6 +75,12 @@ impl Work {
 
     fn failed(error: &ApplyError) -> Self {
         match error.code() {
+            // For an administrator to mend: nothing is wrong with the spec.
+            Some(403) => Self::Stuck {
+                reason: Reason::WriteForbidden,
+                message: error.to_string(),
+                after: None,
+            },
             // Refused for what it is: the user has to know, and the next try will not differ.
             Some(400..=408 | 410..=428 | 430..=499) => Self::Stuck {
                 reason: Reason::ConfigurationInvalid,
