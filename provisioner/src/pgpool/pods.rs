@@ -17,6 +17,11 @@ const CERTIFICATES: &str = "certs";
 /// Pgpool has room for so many pods; a pod beyond was made by nobody.
 const MOST_REPLICAS: i32 = 9;
 
+/// States that a container is in on its way up.
+const HARMLESS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// The kubelet alternates between these while an image cannot be had.
+const PULLING: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
+
 /// What matters of one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFacts {
@@ -75,7 +80,7 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
                     .iter()
                     .chain(&status?.container_statuses)
                     .flatten();
-                containers.into_iter().find_map(waiting)
+                containers.into_iter().find_map(halted)
             })
     };
     PodFacts {
@@ -92,17 +97,30 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
     }
 }
 
-/// Why a container does not run. The message of Kubernetes counts seconds and tries, so only the word is taken: a
-/// status must not change because time passes.
-fn waiting(container: &ContainerStatus) -> Option<String> {
-    let reason = container.state.as_ref()?.waiting.as_ref()?.reason.as_deref()?;
-    let harmless = ["ContainerCreating", "PodInitializing"].contains(&reason);
-    (!harmless).then(|| {
-        format!(
-            "container {} ({}) is in {reason}",
-            container.name, container.image
-        )
-    })
+/// Why a container does not run. Kubernetes counts seconds and tries in its messages and changes its words from try to
+/// try (pulling and waiting to pull, running and waiting to run), so what lies behind them is told: a status must not
+/// change because time passes.
+fn halted(container: &ContainerStatus) -> Option<String> {
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let waiting = waiting.and_then(|waiting| waiting.reason.as_deref());
+    let title = format!("container {} ({})", container.name, container.image);
+    if waiting.is_some_and(|reason| PULLING.contains(&reason)) {
+        return Some(format!("{title}: its image cannot be pulled (ImagePullBackOff)"));
+    }
+    let last = container
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
+    let ended = last.filter(|_| !container.ready && container.restart_count > 0);
+    if let Some(ended) = ended {
+        let reason = ended.reason.as_deref().unwrap_or("Error");
+        let code = ended.exit_code;
+        return Some(format!(
+            "{title} does not stay up, it ended with {reason} (exit code {code})"
+        ));
+    }
+    let reason = waiting.filter(|reason| !HARMLESS.contains(reason))?;
+    Some(format!("{title} is in {reason}"))
 }
 
 /// Drops what nobody here reads before a pod enters the cache.

@@ -74,16 +74,39 @@ fn a_pod_on_its_way_out_is_neither_ready_nor_asked() {
 fn trouble_is_told_in_words_that_do_not_change_by_themselves() {
     let state =
         |status: &str| facts(&pod(&format!("metadata: {{name: pool-0}}\nstatus: {status}")), 0).trouble;
-    let waiting = |reason: &str| {
+    let container = |fields: &str| {
         state(&format!(
-            "{{containerStatuses: [{{name: pgpool, image: 'pgpool2:9', imageID: '', ready: false, restartCount: 3, \
-             state: {{waiting: {{reason: {reason}, message: back-off 40s}}}}}}]}}"
+            "{{containerStatuses: [{{name: pgpool, image: 'pgpool2:9', imageID: '', {fields}}}]}}"
+        ))
+    };
+    let waiting = |reason: &str| {
+        container(&format!(
+            "ready: false, restartCount: 0, state: {{waiting: {{reason: {reason}, message: back-off 40s}}}}"
         ))
     };
     assert_eq!(state("{}"), None);
     assert_eq!(waiting("ContainerCreating"), None);
-    let expected = "container pgpool (pgpool2:9) is in ImagePullBackOff";
-    assert_eq!(waiting("ImagePullBackOff").as_deref(), Some(expected));
+    let expected = "container pgpool (pgpool2:9) is in CreateContainerConfigError";
+    assert_eq!(waiting("CreateContainerConfigError").as_deref(), Some(expected));
+    let expected = "container pgpool (pgpool2:9): its image cannot be pulled (ImagePullBackOff)";
+    for reason in ["ErrImagePull", "ImagePullBackOff"] {
+        assert_eq!(waiting(reason).as_deref(), Some(expected), "{reason}");
+    }
+    // Up and down again.
+    let last = "lastState: {terminated: {reason: OOMKilled, exitCode: 137}}";
+    let expected = "container pgpool (pgpool2:9) does not stay up, it ended with OOMKilled (exit code 137)";
+    for now in [
+        "restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}",
+        "restartCount: 4, state: {running: {}}",
+        "restartCount: 4, state: {terminated: {reason: OOMKilled, exitCode: 137}}",
+    ] {
+        let told = container(&format!("ready: false, {now}, {last}"));
+        assert_eq!(told.as_deref(), Some(expected), "{now}");
+    }
+    let recovered = container(&format!(
+        "ready: true, restartCount: 4, state: {{running: {{}}}}, {last}"
+    ));
+    assert_eq!(recovered, None);
     let scheduled = "{conditions: [{type: PodScheduled, status: 'False', message: 0/3 nodes fit}]}";
     assert_eq!(state(scheduled).as_deref(), Some("0/3 nodes fit"));
 }
