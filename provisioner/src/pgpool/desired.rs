@@ -29,8 +29,8 @@ use shared_types::AppBinding;
 
 use crate::pgpool::validate::Validated;
 
-/// Everything but the workload, one field per object.
-#[derive(Clone, Debug)]
+/// Everything but the workload, one field per object. Without `Debug`: it would show passwords.
+#[derive(Clone)]
 pub struct Foundation {
     /// Where clients connect.
     pub primary_service: Service,

@@ -33,7 +33,7 @@ pub use certificates::{CLIENT_USER, published, required};
 pub use owned::is_tls_copy;
 
 /// What is known of an object somebody refers to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum Lookup<T> {
     /// The watch on it has not answered yet.
     #[default]
@@ -63,6 +63,18 @@ impl<T> Lookup<T> {
             Self::Forbidden => Lookup::Forbidden,
             Self::Present(found) => Lookup::Present(part(found)),
         }
+    }
+}
+
+impl<T> fmt::Debug for Lookup<T> {
+    /// Leaves the object out: it may be a Secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "Pending",
+            Self::Absent => "Absent",
+            Self::Forbidden => "Forbidden",
+            Self::Present(_) => "Present(…)",
+        })
     }
 }
 

@@ -134,6 +134,39 @@ fn what_would_break_the_pod_is_refused() {
 }
 
 #[test]
+fn what_says_the_same_as_nothing_is_left_out() {
+    let world = World::plain().spec(
+        "podTemplate: {spec: {hostNetwork: false, hostPID: false, hostIPC: false, \
+         automountServiceAccountToken: false, shareProcessNamespace: false, \
+         securityContext: {runAsNonRoot: false}, \
+         volumes: [{name: data, persistentVolumeClaim: {claimName: c, readOnly: false}}], \
+         containers: [{name: side, image: i, tty: false, stdin: false, stdinOnce: false, \
+         securityContext: {readOnlyRootFilesystem: false}, \
+         volumeMounts: [{name: data, mountPath: /a, readOnly: false}, {name: data, mountPath: /b, readOnly: true}]}]}}",
+    );
+    let pod = pod(&world);
+    assert_eq!((pod.host_network, pod.host_pid, pod.host_ipc), (None, None, None));
+    let kept = (pod.automount_service_account_token, pod.share_process_namespace);
+    assert_eq!(kept, (Some(false), Some(false)));
+    assert_eq!(pod.security_context.unwrap().run_as_non_root, Some(false));
+    let claims = pod
+        .volumes
+        .iter()
+        .flatten()
+        .filter_map(|it| it.persistent_volume_claim.as_ref());
+    assert_eq!(claims.map(|it| it.read_only).collect::<Vec<_>>(), [None]);
+    let side = pod.containers.iter().find(|it| it.name == "side").unwrap();
+    assert_eq!((side.tty, side.stdin, side.stdin_once), (None, None, None));
+    let context = side.security_context.as_ref().unwrap();
+    assert_eq!(context.read_only_root_filesystem, Some(false));
+    let mounts = side.volume_mounts.iter().flatten();
+    assert_eq!(
+        mounts.map(|it| it.read_only).collect::<Vec<_>>(),
+        [None, Some(true)]
+    );
+}
+
+#[test]
 fn the_users_security_context_wins_field_by_field() {
     let world = shaped("securityContext: {runAsUser: 1234, readOnlyRootFilesystem: false}");
     let context = pgpool(&world).security_context.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec as CorePodSpec};
+use serde_json::Value;
 use shared_types::conditions::Reason;
 use shared_types::pgpool::PodSpec;
 use shared_types::{Pgpool, names};
@@ -38,6 +39,20 @@ const RESERVED_VOLUMES: [&str; 7] = [
 const RESERVED_PATHS: [&str; 1] = ["/config"];
 /// Refused in container `pgpool`, where they are mounted already.
 const PGPOOL_PATHS: [&str; 3] = ["/opt/pgpool-II/etc", "/opt/pgpool-II/tls", "/run/pgpool"];
+
+/// Fields of a pod, its containers, mounts and volumes in which the API server drops a `false`. Others differ when
+/// absent, as `automountServiceAccountToken` does.
+const OFF_WHEN_ABSENT: [&str; 9] = [
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "stdin",
+    "stdinOnce",
+    "tty",
+    "readOnly",
+    "chapAuthDiscovery",
+    "chapAuthSession",
+];
 
 /// The user's wishes for pods, and the users whose passwords he gave in the environment.
 pub(super) fn pod_template(pgpool: &Pgpool) -> Result<(PodOverrides, Vec<Credential>), Unmet> {
@@ -155,7 +170,11 @@ fn core(asked: PodSpec) -> Result<CorePodSpec, Unmet> {
         restart_policy: None,
         ..asked
     };
-    let mut spec: CorePodSpec = serde_json::to_value(kept)
+    let plain = serde_json::to_value(kept).map(|mut spec| {
+        forget_falses(&mut spec);
+        spec
+    });
+    let mut spec: CorePodSpec = plain
         .and_then(serde_json::from_value)
         .map_err(|error| invalid(&format!("is no pod: {error}")))?;
     let whole =
@@ -165,6 +184,21 @@ fn core(asked: PodSpec) -> Result<CorePodSpec, Unmet> {
         containers.retain(whole);
     }
     Ok(spec)
+}
+
+/// Takes out what says the same as nothing. The API server keeps no `false` in these fields, so an object with one
+/// would never stand as asked.
+fn forget_falses(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, value| {
+                *value != Value::Bool(false) || !OFF_WHEN_ABSENT.contains(&name.as_str())
+            });
+            fields.values_mut().for_each(forget_falses);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_falses),
+        _ => {}
+    }
 }
 
 /// Takes the pairs `X_USERNAME` and `X_PASSWORD` out of the environment: they become lines of the password file, and
