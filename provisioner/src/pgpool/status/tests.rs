@@ -381,6 +381,7 @@ fn rollouts_and_starts() {
 
 #[test]
 fn ready_is_about_the_spec_that_is_in_effect() {
+    type Change = fn(&mut World);
     let rolling = |world: &mut World| world.observed.pods[0].revision = Some("a".to_owned());
     let unnoticed = |world: &mut World| {
         world.applied.stateful_set.as_mut().unwrap().metadata.generation = Some(3);
@@ -389,7 +390,7 @@ fn ready_is_about_the_spec_that_is_in_effect() {
         world.applied.progress = Progress::Stopped(Unmet::rejected(Reason::NotSupported, "leave it out"));
     };
     let refusing = |world: &mut World| world.refuse(0, "no");
-    let rows: [(&str, fn(&mut World), &str, i64); 5] = [
+    let rows: [(&str, Change, &str, i64); 5] = [
         ("nothing to do", |_| {}, "True", 4),
         ("old pods are left", rolling, "True", 3),
         ("the workload is just written", unnoticed, "True", 3),
