@@ -173,9 +173,9 @@ async fn adopt(pgpool: &Pgpool, plan: &Plan, observed: &Observed, writer: &Write
     let Plan::Needed(needed) = plan else {
         return Ok(());
     };
-    let mut unowned = apply::unowned(pgpool, needed, observed);
-    unowned.retain(|secret| !writer.written.is_adopted(pgpool, secret));
-    let (adopted, result) = apply::adopt(&writer.client, pgpool, unowned).await;
+    let mut orphans = apply::orphans(pgpool, needed, observed);
+    orphans.retain(|orphan| !writer.written.is_adopted(pgpool, &orphan.secret));
+    let (adopted, result) = apply::adopt(&writer.client, orphans).await;
     for secret in adopted {
         writer.written.adopted(pgpool, &secret);
     }

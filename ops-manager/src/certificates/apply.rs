@@ -7,10 +7,10 @@ use std::sync::Arc;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use operator_runtime::apply::{ApplyError, Change};
 use operator_runtime::{Applier, DEADLINE, Lookup};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, names};
 use tracing::info;
@@ -102,56 +102,74 @@ fn sentence(error: &ApplyError) -> String {
 }
 
 /// Names the Pgpool as an owner of these Secrets, so that they go when it goes. Gives those for which that was done.
-pub async fn adopt(
-    client: &Client,
-    pgpool: &Pgpool,
-    secrets: Vec<Arc<Secret>>,
-) -> (Vec<Arc<Secret>>, Result<(), ApplyError>) {
-    let adopted = join_all(secrets.iter().map(|secret| adopt_one(client, pgpool, secret))).await;
-    let done = secrets
+pub async fn adopt(client: &Client, orphans: Vec<Orphan>) -> (Vec<Arc<Secret>>, Result<(), ApplyError>) {
+    let adopted = join_all(orphans.iter().map(|orphan| adopt_one(client, orphan))).await;
+    let done = orphans
         .iter()
         .zip(&adopted)
         .filter(|(_, adopted)| adopted.is_ok());
-    let done = done.map(|(secret, _)| Arc::clone(secret)).collect();
+    let done = done.map(|(orphan, _)| Arc::clone(&orphan.secret)).collect();
     (done, adopted.into_iter().collect())
 }
 
-/// The Secrets that cert-manager issued for the Pgpool and that do not name it as an owner. Secrets of the user are
-/// left alone.
+/// A Secret that cert-manager issued and that does not name all of its owners.
+pub struct Orphan {
+    /// The Secret.
+    pub secret: Arc<Secret>,
+    owners: Vec<Value>,
+}
+
+/// The Secrets that cert-manager issued for the Pgpool and that do not name it and their Certificate as owners. Secrets
+/// of the user are left alone.
+///
+/// Both, since the garbage collector waits for the last owner: were a Secret to go before its Certificate, cert-manager
+/// would write it anew, and that one would stay for good.
 #[must_use]
-pub fn unowned(pgpool: &Pgpool, needed: &Needed, observed: &Observed) -> Vec<Arc<Secret>> {
+pub fn orphans(pgpool: &Pgpool, needed: &Needed, observed: &Observed) -> Vec<Orphan> {
     let ours = needed.wanted.iter().filter(|wanted| wanted.contested.is_none());
-    let unowned = ours.filter_map(|wanted| {
-        let Lookup::Present(secret) = &observed.children.get(&wanted.alias)?.secret else {
+    let orphans = ours.filter_map(|wanted| {
+        let child = observed.children.get(&wanted.alias)?;
+        let Lookup::Present(secret) = &child.secret else {
             return None;
         };
         let issued = secret.annotations().get(cert_manager::CERTIFICATE_NAME) == Some(&wanted.certificate);
-        let mut owners = secret.owner_references().iter();
-        let owned = owners.any(|owner| Some(&owner.uid) == pgpool.metadata.uid.as_ref());
-        (issued && !owned).then(|| Arc::clone(secret))
+        let certificate = child.certificate.as_deref();
+        let owners = [owner_of(pgpool), certificate.and_then(owner_of)];
+        let owners: Vec<_> = owners.into_iter().flatten().collect();
+        let named = |uid: &Value| {
+            let mut named = secret.owner_references().iter();
+            named.any(|owner| *uid == owner.uid)
+        };
+        let owned = owners.iter().all(|owner| named(&owner["uid"]));
+        (issued && !owned).then(|| Orphan {
+            secret: Arc::clone(secret),
+            owners,
+        })
     });
-    unowned.collect()
+    orphans.collect()
 }
 
-async fn adopt_one(client: &Client, pgpool: &Pgpool, secret: &Secret) -> Result<(), ApplyError> {
+/// A reference that does not control: cert-manager may be told to control its Secrets, and there can be one controller
+/// only.
+fn owner_of<K: Resource<DynamicType = ()>>(object: &K) -> Option<Value> {
+    let owner = object.owner_ref(&())?;
+    Some(json!({
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+    }))
+}
+
+async fn adopt_one(client: &Client, orphan: &Orphan) -> Result<(), ApplyError> {
+    let Orphan { secret, owners } = orphan;
     let namespace = secret.namespace().unwrap_or_default();
     let name = secret.name_any();
-    let owner = names::owner_reference(pgpool);
     let patch = Patch::Apply(json!({
         "apiVersion": "v1",
         "kind": "Secret",
         // With the UID, a Secret that was deleted meanwhile is not made anew.
-        "metadata": {
-            "name": name,
-            "uid": secret.metadata.uid,
-            // cert-manager may be told to control its Secrets, and there can be one controller only.
-            "ownerReferences": [{
-                "apiVersion": owner.api_version,
-                "kind": owner.kind,
-                "name": owner.name,
-                "uid": owner.uid,
-            }],
-        },
+        "metadata": {"name": name, "uid": secret.metadata.uid, "ownerReferences": owners},
     }));
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::apply(names::OPS_MANAGER).force();

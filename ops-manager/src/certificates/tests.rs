@@ -19,8 +19,8 @@ use crate::fixtures::world::{World, issuer};
 use crate::fixtures::{DOMAIN, change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared};
 use crate::verdicts::{PgpoolId, Verdict};
 use bench::{
-    Bench, STATUS, adopt_secret, apply_certificate, certificate_path, publish, settled, standing,
-    write_status,
+    Bench, STATUS, adopt_secret, adopt_without_certificate, apply_certificate, certificate_path, publish,
+    settled, standing, write_status,
 };
 
 #[tokio::test]
@@ -262,7 +262,7 @@ async fn what_the_cache_does_not_show_yet_is_not_written_twice() {
         .fold(Script::new().any_order(), |script, alias| {
             script
                 .expect(apply_certificate(alias))
-                .expect(adopt_secret(alias))
+                .expect(adopt_without_certificate(alias))
         });
     let script = script.expect(write_status("True", "CertificatesIssued"));
     let bench = Bench::start(script.expect(publish("Normal", "CertificatesIssued")));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use operator_runtime::Outcome;
 use operator_runtime::events::Events;
 use operator_runtime::testing::{Call, Running, Script};
@@ -63,7 +63,17 @@ pub(super) fn apply_certificate(alias: Alias) -> Call {
         .query("force=true")
 }
 
+/// The Secret gets the Pgpool and its Certificate as owners.
 pub(super) fn adopt_secret(alias: Alias) -> Call {
+    adopt(alias, 2)
+}
+
+/// As [`adopt_secret`], for a Certificate whose UID is not known yet.
+pub(super) fn adopt_without_certificate(alias: Alias) -> Call {
+    adopt(alias, 1)
+}
+
+fn adopt(alias: Alias, owners: usize) -> Call {
     let name = names::certificate_secret(&pgpool(), alias);
     let uid = format!("uid-of-{name}");
     Call::patch(format!("{SECRETS}/{name}"))
@@ -76,6 +86,13 @@ pub(super) fn adopt_secret(alias: Alias) -> Call {
             );
             assert_eq!(body["metadata"]["ownerReferences"][0]["name"], json!("pool"));
             assert_eq!(body["metadata"]["ownerReferences"][0].get("controller"), None);
+            let named = body["metadata"]["ownerReferences"].as_array().unwrap();
+            assert_eq!(named.len(), owners);
+            let certificate = json!(names::certificate(&pgpool(), alias));
+            assert!(
+                named[1..].iter().all(|owner| owner["name"] == certificate),
+                "{named:?}"
+            );
             assert_eq!(body.get("data"), None);
         })
 }
@@ -142,15 +159,18 @@ pub(super) async fn standing(pgpool: &Pgpool) -> Observed {
             .into_iter()
             .find(|alias| names::certificate(pgpool, *alias) == name)
             .unwrap();
+        certificate.metadata.uid = Some(format!("uid-of-{name}"));
         observed.children.get_mut(&alias).unwrap().certificate = Some(Arc::new(certificate));
     }
     for alias in Alias::ALL {
+        let certificate = observed.children[&alias].certificate.clone().unwrap();
         change_secret(&mut observed, alias, |secret| {
             let owner = OwnerReference {
                 controller: None,
                 ..names::owner_reference(pgpool)
             };
-            secret.metadata.owner_references = Some(vec![owner]);
+            secret.metadata.owner_references =
+                Some(vec![owner, certificate.as_ref().owner_ref(&()).unwrap()]);
         });
     }
     observed
