@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use prost::Message;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 2] = ["pgpool/operators/v1/verdict.proto", "pgpool/operators/v1/flow.proto"];
+const FILES: [&str; 2] = [
+    "pgpool/operators/v1/verdict.proto",
+    "pgpool/operators/v1/flow.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");

@@ -189,7 +189,12 @@ impl Context {
 
     /// Starts an operator beside the quiet control plane.
     pub async fn start(&self, operator: &str, scene: &Scene, plan: Plan) -> anyhow::Result<Operator> {
-        Operator::start(self.quiet().await?, &format!("{}-{operator}", scene.namespace()), plan).await
+        Operator::start(
+            self.quiet().await?,
+            &format!("{}-{operator}", scene.namespace()),
+            plan,
+        )
+        .await
     }
 
     /// A namespace of the quiet control plane, with an `AppBinding`.

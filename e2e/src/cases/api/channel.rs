@@ -23,7 +23,9 @@ pub fn cases() -> Vec<Case> {
             Box::pin(stranger(context))
         }),
         Case::api("channel::nothing_depends_on_it", |context| Box::pin(cut(context))),
-        Case::api("channel::a_silent_ops_manager_is_not_waited_for", |context| Box::pin(silent(context))),
+        Case::api("channel::a_silent_ops_manager_is_not_waited_for", |context| {
+            Box::pin(silent(context))
+        }),
     ]
 }
 
@@ -103,7 +105,10 @@ async fn cut(context: Context) -> anyhow::Result<()> {
     let connected = watched(company, &scene, end(&scene)).await?;
     for (name, peer) in [("none", ""), ("nowhere", "https://127.0.0.1:9")] {
         let scene = context.quiet_scene(&format!("channel-{name}")).await?;
-        let plan = context.plan("provisioner", &scene).await?.with("peer-address", peer);
+        let plan = context
+            .plan("provisioner", &scene)
+            .await?
+            .with("peer-address", peer);
         let provisioner = context.start("provisioner", &scene, plan).await?;
         let plan = context.plan("ops-manager", &scene).await?;
         let ops_manager = context.start("ops-manager", &scene, plan).await?;
@@ -131,7 +136,10 @@ async fn silent(context: Context) -> anyhow::Result<()> {
     let mut gate = Tollgate::open(scene.client().clone()).await?;
     let folder = tempfile::tempdir()?;
     let kubeconfig = gate.kubeconfig(folder.path(), "ops-manager")?;
-    let plan = context.plan("ops-manager", &scene).await?.with("kubeconfig", &kubeconfig.display().to_string());
+    let plan = context
+        .plan("ops-manager", &scene)
+        .await?
+        .with("kubeconfig", &kubeconfig.display().to_string());
     let mut ops_manager = context.start("ops-manager", &scene, plan).await?;
     gate.one_more();
     scene.apply(ISSUER).await?;
@@ -153,6 +161,10 @@ async fn silent(context: Context) -> anyhow::Result<()> {
     let pgpool = scene.pgpool(POOL).await?;
     let status = pgpool.status.context("no status")?;
     let told = conditions::is_true(&status.conditions, ConditionType::CertificatesReady);
-    ensure!(!told, "ops-manager has had its say after all: {:?}", status.conditions);
+    ensure!(
+        !told,
+        "ops-manager has had its say after all: {:?}",
+        status.conditions
+    );
     Ok(())
 }

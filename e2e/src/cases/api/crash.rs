@@ -40,10 +40,17 @@ async fn killed(context: Context, victim: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut others = Vec::new();
     for name in OPERATORS.into_iter().filter(|name| *name != victim) {
-        others.push(context.start(name, &scene, context.plan(name, &scene).await?).await?);
+        others.push(
+            context
+                .start(name, &scene, context.plan(name, &scene).await?)
+                .await?,
+        );
     }
     let kubeconfig = gate.kubeconfig(folder.path(), victim)?.display().to_string();
-    let plan = context.plan(victim, &scene).await?.with("kubeconfig", &kubeconfig);
+    let plan = context
+        .plan(victim, &scene)
+        .await?
+        .with("kubeconfig", &kubeconfig);
     let mut operator = context.start(victim, &scene, plan).await?;
     scene.apply(ISSUER).await?;
     gate.one_more();
@@ -68,7 +75,11 @@ async fn killed(context: Context, victim: &str) -> anyhow::Result<()> {
             }
         }
     }
-    ensure!(kills.len() >= ENOUGH, "it was killed only {} times: {kills:#?}", kills.len());
+    ensure!(
+        kills.len() >= ENOUGH,
+        "it was killed only {} times: {kills:#?}",
+        kills.len()
+    );
     Ok(())
 }
 
@@ -77,7 +88,11 @@ async fn peaceful(context: &Context, about: &str) -> anyhow::Result<Snapshot> {
     let scene = context.quiet_scene(&format!("peace-{about}")).await?;
     let mut operators = Vec::new();
     for name in OPERATORS {
-        operators.push(context.start(name, &scene, context.plan(name, &scene).await?).await?);
+        operators.push(
+            context
+                .start(name, &scene, context.plan(name, &scene).await?)
+                .await?,
+        );
     }
     scene.apply(ISSUER).await?;
     scene.put(&fixtures::pgpool(scene.namespace())?).await?;
