@@ -1,5 +1,6 @@
 //! Reads the audit log of kube-apiserver: the exact number of requests that anybody made.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -12,6 +13,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
+    /// Names the request; what takes long is logged when its answer begins and again when it ends.
+    #[serde(rename = "auditID")]
+    pub id: String,
     /// When kube-apiserver received it.
     #[serde(rename = "requestReceivedTimestamp")]
     pub received: Timestamp,
@@ -73,18 +77,17 @@ impl Entry {
     }
 }
 
-/// Reads the requests received in `[from, to)`.
-///
-/// A watch is written when it ends, so one that is still open is not among them.
+/// Reads the requests received in `[from, to)`, each once.
 pub fn read(log: &Path, from: Timestamp, to: Timestamp) -> anyhow::Result<Vec<Entry>> {
     let file = File::open(log).with_context(|| format!("opening {}", log.display()))?;
-    let mut entries = Vec::new();
+    let (mut entries, mut seen) = (Vec::new(), HashSet::new());
     for line in BufReader::new(file).lines() {
         // The last line may be in the making.
         let Ok(entry) = serde_json::from_str::<Entry>(&line?) else {
             continue;
         };
-        if from <= entry.received && entry.received < to {
+        let within = from <= entry.received && entry.received < to;
+        if within && seen.insert(entry.id.clone()) {
             entries.push(entry);
         }
     }
@@ -95,12 +98,12 @@ pub fn read(log: &Path, from: Timestamp, to: Timestamp) -> anyhow::Result<Vec<En
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"kind":"Event","level":"Metadata","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/a/secrets/b?x=1","verb":"patch","user":{"username":"system:serviceaccount:pgpool-system:provisioner","groups":["g"]},"userAgent":"provisioner/0.1","objectRef":{"resource":"secrets","namespace":"a","name":"b","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:05.700000Z"}"#;
+    const LINE: &str = r#"{"kind":"Event","level":"Metadata","auditID":"7","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/a/secrets/b?x=1","verb":"patch","user":{"username":"system:serviceaccount:pgpool-system:provisioner","groups":["g"]},"userAgent":"provisioner/0.1","objectRef":{"resource":"secrets","namespace":"a","name":"b","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:05.700000Z"}"#;
 
     #[test]
     fn a_line_is_read_and_one_in_the_making_is_not() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), format!("{LINE}\n{}", &LINE[..100])).unwrap();
+        std::fs::write(file.path(), format!("{LINE}\n{LINE}\n{}", &LINE[..100])).unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let entries = read(
             file.path(),

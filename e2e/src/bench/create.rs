@@ -42,8 +42,10 @@ pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figur
     let database = Database::start(&client, "bench-postgres").await?;
     step.done();
     let measured = measure_with(stage, target, &client, &database).await;
+    // Only a benchmark that succeeded is asked to leave nothing behind.
+    let figures = measured?;
     database.scene().remove().await?;
-    measured
+    Ok(figures)
 }
 
 async fn measure_with(

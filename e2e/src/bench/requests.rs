@@ -54,6 +54,7 @@ mod tests {
     fn requests_are_counted_by_verb_and_kind() {
         let entry = |user: &str, verb: &str, resource: &str, subresource: &str| -> Entry {
             serde_json::from_value(serde_json::json!({
+                "auditID": "",
                 "requestReceivedTimestamp": "2026-01-02T03:04:05Z",
                 "verb": verb,
                 "requestURI": "/",
