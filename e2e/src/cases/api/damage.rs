@@ -209,10 +209,9 @@ async fn absent(scene: Scene) -> anyhow::Result<()> {
     for name in ["pool-server-cert", "pool-client-cert"] {
         scene.issue(&authority, name, |_| {}).await?;
     }
-    let secret = format!("Secret {}/pool-metrics-exporter-cert", scene.namespace());
-    scene
-        .certificates_refused(POOL, Reason::Issuing, &[&secret])
-        .await?;
+    let name = format!("{}/pool-metrics-exporter-cert", scene.namespace());
+    let secret = format!("Secret {name}");
+    scene.certificates_refused(POOL, Reason::Issuing, &["cert-manager", &name]).await?;
     scene
         .waiting(POOL, Reason::WaitingForCertificates, &[&secret])
         .await?;
