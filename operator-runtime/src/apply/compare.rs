@@ -97,7 +97,10 @@ fn merge_key(items: &[Value]) -> Option<&'static [&'static str]> {
     }
     MERGE_KEYS.into_iter().find(|key| {
         let Some(first) = key.first() else { return false };
-        maps.iter().all(|map| map.contains_key(*first))
+        // A map or a list identifies nothing: the API server may add to it.
+        let identifies =
+            |map: &&Map<String, Value>| map.get(*first).is_some_and(|it| it.is_string() || it.is_number());
+        maps.iter().all(identifies)
             && !maps
                 .iter()
                 .enumerate()

@@ -195,6 +195,12 @@ fn with_defaults(value: &Value) -> Value {
     }
 }
 
+#[test]
+fn a_map_does_not_identify_an_item() {
+    let value = json!([{"name": {}}]);
+    assert!(stands(&value, &with_defaults(&value)));
+}
+
 proptest! {
     #[test]
     fn everything_stands_in_itself_with_and_without_defaults(value in json_value()) {
