@@ -153,7 +153,8 @@ async fn query(scene: &Scene, database: &Database) -> anyhow::Result<()> {
         scene.namespace()
     );
     for (attempt, outcome) in attempts.iter().zip(&outcomes) {
-        println!("  {}: psql ended with {}", attempt.title, outcome.status);
+        let verdict = if outcome.status == 0 { "works" } else { "is refused" };
+        println!("  {} {verdict}", attempt.title);
         outcome.said.lines().for_each(|line| println!("    {line}"));
     }
     let [verified, plain, wrong] = outcomes.as_slice() else {

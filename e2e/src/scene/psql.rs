@@ -41,7 +41,7 @@ impl Attempt {
     #[must_use]
     pub fn verify_full() -> Self {
         Self {
-            title: "verify-full",
+            title: "sslmode=verify-full",
             options: format!("sslmode=verify-full sslrootcert={AUTHORITIES}/pool"),
         }
     }
