@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
-use shared_types::Pgpool;
 use shared_types::conditions::Reason;
+use shared_types::{Alias, Pgpool};
 
 use super::flow::{READY, prepared};
 use crate::cases::{Case, Context};
@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::scene::authority::{Authority, Wanted};
 use crate::scene::certificates::SERVER;
 use crate::scene::fixtures::POOL;
+use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
 use crate::target::Target;
@@ -75,11 +76,6 @@ async fn played(context: &Context, cluster: &Cluster, scene: &Scene, ready: &Pgp
     let victim = "pool-0";
     let old = pods.get(victim).await?.uid();
     pods.delete(victim, &DeleteParams::default()).await?;
-    let served = |pgpool: &Pgpool| {
-        let pods = pgpool.status.iter().flat_map(|status| &status.pods);
-        pods.map(|pod| (pod.name.clone(), pod.ready, pod.served_fingerprint.clone()))
-            .collect::<Vec<_>>()
-    };
     wait::until(
         "the pod is there again and serves what it served",
         SOON,
@@ -97,10 +93,28 @@ async fn played(context: &Context, cluster: &Cluster, scene: &Scene, ready: &Pgp
     outcomes[0].expect_row()?;
 
     cluster.start_cert_manager()?;
-    scene
-        .certificates_ready(POOL)
-        .await
-        .context("after cert-manager has mended the Secret")?;
-    scene.ready(POOL, READY).await?;
-    Ok(())
+    scene.certificates_ready(POOL).await.context("after cert-manager has mended the Secret")?;
+    // It issued a new pair, which the pods take over one by one.
+    wait::until("both pods serve the new certificate", READY, async || {
+        let pgpool = scene.pgpool(POOL).await?;
+        let issued = issued(&pgpool).context("no certificate")?;
+        ensure!(Some(&issued) != self::issued(ready).as_ref(), "no new certificate yet");
+        let pods = served(&pgpool);
+        let new = pods.iter().all(|(_, ready, served)| *ready && served.as_ref() == Some(&issued));
+        ensure!(new && pods.len() == 2 && is_ready(&pgpool), "{pods:?} instead of {issued}");
+        Ok(())
+    })
+    .await
+}
+
+/// What each pod serves, and whether that is well.
+fn served(pgpool: &Pgpool) -> Vec<(String, bool, Option<String>)> {
+    let pods = pgpool.status.iter().flat_map(|status| &status.pods);
+    pods.map(|pod| (pod.name.clone(), pod.ready, pod.served_fingerprint.clone())).collect()
+}
+
+/// The server certificate in its Secret.
+fn issued(pgpool: &Pgpool) -> Option<String> {
+    let mut certificates = pgpool.status.iter().flat_map(|status| &status.certificates);
+    certificates.find(|certificate| certificate.alias == Alias::Server)?.fingerprint.clone()
 }

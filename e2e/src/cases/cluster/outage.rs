@@ -38,7 +38,8 @@ async fn played(context: &Context, database: &Database) -> anyhow::Result<()> {
     let before = scene.identities(POOL).await?;
 
     database.scale(0).await?;
-    let words = ["PostgreSQL"];
+    let place = format!("{}/postgres", database.scene().namespace());
+    let words = ["PostgreSQL", &place];
     let says = |condition| Says {
         condition,
         status: Status::False,
