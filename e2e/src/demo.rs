@@ -13,17 +13,17 @@ use kube::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::diagnostics;
 use crate::operators;
 use crate::progress::Elapsed;
-use crate::scene::Scene;
 use crate::scene::database::Database;
-use crate::scene::fixtures::{self, CATALOG, ISSUER, POOL};
+use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::sightings::{Board, Sightings};
+use crate::scene::{Scene, offer_version};
 use crate::stage::Stage;
 use crate::target::Target;
-use crate::{diagnostics, manifests};
 
 /// Time from the manifest to a pool that is ready.
 const READY: Duration = Duration::from_mins(3);
@@ -57,7 +57,16 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let target = Target::prepare(stage, kubeconfig)?;
     target.run(async {
         let client = target.client().await?;
-        play(stage, &client).await
+        let scene = play(stage, &client).await?;
+        let kubectl = match target {
+            Target::Local(_) => "cargo e2e kubectl --",
+            Target::Existing(_) => "kubectl",
+        };
+        println!(
+            "\nIt all stays: {kubectl} -n {} get pgpool,certificate,secret,pod\n",
+            scene.namespace()
+        );
+        Ok(())
     })?;
     let seconds = begin.elapsed().as_secs_f64();
     Record { seconds }.keep(stage)?;
@@ -65,8 +74,8 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn play(stage: &Stage, client: &Client) -> anyhow::Result<()> {
-    manifests::apply(client, "default", CATALOG).await?;
+async fn play(stage: &Stage, client: &Client) -> anyhow::Result<Scene> {
+    offer_version(client).await?;
     let step = stage.progress.step("start a PostgreSQL");
     let database = Database::start(client, "demo-postgres").await?;
     step.done();
@@ -78,7 +87,9 @@ async fn play(stage: &Stage, client: &Client) -> anyhow::Result<()> {
         reader.tell(&scene).await?;
         query(&scene, &database).await
     };
-    let Err(error) = played.await else { return Ok(()) };
+    let Err(error) = played.await else {
+        return Ok(scene);
+    };
     let file = stage.results().join("demo.txt");
     let namespaces = [
         scene.namespace(),
@@ -153,7 +164,11 @@ async fn query(scene: &Scene, database: &Database) -> anyhow::Result<()> {
         scene.namespace()
     );
     for (attempt, outcome) in attempts.iter().zip(&outcomes) {
-        let verdict = if outcome.status == 0 { "works" } else { "is refused" };
+        let verdict = if outcome.status == 0 {
+            "works"
+        } else {
+            "is refused"
+        };
         println!("  {} {verdict}", attempt.title);
         outcome.said.lines().for_each(|line| println!("    {line}"));
     }
@@ -165,9 +180,5 @@ async fn query(scene: &Scene, database: &Database) -> anyhow::Result<()> {
     wrong
         .expect_refusal("certificate verify failed")
         .context("a wrong CA")?;
-    println!(
-        "\nIt all stays: cargo e2e kubectl -- -n {} get pgpool,certificate,secret,pod\n",
-        scene.namespace()
-    );
     Ok(())
 }

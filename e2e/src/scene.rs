@@ -140,6 +140,17 @@ impl Scene {
     }
 }
 
+/// Puts the version of the fixtures into the catalogue, unless the cluster offers it already.
+pub async fn offer_version(client: &Client) -> anyhow::Result<()> {
+    for version in manifests::parse(fixtures::CATALOG)? {
+        let api = manifests::api(client, "", &version).await?;
+        if api.get_opt(&version.name_any()).await?.is_none() {
+            manifests::apply_object(client, "", &version).await?;
+        }
+    }
+    Ok(())
+}
+
 /// The API server says that there is no such object.
 #[must_use]
 pub fn is_not_found(error: &kube::Error) -> bool {

@@ -10,15 +10,14 @@ use kube::{Client, ResourceExt as _};
 use super::requests::{self, Counts};
 use super::table::Figure;
 use crate::demo;
-use crate::manifests;
 use crate::operators::NAMES;
 use crate::progress::Elapsed;
 use crate::scene::certificates::SECRETS;
 use crate::scene::database::Database;
-use crate::scene::fixtures::{self, CATALOG, ISSUER, POOL};
+use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::is_ready;
 use crate::scene::sightings::{Board, Sighting, Sightings, holds};
-use crate::scene::{Scene, pods};
+use crate::scene::{Scene, offer_version, pods};
 use crate::stage::Stage;
 use crate::target::Target;
 
@@ -37,7 +36,7 @@ const IDLE: Duration = Duration::from_mins(1);
 /// Measures everything; the figures in their order.
 pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figure>> {
     let client = target.client().await?;
-    manifests::apply(&client, "default", CATALOG).await?;
+    offer_version(&client).await?;
     let step = stage.progress.step("start a PostgreSQL");
     let database = Database::start(&client, "bench-postgres").await?;
     step.done();

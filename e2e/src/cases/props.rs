@@ -18,7 +18,7 @@ use crate::control_plane::{CertManager, ControlPlane};
 use crate::scene::channel::Credentials;
 use crate::scene::database::Database;
 use crate::scene::operator::{Operator, Plan, explained, free_address};
-use crate::scene::{Scene, channel, fixtures, rights};
+use crate::scene::{Scene, channel, fixtures, offer_version, rights};
 use crate::{manifests, stage::Stage};
 
 /// What the cases of one run share.
@@ -260,7 +260,7 @@ impl Scene {
 pub async fn prepare(plane: &ControlPlane, programs: &Programs, stage: &Stage) -> anyhow::Result<()> {
     let (client, charts) = (plane.client(), stage.workspace.join("charts"));
     manifests::apply_crds(&client, &charts.join("crds/files")).await?;
-    manifests::apply(&client, "default", fixtures::CATALOG).await?;
+    offer_version(&client).await?;
     grant(&client, programs.path("helm")?, &charts).await
 }
 

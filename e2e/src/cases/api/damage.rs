@@ -211,7 +211,9 @@ async fn absent(scene: Scene) -> anyhow::Result<()> {
     }
     let name = format!("{}/pool-metrics-exporter-cert", scene.namespace());
     let secret = format!("Secret {name}");
-    scene.certificates_refused(POOL, Reason::Issuing, &["cert-manager", &name]).await?;
+    scene
+        .certificates_refused(POOL, Reason::Issuing, &["cert-manager", &name])
+        .await?;
     scene
         .waiting(POOL, Reason::WaitingForCertificates, &[&secret])
         .await?;

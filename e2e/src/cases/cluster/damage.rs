@@ -93,15 +93,26 @@ async fn played(context: &Context, cluster: &Cluster, scene: &Scene, ready: &Pgp
     outcomes[0].expect_row()?;
 
     cluster.start_cert_manager()?;
-    scene.certificates_ready(POOL).await.context("after cert-manager has mended the Secret")?;
+    scene
+        .certificates_ready(POOL)
+        .await
+        .context("after cert-manager has mended the Secret")?;
     // It issued a new pair, which the pods take over one by one.
     wait::until("both pods serve the new certificate", READY, async || {
         let pgpool = scene.pgpool(POOL).await?;
         let issued = issued(&pgpool).context("no certificate")?;
-        ensure!(Some(&issued) != self::issued(ready).as_ref(), "no new certificate yet");
+        ensure!(
+            Some(&issued) != self::issued(ready).as_ref(),
+            "no new certificate yet"
+        );
         let pods = served(&pgpool);
-        let new = pods.iter().all(|(_, ready, served)| *ready && served.as_ref() == Some(&issued));
-        ensure!(new && pods.len() == 2 && is_ready(&pgpool), "{pods:?} instead of {issued}");
+        let new = pods
+            .iter()
+            .all(|(_, ready, served)| *ready && served.as_ref() == Some(&issued));
+        ensure!(
+            new && pods.len() == 2 && is_ready(&pgpool),
+            "{pods:?} instead of {issued}"
+        );
         Ok(())
     })
     .await
@@ -110,11 +121,15 @@ async fn played(context: &Context, cluster: &Cluster, scene: &Scene, ready: &Pgp
 /// What each pod serves, and whether that is well.
 fn served(pgpool: &Pgpool) -> Vec<(String, bool, Option<String>)> {
     let pods = pgpool.status.iter().flat_map(|status| &status.pods);
-    pods.map(|pod| (pod.name.clone(), pod.ready, pod.served_fingerprint.clone())).collect()
+    pods.map(|pod| (pod.name.clone(), pod.ready, pod.served_fingerprint.clone()))
+        .collect()
 }
 
 /// The server certificate in its Secret.
 fn issued(pgpool: &Pgpool) -> Option<String> {
     let mut certificates = pgpool.status.iter().flat_map(|status| &status.certificates);
-    certificates.find(|certificate| certificate.alias == Alias::Server)?.fingerprint.clone()
+    certificates
+        .find(|certificate| certificate.alias == Alias::Server)?
+        .fingerprint
+        .clone()
 }

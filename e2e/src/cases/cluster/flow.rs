@@ -9,9 +9,9 @@ use shared_types::{Alias, Pgpool};
 
 use crate::cases::{Case, Context};
 use crate::command;
-use crate::scene::Scene;
-use crate::scene::fixtures::{self, CATALOG, ISSUER, Manifest, POOL};
+use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::scene::psql::Attempt;
+use crate::scene::{Scene, offer_version};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -31,7 +31,7 @@ pub const READY: Duration = Duration::from_mins(2);
 pub async fn prepared(context: &Context) -> anyhow::Result<(Scene, Manifest)> {
     let database = context.database().await?;
     let scene = context.scene().await?;
-    scene.apply(CATALOG).await?;
+    offer_version(scene.client()).await?;
     scene.apply(ISSUER).await?;
     Ok((scene, fixtures::pgpool(database.scene().namespace())?))
 }

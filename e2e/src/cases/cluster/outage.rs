@@ -9,7 +9,8 @@ use anyhow::ensure;
 use super::flow::READY;
 use crate::cases::{Case, Context};
 use crate::scene::database::Database;
-use crate::scene::fixtures::{self, CATALOG, ISSUER, POOL};
+use crate::scene::fixtures::{self, ISSUER, POOL};
+use crate::scene::offer_version;
 use crate::scene::pool::Says;
 use crate::scene::psql::Attempt;
 
@@ -29,7 +30,7 @@ async fn outage(context: Context) -> anyhow::Result<()> {
 
 async fn played(context: &Context, database: &Database) -> anyhow::Result<()> {
     let scene = context.scene().await?;
-    scene.apply(CATALOG).await?;
+    offer_version(scene.client()).await?;
     scene.apply(ISSUER).await?;
     let often = json!({"periodSeconds": 1, "timeoutSeconds": 5});
     let pool = fixtures::pgpool(database.scene().namespace())?.with("/spec/healthChecker", often);
