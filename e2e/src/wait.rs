@@ -70,6 +70,32 @@ where
     Ok(())
 }
 
+/// Waits until `look` has found the same for the time `calm`, and returns that.
+pub async fn settled<T, F>(
+    what: &str,
+    calm: Duration,
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+    T: PartialEq,
+{
+    let start = Instant::now();
+    let (mut last, mut since) = (look().await?, start);
+    while since.elapsed() < calm {
+        if start.elapsed() > limit {
+            bail!("waited {} for: {what} changes no more", Elapsed(limit));
+        }
+        tokio::time::sleep(POLL).await;
+        let found = look().await?;
+        if found != last {
+            (last, since) = (found, Instant::now());
+        }
+    }
+    Ok(last)
+}
+
 /// Waits until the object `name` is there and `check` accepts it; returns it as it then is.
 pub async fn object<K>(
     api: &Api<K>,
@@ -140,6 +166,26 @@ mod tests {
             Ok(tries.get())
         });
         assert_eq!(found.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_changing_never_settles() {
+        let mut looks = 0;
+        let mut look = || {
+            looks += 1;
+            std::future::ready(Ok(looks.min(3)))
+        };
+        let (calm, limit) = (Duration::from_millis(250), Duration::from_secs(10));
+        assert_eq!(settled("it", calm, limit, &mut look).await.unwrap(), 3);
+        let mut looks = 0;
+        let restless = || {
+            looks += 1;
+            std::future::ready(Ok(looks))
+        };
+        let error = settled("it", calm, Duration::from_millis(500), restless)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().ends_with("it changes no more"), "{error}");
     }
 
     #[tokio::test]

@@ -4,9 +4,9 @@
 //! What is random or comes from time is replaced by what it is: a password by its key, a hash by a mark.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use shared_types::names;
 
 use super::{SOON, Scene};
+use crate::wait;
 
 /// The kinds of the objects that make up a Pgpool.
 const KINDS: [(&str, &str, &str); 8] = [
@@ -32,9 +33,6 @@ const PLAIN: [&str; 2] = ["pgpool.conf", "pool_hba.conf"];
 
 /// How long a Pgpool has not changed when it is said to have settled.
 const CALM: Duration = Duration::from_secs(4);
-
-/// Time between two looks.
-const POLL: Duration = Duration::from_millis(200);
 
 /// Objects by kind and name.
 pub type Snapshot = BTreeMap<String, Value>;
@@ -65,17 +63,7 @@ impl Scene {
 
     /// Waits until a Pgpool changes no more, and takes a snapshot then.
     pub async fn settled(&self, pool: &str) -> anyhow::Result<Snapshot> {
-        let mut last = (self.snapshot(pool).await?, Instant::now());
-        let begin = Instant::now();
-        while last.1.elapsed() < CALM {
-            ensure!(begin.elapsed() < SOON, "{pool} goes on changing");
-            let now = self.snapshot(pool).await?;
-            if now != last.0 {
-                last = (now, Instant::now());
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Ok(last.0)
+        wait::settled(pool, CALM, SOON, async || self.snapshot(pool).await).await
     }
 
     /// The objects that bear the labels of a Pgpool, which need not exist any more, as `Kind name`.
