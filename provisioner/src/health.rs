@@ -70,6 +70,8 @@ pub struct Access {
     pub login: Credential,
     /// Where they come from, for people: `namespace/name` of the Secret.
     pub login_source: String,
+    /// The PostgreSQL behind the pool, for people: its address and the `AppBinding` that names it.
+    pub backend: String,
     /// Time between two checks of a pod.
     pub period: Duration,
     /// Time that a check may take.

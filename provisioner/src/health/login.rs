@@ -48,7 +48,8 @@ pub enum LoginFailure {
     },
     /// Pgpool, or PostgreSQL behind it, turned the login or the query down.
     #[error(
-        "the login of {user:?} is turned down: {answer}; correct Secret {login_source}, or see to PostgreSQL"
+        "the login of {user:?} is turned down: {answer}; {}",
+        cure(code, backend, login_source)
     )]
     TurnedDown {
         /// Who tried to log in.
@@ -57,6 +58,8 @@ pub enum LoginFailure {
         answer: String,
         /// Where user and password come from.
         login_source: String,
+        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
+        backend: String,
         /// The SQLSTATE of the answer: it tells a wrong password from a PostgreSQL that is starting.
         code: String,
     },
@@ -93,6 +96,16 @@ impl LoginFailure {
             Self::TurnedDown { code, .. } => format!("{} {code}", self.kind()).into(),
             _ => self.kind().into(),
         }
+    }
+}
+
+/// What helps, most likely first. Class 28 of SQLSTATE is about who logs in; anything else is pgpool without a PostgreSQL
+/// far more often than a wrong password.
+fn cure(code: &str, backend: &str, login_source: &str) -> String {
+    if code.starts_with("28") {
+        format!("correct Secret {login_source}, which has to hold a user and password that {backend} accepts")
+    } else {
+        format!("see that {backend} runs and accepts connections; if it does, correct Secret {login_source}")
     }
 }
 
@@ -197,6 +210,7 @@ fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: 
             user: access.login.user.clone(),
             answer: format!("{}{detail}", answer.message()),
             login_source: access.login_source.clone(),
+            backend: access.backend.clone(),
             code: answer.code().code().to_owned(),
         };
     }

@@ -367,11 +367,36 @@ mod verdicts {
     }
 
     #[test]
+    fn the_likelier_cure_comes_first_and_both_objects_are_named() {
+        let (backend, secret) = (
+            "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)",
+            "Secret demo/pg-auth",
+        );
+        for (code, first, second) in [
+            ("28P01", secret, backend),
+            ("58000", backend, secret),
+            ("XX000", backend, secret),
+        ] {
+            let failure = LoginFailure::TurnedDown {
+                user: "postgres".to_owned(),
+                answer: "no".to_owned(),
+                login_source: "demo/pg-auth".to_owned(),
+                backend: backend.to_owned(),
+                code: code.to_owned(),
+            };
+            let said = failure.to_string();
+            let (one, other) = (said.find(first).unwrap(), said.find(second).unwrap());
+            assert!(one < other, "{code}: {said}");
+        }
+    }
+
+    #[test]
     fn what_the_server_says_tells_its_refusals_apart() {
         let turned_down = |code: &str, answer: &str| LoginFailure::TurnedDown {
             user: "postgres".to_owned(),
             answer: answer.to_owned(),
             login_source: "demo/pg-auth".to_owned(),
+            backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
             code: code.to_owned(),
         };
         let step = |before: Option<&Standing>, failure| {

@@ -203,6 +203,7 @@ pub fn access(
         client,
         login: validated.backend.login.clone(),
         login_source: login_source(pgpool, observed),
+        backend: backend(pgpool, validated),
         period: health.period,
         timeout: health.timeout.min(LONGEST_CHECK),
         failure_threshold: u32::try_from(health.failure_threshold).unwrap_or(1),
@@ -246,6 +247,18 @@ fn trust(observed: &Observed, plan: &Plan) -> Vec<u8> {
         }
     }
     trust
+}
+
+fn backend(pgpool: &Pgpool, validated: &Validated) -> String {
+    let reference = &pgpool.spec.postgres_ref;
+    let namespace = reference.namespace.as_deref().unwrap_or(&validated.namespace);
+    let nodes = validated.backend.nodes.iter();
+    let addresses: Vec<_> = nodes.map(|node| format!("{}:{}", node.host, node.port)).collect();
+    format!(
+        "PostgreSQL {} (AppBinding {namespace}/{})",
+        addresses.join(" and "),
+        reference.name
+    )
 }
 
 fn login_source(pgpool: &Pgpool, observed: &Observed) -> String {

@@ -39,8 +39,10 @@ async fn played(context: &Context, database: &Database) -> anyhow::Result<()> {
     let before = scene.identities(POOL).await?;
 
     database.scale(0).await?;
-    let place = format!("{}/postgres", database.scene().namespace());
-    let words = ["PostgreSQL", &place];
+    // In brackets: the name of the Secret begins alike.
+    let binding = format!("(AppBinding {}/postgres)", database.scene().namespace());
+    let cure = format!("{binding} runs and accepts connections");
+    let words = ["postgres.", &binding, &cure];
     let says = |condition| Says {
         condition,
         status: Status::False,

@@ -155,6 +155,7 @@ fn the_check_logs_in_as_the_backend_does() {
         ("postgres", "hunter2")
     );
     assert_eq!(access.login_source, "demo/pg-auth");
+    assert!(access.backend.contains("(AppBinding demo/"), "{}", access.backend);
     assert_eq!(
         (access.period, access.timeout),
         (Duration::from_secs(10), Duration::from_secs(10))
