@@ -22,6 +22,7 @@ pub mod ops_request;
 pub mod pgpool;
 pub mod pgpool_version;
 pub mod ports;
+pub mod reserved;
 
 mod schema;
 

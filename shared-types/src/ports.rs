@@ -2,6 +2,8 @@
 
 /// SQL, by the PostgreSQL protocol.
 pub const PGPOOL: u16 = 9999;
+/// Name of the container port of [`PGPOOL`]: Services and probes mean it.
+pub const PGPOOL_NAME: &str = "db";
 /// PCP, pgpool's own control protocol.
 pub const PCP: u16 = 9595;
 /// The metrics exporter.

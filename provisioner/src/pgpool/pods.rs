@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt;
 use operator_runtime::Cache;
+use shared_types::reserved::VOLUME_CERTS as CERTIFICATES;
 use shared_types::{Pgpool, names};
 
 #[cfg(test)]
@@ -12,8 +13,6 @@ mod tests;
 
 /// Label that the controller of the workload puts on a pod: the revision it was made from.
 const REVISION: &str = "controller-revision-hash";
-/// The volume with the copy of the certificates.
-const CERTIFICATES: &str = "certs";
 /// Pgpool has room for so many pods; a pod beyond was made by nobody.
 const MOST_REPLICAS: i32 = 9;
 

@@ -5,6 +5,7 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PodSpec;
+use shared_types::reserved;
 
 use super::pods::PodFacts;
 
@@ -69,6 +70,6 @@ pub fn certificates(workload: &StatefulSet) -> Option<&str> {
         .volumes
         .as_ref()?
         .iter()
-        .find(|volume| volume.name == "certs")?;
+        .find(|volume| volume.name == reserved::VOLUME_CERTS)?;
     volume.secret.as_ref()?.secret_name.as_deref()
 }

@@ -249,8 +249,9 @@ fn a_persistent_secret_is_owned_only_when_all_is_wiped_out() {
             owned,
             "{policy}"
         );
-        assert!(
+        assert_eq!(
             foundation.pcp_secret.metadata.owner_references.is_some(),
+            owned,
             "{policy}"
         );
         assert!(

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use provisioner::pgpool::desired;
 use shared_types::conditions::Reason;
+use shared_types::reserved;
 
 use crate::support::World;
 
@@ -120,17 +121,59 @@ fn what_would_break_the_pod_is_refused() {
             "{container}: {message}"
         );
     }
-    for name in ["pgpool-config", "certs", "run", "tmp", "exporter-certs"] {
+}
+
+#[test]
+fn what_is_taken_is_refused() {
+    for name in reserved::VOLUMES {
         let world = World::plain().spec(&format!("podTemplate: {{spec: {{volumes: [{{name: {name}}}]}}}}"));
         assert!(world.rejected().1.contains(&format!("`{name}`")));
     }
-    let other =
-        "podTemplate: {spec: {initContainers: [{name: x, volumeMounts: [{name: v, mountPath: /config}]}]}}";
-    assert!(World::plain().spec(other).rejected().1.contains("container `x`"));
-    shaped(
-        "volumeMounts: [{name: v, mountPath: /configuration}, {name: v, mountPath: /opt/pgpool-II/share}]",
-    )
-    .valid();
+    let spec = |spec: &str| World::plain().spec(&format!("podTemplate: {{spec: {{{spec}}}}}"));
+    let table = [
+        (
+            "initContainers: [{name: x, image: i, volumeMounts: [{name: v, mountPath: /config}]}]",
+            "container `x`",
+        ),
+        (
+            "initContainers: [{name: pgpool, image: i}]",
+            "init container `pgpool`",
+        ),
+        ("containers: [{name: side}]", "`side` without an image"),
+        (
+            "containers: [{name: side, image: i, env: [{name: A, value: '1'}, {name: A, value: '2'}]}]",
+            "`A` twice in `spec.containers[side].env`",
+        ),
+        (
+            "containers: [{name: side, image: i, ports: [{containerPort: 1}, {containerPort: 1, protocol: TCP}]}]",
+            "`1/TCP` twice",
+        ),
+        (
+            "hostAliases: [{ip: 10.0.0.1}, {ip: 10.0.0.1}]",
+            "`10.0.0.1` twice in `spec.hostAliases`",
+        ),
+        (
+            "containers: [{name: pgpool, ports: [{containerPort: 9999, name: sql}]}]",
+            "`db` is port 9999",
+        ),
+        (
+            "containers: [{name: pgpool, ports: [{containerPort: 5000, name: db}]}]",
+            "`db` is port 9999",
+        ),
+    ];
+    for (asked, part) in table {
+        let (reason, message) = spec(asked).rejected();
+        assert_eq!(reason, Reason::ConfigurationInvalid, "{asked}");
+        assert!(message.contains(part), "{asked}: {message}");
+    }
+    for fine in [
+        "volumes: [{name: run, emptyDir: {}}, {name: tmp, emptyDir: {}}]",
+        "containers: [{name: exporter}]",
+        "containers: [{name: pgpool, volumeMounts: [{name: v, mountPath: /configuration}, {name: v, mountPath: /opt/pgpool-II/share}]}]",
+        "containers: [{name: side, image: i, ports: [{containerPort: 1}, {containerPort: 1, protocol: UDP}]}]",
+    ] {
+        spec(fine).valid();
+    }
 }
 
 #[test]

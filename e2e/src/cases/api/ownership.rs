@@ -251,7 +251,11 @@ async fn deleted(scene: Scene) -> anyhow::Result<()> {
         .await?;
     scene.workload(POOL).await?;
     let pgpool = scene.pgpool(POOL).await?;
-    let kept = BTreeSet::from([names::auth_secret(&pgpool), names::config_secret(&pgpool)]);
+    let kept = BTreeSet::from([
+        names::auth_secret(&pgpool),
+        names::config_secret(&pgpool),
+        names::pcp_secret(&pgpool),
+    ]);
     remove(&scene).await?;
     wait::until(
         "only the credentials and the configuration are left",

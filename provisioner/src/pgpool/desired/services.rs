@@ -5,7 +5,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shared_types::ports;
 
 use super::metadata;
-use super::workload::PORT_NAME;
 use crate::pgpool::validate::Validated;
 
 /// Where clients connect. PCP has no TLS and is not exposed.
@@ -48,5 +47,5 @@ pub(super) fn governing(validated: &Validated) -> Service {
 
 fn to_pool(port: &mut ServicePort) {
     port.protocol = Some("TCP".to_owned());
-    port.target_port = Some(IntOrString::String(PORT_NAME.to_owned()));
+    port.target_port = Some(IntOrString::String(ports::PGPOOL_NAME.to_owned()));
 }

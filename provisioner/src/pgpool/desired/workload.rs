@@ -19,8 +19,6 @@ use super::config::essence;
 use super::{config_secret, hex, metadata, paths};
 use crate::pgpool::validate::Validated;
 
-/// Name of the container port that Services and probes mean.
-pub(super) const PORT_NAME: &str = "db";
 /// Long enough for pgpool's fast stop, which takes less than a second.
 const GRACE_SECONDS: i64 = 30;
 /// Hexadecimal digits of the hash of the settings.

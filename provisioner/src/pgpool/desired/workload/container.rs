@@ -1,43 +1,59 @@
 //! Container `pgpool`: the user's wishes first, what makes it pgpool on top.
 
-use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, SecurityContext};
+use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, SecurityContext, VolumeMount};
 use shared_types::ports;
 
 use super::super::paths;
-use super::{PORT_NAME, probes, runtime_default, volumes};
+use super::{probes, runtime_default, volumes};
 use crate::pgpool::validate::Validated;
 
 /// Builds the container.
 pub(super) fn pgpool(validated: &Validated) -> Container {
     let asked = validated.pod.pgpool.clone();
-    let mut ports = vec![ContainerPort {
-        name: Some(PORT_NAME.to_owned()),
-        container_port: i32::from(ports::PGPOOL),
-        protocol: Some("TCP".to_owned()),
-        ..ContainerPort::default()
-    }];
-    ports.extend(asked.ports.unwrap_or_default());
-    let mut mounts = volumes::mounts(validated);
-    mounts.extend(asked.volume_mounts.unwrap_or_default());
     Container {
         name: "pgpool".to_owned(),
         image: Some(validated.release.image.clone()),
         command: Some(["sh", "-c"].map(str::to_owned).into()),
         args: Some(vec![start()]),
-        lifecycle: asked.lifecycle.or_else(|| Some(probes::lifecycle())),
-        liveness_probe: asked.liveness_probe.or_else(|| Some(probes::liveness())),
-        ports: Some(ports),
-        readiness_probe: asked
-            .readiness_probe
-            .or_else(|| Some(probes::readiness(validated))),
+        lifecycle: Some(probes::lifecycle(asked.lifecycle)),
+        liveness_probe: Some(probes::merged(asked.liveness_probe, probes::liveness())),
+        ports: Some(container_ports(asked.ports.unwrap_or_default())),
+        readiness_probe: Some(probes::merged(
+            asked.readiness_probe,
+            probes::readiness(validated),
+        )),
         security_context: Some(security_context(
             validated,
             asked.security_context.unwrap_or_default(),
         )),
-        startup_probe: asked.startup_probe.or_else(|| Some(probes::startup())),
-        volume_mounts: Some(mounts),
+        startup_probe: Some(probes::merged(asked.startup_probe, probes::startup())),
+        volume_mounts: Some(mounts(validated, asked.volume_mounts.unwrap_or_default())),
         ..asked
     }
+}
+
+/// pgpool's port, with what the user says about it, then the user's others.
+fn container_ports(asked: Vec<ContainerPort>) -> Vec<ContainerPort> {
+    let is_tcp = |port: &ContainerPort| port.protocol.as_deref().is_none_or(|it| it == "TCP");
+    let (ours, others) = asked
+        .into_iter()
+        .partition::<Vec<_>, _>(|port| port.container_port == i32::from(ports::PGPOOL) && is_tcp(port));
+    let ours = ContainerPort {
+        name: Some(ports::PGPOOL_NAME.to_owned()),
+        container_port: i32::from(ports::PGPOOL),
+        protocol: Some("TCP".to_owned()),
+        ..ours.into_iter().next().unwrap_or_default()
+    };
+    std::iter::once(ours).chain(others).collect()
+}
+
+/// What pgpool needs, and what the user adds; at `/tmp` the user's mount takes the place of ours.
+fn mounts(validated: &Validated, asked: Vec<VolumeMount>) -> Vec<VolumeMount> {
+    let mut mounts = volumes::mounts(validated);
+    let is_free = |path: &str| asked.iter().all(|it| it.mount_path.trim_end_matches('/') != path);
+    mounts.retain(|ours| is_free(&ours.mount_path));
+    mounts.extend(asked);
+    mounts
 }
 
 /// A PID file that outlives a crash would name the new process itself, which then believes that another pgpool runs.

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::{ExecAction, Lifecycle, LifecycleHandler, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use shared_types::ports;
 
 use super::super::paths;
-use super::PORT_NAME;
 use crate::pgpool::validate::Validated;
 
 /// Exists while the running pgpool has proven that it serves TLS.
@@ -53,7 +53,7 @@ pub(super) fn readiness(validated: &Validated) -> Probe {
 }
 
 fn handshake() -> String {
-    let (run, tls, port) = (paths::RUN, paths::TLS, shared_types::ports::PGPOOL);
+    let (run, tls, port) = (paths::RUN, paths::TLS, ports::PGPOOL);
     let ca = paths::CA;
     format!(
         "[ -e {run}/{PROOF} ] || {{ openssl s_client -starttls postgres -connect 127.0.0.1:{port} -CAfile {tls}/{ca} \
@@ -64,24 +64,48 @@ fn handshake() -> String {
 fn listens() -> Probe {
     Probe {
         tcp_socket: Some(TCPSocketAction {
-            port: IntOrString::String(PORT_NAME.to_owned()),
+            port: IntOrString::String(ports::PGPOOL_NAME.to_owned()),
             host: None,
         }),
         ..Probe::default()
     }
 }
 
+/// The user's probe. One that only says how often to ask, and not what, asks what ours asks.
+pub(super) fn merged(asked: Option<Probe>, ours: Probe) -> Probe {
+    let Some(asked) = asked else { return ours };
+    let is_whole = asked.exec.is_some()
+        || asked.grpc.is_some()
+        || asked.http_get.is_some()
+        || asked.tcp_socket.is_some();
+    if is_whole {
+        return asked;
+    }
+    Probe {
+        exec: ours.exec,
+        tcp_socket: ours.tcp_socket,
+        failure_threshold: asked.failure_threshold.or(ours.failure_threshold),
+        period_seconds: asked.period_seconds.or(ours.period_seconds),
+        timeout_seconds: asked.timeout_seconds.or(ours.timeout_seconds),
+        ..asked
+    }
+}
+
 /// Lets the Services forget the pod, then stops pgpool fast: its answer to the kubelet's own signal is to wait for
 /// every client, while new ones hang.
-pub(super) fn lifecycle() -> Lifecycle {
+///
+/// A user's own `preStop` takes the place of this one.
+pub(super) fn lifecycle(asked: Option<Lifecycle>) -> Lifecycle {
     let run = paths::RUN;
     let stop = format!("sleep 2; kill -INT \"$(head -n 1 {run}/pgpool.pid)\"");
+    let asked = asked.unwrap_or_default();
+    let ours = || LifecycleHandler {
+        exec: Some(shell(&stop)),
+        ..LifecycleHandler::default()
+    };
     Lifecycle {
-        pre_stop: Some(LifecycleHandler {
-            exec: Some(shell(&stop)),
-            ..LifecycleHandler::default()
-        }),
-        ..Lifecycle::default()
+        pre_stop: Some(asked.pre_stop.unwrap_or_else(ours)),
+        ..asked
     }
 }
 

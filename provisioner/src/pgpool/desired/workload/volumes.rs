@@ -5,13 +5,12 @@ use k8s_openapi::api::core::v1::{
     VolumeMount, VolumeProjection,
 };
 
+use shared_types::reserved::{
+    VOLUME_CERTS as CERTS, VOLUME_CONFIG as CONFIG, VOLUME_RUN as RUN, VOLUME_TMP as TMP,
+};
+
 use super::super::{config_secret, paths};
 use crate::pgpool::validate::Validated;
-
-const CONFIG: &str = "pgpool-config";
-const CERTS: &str = "certs";
-const RUN: &str = "run";
-const TMP: &str = "tmp";
 
 /// Readable by the group of the pod and nobody else: pgpool accepts a key of root in this mode.
 const MODE: i32 = 0o440;

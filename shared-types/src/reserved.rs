@@ -1,0 +1,87 @@
+//! What a user may not name in `spec.podTemplate`, since the generated pods have it already: one home
+//! for the rules of the CRD and for the operator, which meets objects that are older than the rules.
+
+/// The container that the operator generates; users shape it, and may not replace what it runs.
+pub const CONTAINER: &str = "pgpool";
+
+/// Containers that other parts of the spec bring along. A template without an image only shapes them.
+pub const GENERATED_CONTAINERS: [&str; 2] = ["exporter", "git-sync"];
+
+/// Fields of container `pgpool` that follow from `spec.version`.
+pub const CONTAINER_FIELDS: [&str; 3] = ["image", "command", "args"];
+
+/// Environment of container `pgpool`: a user's value would be at odds with the generated configuration.
+pub const ENV: [&str; 7] = [
+    "POSTGRES_USERNAME",
+    "POSTGRES_PASSWORD",
+    "PGPOOL_PCP_USER",
+    "PGPOOL_PCP_PASSWORD",
+    "PGPOOL_PASSWORD_ENCRYPTION_METHOD",
+    "PGPOOL_ENABLE_POOL_PASSWD",
+    "PGPOOL_SKIP_PASSWORD_ENCRYPTION",
+];
+
+/// The volume with the configuration.
+pub const VOLUME_CONFIG: &str = "pgpool-config";
+/// The volume with the certificates.
+pub const VOLUME_CERTS: &str = "certs";
+/// The volume that pgpool writes to.
+pub const VOLUME_RUN: &str = "pgpool-run";
+/// The volume for temporary files.
+pub const VOLUME_TMP: &str = "pgpool-tmp";
+
+/// Names of volumes, in use or kept free for what `KubeDB` has there.
+pub const VOLUMES: [&str; 7] = [
+    VOLUME_CONFIG,
+    VOLUME_CERTS,
+    VOLUME_RUN,
+    VOLUME_TMP,
+    "pgpool-pcp-config",
+    "exporter-certs",
+    "init-scripts",
+];
+
+/// Paths at and below which no container mounts anything of a user.
+pub const MOUNT_PATHS: [&str; 3] = ["/config", "/tls/certs", "/init-scripts"];
+
+/// Paths at and below which container `pgpool` mounts nothing of a user.
+pub const CONTAINER_MOUNT_PATHS: [&str; 3] = ["/opt/pgpool-II/etc", "/opt/pgpool-II/tls", "/run/pgpool"];
+
+/// Whether a path is a reserved one or below it, however it is written: `/config/`, `//config/./tls`, `/x/../config`.
+#[must_use]
+pub fn is_at_or_below(path: &str, reserved: &str) -> bool {
+    parts(path).starts_with(&parts(reserved))
+}
+
+fn parts(path: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_at_or_below;
+
+    #[test]
+    fn a_path_is_read_as_the_kernel_reads_it() {
+        for path in [
+            "/config",
+            "/config/",
+            "/config/tls",
+            "//config/./tls/x",
+            "/x/../config",
+        ] {
+            assert!(is_at_or_below(path, "/config"), "{path}");
+        }
+        for path in ["/", "/configuration", "/etc/config", "/conf", "/config/../x"] {
+            assert!(!is_at_or_below(path, "/config"), "{path}");
+        }
+    }
+}
