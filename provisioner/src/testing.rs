@@ -18,7 +18,9 @@ use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
 use crate::pgpool::handoff::Certificate;
-use crate::pgpool::observe::{Inputs, Lookup, Observed, required};
+use shared_types::certificates::required;
+
+use crate::pgpool::observe::{Inputs, Lookup, Observed};
 
 /// A time at which everything made here is valid.
 pub fn now() -> Timestamp {

@@ -14,6 +14,7 @@
 )]
 
 pub mod app_binding;
+pub mod certificates;
 pub mod conditions;
 pub mod crds;
 pub mod names;

@@ -10,21 +10,18 @@ mod refusal;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
 use shared_types::pgpool::{CertificateSpec, KeyEncoding, Subject};
-use shared_types::{Alias, Pgpool, names};
-use tls_bundle::{Required, Role};
+use shared_types::{Alias, Pgpool, certificates, names};
+use tls_bundle::Required;
 
 pub use refusal::Refusal;
 
 use super::observe::{self, Observed};
 use crate::cert_manager::IssuerReference;
-
-/// The user whose name a client certificate bears: pgpool and PostgreSQL take the common name for the login.
-pub const CLIENT_USER: &str = "postgres";
 
 /// X.509 allows no longer common name.
 const MAX_COMMON_NAME: usize = 64;
@@ -132,7 +129,7 @@ pub fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &str) -> P
 
 fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &str) -> Wanted {
     let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
-    let dns_names = dns_names(pgpool, alias, cluster_domain);
+    let dns_names = certificates::dns_names(pgpool, alias, cluster_domain);
     let contested = gates::contested(pgpool, alias, observed);
     let order = gates::open(pgpool, alias, observed).and_then(|issuer| {
         let names = subject_names(alias, &asked, &dns_names)?;
@@ -146,7 +143,7 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
         certificate: names::certificate(pgpool, alias),
         secret: names::certificate_secret(pgpool, alias),
         issuer: observe::issuer_reference(pgpool, alias),
-        required: required(alias, &asked, &dns_names),
+        required: certificates::required(pgpool, alias, cluster_domain),
         order,
         contested,
     }
@@ -186,7 +183,7 @@ fn common_name(pgpool: &Pgpool, alias: Alias) -> Option<String> {
             let name = format!("{service}.{}.svc", pgpool.namespace().unwrap_or_default());
             (name.len() <= MAX_COMMON_NAME).then_some(name)
         }
-        Alias::Client | Alias::MetricsExporter => Some(CLIENT_USER.to_owned()),
+        Alias::Client | Alias::MetricsExporter => certificates::login(alias).map(str::to_owned),
     }
 }
 
@@ -204,78 +201,14 @@ fn usages(alias: Alias) -> &'static [&'static str] {
     }
 }
 
-/// The DNS names that the operator asks for. The stats Service is named whether or not it exists: switching metrics
-/// on must not cost a new certificate, and with it a restart of the pods.
-fn dns_names(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<String> {
-    let namespace = pgpool.namespace().unwrap_or_default();
-    let stats = names::stats_service(pgpool);
-    match alias {
-        Alias::Server => names::server_dns_names(
-            &names::primary_service(pgpool),
-            &namespace,
-            &[stats],
-            &names::governing_service(pgpool),
-            cluster_domain,
-        ),
-        Alias::Client => Vec::new(),
-        Alias::MetricsExporter => {
-            let mut names = vec![
-                "localhost".to_owned(),
-                format!("{stats}.{namespace}"),
-                format!("{stats}.{namespace}.svc"),
-                format!("{stats}.{namespace}.svc.{cluster_domain}"),
-                stats,
-            ];
-            names.sort();
-            names
-        }
-    }
-}
-
-fn addresses(alias: Alias) -> &'static [IpAddr] {
-    match alias {
-        Alias::Server | Alias::MetricsExporter => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        Alias::Client => &[],
-    }
-}
-
 fn subject_names(alias: Alias, asked: &CertificateSpec, ours: &[String]) -> Result<Names, Refusal> {
     Ok(Names {
-        dns: union(ours, &asked.dns_names),
-        ips: union(addresses(alias), &gates::addresses(alias, &asked.ip_addresses)?),
-        uris: union(&[], &asked.uris),
-        emails: union(&[], &asked.email_addresses),
-    })
-}
-
-fn required(alias: Alias, asked: &CertificateSpec, ours: &[String]) -> Vec<Required> {
-    let client = Required {
-        role: Role::Client,
-        dns_names: Vec::new(),
-        ip_addresses: Vec::new(),
-        common_name: Some(CLIENT_USER.to_owned()),
-    };
-    let server = Required {
-        role: Role::Server,
-        dns_names: union(ours, &asked.dns_names),
-        // What is no address is refused by the gates and cannot be required.
-        ip_addresses: union(
-            addresses(alias),
-            &gates::addresses(alias, &asked.ip_addresses).unwrap_or_default(),
+        dns: certificates::union(ours, &asked.dns_names),
+        ips: certificates::union(
+            certificates::addresses(alias),
+            &gates::addresses(alias, &asked.ip_addresses)?,
         ),
-        common_name: None,
-    };
-    match alias {
-        Alias::Server => vec![server],
-        Alias::Client => vec![client],
-        Alias::MetricsExporter => vec![client, server],
-    }
-}
-
-/// Both lists, sorted, nothing twice: the order in which a user writes names must never ask for a new certificate.
-fn union<T: Clone + Ord>(ours: &[T], theirs: &[T]) -> Vec<T> {
-    let mut all = [ours, theirs].concat();
-    all.sort();
-    all.dedup();
-    all
+        uris: certificates::union(&[], &asked.uris),
+        emails: certificates::union(&[], &asked.email_addresses),
+    })
 }

@@ -29,7 +29,7 @@ use super::pods::{self, PodFacts};
 use crate::health::Standing;
 use crate::peer::Verdict;
 
-pub use certificates::{CLIENT_USER, published, required};
+pub use certificates::published;
 pub use owned::is_tls_copy;
 
 /// What is known of an object somebody refers to.

@@ -1,18 +1,13 @@
 //! The certificates that a `Pgpool` needs: their Secrets, what they have to be good for, and what ops-manager says.
 
-use std::net::Ipv4Addr;
-
 use kube::ResourceExt;
+use shared_types::certificates::required;
 use shared_types::{Alias, Pgpool, names};
-use tls_bundle::{Required, Role};
 
 use super::{Lookup, cached, named};
 use crate::peer::CertificateVerdict;
 use crate::pgpool::context::Context;
 use crate::pgpool::handoff::Certificate;
-
-/// The role that certificate logins are made for, since a client certificate speaks for one role only.
-pub const CLIENT_USER: &str = "postgres";
 
 pub(super) fn certificates(pgpool: &Pgpool, context: &Context) -> Vec<Certificate> {
     if !pgpool.spec.ssl_mode().enabled() {
@@ -56,55 +51,6 @@ pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
             message: certificate.message.clone().unwrap_or_default(),
         })
         .collect()
-}
-
-/// What this `Pgpool` needs each certificate to be good for: the same rules by which ops-manager asks for them, the
-/// names that the user adds included.
-#[must_use]
-pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Required> {
-    let (namespace, stats) = (
-        pgpool.namespace().unwrap_or_default(),
-        names::stats_service(pgpool),
-    );
-    let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
-    let client = Required {
-        role: Role::Client,
-        dns_names: Vec::new(),
-        ip_addresses: Vec::new(),
-        common_name: Some(CLIENT_USER.to_owned()),
-    };
-    let server = |ours: Vec<String>| {
-        let added = asked.ip_addresses.iter().filter_map(|text| text.parse().ok());
-        Required {
-            role: Role::Server,
-            dns_names: ours.into_iter().chain(asked.dns_names.iter().cloned()).collect(),
-            ip_addresses: std::iter::once(Ipv4Addr::LOCALHOST.into()).chain(added).collect(),
-            common_name: None,
-        }
-    };
-    match alias {
-        Alias::Server => vec![server(names::server_dns_names(
-            &names::primary_service(pgpool),
-            &namespace,
-            &[stats],
-            &names::governing_service(pgpool),
-            cluster_domain,
-        ))],
-        Alias::Client => vec![client],
-        Alias::MetricsExporter => {
-            let forms = [
-                String::new(),
-                format!(".{namespace}"),
-                format!(".{namespace}.svc"),
-            ];
-            let full = format!("{stats}.{namespace}.svc.{cluster_domain}");
-            let ours = forms
-                .iter()
-                .map(|form| format!("{stats}{form}"))
-                .chain([full, "localhost".to_owned()]);
-            vec![client, server(ours.collect())]
-        }
-    }
 }
 
 /// Certificate Secrets that ops-manager has seen and our selector has not: without our labels they are watched by

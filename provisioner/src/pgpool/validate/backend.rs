@@ -17,7 +17,9 @@ use super::nodes::{self, Endpoint};
 use super::reference::{Reference, text};
 use super::transforms::transformed;
 use super::{Backend, Credential, Inputs, Unmet};
-use crate::pgpool::observe::{CLIENT_USER, Lookup};
+use shared_types::certificates::CLIENT_USER;
+
+use crate::pgpool::observe::Lookup;
 
 /// Reads the `AppBinding` and its Secrets.
 pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet> {
