@@ -4,6 +4,7 @@
 
 mod checks;
 mod phase;
+mod remarks;
 mod work;
 
 use jiff::Timestamp;

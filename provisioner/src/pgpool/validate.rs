@@ -67,7 +67,7 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
         users,
         custom_settings,
         pod,
-        primary_service: service_template::primary(&pgpool.spec.service_templates),
+        primary_service: service_template::primary(&pgpool.spec.service_templates)?,
     })
 }
 

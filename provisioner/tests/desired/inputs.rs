@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
+use provisioner::pgpool::desired;
 use provisioner::pgpool::observe::Lookup;
 use provisioner::pgpool::validate::Unmet;
 use shared_types::conditions::Reason;
@@ -251,10 +252,70 @@ fn whose_the_auth_secret_is() {
         Reason::AuthSecretInvalid,
         &["Secret `demo/pool-auth`", "`password`"],
     );
-    for virtual_secret in ["apiGroup: virtual-secrets.dev", "kind: VirtualSecret"] {
-        let world = World::plain().spec(&format!("authSecret: {{name: mine, {virtual_secret}}}"));
-        assert_says(world.rejected(), Reason::NotSupported, &["spec.authSecret"]);
+}
+
+/// The fields of `spec.authSecret`, each with a row: what becomes of the Secret in the manifest of a user.
+#[test]
+fn every_field_of_the_auth_secret_counts() {
+    let rows: [(&str, &[&str]); 7] = [
+        ("apiGroup", &["apiGroup: virtual-secrets.dev"]),
+        ("kind", &["kind: VirtualSecret"]),
+        ("secretStoreName", &["secretStoreName: vault"]),
+        ("name", &[]),
+        ("externallyManaged", &[]),
+        ("rotateAfter", &[]),
+        ("activeFrom", &[]),
+    ];
+    let mut known: Vec<_> = rows.iter().map(|(field, _)| (*field).to_owned()).collect();
+    known.sort();
+    assert_eq!(
+        crate::arrival::names_of("/properties/authSecret"),
+        known,
+        "a field without a row"
+    );
+    for (field, refused) in rows {
+        for asked in refused {
+            let world = World::plain().spec(&format!("authSecret: {{name: mine, {asked}}}"));
+            let (reason, message) = world.rejected();
+            assert_says(
+                (reason, message),
+                Reason::NotSupported,
+                &["spec.authSecret", asked, field],
+            );
+        }
     }
+    // What says the same as nothing, in the spelling of a manifest that is in use.
+    for plain in [
+        "kind: secret",
+        "kind: Secret",
+        "kind: ''",
+        "apiGroup: ''",
+        "secretStoreName: ''",
+    ] {
+        let world = World::plain().spec(&format!("authSecret: {{name: mine, {plain}}}"));
+        assert!(world.valid().auth_secret.ours, "{plain}");
+    }
+    let made = |asked: &str| {
+        let world = World::plain().spec(&format!("authSecret: {asked}"));
+        desired::foundation(&world.valid())
+            .auth_secret
+            .map(|secret| secret.metadata.name.unwrap())
+    };
+    assert_eq!(made("{name: mine}").as_deref(), Some("mine"));
+    assert_eq!(made("{name: ''}").as_deref(), Some("pool-auth"));
+    // For recommendations and for people: they change nothing.
+    assert_eq!(
+        made("{rotateAfter: 720h, activeFrom: '2026-01-01T00:00:00Z'}").as_deref(),
+        Some("pool-auth")
+    );
+    // Theirs, with our labels or without: read, and never built.
+    let mut theirs = secret([("username", "me"), ("password", "mine")]);
+    theirs.metadata.labels = Some(World::plain().valid().selector);
+    let world =
+        World::plain().spec("authSecret: {name: mine, externallyManaged: true}\ndeletionPolicy: WipeOut");
+    let world = world.inputs(|inputs| inputs.auth_secret = Lookup::Present(Arc::new(theirs)));
+    assert!(desired::foundation(&world.valid()).auth_secret.is_none());
+    assert_eq!(world.valid().auth_secret.login.user, "me");
 }
 
 #[test]

@@ -3,10 +3,13 @@
 // Helpers of tests fail as tests do.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+mod arrival;
 mod configuration;
+mod container;
 mod files;
 mod goldens;
 mod inputs;
 mod pods;
+mod services;
 mod smuggling;
 mod support;

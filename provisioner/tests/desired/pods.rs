@@ -1,6 +1,6 @@
 //! `spec.podTemplate` and `spec.serviceTemplates`, by branch.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use provisioner::pgpool::desired;
 use shared_types::conditions::Reason;
@@ -8,7 +8,7 @@ use shared_types::reserved;
 
 use crate::support::World;
 
-fn pod(world: &World) -> PodSpec {
+pub fn pod(world: &World) -> PodSpec {
     desired::workload(&world.valid(), Some("pool-tls-0"))
         .spec
         .unwrap()
@@ -17,110 +17,10 @@ fn pod(world: &World) -> PodSpec {
         .unwrap()
 }
 
-fn shaped(container: &str) -> World {
+pub fn shaped(container: &str) -> World {
     World::plain().spec(&format!(
         "podTemplate: {{spec: {{containers: [{{name: pgpool, {container}}}]}}}}"
     ))
-}
-
-fn pgpool(world: &World) -> Container {
-    pod(world)
-        .containers
-        .into_iter()
-        .find(|container| container.name == "pgpool")
-        .unwrap()
-}
-
-#[test]
-fn resources_are_filled_in() {
-    let table = [
-        ("{}", "500m 1Gi - 1Gi"),
-        ("{requests: {memory: 2Gi}}", "500m 2Gi - 2Gi"),
-        ("{requests: {cpu: 1}}", "1 1Gi - 1Gi"),
-        ("{limits: {memory: 2Gi}}", "500m 2Gi - 2Gi"),
-        ("{limits: {cpu: '2'}}", "2 1Gi 2 1Gi"),
-        (
-            "{requests: {cpu: 200m, memory: 300Mi}, limits: {cpu: 200m, memory: 300Mi}}",
-            "200m 300Mi 200m 300Mi",
-        ),
-        (
-            "{requests: {memory: 2Gi}, limits: {memory: 1G}}",
-            "500m 2Gi - 2Gi",
-        ),
-        (
-            "{requests: {cpu: 1500m}, limits: {cpu: 1}}",
-            "1500m 1Gi 1500m 1Gi",
-        ),
-        (
-            "{requests: {memory: '1e9'}, limits: {memory: '2e9'}}",
-            "500m 1e9 - 2e9",
-        ),
-    ];
-    for (asked, expected) in table {
-        let resources = pgpool(&shaped(&format!("resources: {asked}"))).resources.unwrap();
-        let (requests, limits) = (resources.requests.unwrap(), resources.limits.unwrap());
-        let all = [
-            requests.get("cpu"),
-            requests.get("memory"),
-            limits.get("cpu"),
-            limits.get("memory"),
-        ];
-        assert_eq!(
-            all.map(|amount| amount.map_or("-", |amount| &amount.0)).join(" "),
-            expected,
-            "{asked}"
-        );
-    }
-    let world = shaped("resources: {requests: {memory: plenty}}");
-    assert!(world.rejected().1.contains("\"plenty\""));
-}
-
-#[test]
-fn what_would_break_the_pod_is_refused() {
-    let table = [
-        ("image: mine", "`image`"),
-        ("command: [sleep]", "`command`"),
-        ("args: [x]", "`args`"),
-        (
-            "env: [{name: POSTGRES_PASSWORD, value: x}]",
-            "`POSTGRES_PASSWORD`",
-        ),
-        (
-            "env: [{name: PGPOOL_ENABLE_POOL_PASSWD, value: x}]",
-            "`PGPOOL_ENABLE_POOL_PASSWD`",
-        ),
-        (
-            "env: [{name: A_USERNAME, value: 'a:b'}, {name: A_PASSWORD, value: x}]",
-            "`A_USERNAME`",
-        ),
-        (
-            "env: [{name: A_USERNAME, value: postgres}, {name: A_PASSWORD, value: x}]",
-            "Two passwords",
-        ),
-        ("volumeMounts: [{name: v, mountPath: /config}]", "`/config`"),
-        ("volumeMounts: [{name: v, mountPath: /config/}]", "`/config`"),
-        ("volumeMounts: [{name: v, mountPath: /config/tls}]", "`/config`"),
-        (
-            "volumeMounts: [{name: v, mountPath: //opt/pgpool-II/./tls/x}]",
-            "`/opt/pgpool-II/tls`",
-        ),
-        (
-            "volumeMounts: [{name: v, mountPath: /opt/pgpool-II/etc}]",
-            "`/opt/pgpool-II/etc`",
-        ),
-        (
-            "volumeMounts: [{name: v, mountPath: /run/pgpool}]",
-            "`/run/pgpool`",
-        ),
-    ];
-    for (container, part) in table {
-        let (reason, message) = shaped(container).rejected();
-        assert_eq!(reason, Reason::ConfigurationInvalid, "{container}");
-        assert!(
-            message.contains(part) && message.contains("spec.podTemplate"),
-            "{container}: {message}"
-        );
-    }
 }
 
 #[test]
@@ -210,22 +110,6 @@ fn what_says_the_same_as_nothing_is_left_out() {
 }
 
 #[test]
-fn the_users_security_context_wins_field_by_field() {
-    let world = shaped("securityContext: {runAsUser: 1234, readOnlyRootFilesystem: false}");
-    let context = pgpool(&world).security_context.unwrap();
-    assert_eq!(
-        (context.run_as_user, context.run_as_group),
-        (Some(1234), Some(70))
-    );
-    assert_eq!(context.read_only_root_filesystem, Some(false));
-    assert_eq!(context.allow_privilege_escalation, Some(false));
-    let world = World::plain().spec("podTemplate: {spec: {securityContext: {fsGroup: 99}}}");
-    let context = pod(&world).security_context.unwrap();
-    assert_eq!(context.fs_group, Some(99));
-    assert_eq!(context.seccomp_profile.unwrap().type_, "RuntimeDefault");
-}
-
-#[test]
 fn no_secret_stands_in_the_pod() {
     let world = shaped("env: [{name: APP_USERNAME, value: app}, {name: APP_PASSWORD, value: open-sesame}]");
     let text = serde_json::to_string(&pod(&world)).unwrap();
@@ -277,26 +161,59 @@ fn a_drain_takes_a_minority() {
 }
 
 #[test]
-fn the_binding_follows_a_moved_port() {
-    let world = World::tls()
-        .spec("serviceTemplates: [{alias: primary, spec: {ports: [{name: primary, port: 5432}]}}]");
-    let service = desired::foundation(&world.valid())
-        .app_binding
-        .spec
-        .client_config
-        .service
+fn pods_spread_over_nodes_and_zones() {
+    let spread = pod(&World::plain().spec("podTemplate: {spec: {podPlacementPolicy: {name: default}}}"))
+        .topology_spread_constraints
         .unwrap();
+    let told: Vec<_> = spread
+        .iter()
+        .map(|it| {
+            (
+                it.topology_key.as_str(),
+                it.when_unsatisfiable.as_str(),
+                it.max_skew,
+            )
+        })
+        .collect();
     assert_eq!(
-        (service.port, service.query.as_deref()),
-        (5432, Some("sslmode=verify-full"))
+        told,
+        [
+            ("kubernetes.io/hostname", "ScheduleAnyway", 1),
+            ("topology.kubernetes.io/zone", "ScheduleAnyway", 1)
+        ]
     );
+    let selector = spread[0].label_selector.as_ref().unwrap().match_labels.as_ref();
+    assert_eq!(selector, Some(&World::plain().valid().selector));
 }
 
 #[test]
-fn an_affinity_timeout_turns_affinity_on() {
+fn what_is_empty_is_left_out_and_what_is_the_users_is_kept() {
     let world = World::plain().spec(
-        "serviceTemplates: [{alias: primary, spec: {sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}}}]",
+        "podTemplate: {spec: {dnsPolicy: '', schedulerName: '', nodeSelector: {node-role.kubernetes.io/pool: ''}, \
+         tolerations: [{key: a, operator: '', effect: ''}], containers: [{name: side, image: i, imagePullPolicy: '', \
+         env: [{name: A, value: ''}], ports: [{containerPort: 1, hostPort: 0, protocol: ''}], \
+         livenessProbe: {tcpSocket: {port: 1}, timeoutSeconds: 0}}]}}",
     );
-    let spec = desired::foundation(&world.valid()).primary_service.spec.unwrap();
-    assert_eq!(spec.session_affinity.as_deref(), Some("ClientIP"));
+    let pod = pod(&world);
+    assert_eq!((&pod.dns_policy, &pod.scheduler_name), (&None, &None));
+    assert_eq!(pod.node_selector.unwrap()["node-role.kubernetes.io/pool"], "");
+    let toleration = &pod.tolerations.unwrap()[0];
+    assert_eq!((&toleration.operator, &toleration.effect), (&None, &None));
+    let side = pod.containers.iter().find(|it| it.name == "side").unwrap();
+    assert_eq!(side.image_pull_policy, None);
+    assert_eq!(side.env.as_ref().unwrap()[0].value, None);
+    let port = &side.ports.as_ref().unwrap()[0];
+    assert_eq!((port.host_port, &port.protocol), (None, &None));
+    assert_eq!(side.liveness_probe.as_ref().unwrap().timeout_seconds, None);
+}
+
+#[test]
+fn two_pools_share_an_account_and_alter_it_not() {
+    let mut other = World::plain().spec("podTemplate: {spec: {serviceAccountName: shop}}");
+    other.pgpool.metadata.name = Some("other".to_owned());
+    let one = World::plain().spec("podTemplate: {spec: {serviceAccountName: shop}}");
+    for world in [one, other] {
+        assert_eq!(pod(&world).service_account_name.as_deref(), Some("shop"));
+        assert!(desired::foundation(&world.valid()).service_account.is_none());
+    }
 }

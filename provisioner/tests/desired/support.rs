@@ -57,9 +57,14 @@ impl World {
     }
 
     /// Overlays the spec with what a user would write.
-    pub fn spec(mut self, yaml: &str) -> Self {
+    pub fn spec(self, yaml: &str) -> Self {
+        self.overlaid(parse(yaml))
+    }
+
+    /// Overlays the spec.
+    pub fn overlaid(mut self, over: Value) -> Self {
         let mut spec = serde_json::to_value(&self.pgpool.spec).expect("serialises");
-        overlay(&mut spec, parse(yaml));
+        overlay(&mut spec, over);
         self.pgpool.spec = serde_json::from_value(spec).expect("a spec");
         self
     }

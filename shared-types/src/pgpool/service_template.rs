@@ -1,5 +1,7 @@
 //! Changes a user makes to the Services.
 
+use std::fmt;
+
 use k8s_openapi::api::core::v1::SessionAffinityConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,32 @@ pub enum ServiceAlias {
     Dashboard,
     /// Not used by a Pgpool.
     Secondary,
+}
+
+impl ServiceAlias {
+    /// As written in a manifest.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::Stats => "stats",
+            Self::Dashboard => "dashboard",
+            Self::Secondary => "secondary",
+        }
+    }
+
+    /// Whether a Pgpool has such a Service.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        matches!(self, Self::Primary | Self::Stats)
+    }
+}
+
+impl fmt::Display for ServiceAlias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Changes to the spec of a Service.

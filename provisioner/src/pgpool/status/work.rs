@@ -7,7 +7,7 @@ use operator_runtime::apply::ApplyError;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 
-use super::Said;
+use super::{Said, remarks};
 use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::handoff::Judge;
 use crate::pgpool::observe::Observed;
@@ -123,9 +123,16 @@ impl Work {
                     .map(|(pod, trouble)| format!("; pod {}: {trouble}", pod.name));
                 starting(&trouble.unwrap_or_default())
             }
-            Rollout::Settled => Self::Done {
-                message: format!("Everything is as asked{word}"),
-            },
+            Rollout::Settled => {
+                let remarks = remarks::without_effect(&pgpool.spec).join(", ");
+                let remarks = match remarks.as_str() {
+                    "" => remarks,
+                    fields => format!("; without effect: {fields}"),
+                };
+                Self::Done {
+                    message: format!("Everything is as asked{remarks}{word}"),
+                }
+            }
         }
     }
 

@@ -18,14 +18,13 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     let name = names::auth_secret(pgpool);
     let what = format!("Secret `{}/{name}`", pgpool.namespace().unwrap_or_default());
     let asked = pgpool.spec.auth_secret.clone().unwrap_or_default();
-    let foreign_kind = asked
-        .kind
-        .as_deref()
-        .is_some_and(|kind| !kind.is_empty() && !kind.eq_ignore_ascii_case("secret"));
-    if foreign_kind || asked.api_group.is_some_and(|group| !group.is_empty()) {
+    if let Some(field) = elsewhere(&asked) {
         return Err(Unmet::rejected(
             Reason::NotSupported,
-            "`spec.authSecret` asks for a secret that is not a plain Secret: remove its `apiGroup` and `kind`.",
+            format!(
+                "`spec.authSecret` asks by {field} for a secret outside of the cluster, which is not supported: remove \
+                 `apiGroup`, `secretStoreName` and `kind` from it, and let it name a Secret with `username` and `password`."
+            ),
         ));
     }
     let external = asked.externally_managed.unwrap_or(false);
@@ -62,6 +61,20 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
         ours: !external && is_ours(pgpool, &secret),
         login,
     })
+}
+
+/// What asks for a secret that is no Secret: a virtual one, which stands in a store.
+fn elsewhere(asked: &shared_types::pgpool::AuthSecret) -> Option<String> {
+    let fields = [
+        ("apiGroup", &asked.api_group, ""),
+        ("secretStoreName", &asked.secret_store_name, ""),
+        ("kind", &asked.kind, "secret"),
+    ];
+    let strange = fields.into_iter().filter_map(|(field, value, plain)| {
+        let value = value.as_deref().filter(|value| !value.is_empty())?;
+        (!value.eq_ignore_ascii_case(plain)).then(|| format!("`{field}: {value}`"))
+    });
+    strange.into_iter().next()
 }
 
 fn login(secret: &Secret) -> Result<Credential, String> {

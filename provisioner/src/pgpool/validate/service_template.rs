@@ -1,49 +1,74 @@
-//! `spec.serviceTemplates[]`: what the user wants other than generated.
+//! `spec.serviceTemplates`: what users change about one of the Services.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
+use shared_types::conditions::Reason;
 use shared_types::pgpool::{ServiceAlias, ServiceTemplate};
 use shared_types::{names, ports};
 
-use super::ServiceOverrides;
+use super::{ServiceOverrides, Unmet};
 
 /// Name of the primary port on Services.
 const PORT_NAME: &str = "primary";
 
-/// The wishes for the primary Service. Ports are matched by name; names that the Service does not have are ignored.
-pub(super) fn primary(templates: &[ServiceTemplate]) -> ServiceOverrides {
-    let template = templates
-        .iter()
-        .find(|template| template.alias == ServiceAlias::Primary);
-    let metadata = template
-        .and_then(|template| template.metadata.clone())
-        .unwrap_or_default();
-    let asked = template
-        .and_then(|template| template.spec.clone())
-        .unwrap_or_default();
+/// The wishes for the primary Service.
+pub(super) fn primary(templates: &[ServiceTemplate]) -> Result<ServiceOverrides, Unmet> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = templates.iter().find(|it| !seen.insert(it.alias.as_str())) {
+        return Err(Unmet::rejected(
+            Reason::ConfigurationInvalid,
+            format!(
+                "`spec.serviceTemplates` has the alias `{}` twice: put all changes to one Service into one entry.",
+                twice.alias
+            ),
+        ));
+    }
+    Ok(overrides(
+        templates,
+        ServiceAlias::Primary,
+        PORT_NAME,
+        ports::PGPOOL,
+    ))
+}
+
+/// The wishes for the Service of one alias, which has one port. Ports are matched by name; names that the Service does
+/// not have are ignored.
+pub(super) fn overrides(
+    templates: &[ServiceTemplate],
+    alias: ServiceAlias,
+    port_name: &str,
+    default_port: u16,
+) -> ServiceOverrides {
+    let template = templates.iter().find(|template| template.alias == alias).cloned();
+    let (metadata, asked) = template.map_or_else(Default::default, |it| {
+        (it.metadata.unwrap_or_default(), it.spec.unwrap_or_default())
+    });
     let port = asked
         .ports
         .iter()
-        .find(|port| port.name.as_deref() == Some(PORT_NAME));
-    let given = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        .find(|port| port.name.as_deref() == Some(port_name));
+    // The API server puts defaults in the place of what is empty or zero.
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let number = |number: Option<i32>| number.filter(|number| *number != 0);
+    let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
     ServiceOverrides {
         labels: names::propagated(&metadata.labels).collect(),
         annotations: metadata.annotations.into_iter().collect::<BTreeMap<_, _>>(),
         spec: ServiceSpec {
-            type_: asked.type_,
+            type_: text(asked.type_),
             ports: Some(vec![ServicePort {
-                name: Some(PORT_NAME.to_owned()),
-                port: port.map_or(i32::from(ports::PGPOOL), |port| port.port),
-                node_port: port.and_then(|port| port.node_port),
+                name: Some(port_name.to_owned()),
+                port: port.map_or(i32::from(default_port), |port| port.port),
+                node_port: number(port.and_then(|port| port.node_port)),
                 ..ServicePort::default()
             }]),
-            cluster_ip: asked.cluster_ip,
-            external_ips: given(asked.external_ips),
-            load_balancer_ip: asked.load_balancer_ip,
-            load_balancer_source_ranges: given(asked.load_balancer_source_ranges),
-            external_traffic_policy: asked.external_traffic_policy,
-            health_check_node_port: asked.health_check_node_port,
+            cluster_ip: text(asked.cluster_ip),
+            external_ips: list(asked.external_ips),
+            load_balancer_ip: text(asked.load_balancer_ip),
+            load_balancer_source_ranges: list(asked.load_balancer_source_ranges),
+            external_traffic_policy: text(asked.external_traffic_policy),
+            health_check_node_port: number(asked.health_check_node_port),
             // A timeout of an affinity that is off would be refused.
             session_affinity: asked
                 .session_affinity_config
