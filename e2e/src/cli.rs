@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench::{self, Benchmark};
 use crate::cache::Cache;
 use crate::cluster::Cluster;
 use crate::demo;
+use crate::hold::{HOLDER, Hold, Manners};
 use crate::operators::Profile;
 use crate::progress::{Elapsed, Progress};
 use crate::runner;
@@ -47,6 +49,19 @@ struct Settings {
         env = "PGPOOL_E2E_PROFILE"
     )]
     profile: Profile,
+
+    /// Fail at once when another command works with the local cluster, instead of waiting for its end.
+    #[arg(
+        long,
+        global = true,
+        value_parser = FalseyValueParser::new(),
+        env = "PGPOOL_E2E_NO_WAIT"
+    )]
+    no_wait: bool,
+
+    /// The process that holds the cluster for this one: set by `exec`.
+    #[arg(long, global = true, hide = true, env = HOLDER)]
+    holder: Option<i32>,
 
     /// The user's cache folder, as the XDG specification names it.
     #[arg(long, global = true, hide = true, env = "XDG_CACHE_HOME")]
@@ -101,11 +116,15 @@ impl Cli {
         if kubeconfig.is_some() && matches!(action, Action::Up { .. } | Action::Down | Action::Clean) {
             bail!("--kubeconfig names a cluster that is not ours to bring up or down");
         }
-        let stage = Stage::new(cache, Progress::default(), settings.profile)?;
+        let manners = Manners {
+            no_wait: settings.no_wait,
+            holder: settings.holder,
+        };
+        let stage = Stage::new(cache, Progress::default(), settings.profile, manners)?;
         match action {
             Action::Demo => demo::run(&stage, kubeconfig)?,
             Action::Up { no_operators } => up(&stage, !no_operators)?,
-            Action::Down => Cluster::down(&stage.cache, &stage.progress)?,
+            Action::Down => Cluster::down(stage.manners, &stage.progress)?,
             Action::Clean => clean(&stage)?,
             Action::Kubectl { arguments } => return kubectl(&stage, kubeconfig, &arguments),
             Action::Exec { command } => return exec(&stage, kubeconfig, settings.search_path, &command),
@@ -141,7 +160,8 @@ fn clean(stage: &Stage) -> anyhow::Result<()> {
 fn kubectl(stage: &Stage, kubeconfig: Option<&Path>, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let target = Target::find(kubeconfig)?;
     let mut command = target.command(&target.kubectl(stage)?);
-    replace(command.args(arguments).env("KUBECONFIG", target.kubeconfig()))
+    command.args(arguments).env("KUBECONFIG", target.kubeconfig());
+    replace(stage, &target, &mut command)
 }
 
 fn exec(
@@ -163,16 +183,31 @@ fn exec(
     let folders = programs.iter().filter_map(|program| program.parent());
     let own: Vec<PathBuf> = std::env::split_paths(&search_path.unwrap_or_default()).collect();
     let path = std::env::join_paths(folders.map(Path::to_owned).chain(own))?;
-    replace(
-        command
-            .args(arguments)
-            .env("PATH", path)
-            .env("KUBECONFIG", target.kubeconfig()),
-    )
+    command
+        .args(arguments)
+        .env("PATH", path)
+        .env("KUBECONFIG", target.kubeconfig());
+    replace(stage, &target, &mut command)
 }
 
 /// Becomes the command: terminal, signals and exit status are its own.
-fn replace(command: &mut Command) -> anyhow::Result<ExitCode> {
+///
+/// It holds the local cluster when nobody does. Otherwise it runs all the same, as one wants to look at what the
+/// others do.
+fn replace(stage: &Stage, target: &Target, command: &mut Command) -> anyhow::Result<ExitCode> {
+    if let (Target::Local(_), None) = (target, stage.manners.holder) {
+        match Hold::look()? {
+            Ok(hold) => {
+                hold.pass_to(command)?;
+                return turn_into(command);
+            }
+            Err(holder) => stage.progress.line(format_args!("note: {holder}")),
+        }
+    }
+    turn_into(command)
+}
+
+fn turn_into(command: &mut Command) -> anyhow::Result<ExitCode> {
     let program = command.get_program().to_owned();
     Err(command.exec()).with_context(|| format!("starting {}", program.display()))
 }

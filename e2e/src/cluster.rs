@@ -20,8 +20,9 @@ use kube::{Api, Client};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{self, Cache};
+use crate::cache;
 use crate::control_plane::{arguments, client, ready};
+use crate::hold::{Hold, Manners};
 use crate::node::namespaces::Namespaces;
 use crate::node::store::Store;
 use crate::node::{self, cgroups};
@@ -57,6 +58,8 @@ struct Outline {
 #[derive(Clone, Debug)]
 pub struct Cluster {
     record: Record,
+    /// Where the cluster is ours, and not only found.
+    _hold: Option<Hold>,
 }
 
 impl Cluster {
@@ -70,7 +73,7 @@ impl Cluster {
         };
         let record: Record = serde_json::from_str(&text)
             .with_context(|| format!("reading {}: run `cargo e2e down`", path.display()))?;
-        Ok(record.namespaces.alive().then_some(Self { record }))
+        Ok(record.namespaces.alive().then_some(Self { record, _hold: None }))
     }
 
     /// The running cluster, or an error that says how to start one.
@@ -78,9 +81,10 @@ impl Cluster {
         Self::find()?.context("no cluster is up: run `cargo e2e up`")
     }
 
-    /// Makes sure that a healthy cluster runs from `material`: the one that does, else a new one.
-    pub fn up(material: &Material, cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
-        let _lock = cache.lock("cluster")?;
+    /// Makes sure that a healthy cluster runs from `material`: the one that does, else a new one. Nobody else
+    /// works with it until the value is dropped.
+    pub fn up(material: &Material, manners: Manners, progress: &Progress) -> anyhow::Result<Self> {
+        let hold = Some(Hold::take(manners, progress)?);
         let found = Self::find().and_then(|found| {
             let Some(cluster) = found else { return Ok(None) };
             cluster.healthy(material)?;
@@ -89,7 +93,10 @@ impl Cluster {
         match found {
             Ok(Some(cluster)) => {
                 cluster.import(material)?;
-                return Ok(cluster);
+                return Ok(Self {
+                    _hold: hold,
+                    ..cluster
+                });
             }
             Ok(None) => {}
             Err(error) => progress.line(format_args!("the running cluster is replaced: {error:#}")),
@@ -103,15 +110,19 @@ impl Cluster {
         }
         let cluster = started.with_context(|| format!("the cluster does not start; see {STATE}/logs"))?;
         step.done();
-        Ok(cluster)
+        Ok(Self {
+            _hold: hold,
+            ..cluster
+        })
     }
 
     /// Ends the cluster and removes all it left; fine when there is none.
-    pub fn down(cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
+    pub fn down(manners: Manners, progress: &Progress) -> anyhow::Result<()> {
         packages::ensure_root("taking the cluster down")?;
-        let _lock = cache.lock("cluster")?;
+        let hold = Hold::take(manners, progress)?;
         let step = progress.step("take the cluster down");
         take_down(|what| step.note(what))?;
+        hold.remove()?;
         step.done();
         Ok(())
     }

@@ -11,7 +11,7 @@
 //! | [`cli`], [`stage`], [`target`], [`runner`] | what a command does, in which order |
 //! | [`cache`], [`command`], [`progress`] | running long things once, and showing them |
 //! | [`packages`], [`go`], [`components`], [`images`], [`operators`] | what must exist before a cluster starts |
-//! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`] | bringing the cluster up and down |
+//! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`], [`hold`] | bringing the cluster up and down |
 //! | [`manifests`], [`wait`], [`diagnostics`], [`audit`], [`scene`] | what test cases are written with |
 //! | [`cases`], [`demo`], [`bench`] | the cases, the demo and the benchmarks themselves |
 
@@ -27,6 +27,7 @@ pub mod control_plane;
 pub mod demo;
 pub mod diagnostics;
 pub mod go;
+pub mod hold;
 pub mod images;
 pub mod manifests;
 pub mod node;

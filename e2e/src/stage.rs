@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use crate::cache::Cache;
 use crate::components::{self, Programs};
 use crate::go::Go;
+use crate::hold::Manners;
 use crate::images::{self, Image};
 use crate::operators::{self, Profile};
 use crate::packages;
@@ -24,6 +25,8 @@ pub struct Stage {
     pub workspace: PathBuf,
     /// How the operators in the cluster are compiled.
     pub profile: Profile,
+    /// What happens when another command works with the cluster.
+    pub manners: Manners,
 }
 
 /// Everything that a cluster with a node is started from.
@@ -39,7 +42,7 @@ pub struct Material {
 
 impl Stage {
     /// A stage on the source tree that this program was built from.
-    pub fn new(cache: Cache, progress: Progress, profile: Profile) -> anyhow::Result<Self> {
+    pub fn new(cache: Cache, progress: Progress, profile: Profile, manners: Manners) -> anyhow::Result<Self> {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .context("the crate has no parent folder")?;
@@ -54,6 +57,7 @@ impl Stage {
             progress,
             workspace: workspace.to_owned(),
             profile,
+            manners,
         })
     }
 

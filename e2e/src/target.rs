@@ -105,7 +105,7 @@ impl Target {
 /// Brings the local cluster up, with the operators or without.
 pub fn up(stage: &Stage, with_operators: bool) -> anyhow::Result<Cluster> {
     let material = stage.cluster(with_operators)?;
-    let cluster = Cluster::up(&material, &stage.cache, &stage.progress)?;
+    let cluster = Cluster::up(&material, stage.manners, &stage.progress)?;
     if with_operators {
         operators::install(&cluster, &material.operators, stage)?;
     }

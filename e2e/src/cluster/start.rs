@@ -85,6 +85,7 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     namespaces.run(settled(&starting.record.daemons))?;
     Ok(Cluster {
         record: starting.record,
+        _hold: None,
     })
 }
 
