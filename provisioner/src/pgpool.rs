@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod caches;
+pub mod catalogue;
 pub mod context;
 pub mod desired;
 pub mod error;

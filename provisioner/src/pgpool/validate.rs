@@ -45,7 +45,7 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     let (pod, env_users) = pod_template::pod_template(pgpool)?;
     let release = release::release(&pgpool.spec.version, inputs)?;
     let backend = backend::backend(pgpool, inputs)?;
-    let custom_settings = settings::custom_settings(pgpool, inputs)?;
+    let custom_settings = settings::custom_settings(pgpool, inputs, release.version)?;
     check_primary(&backend.nodes, &custom_settings)?;
     check_backend_tls(pgpool, &backend)?;
     let users = users(&backend.login, env_users)?;
@@ -66,9 +66,15 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
         auth_secret: auth_secret::auth_secret(pgpool, inputs)?,
         users,
         custom_settings,
+        custom_nodes: lists_nodes(pgpool),
         pod,
         primary_service: service_template::primary(&pgpool.spec.service_templates)?,
     })
+}
+
+fn lists_nodes(pgpool: &Pgpool) -> bool {
+    let configuration = pgpool.spec.configuration.as_ref();
+    configuration.is_some_and(|it| !it.backends.is_empty())
 }
 
 /// The rules of the CRD once more, for objects that are older than the rules, and those it cannot express.
@@ -114,9 +120,7 @@ fn invalid(message: &str) -> Unmet {
 
 /// Without a marked primary and without the check that would find one, pgpool takes every node for a standby.
 fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Unmet> {
-    let marked = nodes
-        .iter()
-        .any(|node| node.flag.contains("ALWAYS_PRIMARY") || node.flag.contains("ALWAYS_MASTER"));
+    let marked = nodes.iter().any(|node| node.flag.contains("ALWAYS_PRIMARY"));
     let overruled = |setting: &Setting| {
         matches!(
             setting.name.as_str(),

@@ -28,7 +28,7 @@ fn in_place_beats_the_secret_beats_the_default() {
 
 #[test]
 fn every_name_stands_once() {
-    let world = inline("max_pool = 1\nmax_pool = 2\ncustom = a\ncustom = b\nbackend_weight0 = 3");
+    let world = inline("max_pool = 1\nmax_pool = 2\nsyslog_ident = a\nsyslog_ident = b\nbackend_weight0 = 3");
     let conf = world.pgpool_conf();
     let mut names: Vec<_> = conf
         .lines()
@@ -40,27 +40,27 @@ fn every_name_stands_once() {
     names.dedup();
     assert_eq!(names.len(), all, "{conf}");
     assert_eq!(setting(&conf, "max_pool").as_deref(), Some("2"));
-    assert_eq!(setting(&conf, "custom").as_deref(), Some("b"));
+    assert_eq!(setting(&conf, "syslog_ident").as_deref(), Some("b"));
     assert_eq!(setting(&conf, "backend_weight0").as_deref(), Some("3"));
 }
 
 #[test]
 fn values_keep_their_form() {
     let table = [
-        ("a = 5", "5"),
-        ("a 5", "5"),
-        ("a=-1", "-1"),
-        ("a = 8MB # comment", "8MB"),
-        ("a = 0.5", "0.5"),
-        ("a = on#comment", "on"),
-        ("  a\t=\t'x y # z'  # comment", "'x y # z'"),
-        ("a = ''", "''"),
-        ("a = 'C:\\dir'", "'C:\\dir'"),
-        ("a = host-1.example:5432/x", "host-1.example:5432/x"),
+        ("syslog_ident = 5", "5"),
+        ("syslog_ident 5", "5"),
+        ("syslog_ident=-1", "-1"),
+        ("syslog_ident = 8MB # comment", "8MB"),
+        ("syslog_ident = 0.5", "0.5"),
+        ("syslog_ident = on#comment", "on"),
+        ("  syslog_ident\t=\t'x y # z'  # comment", "'x y # z'"),
+        ("syslog_ident = ''", "''"),
+        ("syslog_ident = 'C:\\dir'", "'C:\\dir'"),
+        ("syslog_ident = host-1.example:5432/x", "host-1.example:5432/x"),
     ];
     for (line, token) in table {
         assert_eq!(
-            setting(&inline(line).pgpool_conf(), "a").as_deref(),
+            setting(&inline(line).pgpool_conf(), "syslog_ident").as_deref(),
             Some(token),
             "{line}"
         );
@@ -139,6 +139,64 @@ fn settings_that_are_not_the_users_are_refused() {
             message.contains(&format!("`{name}` in line 2")) && message.ends_with('.'),
             "{name}: {message}"
         );
+    }
+}
+
+#[test]
+fn what_pgpool_would_read_past_is_refused() {
+    let table = [
+        ("num_init_childern = 5", "num_init_children"),
+        ("Max_Pool = 5", "`max_pool`"),
+        ("max_connections = 5", "ignore"),
+        ("white_function_list = 'f'", "`read_only_function_list`: rename"),
+        ("log_backend_messages = terse", "4.6"),
+        ("print_timestamp = on", "given up after 3.3"),
+        ("load_balance_mode = yes", "write `on` or `off`"),
+        ("log_connections = 'maybe'", "write `on` or `off`"),
+        ("use_watchdog = on", "watchdog"),
+    ];
+    for (line, part) in table {
+        let world = inline(&format!("max_pool = 5\n{line}")).release("4.4.12");
+        let (reason, message) = world.rejected();
+        assert_eq!(reason, Reason::ConfigurationInvalid, "{line}");
+        assert!(
+            message.contains("in line 2") && message.contains(part),
+            "{line}: {message}"
+        );
+    }
+    for line in [
+        "load_balance_mode = TRUE",
+        "log_connections = '1'",
+        "use_watchdog = off",
+        "check_temp_table = trace",
+        "socket_dir_is_new_in_5 = 1",
+    ] {
+        inline(line).release("5.0.0").valid();
+    }
+}
+
+#[test]
+fn numbers_must_go_together() {
+    let table = [
+        ("reserved_connections = 5", Some("`num_init_children`")),
+        ("reserved_connections = 4", None),
+        ("reserved_connections = 5\nnum_init_children = 6", None),
+        (
+            "memory_cache_enabled = on\nmemqcache_maxcache = 2MB",
+            Some("`memqcache_cache_block_size`"),
+        ),
+        (
+            "memory_cache_enabled = on\nmemqcache_total_size = 512kB",
+            Some("`memqcache_total_size`"),
+        ),
+        ("memqcache_maxcache = 2MB", None),
+        ("memory_cache_enabled = on", None),
+    ];
+    for (conf, complaint) in table {
+        match complaint {
+            Some(part) => assert!(inline(conf).rejected().1.contains(part), "{conf}"),
+            None => drop(inline(conf).valid()),
+        }
     }
 }
 
@@ -254,7 +312,23 @@ fn a_bad_list_is_refused() {
         ("{hostName: a, port: 0, weight: 1}", "port"),
         ("{hostName: \"a'\\nssl = off\", weight: 1}", "DNS name"),
         ("{hostName: /var/run, weight: 1}", "DNS name"),
+        ("{hostName: a, port: 1023, weight: 1}", "1024"),
+        ("{hostName: a, weight: 100000001}", "weight"),
         ("{hostName: a, weight: 1, flag: NONE}", "flag"),
+        ("{hostName: a, weight: 1, flag: ALWAYS_MASTER}", "ALWAYS_PRIMARY"),
+        (
+            "{hostName: a, weight: 1, flag: allow_to_failover}",
+            "write `ALLOW_TO_FAILOVER`",
+        ),
+        (
+            "{hostName: a, weight: 1, flag: ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER}",
+            "keep one",
+        ),
+        (
+            "{hostName: a, weight: 1}, {hostName: b, weight: 1, flag: ALWAYS_PRIMARY}",
+            "two entries",
+        ),
+        ("{groupName: standby, weight: 1}", "write `STANDBY`"),
         ("{groupName: reports, weight: 1}", "hostName"),
         (
             "{hostName: a, weight: 1, flag: DISALLOW_TO_FAILOVER}",

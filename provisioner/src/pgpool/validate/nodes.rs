@@ -1,6 +1,7 @@
 //! The nodes of `pgpool.conf`: two Services of a managed PostgreSQL, one address of a foreign one, or the user's list.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use shared_types::conditions::Reason;
 use shared_types::pgpool::Backend as Listed;
@@ -14,12 +15,12 @@ const MOST_NODES: usize = 128;
 /// Never failed over: Kubernetes Services keep their names when PostgreSQL changes its mind.
 const STANDBY_FLAG: &str = "DISALLOW_TO_FAILOVER";
 const PRIMARY_FLAG: &str = "ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER";
-const FLAGS: [&str; 4] = [
-    "ALLOW_TO_FAILOVER",
-    "DISALLOW_TO_FAILOVER",
-    "ALWAYS_PRIMARY",
-    "ALWAYS_MASTER",
-];
+const ALWAYS_PRIMARY: &str = "ALWAYS_PRIMARY";
+const ALLOW: &str = "ALLOW_TO_FAILOVER";
+const FLAGS: [&str; 3] = [ALLOW, STANDBY_FLAG, ALWAYS_PRIMARY];
+/// pgpool refuses others, in its configuration file, with the whole file.
+const PORTS: RangeInclusive<i32> = 1024..=65535;
+const MOST_WEIGHT: i32 = 100_000_000;
 
 /// Where the `AppBinding` points to.
 pub(super) struct Endpoint {
@@ -51,6 +52,17 @@ impl Endpoint {
 
 /// The nodes in the order of their ids.
 pub(super) fn nodes(pgpool: &Pgpool, endpoint: &Endpoint) -> Result<Vec<BackendNode>, Unmet> {
+    let port = endpoint.address.port;
+    if !PORTS.contains(&port.into()) {
+        return Err(Unmet::rejected(
+            Reason::AppBindingInvalid,
+            format!(
+                "AppBinding `{}` leads to port {port}, and pgpool connects to 1024 to 65535 only: give PostgreSQL a \
+                 port or a Service port in this range.",
+                pgpool.spec.postgres_ref.name
+            ),
+        ));
+    }
     let listed = pgpool
         .spec
         .configuration
@@ -104,6 +116,12 @@ fn from_list(listed: &[Listed], endpoint: &Endpoint) -> Result<Vec<BackendNode>,
         }
         nodes.push(node);
     }
+    let primaries = nodes.iter().filter(|node| node.flag.contains(ALWAYS_PRIMARY));
+    if primaries.count() > 1 {
+        return Err(format!(
+            "marks two entries `{ALWAYS_PRIMARY}`: leave the flag to the one that takes the writes"
+        ));
+    }
     Ok(nodes)
 }
 
@@ -114,6 +132,9 @@ fn group(entry: &Listed) -> Option<&str> {
 fn from_entry(index: usize, entry: &Listed, endpoint: &Endpoint) -> Result<BackendNode, String> {
     if entry.weight < 0 {
         return Err("has a negative `weight`: give it 0 or more".to_owned());
+    }
+    if entry.weight > MOST_WEIGHT {
+        return Err(format!("has a `weight` beyond pgpool's {MOST_WEIGHT}: lower it"));
     }
     let host = entry.host_name.as_deref().filter(|host| !host.is_empty());
     let (host, port, primary) = match (group(entry), host) {
@@ -128,14 +149,11 @@ fn from_entry(index: usize, entry: &Listed, endpoint: &Endpoint) -> Result<Backe
             )
         }
         (None, Some(host)) if address::is_host(host) => {
-            let port = entry
-                .port
-                .map_or(Ok(ports::POSTGRES), u16::try_from)
-                .ok()
-                .filter(|port| *port != 0);
+            let port = entry.port.unwrap_or_else(|| ports::POSTGRES.into());
+            let port = u16::try_from(port).ok().filter(|_| PORTS.contains(&port));
             (
                 host.to_owned(),
-                port.ok_or("has a `port` outside 1 to 65535: correct it")?,
+                port.ok_or("has a `port` outside 1024 to 65535, which are pgpool's limits: correct it")?,
                 index == 0,
             )
         }
@@ -163,6 +181,10 @@ fn group_host(name: &str, endpoint: &Endpoint) -> Result<String, String> {
             "is `STANDBY`, but the AppBinding has no `spec.appRef`: list the servers by `hostName`"
                 .to_owned(),
         ),
+        _ if ["PRIMARY", "STANDBY"].contains(&name.to_ascii_uppercase().as_str()) => Err(format!(
+            "is the group `{name}`: write `{}`",
+            name.to_ascii_uppercase()
+        )),
         _ => Err(format!(
             "is the group `{name}`, whose Service is not known: list the servers by `hostName`"
         )),
@@ -176,10 +198,14 @@ fn flag(asked: &str, primary: bool) -> Result<String, String> {
         .filter(|flag| !flag.is_empty())
         .collect();
     if let Some(unknown) = flags.iter().find(|flag| !FLAGS.contains(flag)) {
-        return Err(format!(
-            "has the unknown flag {unknown:?}: use {}",
-            FLAGS.join(", ")
-        ));
+        return Err(match unknown.to_ascii_uppercase().as_str() {
+            "ALWAYS_MASTER" => format!("has the flag {unknown:?}, which pgpool now calls `{ALWAYS_PRIMARY}`"),
+            upper if FLAGS.contains(&upper) => format!("has the flag {unknown:?}: write `{upper}`"),
+            _ => format!("has the unknown flag {unknown:?}: use {}", FLAGS.join(", ")),
+        });
+    }
+    if flags.contains(&ALLOW) && flags.contains(&STANDBY_FLAG) {
+        return Err(format!("has the flags `{ALLOW}` and `{STANDBY_FLAG}`: keep one"));
     }
     Ok(match (flags.is_empty(), primary) {
         (true, true) => PRIMARY_FLAG.to_owned(),

@@ -44,6 +44,8 @@ pub struct Validated {
     pub users: Vec<Credential>,
     /// The user's own lines of `pgpool.conf`, each name once.
     pub custom_settings: Vec<Setting>,
+    /// Whether the nodes are the user's own list.
+    pub custom_nodes: bool,
     /// The user's wishes for pods.
     pub pod: PodOverrides,
     /// The user's wishes for the primary Service.
@@ -55,6 +57,12 @@ impl Validated {
     #[must_use]
     pub fn serves_tls(&self) -> bool {
         self.ssl_mode.enabled()
+    }
+
+    /// Whether the user had a hand in `pgpool.conf`, so that pgpool is asked before a pod gets it.
+    #[must_use]
+    pub fn customized(&self) -> bool {
+        self.custom_nodes || !self.custom_settings.is_empty()
     }
 }
 
@@ -166,6 +174,8 @@ pub struct Setting {
     pub name: String,
     /// The value as it stands in the file: one token, quoted where needed.
     pub token: String,
+    /// Where the user wrote it.
+    pub place: String,
 }
 
 /// `spec.podTemplate`, cleared of what would break the pod.

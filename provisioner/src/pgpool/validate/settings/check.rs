@@ -1,0 +1,149 @@
+//! What pgpool would not complain about, but do something else than was meant: names that it reads past, words that it
+//! takes for `off`, and numbers that only together keep everybody out or end it at its start.
+
+use super::Setting;
+use crate::pgpool::catalogue::{self, Known, Version};
+
+/// What pgpool has when nothing else is said; those that the operator itself writes are its own.
+const CHILDREN: u64 = 5;
+const LARGEST_RESULT: u64 = 400 << 10;
+const CACHE_BLOCK: u64 = 1 << 20;
+const CACHE: u64 = 8 << 20;
+
+/// Refuses a name that means nothing to this version.
+pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
+    let text = |(major, minor): Version| format!("{major}.{minor}");
+    let this = text(version);
+    Err(match catalogue::known(name, version) {
+        Known::Yes => return Ok(()),
+        Known::As(new) => format!("pgpool {this} calls `{new}`: rename it"),
+        Known::Since(since) => format!(
+            "only pgpool {} and later know, and this is {this}: remove the line, or choose a later `spec.version`",
+            text(since)
+        ),
+        Known::Until(last) => format!("pgpool has given up after {}: remove the line", text(last)),
+        Known::No(Some(likely)) => {
+            format!("pgpool {this} does not know and would ignore: write `{likely}` if that is what is meant")
+        }
+        Known::No(None) => {
+            format!("pgpool {this} does not know and would ignore: correct the name, or remove the line")
+        }
+    })
+}
+
+/// Refuses a word that pgpool would silently take for `off`, and a watchdog.
+pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
+    if !catalogue::is_switch(name) {
+        return Ok(());
+    }
+    let word = bare(token).to_ascii_lowercase();
+    match word.as_str() {
+        "on" | "true" | "1" if name == "use_watchdog" => Err(
+            "to on, but pods of a Pgpool form no watchdog cluster: remove the line, since Kubernetes watches over them"
+                .to_owned(),
+        ),
+        "on" | "true" | "1" | "off" | "false" | "0" => Ok(()),
+        _ => Err(format!(
+            "to {token}, which pgpool would take for `off`: write `on` or `off`"
+        )),
+    }
+}
+
+/// Refuses numbers that do not go together.
+pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
+    let token = |name: &str| {
+        settings
+            .iter()
+            .find(|it| it.name == name)
+            .map(|it| it.token.as_str())
+    };
+    let number = |name, default| token(name).map_or(Some(default), size);
+    // A number that cannot be read is pgpool's to refuse.
+    if let (Some(reserved), Some(children)) = (
+        number("reserved_connections", 0),
+        number("num_init_children", CHILDREN),
+    ) && reserved > 0
+        && reserved >= children
+    {
+        return Err(format!(
+            "keeps {reserved} connections back in `reserved_connections` of the {children} in `num_init_children`, so \
+             that nobody could log in: lower the one or raise the other"
+        ));
+    }
+    let cached = token("memory_cache_enabled").map(|token| bare(token).to_ascii_lowercase());
+    if !matches!(cached.as_deref(), Some("on" | "true" | "1")) {
+        return Ok(());
+    }
+    // pgpool does not start with them the other way round.
+    let sizes = [
+        (
+            "memqcache_maxcache",
+            LARGEST_RESULT,
+            "memqcache_cache_block_size",
+            CACHE_BLOCK,
+        ),
+        (
+            "memqcache_cache_block_size",
+            CACHE_BLOCK,
+            "memqcache_total_size",
+            CACHE,
+        ),
+    ];
+    for (part, least, whole, most) in sizes {
+        if let (Some(part_size), Some(whole_size)) = (number(part, least), number(whole, most))
+            && part_size > whole_size
+        {
+            return Err(format!(
+                "has a `{part}` of {part_size} bytes, which does not fit into the {whole_size} bytes of `{whole}`: \
+                 lower the one or raise the other"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn bare(token: &str) -> &str {
+    token
+        .strip_prefix('\'')
+        .and_then(|inside| inside.strip_suffix('\''))
+        .unwrap_or(token)
+        .trim()
+}
+
+/// A whole number with one of pgpool's units of memory, or none.
+fn size(token: &str) -> Option<u64> {
+    let token = bare(token);
+    let unit = token.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = token.strip_suffix(unit)?;
+    let shift = match unit {
+        "" | "B" => 0,
+        "kB" => 10,
+        "MB" => 20,
+        "GB" => 30,
+        "TB" => 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_pgpool_reads_them() {
+        let table = [
+            ("1048576", Some(1 << 20)),
+            ("1MB", Some(1 << 20)),
+            ("'2kB'", Some(2 << 10)),
+            ("3B", Some(3)),
+            ("1mb", None),
+            ("MB", None),
+            ("-1", None),
+            ("99999999999TB", None),
+        ];
+        for (token, expected) in table {
+            assert_eq!(size(token), expected, "{token}");
+        }
+    }
+}

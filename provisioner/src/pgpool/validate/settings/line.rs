@@ -1,0 +1,76 @@
+//! One line of `pgpool.conf`.
+//!
+//! Values keep the form the user gave them, after it has been proven that each is exactly one token of pgpool's
+//! grammar: several settings fit on one line of that grammar, so a value must never carry a second one along.
+
+/// Reads one line: `name = value`, the sign being optional in pgpool's grammar; nothing for a blank or a comment.
+pub(super) fn parse(line: &str) -> Result<Option<(&str, &str)>, String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let end = line.find(|c: char| !is_name(c)).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("does not begin with the name of a setting".to_owned());
+    }
+    if !rest.starts_with([' ', '\t', '=']) {
+        return Err(format!("has no value for `{name}`: write `{name} = VALUE`"));
+    }
+    let rest = rest.trim_start();
+    let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+    let token = token(rest).map_err(|complaint| format!("gives `{name}` {complaint}"))?;
+    let tail = rest[token.len()..].trim_start();
+    if !tail.is_empty() && !tail.starts_with('#') {
+        return Err(format!(
+            "has something behind the value of `{name}`: one setting a line"
+        ));
+    }
+    Ok(Some((name, token)))
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// The first token of a value.
+fn token(rest: &str) -> Result<&str, String> {
+    if let Some(inside) = rest.strip_prefix('\'') {
+        let end = inside.find('\'').ok_or("a value whose quote is not closed")?;
+        if inside[..end].ends_with('\\') || inside[end + 1..].starts_with('\'') {
+            return Err("a value with a quote inside, which pgpool cannot read".to_owned());
+        }
+        if inside[..end].contains(char::is_control) {
+            return Err("a value with a control character".to_owned());
+        }
+        return Ok(&rest[..end + 2]);
+    }
+    let end = rest
+        .find(|c: char| c.is_whitespace() || c == '#')
+        .unwrap_or(rest.len());
+    let token = &rest[..end];
+    match token.is_empty() {
+        true => Err("no value".to_owned()),
+        false if is_number(token) || is_word(token) => Ok(token),
+        false => Err(format!("the value {token}: put it in single quotes")),
+    }
+}
+
+/// A whole number with an optional unit, or a fraction.
+fn is_number(token: &str) -> bool {
+    let digits = token.trim_start_matches(['+', '-']);
+    if token.len() - digits.len() > 1 {
+        return false;
+    }
+    let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit());
+    let whole = unit.len() < digits.len() && unit.chars().all(|c| c.is_ascii_alphabetic());
+    let fraction = digits.contains('.') && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    whole || (fraction && digits.parse::<f64>().is_ok())
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && token
+            .chars()
+            .all(|c| is_name(c) || matches!(c, '-' | '.' | ':' | '/'))
+}
