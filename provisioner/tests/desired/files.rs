@@ -204,20 +204,43 @@ fn the_control_port_keeps_the_password_in_use() {
     );
 }
 
+fn hash(world: &World) -> String {
+    let template = desired::workload(&world.valid(), None).spec.unwrap().template;
+    template.metadata.unwrap().annotations.unwrap()["pgpool.kubedb.com/config-hash"].clone()
+}
+
 #[test]
-fn pods_follow_settings_but_not_users() {
-    let hash = |world: &World| {
-        let template = desired::workload(&world.valid(), None).spec.unwrap().template;
-        template.metadata.unwrap().annotations.unwrap()["pgpool.kubedb.com/config-hash"].clone()
-    };
+fn pods_are_replaced_only_for_what_needs_a_restart() {
     let base = hash(&World::plain());
+    // Another one here means that an upgrade of the operator replaces every pod of every pool.
+    assert_eq!(base, "26093d18d1c0b5ca");
     let mut other_user = World::plain();
     let login = secret([("username", "postgres"), ("password", "another")]);
     other_user.inputs.backend_secret = Some(provisioner::pgpool::observe::Lookup::Present(login.into()));
     assert_eq!(base, hash(&other_user));
-    let settings = "configuration: {inline: {pgpool.conf: 'max_pool = 3'}}";
-    assert_ne!(base, hash(&World::plain().spec(settings)));
-    assert_ne!(base, hash(&World::plain().spec("clientAuthMode: scram")));
+    let table = [
+        ("max_pool = 3", true),
+        ("reserved_connections = 1", true),
+        ("load_balance_mode = off", true),
+        ("log_min_messages = info", false),
+        ("log_connections = on\nclient_idle_limit = 30", false),
+        ("backend_weight0 = 0", false),
+        ("sr_check_period = 10\nsr_check_user = 'postgres'", false),
+    ];
+    for (conf, replaced) in table {
+        let yaml = conf.replace('\n', "\\n");
+        let world = World::plain().spec(&format!("configuration: {{inline: {{pgpool.conf: \"{yaml}\"}}}}"));
+        assert_eq!(base != hash(&world), replaced, "{conf}");
+    }
+    // Rules are read again.
+    assert_eq!(base, hash(&World::plain().spec("clientAuthMode: scram")));
+    let list =
+        |backends: &str| hash(&World::plain().spec(&format!("configuration: {{backends: [{backends}]}}")));
+    let one = list("{hostName: a, weight: 1}");
+    assert_eq!(one, list("{hostName: a, weight: 2}"));
+    assert_ne!(one, list("{hostName: b, weight: 1}"));
+    assert_ne!(one, list("{hostName: a, port: 6000, weight: 1}"));
+    assert_ne!(one, list("{hostName: a, weight: 1}, {hostName: b, weight: 1}"));
     let mut authority = World::plain().binding("clientConfig: {service: {query: sslmode=require}}");
     let without = hash(&authority);
     authority.binding.spec.client_config.ca_bundle = Some(ByteString(POSTGRES_CA.as_bytes().to_vec()));

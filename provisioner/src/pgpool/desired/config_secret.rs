@@ -1,4 +1,5 @@
-//! The settings and rules of pgpool, which take effect by a restart.
+//! The settings and rules of pgpool. Some take effect by a restart alone, for which the workload sees to it; pods that run
+//! are told of the others.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ pub(super) fn config_secret(validated: &Validated) -> Secret {
     )
 }
 
-/// The files by name. A pod is replaced when one of them changes.
+/// The files by name.
 pub(super) fn files(validated: &Validated) -> BTreeMap<String, String> {
     let mut files = BTreeMap::from([
         (paths::PGPOOL_CONF.to_owned(), pgpool_conf::render(validated)),

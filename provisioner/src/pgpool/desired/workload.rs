@@ -1,5 +1,5 @@
 //! The workload: a `StatefulSet` whose pods mount what was judged good, and nothing that can change under them but the
-//! users.
+//! users, the rules and the settings that a reload puts into effect.
 
 mod container;
 mod probes;
@@ -15,8 +15,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::config::essence;
-use super::{config_secret, hex, metadata, paths};
+use super::config::{essence, pgpool_conf};
+use super::{hex, metadata};
+use crate::pgpool::catalogue::needs_restart;
 use crate::pgpool::validate::Validated;
 
 /// Long enough for pgpool's fast stop, which takes less than a second.
@@ -51,21 +52,18 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
     }
 }
 
-/// The hash makes pods follow settings that only a restart puts into effect. Users are not part of it, nor is what
-/// only reads differently.
+/// The hash makes pods follow the settings that only a restart puts into effect. The others reach running pods, as users
+/// and rules do; what only reads differently is no change at all.
+///
+/// What goes in, and how, must not change: every pod of every pool would be replaced by a mere upgrade of the operator.
 fn pod_metadata(validated: &Validated) -> ObjectMeta {
+    let conf = pgpool_conf::render(validated);
     let mut hash = Sha256::new();
-    for (file, content) in config_secret::files(validated) {
-        let lines = match file.as_str() {
-            paths::PGPOOL_CONF => essence::settings(&content),
-            _ => essence::rules(&content),
-        };
-        hash.update((lines.len() as u64).to_be_bytes());
-        let parts = lines.iter().flat_map(|(name, value)| [*name, *value]);
-        for part in std::iter::once(file.as_str()).chain(parts) {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
+    let settings = essence::settings(&conf);
+    let restarts = settings.iter().filter(|(name, _)| needs_restart(name));
+    for part in restarts.flat_map(|(name, value)| [*name, *value]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
     let mut annotations: BTreeMap<_, _> = validated.pod.annotations.clone();
     let hash = hex(&hash.finalize());

@@ -12,11 +12,6 @@ pub(in crate::pgpool::desired) fn settings(file: &str) -> Vec<(&str, &str)> {
     settings
 }
 
-/// The lines of another file, in their order: of rules the first that fits counts.
-pub(in crate::pgpool::desired) fn rules(file: &str) -> Vec<(&str, &str)> {
-    effective(file).map(|line| ("", line)).collect()
-}
-
 fn effective(file: &str) -> impl Iterator<Item = &str> {
     let lines = file.lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -38,15 +33,6 @@ mod tests {
         ];
         for (other, same) in rows {
             assert_eq!(settings(other) == settings(file), same, "{other}");
-        }
-        let file = "# Rules\nhost all all ::/0 md5\nhost all all 0.0.0.0/0 md5\n";
-        let rows = [
-            ("host all all ::/0 md5\n\nhost all all 0.0.0.0/0 md5\n", true),
-            ("host all all 0.0.0.0/0 md5\nhost all all ::/0 md5\n", false),
-            ("host all all ::/0 cert\nhost all all 0.0.0.0/0 md5\n", false),
-        ];
-        for (other, same) in rows {
-            assert_eq!(rules(other) == rules(file), same, "{other}");
         }
     }
 }
