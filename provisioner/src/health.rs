@@ -72,6 +72,8 @@ pub struct Access {
     pub login_source: String,
     /// The PostgreSQL behind the pool, for people: its address and the `AppBinding` that names it.
     pub backend: String,
+    /// Whether it counts that PostgreSQL takes writes.
+    pub writes: bool,
     /// Time between two checks of a pod.
     pub period: Duration,
     /// Time that a check may take.

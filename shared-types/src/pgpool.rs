@@ -141,7 +141,7 @@ pub struct HealthChecker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub period_seconds: Option<i32>,
-    /// Seconds that one check may take; 10 when unset.
+    /// Seconds that one check may take; 10 when unset, and never more than 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<i32>,
@@ -149,7 +149,8 @@ pub struct HealthChecker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub failure_threshold: Option<i32>,
-    /// Accepted for compatibility: the check never writes to the database.
+    /// Do not mind whether PostgreSQL takes writes. The check asks for that and never writes itself; without this,
+    /// a pool in front of a read-only PostgreSQL is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disable_write_check: Option<bool>,
 }
@@ -172,6 +173,8 @@ pub struct HealthCheck {
     pub timeout: Duration,
     /// Failures in a row that count.
     pub failure_threshold: i32,
+    /// Whether it counts that PostgreSQL takes writes.
+    pub writes: bool,
 }
 
 impl PgpoolSpec {
@@ -213,6 +216,7 @@ impl PgpoolSpec {
             period: seconds(asked.period_seconds),
             timeout: seconds(asked.timeout_seconds),
             failure_threshold: asked.failure_threshold.unwrap_or(1).max(1),
+            writes: !asked.disable_write_check.unwrap_or(false),
         }
     }
 

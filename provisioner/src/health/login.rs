@@ -1,6 +1,7 @@
-//! Logs in to one pod and asks `SELECT 1`, over a connection that shows the served certificate on the way.
+//! Logs in to one pod and asks one question, over a connection that shows the served certificate on the way.
 //!
-//! One TCP connection to the pod's own address. Writes nothing anywhere, in the user's database least of all.
+//! One TCP connection to the pod's own address. Writes nothing anywhere, in the user's database least of all: whether
+//! PostgreSQL takes writes is asked, not tried.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -14,6 +15,7 @@ use operator_runtime::wording::chain;
 use rustls::crypto::CryptoProvider;
 use shared_types::{SslMode, ports};
 use tokio::net::TcpStream;
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::SslMode as Negotiation;
 
 use super::served::{Connector, Seen, Unusable};
@@ -24,6 +26,13 @@ mod tests;
 
 /// The database that every PostgreSQL has.
 const DATABASE: &str = "postgres";
+
+/// Whether a query goes through, and no more.
+const ANSWERS: &str = "SELECT 1";
+/// Whether writes would go through: `on` on a standby, and where an administrator or a full disk has made PostgreSQL
+/// read-only. Pgpool sends several statements at once to the primary, whatever it does with single ones; seen with
+/// 4.3.5, also with `allow_sql_comments`, which rules out a comment for the purpose.
+const TAKES_WRITES: &str = "BEGIN; SHOW transaction_read_only; ROLLBACK";
 
 /// Why a login did not go through. What a user may read in the status: never a password.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +78,15 @@ pub enum LoginFailure {
         /// What was seen.
         reason: String,
     },
+    /// Login and query went through; writes would not.
+    #[error(
+        "{backend} takes no writes: it is a standby, or set to read-only; if that is meant, set \
+         `spec.healthChecker.disableWriteCheck` to true"
+    )]
+    ReadOnly {
+        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
+        backend: String,
+    },
     /// No answer in time.
     #[error("no answer to a login within {} s: all children of pgpool are busy, or PostgreSQL hangs", .0.as_secs())]
     Timeout(std::time::Duration),
@@ -85,6 +103,7 @@ impl LoginFailure {
             Self::Handshake { .. } => "handshake",
             Self::TurnedDown { .. } => "turned-down",
             Self::Broken { .. } => "broken",
+            Self::ReadOnly { .. } => "read-only",
             Self::Timeout(_) => "timeout",
         }
     }
@@ -189,15 +208,27 @@ async fn ask(
         .connect_raw(stream, connector)
         .await
         .map_err(|error| explain(&error))?;
+    let question = if access.writes { TAKES_WRITES } else { ANSWERS };
     let query = async {
-        let answer = client.simple_query("SELECT 1").await;
+        let answer = client.simple_query(question).await;
         // Lets the connection say goodbye, so that pgpool logs no broken client.
         drop(client);
         answer
     };
     let (answer, end) = futures::join!(query, connection);
-    answer.map_err(|error| explain(&error))?;
-    end.map_err(|error| explain(&error))
+    let answer = answer.map_err(|error| explain(&error))?;
+    end.map_err(|error| explain(&error))?;
+    if access.writes && says_on(&answer) {
+        let backend = access.backend.clone();
+        return Err(LoginFailure::ReadOnly { backend });
+    }
+    Ok(())
+}
+
+fn says_on(answer: &[SimpleQueryMessage]) -> bool {
+    answer
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")))
 }
 
 fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: &Seen) -> LoginFailure {

@@ -20,6 +20,11 @@ pub struct Standing {
 pub enum Login {
     /// Login and query went through.
     Accepted,
+    /// They did, but writes would not.
+    ReadOnly {
+        /// What is wrong and what helps, in one sentence.
+        message: String,
+    },
     /// They did not.
     Refused {
         /// What fails: two wordings of one fault are no news to each other.
@@ -30,10 +35,29 @@ pub enum Login {
 }
 
 impl Login {
-    fn refused(failure: &LoginFailure) -> Self {
-        Self::Refused {
-            fault: failure.fault(),
-            message: failure.to_string(),
+    fn failed(failure: &LoginFailure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            LoginFailure::ReadOnly { .. } => Self::ReadOnly { message },
+            _ => Self::Refused {
+                fault: failure.fault(),
+                message,
+            },
+        }
+    }
+
+    /// Whether clients get in, be it only to read.
+    #[must_use]
+    pub fn lets_in(&self) -> bool {
+        matches!(self, Self::Accepted | Self::ReadOnly { .. })
+    }
+
+    /// What is wrong, if anything.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Accepted => None,
+            Self::ReadOnly { message } | Self::Refused { message, .. } => Some(message),
         }
     }
 }
@@ -44,7 +68,7 @@ impl Standing {
     #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         let same_login = match (&self.login, &other.login) {
-            (Login::Accepted, Login::Accepted) => true,
+            (Login::Accepted, Login::Accepted) | (Login::ReadOnly { .. }, Login::ReadOnly { .. }) => true,
             (Login::Refused { fault: a, .. }, Login::Refused { fault: b, .. }) => a == b,
             _ => false,
         };
@@ -71,11 +95,11 @@ pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standin
         Some(Login::Accepted) if failures < threshold => Login::Accepted,
         // The first wording of a fault stays, as the board would otherwise hold what nobody was told.
         Some(same @ Login::Refused { fault, .. }) if *fault == failure.fault() => same.clone(),
-        _ => Login::refused(&failure),
+        _ => Login::failed(&failure),
     };
     // A connection that broke before the handshake says nothing about the certificate.
     let served = probe.served.or_else(|| match login {
-        Login::Accepted => before.and_then(|before| before.served.clone()),
+        Login::Accepted | Login::ReadOnly { .. } => before.and_then(|before| before.served.clone()),
         Login::Refused { .. } => None,
     });
     Standing {

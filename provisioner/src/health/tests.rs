@@ -160,6 +160,39 @@ async fn what_makes_the_last_answer_worthless_is_asked_again_at_once() {
     );
 }
 
+/// Takes its time, and counts.
+struct Slow(Duration, Mutex<Vec<u64>>, Instant);
+
+impl Prober for Slow {
+    fn probe(&self, _: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
+        self.1.lock().unwrap().push(self.2.elapsed().as_secs());
+        let login = Ok(());
+        sleep(self.0).map(|()| Probe { served: None, login }).boxed()
+    }
+}
+
+/// What a Pgpool costs its PostgreSQL: never more than one connection per pod and period, also where an answer takes
+/// longer than that.
+#[tokio::test(start_paused = true)]
+async fn no_pod_is_asked_twice_in_a_period() {
+    for (takes, expected) in [(0, 31), (3, 31), (10, 31), (25, 13)] {
+        let prober = Arc::new(Slow(Duration::from_secs(takes), Mutex::default(), Instant::now()));
+        let health = Health::new(prober.clone(), Metrics::default(), CancellationToken::new());
+        health.follow(&key(), vec![pod("a", true)], Some(access("u")));
+        sleep(Duration::from_millis(300_001)).await;
+        let asked = prober.1.lock().unwrap().clone();
+        assert!(
+            asked.windows(2).all(|it| it[1] - it[0] >= 10),
+            "{takes} s: {asked:?}"
+        );
+        assert_eq!(
+            asked.len(),
+            expected,
+            "in five minutes, {takes} s each: {asked:?}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn pods_that_are_gone_are_forgotten() {
     let stage = Stage::new([]);
@@ -364,6 +397,28 @@ mod verdicts {
             None,
         );
         assert_eq!(other, expected, "another kind");
+    }
+
+    #[test]
+    fn a_pool_that_only_reads_lets_in_and_is_news() {
+        let read_only = || LoginFailure::ReadOnly {
+            backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
+        };
+        let step = |before: Option<&Standing>, login, threshold| {
+            let served = Some(leaf(1));
+            judge(before, Probe { served, login }, threshold)
+        };
+        let fine = step(None, Ok(()), 1);
+        let patient = step(Some(&fine), Err(read_only()), 2);
+        assert_eq!(patient.login, Login::Accepted, "below the threshold");
+        let reads = step(Some(&patient), Err(read_only()), 2);
+        assert!(reads.login.lets_in() && reads.login.trouble().is_some() && fine.differs(&reads));
+        assert_eq!(reads.served, Some(leaf(1)));
+        let again = step(Some(&reads), Err(read_only()), 2);
+        assert!(!reads.differs(&again), "the same again is no news");
+        let refused = step(Some(&again), broken("a"), 2);
+        assert!(!refused.login.lets_in() && again.differs(&refused));
+        assert!(again.differs(&step(Some(&again), Ok(()), 2)), "recovered");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub fn access() -> Access {
         },
         login_source: "demo/pg-auth".to_owned(),
         backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
+        writes: true,
         period: Duration::from_secs(10),
         timeout: Duration::from_secs(3),
         failure_threshold: 1,

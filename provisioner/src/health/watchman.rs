@@ -60,6 +60,7 @@ fn urgent(before: &Orders, now: &Orders) -> bool {
             access.trust.clone(),
             access.client.clone(),
             access.login.clone(),
+            access.writes,
         )
     };
     now.pod.ready

@@ -204,6 +204,7 @@ pub fn access(
         login: validated.backend.login.clone(),
         login_source: login_source(pgpool, observed),
         backend: backend(pgpool, validated),
+        writes: health.writes,
         period: health.period,
         timeout: health.timeout.min(LONGEST_CHECK),
         failure_threshold: u32::try_from(health.failure_threshold).unwrap_or(1),

@@ -24,7 +24,8 @@ fn defaults_are_answers_and_not_written_back() {
         HealthCheck {
             period: ten,
             timeout: ten,
-            failure_threshold: 1
+            failure_threshold: 1,
+            writes: true,
         }
     );
     assert_eq!(
@@ -117,7 +118,8 @@ fn health_check_numbers_below_one_count_as_one() {
         HealthCheck {
             period: second,
             timeout: second,
-            failure_threshold: 1
+            failure_threshold: 1,
+            writes: true,
         }
     );
 }

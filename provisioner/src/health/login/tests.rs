@@ -18,6 +18,7 @@ use crate::testing::{Pair, Pki};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Play {
     Serve,
+    ServeReads,
     DeclineTls,
     TurnDown,
     TurnDownQuery,
@@ -42,8 +43,16 @@ fn answer(kind: u8, body: &[u8]) -> Vec<u8> {
     message
 }
 
+/// A result of one column and one row.
+fn row(value: &str) -> Vec<u8> {
+    let column = [&1_u16.to_be_bytes()[..], b"it\0", &[0; 18]].concat();
+    let length = u32::try_from(value.len()).unwrap().to_be_bytes();
+    let row = [&1_u16.to_be_bytes()[..], &length, value.as_bytes()].concat();
+    [answer(b'T', &column), answer(b'D', &row), answer(b'C', b"SHOW\0")].concat()
+}
+
 /// Plays after TLS, and gives what was last heard.
-async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play) -> io::Result<u8> {
+async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play, expected: &str) -> io::Result<u8> {
     const REFUSAL: &[u8] =
         b"SFATAL\0CXX000\0Mfailed to authenticate\0Dpassword does not match for user \"u\"\0\0";
     let (_, startup) = message(&mut stream, false).await?;
@@ -69,19 +78,27 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play) -> io
     .concat();
     stream.write_all(&welcome).await?;
     let (kind, query) = message(&mut stream, true).await?;
-    assert_eq!((kind, query.as_slice()), (b'Q', b"SELECT 1\0".as_slice()));
+    assert_eq!(
+        (kind, query.as_slice()),
+        (b'Q', format!("{expected}\0").as_bytes())
+    );
     let result = match play {
         Play::TurnDownQuery => answer(b'E', REFUSAL),
-        _ => answer(b'C', b"SELECT 1\0"),
+        Play::ServeReads => row("on"),
+        _ => row("off"),
     };
     stream.write_all(&[result, ready].concat()).await?;
     Ok(message(&mut stream, true).await?.0)
 }
 
-/// Starts a pgpool, asks it once, and gives the result and the last message that it heard.
+/// Starts a pgpool, asks it once, and gives the result and the last message that it heard. Whatever comes of it, one
+/// question is one connection.
 async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Option<u8>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let door = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    door.set_nonblocking(true).unwrap();
+    let port = door.local_addr().unwrap().port();
+    let listener = TcpListener::from_std(door.try_clone().unwrap()).unwrap();
+    let expected = if access.writes { TAKES_WRITES } else { ANSWERS };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let acceptor = pair.map(|pair| {
         let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
@@ -98,7 +115,7 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await?;
         let Some(acceptor) = acceptor else {
-            return play(stream, played).await;
+            return play(stream, played, expected).await;
         };
         assert_eq!(message(&mut stream, false).await?.1, 80_877_103_u32.to_be_bytes());
         match played {
@@ -106,7 +123,7 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
             Play::DeclineTls => stream.write_all(b"N").await?,
             _ => stream.write_all(b"S").await?,
         }
-        play(acceptor.accept(stream).await?, played).await
+        play(acceptor.accept(stream).await?, played, expected).await
     });
     let pod = Pod {
         uid: "a".to_owned(),
@@ -118,6 +135,10 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
         .on_port(port)
         .probe(pod, Arc::new(access))
         .await;
+    assert!(
+        door.accept().is_err(),
+        "{played:?}: a second connection for one question"
+    );
     let heard = tokio::time::timeout(Duration::from_secs(1), server).await;
     (probe, heard.ok().and_then(|heard| heard.unwrap().ok()))
 }
@@ -144,6 +165,33 @@ async fn without_tls_nothing_is_served_and_nothing_is_missed() {
     let (probe, heard) = asked(Play::Serve, None, access()).await;
     assert!(probe.login.is_ok() && probe.served.is_none(), "{probe:?}");
     assert_eq!(heard, Some(b'X'));
+}
+
+#[tokio::test]
+async fn whether_writes_would_go_through_is_asked_and_not_tried() {
+    let rows = [
+        (Play::Serve, true, None),
+        (Play::ServeReads, true, Some("read-only")),
+        (Play::Serve, false, None),
+        (Play::ServeReads, false, None),
+    ];
+    for (play, writes, expected) in rows {
+        let access = Access { writes, ..access() };
+        let (probe, heard) = asked(play, None, access).await;
+        let failure = probe.login.err();
+        assert_eq!(
+            failure.as_ref().map(LoginFailure::kind),
+            expected,
+            "{play:?} {writes}"
+        );
+        assert_eq!(heard, Some(b'X'), "{play:?} {writes}");
+        if let Some(failure) = failure {
+            let text = failure.to_string();
+            for part in ["AppBinding demo/pg", "spec.healthChecker.disableWriteCheck"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
 }
 
 /// How pgpool behaves, what is asked of it, the kind of failure that follows, and a part of what is said.

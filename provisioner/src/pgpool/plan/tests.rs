@@ -13,6 +13,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Damages a world.
 type Spoil = fn(&mut Observed);
 
+/// What a field changes about the checks.
+type Change = fn(&mut Access);
+
 fn planned(pgpool: &Pgpool, observed: &Observed) -> Plan {
     let validated = validate(pgpool, &observed.inputs).unwrap();
     plan(pgpool, &validated, observed, GRACE, now())
@@ -176,6 +179,39 @@ fn the_check_logs_in_as_the_backend_does() {
     assert_eq!(
         (&client.chain, &client.key),
         (&secret["tls.crt"].0, &secret["tls.key"].0)
+    );
+}
+
+/// The fields of `spec.healthChecker`, each with a row.
+#[test]
+fn every_field_of_the_health_checker_counts() {
+    let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
+    let world = patient(&pgpool, &pki);
+    let usual = asked(&pgpool, &world);
+    let seconds = Duration::from_secs;
+    let rows: [(&str, &str, Change); 4] = [
+        ("periodSeconds", "60", |it| it.period = Duration::from_mins(1)),
+        ("timeoutSeconds", "5", |it| it.timeout = Duration::from_secs(5)),
+        ("failureThreshold", "3", |it| it.failure_threshold = 3),
+        ("disableWriteCheck", "true", |it| it.writes = false),
+    ];
+    let crd = serde_json::to_value(<Pgpool as kube::CustomResourceExt>::crd()).unwrap();
+    let place = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/healthChecker/properties";
+    let known = crd.pointer(place).unwrap().as_object().unwrap();
+    assert_eq!(known.len(), rows.len(), "a field without a row");
+    for (field, value, change) in rows {
+        assert!(known.contains_key(field), "{field}");
+        pgpool.spec.health_checker = Some(parse(&format!("{{{field}: {value}}}")));
+        let mut expected = usual.clone();
+        change(&mut expected);
+        assert!(
+            asked(&pgpool, &world) == expected,
+            "{field} changes nothing, or too much"
+        );
+    }
+    assert_eq!(
+        (usual.period, usual.timeout, usual.writes),
+        (seconds(10), seconds(10), true)
     );
 }
 

@@ -90,7 +90,7 @@ impl<'a> Checks<'a> {
         );
         let ready: Vec<_> = self.wanted().filter(|pod| pod.ready).collect();
         let login = |pod: &PodFacts| Some(&self.standings.get(&pod.uid)?.login);
-        if ready.iter().any(|pod| login(pod) == Some(&Login::Accepted)) {
+        if ready.iter().any(|pod| login(pod).is_some_and(Login::lets_in)) {
             return Some(Said::new(
                 true,
                 yes,
@@ -100,7 +100,7 @@ impl<'a> Checks<'a> {
         if self.unanswered().next().is_some() {
             return None;
         }
-        let refusal = self.wanted().find_map(|pod| Some((pod, refusal(login(pod)?)?)));
+        let refusal = self.wanted().find_map(|pod| Some((pod, login(pod)?.trouble()?)));
         Some(match refusal {
             Some((pod, message)) => {
                 Said::new(false, no, format!("Pod {}{}: {message}", self.title, pod.name))
@@ -125,7 +125,7 @@ impl<'a> Checks<'a> {
             let Some(standing) = self.standings.get(&pod.uid) else {
                 continue;
             };
-            if let Some(message) = refusal(&standing.login) {
+            if let Some(message) = standing.login.trouble() {
                 return no(
                     Reason::ReadinessCheckFailed,
                     format!("Pod {}{}: {message}", self.title, pod.name),
@@ -185,7 +185,9 @@ impl<'a> Checks<'a> {
             };
             return seen.cloned().or_else(|| pod.trouble.as_ref().map(troubled));
         };
-        let message = refusal(&standing.login)
+        let message = standing
+            .login
+            .trouble()
             .map(str::to_owned)
             .or_else(|| self.wrong_leaf(pod, standing));
         Some(PodStatus {
@@ -202,12 +204,5 @@ impl<'a> Checks<'a> {
                 .map(Time),
             message: message.or_else(|| pod.trouble.clone()),
         })
-    }
-}
-
-fn refusal(login: &Login) -> Option<&str> {
-    match login {
-        Login::Accepted => None,
-        Login::Refused { message, .. } => Some(message),
     }
 }

@@ -619,3 +619,24 @@ fn a_pod_of_which_nothing_is_known_is_not_told() {
         .collect();
     assert_eq!(told, [("pool-0", true), ("pool-2", false)]);
 }
+
+/// Clients get in, so the pool accepts connections; it is not what it should be all the same.
+#[test]
+fn a_pool_that_only_reads_is_critical() {
+    let mut world = World::new();
+    let before = world.status();
+    world.before(before);
+    let message = "PostgreSQL takes no writes".to_owned();
+    for pod in 0..3 {
+        world.standing(pod).login = Login::ReadOnly {
+            message: message.clone(),
+        };
+    }
+    let status = world.status();
+    assert_eq!(status.phase, Some(Phase::Critical));
+    assert!(is_true(&status.conditions, ConditionType::AcceptingConnection));
+    assert!(is_false(&status.conditions, ConditionType::Ready));
+    let ready = find(&status.conditions, ConditionType::Ready).unwrap();
+    assert!(ready.message.contains(&message), "{}", ready.message);
+    assert_eq!(status.pods[0].message.as_ref(), Some(&message));
+}
