@@ -12,7 +12,7 @@ mod quantity;
 
 use std::fmt::{self, Debug};
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -242,6 +242,32 @@ impl Applier {
                 let live = subject.answered(api.get(&desired.name_any())).await?;
                 self.configure(&api, &subject, desired, wanted, live).await
             }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates an object that never changes afterwards. `None` when there is one of that name, whoever made it: no right
+    /// but that of creation is needed.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn create<K>(&self, desired: &K) -> Result<Option<K>, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+        K::Scope: Placement<K>,
+    {
+        let subject = Subject::of(desired);
+        let params = PostParams {
+            field_manager: Some(self.field_manager.to_owned()),
+            ..PostParams::default()
+        };
+        let api = self.api(desired);
+        match subject.answered(api.create(&params, desired)).await {
+            Ok(object) => {
+                info!(kind = %subject.kind, name = %subject.name, "created");
+                Ok(Some(object))
+            }
+            Err(error) if error.code() == Some(409) => Ok(None),
             Err(error) => Err(error),
         }
     }

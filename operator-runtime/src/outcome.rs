@@ -47,6 +47,23 @@ impl Outcome {
         }
     }
 
+    /// Returns the same, but looked at again after `pause` at the latest, if nothing happens before.
+    #[must_use]
+    pub fn no_later_than(self, pause: Duration) -> Self {
+        match self {
+            Self::Waiting { reason, after } => Self::Waiting {
+                reason,
+                after: Some(after.map_or(pause, |after| after.min(pause))),
+            },
+            Self::ConvergedUntil(due) => Self::ConvergedUntil(due.min(pause)),
+            Self::Converged => Self::ConvergedUntil(pause),
+            Self::Rejected { reason } => Self::Waiting {
+                reason,
+                after: Some(pause),
+            },
+        }
+    }
+
     /// Returns after what time to look again, if no event comes first.
     #[must_use]
     pub fn requeue(self, rng: &mut impl Rng) -> Duration {
@@ -87,6 +104,21 @@ mod tests {
                 let after = outcome.requeue(rng);
                 prop_assert!(after <= due && (after == due || net.contains(&after)));
             }
+        }
+    }
+
+    #[test]
+    fn an_earlier_look_is_kept() {
+        let [short, long] = [1, 9].map(Duration::from_secs);
+        let waiting = |after| Outcome::Waiting { reason: "x", after };
+        for (outcome, expected) in [
+            (Outcome::Converged, Outcome::ConvergedUntil(short)),
+            (Outcome::ConvergedUntil(long), Outcome::ConvergedUntil(short)),
+            (waiting(None), waiting(Some(short))),
+            (waiting(Some(Duration::ZERO)), waiting(Some(Duration::ZERO))),
+            (Outcome::Rejected { reason: "x" }, waiting(Some(short))),
+        ] {
+            assert_eq!(outcome.no_later_than(short), expected, "{outcome:?}");
         }
     }
 

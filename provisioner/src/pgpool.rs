@@ -83,6 +83,8 @@ async fn settle(
     let outcome = publish::publish(&pgpool, context, report, now).await?;
     match applied.progress {
         Progress::Failed(error) => Err(Error::Apply(error)),
-        _ => Ok(outcome),
+        _ => applied
+            .init_failure
+            .map_or(Ok(outcome), |error| Err(Error::Apply(error))),
     }
 }

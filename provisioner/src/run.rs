@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::peer::{self, Board};
 use crate::pgpool::caches::{Caches, Triggers};
 use crate::pgpool::context::Context;
+use crate::pgpool::observe;
 use crate::pgpool::pace::Pace;
 use crate::pgpool::patience::Patience;
 use crate::pgpool::written::Written;
@@ -40,6 +41,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let (caches, triggers) = Caches::watch(&mut runtime);
     let named = Named::new(&mut runtime, secrets::trim);
     let elsewhere = Named::new(&mut runtime, |_| {});
+    let jobs = Named::new(&mut runtime, observe::trim_job);
     let board = Board::default();
     let metrics = Metrics::register(&runtime.registry());
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -51,6 +53,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         caches,
         named,
         elsewhere,
+        jobs,
         verdicts: Arc::new(board.clone()),
         health,
         patience: Patience::default(),
@@ -101,7 +104,8 @@ fn triggers_of(
     let asked = context.health.changes();
     let read = context.named.changes().boxed();
     let elsewhere = context.elsewhere.changes().boxed();
+    let scripts = context.jobs.changes().boxed();
     let context = context.clone();
-    select_all([watched.boxed(), heard, asked, read, elsewhere])
+    select_all([watched.boxed(), heard, asked, read, elsewhere, scripts])
         .inspect(move |key| context.forget_if_gone(key))
 }

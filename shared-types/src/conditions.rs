@@ -60,6 +60,9 @@ words! {
         CertificatesReady,
         /// An operation runs, and the provisioner keeps its hands off.
         Paused,
+        /// The scripts of `spec.init` have run. Absent when there are none. Says nothing about the pool itself: a
+        /// script that fails takes no readiness away.
+        Initialized,
     }
 }
 
@@ -114,6 +117,20 @@ words! {
         /// The API server does not let the operator write an object: it lacks a right, a quota is used up, or an
         /// admission policy says no.
         WriteForbidden,
+
+        // Scripts.
+        /// The scripts wait until the pool is ready for the first time.
+        InitWaitsForPool,
+        /// A Secret or ConfigMap that the scripts need does not exist.
+        InitSourceNotFound,
+        /// The Job that runs the scripts is at work.
+        InitRunning,
+        /// The scripts failed as often as they may.
+        InitFailed,
+        /// The scripts have run to their end.
+        InitSucceeded,
+        /// The user says that nothing is to be run: `spec.init.initialized` is `true`.
+        InitSkipped,
 
         // Certificates.
         /// Every certificate is issued and fits.

@@ -34,6 +34,11 @@ pub const APPLICATION: &str = "pgpools.kubedb.com";
 pub const MANAGER: &str = "kubedb.com";
 /// Value of [`LABEL_COMPONENT`].
 pub const COMPONENT: &str = "connection-pooler";
+/// Value of [`LABEL_NAME`] on pods that run the user's scripts: another application, so that nothing takes them for
+/// pods of the pool.
+pub const APPLICATION_INIT: &str = "pgpool-init";
+/// Value of [`LABEL_COMPONENT`] on them.
+pub const COMPONENT_INIT: &str = "init-script";
 /// Value of [`LABEL_ROLE`] on the stats Service.
 pub const ROLE_STATS: &str = "stats";
 
@@ -119,6 +124,26 @@ pub fn governing_service(pgpool: &Pgpool) -> String {
 #[must_use]
 pub fn stats_service(pgpool: &Pgpool) -> String {
     suffixed(&pgpool.name_any(), "stats")
+}
+
+/// The Job that runs the scripts of `spec.init`.
+#[must_use]
+pub fn init_job(pgpool: &Pgpool) -> String {
+    suffixed(&pgpool.name_any(), "init")
+}
+
+/// The labels of the pods of [`init_job`]: no Service and no budget of the pool selects them.
+#[must_use]
+pub fn init_labels(name: &str) -> BTreeMap<String, String> {
+    [
+        (LABEL_NAME, APPLICATION_INIT),
+        (LABEL_INSTANCE, name),
+        (LABEL_MANAGED_BY, MANAGER),
+        (LABEL_COMPONENT, COMPONENT_INIT),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }
 
 /// The Secret with the credentials of the PCP user: the user's, or a generated one.

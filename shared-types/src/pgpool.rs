@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{object::ObjectReference, schema};
 
 pub use configuration::{AuthSecret, Backend, Configuration};
-pub use init::{GitRepo, InitSpec, ScriptSource};
+pub use init::{GitRepo, InitSpec, ScriptReference, ScriptSource};
 pub use modes::{Alias, ClientAuthMode, DeletionPolicy, Phase, SslMode};
 pub use monitor::{Agent, Endpoint, Exporter, Monitor, Prometheus, RelabelConfig, ServiceMonitor};
 pub use pod_template::{PodSpec, PodTemplate};

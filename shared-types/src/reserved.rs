@@ -30,6 +30,9 @@ pub const VOLUME_RUN: &str = "pgpool-run";
 /// The volume for temporary files.
 pub const VOLUME_TMP: &str = "pgpool-tmp";
 
+/// The volume with the scripts of `spec.init`.
+pub const VOLUME_SCRIPTS: &str = "init-scripts";
+
 /// Names of volumes, in use or kept free for what `KubeDB` has there.
 pub const VOLUMES: [&str; 7] = [
     VOLUME_CONFIG,
@@ -38,7 +41,7 @@ pub const VOLUMES: [&str; 7] = [
     VOLUME_TMP,
     "pgpool-pcp-config",
     "exporter-certs",
-    "init-scripts",
+    VOLUME_SCRIPTS,
 ];
 
 /// Paths at and below which no container mounts anything of a user.

@@ -81,6 +81,14 @@ subjects:
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [{{ $owned }}]
+# Runs the user's scripts once, and follows each Job by its name.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [{{ ternary "list, watch, create, delete" "list, watch, create" .Values.rbac.enforcedOwnerReferences }}]
+# Asks whether the scripts are there, without which their pod would hang.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

@@ -3,11 +3,13 @@
 //! The foundation first and all at once, since its parts do not need each other: Secrets, Services, account, budget and
 //! `AppBinding`. ops-manager and cert-manager go on from there. Then, when the plan has a workload, the copy of the
 //! certificates and at last the `StatefulSet`: a pod that mounts a Secret which appears later waits for the
-//! kubelet's next try.
+//! kubelet's next try. The Job of the user's scripts comes last: it needs all of these.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -20,8 +22,7 @@ use shared_types::Pgpool;
 
 use super::desired::Foundation;
 use super::observe::{Live, Observed};
-use super::plan::{Plan, Stand, Workload};
-use super::pods::PodFacts;
+use super::plan::{InitStand, Initiate, Plan, Stand, Workload};
 use super::rollout;
 use super::validate::Unmet;
 use super::written::Written;
@@ -47,6 +48,18 @@ pub struct Done {
     pub progress: Progress,
     /// The workload: the one just written, else that of the cache.
     pub stateful_set: Option<StatefulSet>,
+    /// How the user's scripts stand.
+    pub init: InitStand,
+    /// Why the Job that runs them was not taken.
+    pub init_failure: Option<ApplyError>,
+}
+
+/// What a plan has become where nothing stopped it.
+struct Stands {
+    handoff: Stand,
+    stateful_set: Option<StatefulSet>,
+    init: InitStand,
+    init_failure: Option<ApplyError>,
 }
 
 /// What writes in the name of one `Pgpool`.
@@ -85,6 +98,20 @@ impl Writer<'_> {
         }
     }
 
+    /// Makes the Job of the user's scripts, which never changes afterwards.
+    async fn start(self, job: &Job) -> Result<InitStand, ApplyError> {
+        Ok(match self.applier.create(job).await? {
+            Some(mut job) => {
+                job.metadata.managed_fields = None;
+                let job = Arc::new(job);
+                self.written.object(self.key, Job::clone(&job), None);
+                InitStand::There(job)
+            }
+            // The watch on it will tell whose it is.
+            None => InitStand::Unknown,
+        })
+    }
+
     async fn delete(self, live: &Secret) -> Result<(), ApplyError> {
         self.applier.delete(live).await?;
         self.written.deleted(self.key, live);
@@ -102,44 +129,66 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
             return Done {
                 progress: Progress::Stopped(unmet),
                 stateful_set: before(),
+                init: InitStand::Unknown,
+                init_failure: None,
             };
         }
     };
-    let (progress, stateful_set) = match Box::pin(write(writer, plan, observed)).await {
-        Ok((stand, stateful_set)) => (Progress::Written(stand), stateful_set),
-        Err(conflict @ ApplyError::NameConflict { .. }) => {
-            let message = conflict.to_string();
-            (Progress::Refused { message }, None)
+    let progress = match Box::pin(write(writer, plan, observed)).await {
+        Ok(stands) => {
+            return Done {
+                progress: Progress::Written(stands.handoff),
+                stateful_set: stands.stateful_set.or_else(before),
+                init: stands.init,
+                init_failure: stands.init_failure,
+            };
         }
-        Err(error) => (Progress::Failed(error), None),
+        Err(conflict @ ApplyError::NameConflict { .. }) => Progress::Refused {
+            message: conflict.to_string(),
+        },
+        Err(error) => Progress::Failed(error),
     };
     Done {
         progress,
-        stateful_set: stateful_set.or_else(before),
+        stateful_set: before(),
+        init: InitStand::Unknown,
+        init_failure: None,
     }
 }
 
-async fn write(
-    writer: Writer<'_>,
-    plan: Plan,
-    observed: &Observed,
-) -> Result<(Stand, Option<StatefulSet>), ApplyError> {
+async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<Stands, ApplyError> {
     let Plan {
         foundation,
         keep_configuration,
         workload,
         handoff,
+        init,
     } = plan;
     let live = &observed.live;
     Box::pin(write_foundation(writer, foundation, keep_configuration, live)).await?;
-    let Some(workload) = workload else {
-        return Ok((handoff, None));
-    };
-    let stateful_set = Box::pin(write_workload(writer, workload, live)).await?;
-    for copy in obsolete(live, &observed.pods, &stateful_set) {
-        writer.delete(copy).await?;
+    let mut stateful_set = None;
+    if let Some(workload) = workload {
+        let written = Box::pin(write_workload(writer, workload, live)).await?;
+        for copy in obsolete(observed, &written) {
+            writer.delete(copy).await?;
+        }
+        stateful_set = Some(written);
     }
-    Ok((handoff, Some(stateful_set)))
+    let started = match init {
+        Initiate::Nothing(stand) => Ok(stand),
+        Initiate::Create(job) => Box::pin(writer.start(&job)).await,
+    };
+    // The pool is none the worse for scripts that cannot be run.
+    let (init, init_failure) = match started {
+        Ok(stand) => (stand, None),
+        Err(error) => (InitStand::Unknown, Some(error)),
+    };
+    Ok(Stands {
+        handoff,
+        stateful_set,
+        init,
+        init_failure,
+    })
 }
 
 async fn write_foundation(
@@ -197,13 +246,18 @@ async fn write_workload(
 }
 
 /// Copies of certificates that no pod mounts and none will.
-fn obsolete<'a>(live: &'a Live, pods: &[PodFacts], stateful_set: &StatefulSet) -> Vec<&'a Secret> {
+fn obsolete<'a>(observed: &'a Observed, stateful_set: &StatefulSet) -> Vec<&'a Secret> {
     if rollout::earlier_revision_may_return(stateful_set) {
         return Vec::new();
     }
     let next = rollout::certificates(stateful_set);
-    let used =
-        |name: &str| next == Some(name) || pods.iter().any(|pod| pod.certificates.as_deref() == Some(name));
+    let pods = observed.pods.iter().map(|pod| pod.certificates.as_deref());
+    let mounted: Vec<_> = pods
+        .chain([next, observed.init.certificates()])
+        .flatten()
+        .collect();
+    let used = |name: &str| mounted.contains(&name);
+    let live = &observed.live;
     live.tls_copies
         .iter()
         .filter(|(name, _)| !used(name))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
@@ -33,6 +34,8 @@ pub struct Context {
     pub named: Named<Secret, Pgpool>,
     /// `AppBinding`s in namespaces that this process does not serve.
     pub elsewhere: Named<AppBinding, Pgpool>,
+    /// Jobs that run scripts, each watched while its `Pgpool` has scripts.
+    pub jobs: Named<Job, Pgpool>,
     /// ops-manager.
     pub verdicts: Arc<dyn Verdicts>,
     /// The checks of pods.
@@ -58,6 +61,7 @@ impl Context {
     pub fn forget(&self, key: &ObjectRef<Pgpool>) {
         self.named.follow(key, &[]);
         self.elsewhere.follow(key, &[]);
+        self.jobs.follow(key, &[]);
         self.health.forget(key);
         self.patience.forget(key);
         self.written.forget(key);

@@ -1,12 +1,13 @@
 //! Builds every object that a `Pgpool` owns. Pure: [`Validated`] in, objects out, no client and no clock.
 //!
 //! Three stages, since the last waits for certificates: [`foundation`] is step 4 of the flow, [`tls_copy`] and
-//! [`workload`] are step 10.
+//! [`workload`] are step 10. [`init_job`] follows when the pool is ready.
 
 mod app_binding;
 mod auth_secret;
 mod config;
 mod config_secret;
+mod init_job;
 mod metadata;
 mod paths;
 mod pcp_secret;
@@ -22,12 +23,15 @@ use std::fmt::Write;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shared_types::AppBinding;
 
-use crate::pgpool::validate::Validated;
+use crate::pgpool::validate::{Init, Validated};
+
+pub use init_job::{RUNNER, SCRIPTS};
 
 /// Everything but the workload, one field per object. Without `Debug`: it would show passwords.
 #[derive(Clone)]
@@ -93,6 +97,12 @@ pub fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
 #[must_use]
 pub fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
     workload::workload(validated, tls_copy)
+}
+
+/// Builds the Job that runs the user's scripts, with the certificates of the workload: `tls_copy` as there.
+#[must_use]
+pub fn init_job(validated: &Validated, init: &Init, tls_copy: Option<&str>) -> Job {
+    init_job::init_job(validated, init, tls_copy)
 }
 
 fn opaque(metadata: ObjectMeta, files: BTreeMap<String, String>) -> Secret {

@@ -6,20 +6,20 @@ use operator_runtime::apply::ApplyError;
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server refused the one question that observing asks.
-    #[error("Secret {name} could not be read")]
+    /// The API server refused a question that observing asks.
+    #[error("{what} could not be read")]
     Observe {
-        /// `namespace/name`.
-        name: String,
+        /// Kind, `namespace/name`.
+        what: String,
         /// The answer.
         #[source]
         source: kube::Error,
     },
     /// The API server did not answer it in time.
-    #[error("the API server did not answer in time about Secret {name}")]
+    #[error("the API server did not answer in time about {what}")]
     ObserveTimeout {
-        /// `namespace/name`.
-        name: String,
+        /// Kind, `namespace/name`.
+        what: String,
     },
     /// An owned object could not be written.
     #[error("the objects of the Pgpool could not be brought up to date")]

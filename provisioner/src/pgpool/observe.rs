@@ -5,6 +5,7 @@
 //! different things until `validate` turns them into three different sentences for the user.
 
 mod certificates;
+mod init;
 mod owned;
 mod referred;
 
@@ -30,6 +31,7 @@ use crate::health::Standing;
 use crate::peer::Verdict;
 
 pub use certificates::published;
+pub use init::{InitFacts, ended, is_due, trim as trim_job};
 pub use owned::is_tls_copy;
 
 /// What is known of an object somebody refers to.
@@ -153,6 +155,8 @@ pub struct Observed {
     pub complete_for: Duration,
     /// Its pods, in the order of their ordinals.
     pub pods: Vec<PodFacts>,
+    /// The user's scripts.
+    pub init: InitFacts,
     /// What the pods' last checks add up to, by UID.
     pub standings: BTreeMap<String, Standing>,
 }
@@ -160,7 +164,8 @@ pub struct Observed {
 /// Looks everything up.
 ///
 /// # Errors
-/// Only when the one question to the API server fails: whether an auth Secret that the cache does not have exists.
+/// Only when a question to the API server fails: whether an auth Secret that the cache does not have exists, or a
+/// `ConfigMap` with scripts.
 pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Result<Observed, Error> {
     let key = ObjectRef::from_obj(pgpool);
     let certificates = certificates::certificates(pgpool, context);
@@ -168,8 +173,10 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
         .iter()
         .map(|each| each.leaf().present().copied())
         .collect();
+    let (job, secrets) = init::job(pgpool, context);
     Ok(Observed {
-        inputs: referred::inputs(pgpool, context, &certificates).await?,
+        inputs: referred::inputs(pgpool, context, &certificates, secrets).await?,
+        init: init::facts(pgpool, context, job).await?,
         live: owned::live(pgpool, context),
         verdict: context.verdicts.get(pgpool),
         complete_for: context.patience.complete_for(&key, leaves, now),

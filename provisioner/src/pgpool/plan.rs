@@ -1,4 +1,7 @@
-//! Decides what is to be written now: the foundation always, the workload when the handoff allows it. Pure.
+//! Decides what is to be written now: the foundation always, the workload when the handoff allows it, the user's scripts
+//! when the pool is ready. Pure.
+
+mod init;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use super::observe::{self, Observed};
 use super::rollout;
 use super::validate::Validated;
 use crate::health::{Access, ClientPair, Pod};
+
+pub use init::{InitStand, Initiate};
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +38,8 @@ pub struct Plan {
     pub workload: Option<Workload>,
     /// How the handoff stands.
     pub handoff: Stand,
+    /// The user's scripts.
+    pub init: Initiate,
 }
 
 /// The objects of step 10.
@@ -78,6 +85,7 @@ pub fn plan(
         return Plan {
             foundation,
             keep_configuration: false,
+            init: init::initiate(pgpool, validated, observed, workload.as_ref()),
             workload,
             handoff: Stand::NotNeeded,
         };
@@ -112,6 +120,7 @@ pub fn plan(
     Plan {
         foundation,
         keep_configuration,
+        init: init::initiate(pgpool, validated, observed, workload.as_ref()),
         workload,
         handoff,
     }

@@ -1,14 +1,13 @@
 //! Writes the status, once and only when it says something new, and publishes an event for each transition that a
 //! person would want to hear of. Decides nothing about the `Pgpool`.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Outcome;
 use operator_runtime::events::is_transition;
 use operator_runtime::status::write_status;
-use shared_types::conditions::{ConditionType, find, is_true};
+use shared_types::conditions::{ConditionType, Reason, find, is_true};
 use shared_types::{Pgpool, PgpoolStatus, names};
 use tracing::info;
 
@@ -42,7 +41,7 @@ pub async fn publish(
         && differ_in_words_only(&status, &before)
         && let Some(pause) = context.pace.pause(&key, now)
     {
-        return Ok(soon(outcome, pause));
+        return Ok(outcome.no_later_than(pause));
     }
     let sent = write_status(&context.client, names::PROVISIONER, pgpool, &status, &before).await;
     if sent.map_err(Error::Status)? {
@@ -69,22 +68,6 @@ enum Kind {
     Warning,
 }
 
-/// Looks again when the pause is over, if nothing happens before.
-fn soon(outcome: Outcome, pause: Duration) -> Outcome {
-    match outcome {
-        Outcome::Waiting { reason, after } => Outcome::Waiting {
-            reason,
-            after: Some(after.map_or(pause, |after| after.min(pause))),
-        },
-        Outcome::ConvergedUntil(due) => Outcome::ConvergedUntil(due.min(pause)),
-        Outcome::Converged => Outcome::ConvergedUntil(pause),
-        Outcome::Rejected { reason } => Outcome::Waiting {
-            reason,
-            after: Some(pause),
-        },
-    }
-}
-
 /// The transitions that are worth an event: the first success, every later change of readiness, and being stuck.
 fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String, String)> {
     let new = |ty| {
@@ -95,6 +78,11 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     let mut events = Vec::new();
     if let Some(stalled) = new(ConditionType::Stalled) {
         events.push((Kind::Warning, stalled.reason.clone(), stalled.message.clone()));
+    }
+    if let Some(initialized) = new(ConditionType::Initialized)
+        && let Some(kind) = kind_of_initialized(initialized)
+    {
+        events.push((kind, initialized.reason.clone(), initialized.message.clone()));
     }
     if let Some(provisioned) = new(ConditionType::Provisioned) {
         events.push((
@@ -113,4 +101,13 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
         events.push((kind, ready.reason.clone(), ready.message.clone()));
     }
     events
+}
+
+/// Whether a step of the scripts is worth an event, and which. Waiting for the pool is none.
+fn kind_of_initialized(condition: &Condition) -> Option<Kind> {
+    match Reason::from_word(&condition.reason)? {
+        Reason::InitWaitsForPool | Reason::InitSkipped => None,
+        Reason::InitRunning | Reason::InitSucceeded => Some(Kind::Normal),
+        _ => Some(Kind::Warning),
+    }
 }

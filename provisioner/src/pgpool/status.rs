@@ -3,6 +3,7 @@
 //! Holds this operator's part of the status only; the rest belongs to ops-manager and is read, never written.
 
 mod checks;
+mod initialized;
 mod phase;
 mod remarks;
 mod work;
@@ -17,13 +18,14 @@ use shared_types::{Pgpool, PgpoolStatus};
 use super::apply::Done;
 use super::observe::Observed;
 use checks::Checks;
+use initialized::Initialized;
 use work::Work;
 
 #[cfg(test)]
 mod tests;
 
 /// The conditions that this operator writes, in their order.
-const OURS: [ConditionType; 7] = [
+const OURS: [ConditionType; 8] = [
     ConditionType::ProvisioningStarted,
     ConditionType::ReplicaReady,
     ConditionType::AcceptingConnection,
@@ -31,6 +33,7 @@ const OURS: [ConditionType; 7] = [
     ConditionType::Provisioned,
     ConditionType::Reconciling,
     ConditionType::Stalled,
+    ConditionType::Initialized,
 ];
 
 /// What a reconcile has to tell.
@@ -67,7 +70,8 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool,
         generation: pgpool.meta().generation,
         now,
     };
-    let conditions = conditions(&writer, &checks, &work);
+    let initialized = Initialized::judge(applied);
+    let conditions = conditions(&writer, &checks, &work, &initialized);
     let phase = phase::phase(&conditions, &before.conditions);
     Report {
         status: Some(PgpoolStatus {
@@ -77,7 +81,10 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool,
             certificates: Vec::new(),
             pods: checks.pods(),
         }),
-        outcome,
+        outcome: match initialized {
+            Initialized::Says(_, Some(after)) => outcome.no_later_than(after),
+            _ => outcome,
+        },
     }
 }
 
@@ -178,7 +185,12 @@ impl Said {
     }
 }
 
-fn conditions(writer: &Writer<'_>, checks: &Checks<'_>, work: &Work) -> Vec<Condition> {
+fn conditions(
+    writer: &Writer<'_>,
+    checks: &Checks<'_>,
+    work: &Work,
+    initialized: &Initialized,
+) -> Vec<Condition> {
     let ready = writer
         .in_effect(work)
         .write_or_keep(ConditionType::Ready, checks.ready());
@@ -211,5 +223,10 @@ fn conditions(writer: &Writer<'_>, checks: &Checks<'_>, work: &Work) -> Vec<Cond
         work.stalled()
             .map(|said| writer.write(ConditionType::Stalled, said)),
     );
+    conditions.extend(match initialized {
+        Initialized::NotAsked => None,
+        Initialized::Unknown => writer.write_or_keep(ConditionType::Initialized, None),
+        Initialized::Says(said, _) => Some(writer.write(ConditionType::Initialized, said.clone())),
+    });
     conditions
 }

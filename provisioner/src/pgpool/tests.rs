@@ -1,5 +1,7 @@
 //! A `Pgpool` from its manifest to a proven pod, against an API server that is played.
 
+mod init;
+
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -101,6 +103,7 @@ impl Stage {
             caches: api.caches(),
             named: Named::new(&mut runtime, secrets::trim),
             elsewhere: Named::new(&mut runtime, |_| {}),
+            jobs: Named::new(&mut runtime, observe::trim_job),
             verdicts: Arc::new(board.clone()) as Arc<dyn Verdicts>,
             health: Health::new(prober.clone(), Metrics::default(), CancellationToken::new()),
             patience: patience::Patience::default(),

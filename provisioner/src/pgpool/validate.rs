@@ -7,6 +7,7 @@ mod address;
 mod auth_secret;
 mod backend;
 mod credentials;
+mod init;
 mod nodes;
 mod plain;
 mod pod_template;
@@ -27,6 +28,7 @@ use shared_types::conditions::Reason;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub use crate::pgpool::observe::Inputs;
+pub use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub use unmet::Unmet;
 pub use validated::{
     AuthSecret, Backend, BackendNode, Credential, Names, Password, PodOverrides, Release, ServiceOverrides,
@@ -68,6 +70,7 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
         custom_settings,
         custom_nodes: lists_nodes(pgpool),
         pod,
+        init: init::initialization(pgpool, inputs),
         primary_service: service_template::primary(&pgpool.spec.service_templates)?,
     })
 }

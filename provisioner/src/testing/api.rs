@@ -184,7 +184,8 @@ impl FakeApi {
                 Some(object) => (200, object, true),
                 None => (404, refusal(404, "NotFound"), false),
             },
-            Method::POST => (201, body, false),
+            Method::POST if path.ends_with("/events") => (201, body, false),
+            Method::POST => return_of(create(&mut state, path, body)),
             _ => match state.objects.get(path) {
                 Some(object) => (200, object.clone(), false),
                 None => (404, refusal(404, "NotFound"), false),
@@ -231,6 +232,20 @@ impl FakeApi {
 
 fn return_of(answer: (u16, Value)) -> (u16, Value, bool) {
     (answer.0, answer.1, false)
+}
+
+/// Creates what is not there.
+fn create(state: &mut State, folder: &str, mut body: Value) -> (u16, Value) {
+    let name = body["metadata"]["name"].as_str().unwrap_or_default();
+    let path = format!("{folder}/{name}");
+    if state.objects.contains_key(&path) {
+        return (409, refusal(409, "AlreadyExists"));
+    }
+    state.versions += 1;
+    body["metadata"]["uid"] = format!("uid-{}", state.versions).into();
+    body["metadata"]["resourceVersion"] = state.versions.to_string().into();
+    state.objects.insert(path, body.clone());
+    (201, body)
 }
 
 /// Server-side apply of one manager who owns everything: what is sent replaces what was sent before.

@@ -8,6 +8,8 @@ mod configuration;
 mod container;
 mod files;
 mod goldens;
+mod init;
+mod init_runner;
 mod inputs;
 mod pods;
 mod services;

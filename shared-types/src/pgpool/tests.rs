@@ -135,6 +135,63 @@ fn scripts_come_from_any_volume() {
 }
 
 #[test]
+fn what_scripts_cannot_be_mounted_without() {
+    use crate::pgpool::ScriptReference::{ConfigMap, Secret};
+    let cases = [
+        (
+            json!({ "configMap": { "name": "a" } }),
+            vec![ConfigMap("a".to_owned())],
+        ),
+        (
+            json!({ "secret": { "secretName": "a" } }),
+            vec![Secret("a".to_owned())],
+        ),
+        (
+            json!({ "secret": { "secretName": "a", "optional": true } }),
+            vec![],
+        ),
+        (
+            json!({ "projected": { "sources": [
+                { "configMap": { "name": "a" } },
+                { "secret": { "name": "b" } },
+                { "configMap": { "name": "c", "optional": true } },
+                { "downwardAPI": {} },
+            ] } }),
+            vec![Secret("b".to_owned()), ConfigMap("a".to_owned())],
+        ),
+        (
+            json!({ "git": { "args": [], "authSecret": { "name": "key" } } }),
+            vec![Secret("key".to_owned())],
+        ),
+        (json!({ "emptyDir": {} }), vec![]),
+        (json!({ "configMap": "no volume" }), vec![]),
+    ];
+    for (script, expected) in cases {
+        let source: ScriptSource = serde_json::from_value(script.clone()).unwrap();
+        assert_eq!(source.references(), expected, "{script}");
+    }
+}
+
+#[test]
+fn scripts_are_wanted_unless_the_user_says_that_they_have_run() {
+    for (init, wanted) in [
+        (json!({}), false),
+        (json!({ "script": { "emptyDir": {} } }), true),
+        (
+            json!({ "script": { "emptyDir": {} }, "initialized": false }),
+            true,
+        ),
+        (
+            json!({ "script": { "emptyDir": {} }, "initialized": true }),
+            false,
+        ),
+    ] {
+        let spec = spec(&json!({ "init": init.clone() }));
+        assert_eq!(spec.init.unwrap().wanted().is_some(), wanted, "{init}");
+    }
+}
+
+#[test]
 fn exporter_port() {
     let port = |monitor: Value| serde_json::from_value::<Monitor>(monitor).unwrap().port();
     assert_eq!(port(json!({})), 9719);

@@ -12,6 +12,8 @@ pub(super) const PGPOOL_CONF: &str = "pgpool.conf";
 pub(super) const POOL_HBA: &str = "pool_hba.conf";
 pub(super) const PCP_CONF: &str = "pcp.conf";
 pub(super) const POOL_PASSWD: &str = "pool_passwd";
+/// The password alone of the user that scripts log in as; no pod of the pool mounts it.
+pub(super) const INIT_PASSWORD: &str = "init-password";
 /// Authorities of PostgreSQL, where the pool serves no TLS of its own.
 pub(super) const BACKEND_CA: &str = "backend-ca.pem";
 pub(super) const CERTIFICATE: &str = "tls.crt";

@@ -10,9 +10,14 @@ use crate::pgpool::validate::Validated;
 
 /// Holds recoverable passwords: nothing else serves a PostgreSQL that asks for SCRAM.
 pub(super) fn users_secret(validated: &Validated) -> Secret {
-    let files = BTreeMap::from([(
+    let mut files = BTreeMap::from([(
         paths::POOL_PASSWD.to_owned(),
         pool_passwd::render(&validated.users),
     )]);
+    if validated.init.wanted().is_some() {
+        // The Secret of the AppBinding may be in another namespace, where a pod cannot refer to it.
+        let password = validated.backend.login.password.expose();
+        files.insert(paths::INIT_PASSWORD.to_owned(), password.to_owned());
+    }
     opaque(metadata::owned(validated, &validated.names.users_secret), files)
 }

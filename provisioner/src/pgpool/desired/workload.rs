@@ -1,8 +1,8 @@
 //! The workload: a `StatefulSet` whose pods mount what was judged good, and nothing that can change under them but the
 //! users, the rules and the settings that a reload puts into effect.
 
-mod container;
-mod probes;
+pub(super) mod container;
+pub(super) mod probes;
 mod volumes;
 
 use std::collections::BTreeMap;

@@ -66,17 +66,19 @@ impl References {
     }
 }
 
-/// Reads what a `Pgpool` refers to, and says what of it is watched from now on.
+/// Reads what a `Pgpool` refers to, and says what of it is watched from now on: that, and `more`.
 pub(super) async fn inputs(
     pgpool: &Pgpool,
     context: &Context,
     certificates: &[Certificate],
+    more: Vec<(String, String)>,
 ) -> Result<Inputs, Error> {
     let key = ObjectRef::from_obj(pgpool);
     let app_binding = app_binding(pgpool, context);
     let references = References::of(pgpool, &app_binding);
     let mut followed = references.followed();
     followed.extend(unlabelled(pgpool, context, certificates));
+    followed.extend(more);
     let read =
         |reference: Option<&Reference>| reference.map(|(namespace, name)| named(context, namespace, name));
     let mut inputs = Inputs {
@@ -167,13 +169,13 @@ async fn auth_secret(
     if known != Lookup::Absent {
         return Ok(known);
     }
-    let title = || format!("{namespace}/{name}");
+    let title = || format!("Secret {namespace}/{name}");
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let found = tokio::time::timeout(context.deadline, api.get_opt(name))
         .await
-        .map_err(|_| Error::ObserveTimeout { name: title() })?
+        .map_err(|_| Error::ObserveTimeout { what: title() })?
         .map_err(|source| Error::Observe {
-            name: title(),
+            what: title(),
             source,
         })?;
     Ok(found.map_or(Lookup::Absent, |secret| Lookup::Present(Arc::new(secret))))

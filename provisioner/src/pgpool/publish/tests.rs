@@ -30,6 +30,7 @@ fn events_for_transitions_and_for_nothing_else() {
         (Reconciling, false, Reason::Converged),
     ]);
     let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
+    let scripts = |done, reason| status(&[(ConditionType::Initialized, done, reason)]);
     let empty = PgpoolStatus::default();
     let none: &[(Kind, &str)] = &[];
     let rows = [
@@ -51,6 +52,42 @@ fn events_for_transitions_and_for_nothing_else() {
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
         ("stuck still", &stuck, &stuck, none),
         ("not stuck any more", &stuck, &empty, none),
+        (
+            "scripts wait for the pool",
+            &empty,
+            &scripts(false, Reason::InitWaitsForPool),
+            none,
+        ),
+        (
+            "scripts run",
+            &scripts(false, Reason::InitWaitsForPool),
+            &scripts(false, Reason::InitRunning),
+            &[(Kind::Normal, "InitRunning")],
+        ),
+        (
+            "scripts failed",
+            &scripts(false, Reason::InitRunning),
+            &scripts(false, Reason::InitFailed),
+            &[(Kind::Warning, "InitFailed")],
+        ),
+        (
+            "scripts are missing",
+            &scripts(false, Reason::InitWaitsForPool),
+            &scripts(false, Reason::InitSourceNotFound),
+            &[(Kind::Warning, "InitSourceNotFound")],
+        ),
+        (
+            "scripts have run",
+            &scripts(false, Reason::InitRunning),
+            &scripts(true, Reason::InitSucceeded),
+            &[(Kind::Normal, "InitSucceeded")],
+        ),
+        (
+            "scripts are gone",
+            &scripts(true, Reason::InitSucceeded),
+            &empty,
+            none,
+        ),
     ];
     for (what, before, after, expected) in rows {
         let events = transitions(before, after);
@@ -60,29 +97,4 @@ fn events_for_transitions_and_for_nothing_else() {
             .collect();
         assert_eq!(events, expected, "{what}");
     }
-}
-
-#[test]
-fn a_held_back_wording_is_looked_at_again() {
-    let second = Duration::from_secs(1);
-    let waiting = |after| Outcome::Waiting {
-        reason: "WaitingForCertificates",
-        after,
-    };
-    assert_eq!(soon(waiting(None), second), waiting(Some(second)));
-    assert_eq!(soon(waiting(Some(second / 2)), second), waiting(Some(second / 2)));
-    assert_eq!(soon(waiting(Some(second * 5)), second), waiting(Some(second)));
-    assert_eq!(soon(Outcome::Converged, second), Outcome::ConvergedUntil(second));
-    assert_eq!(
-        soon(
-            Outcome::Rejected {
-                reason: "NotSupported"
-            },
-            second
-        ),
-        Outcome::Waiting {
-            reason: "NotSupported",
-            after: Some(second)
-        }
-    );
 }

@@ -8,6 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use rustls_pki_types::CertificateDer;
 use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
+use super::init::Initialization;
+
 /// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a
 /// configuration file.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub struct Validated {
     pub custom_nodes: bool,
     /// The user's wishes for pods.
     pub pod: PodOverrides,
+    /// Scripts to run once.
+    pub init: Initialization,
     /// The user's wishes for the primary Service.
     pub primary_service: ServiceOverrides,
 }

@@ -68,9 +68,17 @@ fn start() -> String {
     )
 }
 
-/// What the user leaves open is closed: the pod passes the `restricted` level of Pod Security.
 fn security_context(validated: &Validated, asked: SecurityContext) -> SecurityContext {
     let user = validated.release.run_as_user;
+    SecurityContext {
+        run_as_group: asked.run_as_group.or(Some(user)),
+        run_as_user: asked.run_as_user.or(Some(user)),
+        ..restricted(asked)
+    }
+}
+
+/// What the user leaves open is closed: the pod passes the `restricted` level of Pod Security.
+pub(in super::super) fn restricted(asked: SecurityContext) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: asked.allow_privilege_escalation.or(Some(false)),
         capabilities: asked.capabilities.or_else(|| {
@@ -80,9 +88,7 @@ fn security_context(validated: &Validated, asked: SecurityContext) -> SecurityCo
             })
         }),
         read_only_root_filesystem: asked.read_only_root_filesystem.or(Some(true)),
-        run_as_group: asked.run_as_group.or(Some(user)),
         run_as_non_root: asked.run_as_non_root.or(Some(true)),
-        run_as_user: asked.run_as_user.or(Some(user)),
         seccomp_profile: asked.seccomp_profile.or_else(|| Some(runtime_default())),
         ..asked
     }

@@ -13,7 +13,7 @@ pub(super) const PROOF: &str = "tls-proven";
 const START_SECONDS: i32 = 120;
 
 /// Waits for pgpool to listen.
-pub(super) fn startup() -> Probe {
+pub(in super::super) fn startup() -> Probe {
     Probe {
         period_seconds: Some(1),
         failure_threshold: Some(START_SECONDS),
@@ -33,7 +33,7 @@ pub(super) fn liveness() -> Probe {
 
 /// With TLS: one handshake that verifies. pgpool starts without TLS when something is wrong with the pair, and says
 /// that all is well. What it serves never changes while it runs, so one proof lasts: a busy pool stays ready.
-pub(super) fn readiness(validated: &Validated) -> Probe {
+pub(in super::super) fn readiness(validated: &Validated) -> Probe {
     let timing = Probe {
         period_seconds: Some(5),
         timeout_seconds: Some(5),

@@ -1,0 +1,263 @@
+//! `spec.init`: which scripts are to be run, and what would keep them from running.
+//!
+//! Nothing here keeps a pool from running: a spec of scripts that cannot be used is a value, told in a condition of its
+//! own.
+
+use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext, Volume};
+use shared_types::conditions::Reason;
+use shared_types::pgpool::{GitRepo, ScriptSource};
+use shared_types::reserved::{CONTAINER_MOUNT_PATHS, MOUNT_PATHS, VOLUME_SCRIPTS, is_at_or_below};
+use shared_types::{Alias, ClientAuthMode, Pgpool, names};
+
+use super::{Inputs, Unmet};
+
+/// Where scripts are mounted, unless the arguments of git-sync say otherwise.
+pub const ROOT: &str = "/init-scripts";
+/// Where git-sync reads its credentials.
+pub const GIT_SECRET: &str = "/etc/git-secret";
+/// The link to the present state of a repository, when neither its arguments nor the path name one.
+const LINK: &str = "current";
+
+/// What is to become of `spec.init`.
+#[derive(Clone, Debug)]
+pub enum Initialization {
+    /// There are no scripts.
+    None,
+    /// There may be scripts; the user says that they have run.
+    Skipped,
+    /// The scripts cannot be run as they are given.
+    Refused(Unmet),
+    /// The scripts are to be run once.
+    Wanted(Box<Init>),
+}
+
+impl Initialization {
+    /// The scripts that are to be run.
+    #[must_use]
+    pub fn wanted(&self) -> Option<&Init> {
+        match self {
+            Self::Wanted(init) => Some(init),
+            Self::None | Self::Skipped | Self::Refused(_) => None,
+        }
+    }
+}
+
+/// Scripts that are to be run once.
+#[derive(Clone, Debug)]
+pub struct Init {
+    /// The Job that runs them.
+    pub job: String,
+    /// Where the source is mounted.
+    pub root: String,
+    /// The script, or the folder of scripts: the root, or below it.
+    pub path: String,
+    /// The source.
+    pub source: Source,
+    /// The Secret of the client certificate, when clients log in with one.
+    pub client_secret: Option<String>,
+}
+
+/// Where scripts come from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A volume of the user, named as it is mounted.
+    Volume(Box<Volume>),
+    /// A repository.
+    Git(Box<Git>),
+}
+
+/// A repository, fetched before the scripts run.
+#[derive(Clone, Debug)]
+pub struct Git {
+    /// Image of git-sync.
+    pub image: String,
+    /// Its arguments, complete.
+    pub args: Vec<String>,
+    /// Its environment.
+    pub env: Vec<EnvVar>,
+    /// As the user has it.
+    pub security_context: SecurityContext,
+    /// As the user has them.
+    pub resources: Option<ResourceRequirements>,
+    /// Secret with the credentials.
+    pub auth_secret: Option<String>,
+}
+
+/// Reads `spec.init`.
+pub(super) fn initialization(pgpool: &Pgpool, inputs: &Inputs) -> Initialization {
+    let Some(asked) = &pgpool.spec.init else {
+        return Initialization::None;
+    };
+    let Some(script) = asked.wanted() else {
+        return match asked.initialized {
+            Some(true) => Initialization::Skipped,
+            _ => Initialization::None,
+        };
+    };
+    match init(pgpool, script, inputs) {
+        Ok(init) => Initialization::Wanted(Box::new(init)),
+        Err(unmet) => Initialization::Refused(unmet),
+    }
+}
+
+fn invalid(complaint: impl AsRef<str>) -> Unmet {
+    Unmet::rejected(
+        Reason::ConfigurationInvalid,
+        format!("`spec.init.script` {}.", complaint.as_ref()),
+    )
+}
+
+fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init, Unmet> {
+    let sources = script.volume_source.len() + usize::from(script.git.is_some());
+    if sources != 1 {
+        let names = script.volume_source.keys().map(String::as_str);
+        let names: Vec<_> = names.chain(script.git.as_ref().map(|_| "git")).collect();
+        return Err(invalid(if names.is_empty() {
+            "names no source: give it one, such as `configMap`, `secret` or `git`".to_owned()
+        } else {
+            format!("has {sources} sources ({}): keep one", names.join(", "))
+        }));
+    }
+    let below = path(script.script_path.as_deref().unwrap_or_default())?;
+    let (root, path, source) = match &script.git {
+        Some(repository) => {
+            let (root, link) = (root(repository)?, link(repository, &below));
+            let source = git(repository, &root, &link, inputs)?;
+            let below = if below.is_empty() { link } else { below };
+            (
+                root.clone(),
+                format!("{root}/{below}"),
+                Source::Git(Box::new(source)),
+            )
+        }
+        None => {
+            let path = [ROOT, &below].map(|part| part.trim_end_matches('/')).join("/");
+            (ROOT.to_owned(), path, Source::Volume(Box::new(volume(script)?)))
+        }
+    };
+    let by_certificate = pgpool.spec.client_auth_mode() == ClientAuthMode::Cert;
+    Ok(Init {
+        job: names::init_job(pgpool),
+        root,
+        path: path.trim_end_matches('/').to_owned(),
+        source,
+        client_secret: by_certificate.then(|| names::certificate_secret(pgpool, Alias::Client)),
+    })
+}
+
+fn volume(script: &ScriptSource) -> Result<Volume, Unmet> {
+    match script.volume(VOLUME_SCRIPTS) {
+        Ok(Some(volume)) => Ok(volume),
+        Ok(None) => Err(invalid("names no source")),
+        Err(error) => Err(invalid(format!("is no volume ({error}): correct it"))),
+    }
+}
+
+/// A path below the source: it neither leaves it, nor carries what a log or a shell would take for something else.
+fn path(asked: &str) -> Result<String, Unmet> {
+    let parts: Vec<_> = asked
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    if parts.contains(&"..") || asked.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "has the `scriptPath` {asked:?}: name a file or folder below the source, without `..`"
+        )));
+    }
+    Ok(parts.join("/"))
+}
+
+/// Where git-sync is told to work: an argument, or its environment, else where scripts are.
+fn root(git: &GitRepo) -> Result<String, Unmet> {
+    let Some(asked) = option(git, "root") else {
+        return Ok(ROOT.to_owned());
+    };
+    let taken = MOUNT_PATHS.into_iter().chain(CONTAINER_MOUNT_PATHS);
+    let mut taken = taken
+        .filter(|path| *path != ROOT)
+        .chain([GIT_SECRET, "/tmp", "/dev", "/proc", "/sys"]);
+    let clash = taken.find(|path| is_at_or_below(&asked, path) || is_at_or_below(path, &asked));
+    if let Some(path) = clash {
+        return Err(invalid(format!(
+            "lets git-sync work in `{asked}` (`--root`), where `{path}` is taken: leave it out, or name another folder"
+        )));
+    }
+    if !asked.starts_with('/') || asked.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "lets git-sync work in {asked:?} (`--root`): name an absolute path, or leave it out"
+        )));
+    }
+    Ok(asked.trim_end_matches('/').to_owned())
+}
+
+fn link(git: &GitRepo, below: &str) -> String {
+    let first = below.split('/').next().filter(|part| !part.is_empty());
+    option(git, "link").unwrap_or_else(|| first.unwrap_or(LINK).to_owned())
+}
+
+fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<Git, Unmet> {
+    if repository.args.iter().all(|arg| arg.trim().is_empty()) {
+        return Err(invalid("has no `git.args`: give at least `--repo=URL`"));
+    }
+    let version = inputs.version.present();
+    let image = version
+        .and_then(|version| version.spec.git_syncer.as_ref())
+        .map(|syncer| syncer.image.trim())
+        .filter(|image| !image.is_empty())
+        .ok_or_else(|| {
+            let name = version.and_then(|version| version.metadata.name.as_deref());
+            Unmet::rejected(
+                Reason::NotSupported,
+                format!(
+                    "PgpoolVersion `{}` names no image for git: set its `spec.gitSyncer.image`, or give the scripts in \
+                     a ConfigMap.",
+                    name.unwrap_or_default()
+                ),
+            )
+        })?;
+    let mut args = repository.args.clone();
+    let defaults = [
+        ("root", format!("--root={root}")),
+        ("link", format!("--link={link}")),
+        // Scripts run once, and a container that goes on fetching would keep them from running at all.
+        ("one-time", "--one-time".to_owned()),
+    ];
+    let missing = defaults
+        .into_iter()
+        .filter(|(name, _)| option(repository, name).is_none());
+    args.extend(missing.map(|(_, argument)| argument));
+    Ok(Git {
+        image: image.to_owned(),
+        args,
+        env: repository.env.clone(),
+        security_context: repository.security_context.clone().unwrap_or_default(),
+        resources: repository.resources.clone(),
+        auth_secret: repository.auth_secret.as_ref().map(|secret| secret.name.clone()),
+    })
+}
+
+/// An option of git-sync: `--name=value`, `--name value`, or the environment variable that stands for it.
+fn option(git: &GitRepo, name: &str) -> Option<String> {
+    let mut args = git.args.iter().map(|arg| arg.trim());
+    while let Some(arg) = args.next() {
+        let Some(rest) = arg
+            .trim_start_matches('-')
+            .strip_prefix(name)
+            .filter(|_| arg.starts_with('-'))
+        else {
+            continue;
+        };
+        match rest.strip_prefix('=') {
+            Some(value) => return Some(value.to_owned()),
+            None if rest.is_empty() => return Some(args.next().unwrap_or_default().to_owned()),
+            None => {}
+        }
+    }
+    let upper = name.replace('-', "_").to_uppercase();
+    let known = ["GITSYNC_", "GIT_SYNC_"].map(|prefix| format!("{prefix}{upper}"));
+    let variable = git.env.iter().find(|variable| known.contains(&variable.name))?;
+    variable.value.clone()
+}
+
+#[cfg(test)]
+mod tests;
