@@ -121,7 +121,7 @@ words! {
         // Scripts.
         /// The scripts wait until the pool is ready for the first time.
         InitWaitsForPool,
-        /// A Secret or ConfigMap that the scripts need does not exist.
+        /// A Secret or `ConfigMap` that the scripts need does not exist.
         InitSourceNotFound,
         /// The Job that runs the scripts is at work.
         InitRunning,

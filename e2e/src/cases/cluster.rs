@@ -2,6 +2,7 @@
 
 mod damage;
 mod flow;
+mod init;
 mod modes;
 mod operators;
 mod outage;
@@ -15,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         flow::cases(),
         outage::cases(),
         modes::cases(),
+        init::cases(),
         rights::cases(),
         damage::cases(),
         operators::cases(),

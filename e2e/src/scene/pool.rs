@@ -69,11 +69,21 @@ impl Scene {
 
     /// Waits until a condition of the Pgpool says something about its present generation.
     pub async fn says(&self, name: &str, says: Says<'_>) -> anyhow::Result<Condition> {
+        self.says_within(name, says, SOON).await
+    }
+
+    /// The same for what takes longer.
+    pub async fn says_within(
+        &self,
+        name: &str,
+        says: Says<'_>,
+        limit: Duration,
+    ) -> anyhow::Result<Condition> {
         let what = format!(
             "{} of {name} is {} with {}",
             says.condition, says.status, says.reason
         );
-        wait::until(&what, SOON, async || says.check(&self.pgpool(name).await?)).await
+        wait::until(&what, limit, async || says.check(&self.pgpool(name).await?)).await
     }
 
     /// Waits until the certificates of the Pgpool cannot be had for a reason.

@@ -88,10 +88,7 @@ async fn restarted(context: Context) -> anyhow::Result<()> {
     scene.ready(POOL, READY).await?;
     let before = scene.identities(POOL).await?;
     let version = scene.pgpool(POOL).await?.resource_version();
-    for name in NAMES {
-        remove(&context.client, name).await?;
-    }
-    led(&context.client).await?;
+    restart_all(&context.client).await?;
     before.same(&scene.identities(POOL).await?)?;
     // They look at everything once more and find nothing to write.
     wait::throughout("nothing changes", Duration::from_secs(5), async || {
@@ -109,6 +106,14 @@ async fn restarted(context: Context) -> anyhow::Result<()> {
         before.same(&scene.identities(POOL).await?)
     })
     .await
+}
+
+/// Replaces the pods of both operators, and waits until each is led again.
+pub async fn restart_all(client: &Client) -> anyhow::Result<()> {
+    for name in NAMES {
+        remove(client, name).await?;
+    }
+    led(client).await
 }
 
 /// Kills the process of an operator where it stands. In a cluster whose machines are others, its pod is removed

@@ -30,7 +30,6 @@ fn events_for_transitions_and_for_nothing_else() {
         (Reconciling, false, Reason::Converged),
     ]);
     let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
-    let scripts = |done, reason| status(&[(ConditionType::Initialized, done, reason)]);
     let empty = PgpoolStatus::default();
     let none: &[(Kind, &str)] = &[];
     let rows = [
@@ -52,6 +51,18 @@ fn events_for_transitions_and_for_nothing_else() {
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
         ("stuck still", &stuck, &stuck, none),
         ("not stuck any more", &stuck, &empty, none),
+    ];
+    for (what, before, after, expected) in rows {
+        assert_eq!(told(before, after), expected, "{what}");
+    }
+}
+
+#[test]
+fn events_of_scripts() {
+    let scripts = |done, reason| status(&[(ConditionType::Initialized, done, reason)]);
+    let empty = PgpoolStatus::default();
+    let none: &[(Kind, &str)] = &[];
+    let rows = [
         (
             "scripts wait for the pool",
             &empty,
@@ -90,11 +101,15 @@ fn events_for_transitions_and_for_nothing_else() {
         ),
     ];
     for (what, before, after, expected) in rows {
-        let events = transitions(before, after);
-        let events: Vec<_> = events
-            .iter()
-            .map(|(kind, reason, _)| (*kind, reason.as_str()))
-            .collect();
-        assert_eq!(events, expected, "{what}");
+        assert_eq!(told(before, after), expected, "{what}");
     }
+}
+
+fn told(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, &'static str)> {
+    let events = transitions(before, after);
+    let word = |reason: &String| Reason::from_word(reason).unwrap().as_str();
+    events
+        .iter()
+        .map(|(kind, reason, _)| (*kind, word(reason)))
+        .collect()
 }

@@ -7,7 +7,7 @@ use super::*;
 const JOB: &str = "/apis/batch/v1/namespaces/demo/jobs/pool-init";
 const MAP: &str = "/api/v1/namespaces/demo/configmaps/scripts";
 
-fn with_scripts(mut pgpool: Pgpool, script: Value) -> Pgpool {
+fn with_scripts(mut pgpool: Pgpool, script: &Value) -> Pgpool {
     pgpool.spec.init = Some(serde_json::from_value(json!({ "script": script })).unwrap());
     pgpool
 }
@@ -66,7 +66,7 @@ fn jobs(log: &[String]) -> usize {
 
 #[tokio::test]
 async fn scripts_run_once_when_the_pool_is_ready() {
-    let stage = Stage::new(&with_scripts(tls_pgpool(), map()));
+    let stage = Stage::new(&with_scripts(tls_pgpool(), &map()));
     stage.put_map();
     stage.settled().await;
     assert_eq!(stage.initialized(), "False/InitWaitsForPool");
@@ -120,7 +120,7 @@ async fn without_scripts_nothing_is_asked() {
 
 #[tokio::test]
 async fn a_missing_source_is_named_and_waited_for() {
-    let stage = Stage::new(&with_scripts(plain_pgpool(), map()));
+    let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.finish().await;
     let outcome = stage.settled().await;
     assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
@@ -135,7 +135,7 @@ async fn a_missing_source_is_named_and_waited_for() {
 
     let stage = Stage::new(&with_scripts(
         plain_pgpool(),
-        json!({ "secret": { "secretName": "scripts" } }),
+        &json!({ "secret": { "secretName": "scripts" } }),
     ));
     stage.finish().await;
     stage.settled().await;
@@ -147,7 +147,7 @@ async fn a_missing_source_is_named_and_waited_for() {
 
 #[tokio::test]
 async fn failed_scripts_take_nothing_from_the_pool() {
-    let stage = Stage::new(&with_scripts(plain_pgpool(), map()));
+    let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.put_map();
     stage.finish().await;
     stage.settled().await;
@@ -172,7 +172,7 @@ async fn failed_scripts_take_nothing_from_the_pool() {
 
 #[tokio::test]
 async fn a_foreign_job_of_the_name_is_left_alone() {
-    let stage = Stage::new(&with_scripts(plain_pgpool(), map()));
+    let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.put_map();
     let foreign = json!({
         "kind": "Job", "apiVersion": "batch/v1", "metadata": { "name": "pool-init", "namespace": "demo" },
@@ -188,7 +188,7 @@ async fn a_foreign_job_of_the_name_is_left_alone() {
 
 #[tokio::test]
 async fn certificates_that_scripts_still_need_stay() {
-    let stage = Stage::new(&with_scripts(tls_pgpool(), map()));
+    let stage = Stage::new(&with_scripts(tls_pgpool(), &map()));
     stage.put_map();
     stage.finish().await;
     stage.settled().await;
@@ -213,7 +213,7 @@ async fn certificates_that_scripts_still_need_stay() {
 #[tokio::test]
 async fn bad_scripts_are_named_and_the_pool_runs() {
     let both = json!({ "configMap": { "name": "a" }, "secret": { "secretName": "b" } });
-    let stage = Stage::new(&with_scripts(plain_pgpool(), both));
+    let stage = Stage::new(&with_scripts(plain_pgpool(), &both));
     stage.finish().await;
     assert_eq!(stage.initialized(), "False/ConfigurationInvalid");
     assert_eq!(stage.pgpool().status.unwrap().phase, Some(Phase::Ready));

@@ -119,22 +119,16 @@ fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init,
         }));
     }
     let below = path(script.script_path.as_deref().unwrap_or_default())?;
-    let (root, path, source) = match &script.git {
-        Some(repository) => {
-            let (root, link) = (root(repository)?, link(repository, &below));
-            let source = git(repository, &root, &link, inputs)?;
-            let below = if below.is_empty() { link } else { below };
-            (
-                root.clone(),
-                format!("{root}/{below}"),
-                Source::Git(Box::new(source)),
-            )
-        }
-        None => {
-            let path = [ROOT, &below].map(|part| part.trim_end_matches('/')).join("/");
-            (ROOT.to_owned(), path, Source::Volume(Box::new(volume(script)?)))
-        }
+    let (root, below, source) = if let Some(repository) = &script.git {
+        let (root, link) = (root(repository)?, link(repository, &below));
+        let source = git(repository, &root, &link, inputs)?;
+        let below = if below.is_empty() { link } else { below };
+        (root, below, Source::Git(Box::new(source)))
+    } else {
+        let source = Source::Volume(Box::new(volume(script)?));
+        (ROOT.to_owned(), below, source)
     };
+    let path = format!("{root}/{below}");
     let by_certificate = pgpool.spec.client_auth_mode() == ClientAuthMode::Cert;
     Ok(Init {
         job: names::init_job(pgpool),
