@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion};
+use crate::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, rules};
 
 /// Tells Helm to leave a definition, and with it every object of its kind, when the chart goes.
 const KEEP: (&str, &str) = ("helm.sh/resource-policy", "keep");
@@ -35,7 +35,16 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_yaml::Error> {
     all().iter().map(file).collect()
 }
 
+/// The schema of a kind, with its rules.
+#[must_use]
+pub fn schema(kind: &str) -> Option<Value> {
+    let crd = all().into_iter().find(|crd| crd.spec.names.kind == kind)?;
+    let version = crd.spec.versions.into_iter().next()?;
+    serde_json::to_value(version.schema?.open_api_v3_schema?).ok()
+}
+
 fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let kind = crd.spec.names.kind.clone();
     let (key, value) = KEEP;
     crd.metadata
         .annotations
@@ -51,6 +60,10 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         };
         let plain = serde_json::to_value(&*schema)
             .map(without_nullable)
+            .map(|mut schema| {
+                rules::install(&kind, &mut schema);
+                schema
+            })
             .and_then(serde_json::from_value);
         if let Ok(plain) = plain {
             *schema = plain;

@@ -24,6 +24,7 @@ pub mod pgpool;
 pub mod pgpool_version;
 pub mod ports;
 pub mod reserved;
+pub mod rules;
 
 mod schema;
 

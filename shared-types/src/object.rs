@@ -51,6 +51,9 @@ pub struct LocalReference {
     pub name: String,
 }
 
+/// What a duration of Go looks like, not negative.
+pub(crate) const GO_DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
+
 /// A duration as Go writes it, such as `2160h` or `1h30m`; kept as written.
 ///
 /// Parsing is a separate, fallible step: one ill-formed duration in one stored object must not stop
@@ -110,7 +113,7 @@ impl JsonSchema for GoDuration {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "pattern": r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$",
+            "pattern": GO_DURATION,
         })
     }
 }

@@ -14,7 +14,7 @@ pub(crate) mod tls;
 
 use std::time::Duration;
 
-use kube::{CustomResource, KubeSchema};
+use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub use status::{CertificateStatus, PgpoolStatus, PodStatus};
 pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsConfig};
 
 /// What the user asks for.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "kubedb.com",
     version = "v1alpha2",
@@ -59,24 +59,7 @@ pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsC
         json_path = ".status.certificates[?(@.alias=='server')].notAfter",
         priority = 1
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new(
-        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 52"
-    ).message(
-        "metadata.name names Services and pods: start with a letter, use a-z, 0-9 and -, and at most 52 characters"
-    )
-)]
-#[x_kube(
-    validation = Rule::new(
-        "!has(self.sslMode) || self.sslMode == 'disable' || has(self.tls)"
-    ).message(
-        "spec.sslMode other than disable needs certificates: set spec.tls.issuerRef, or set spec.sslMode to disable"
-    ).field_path(".sslMode"),
-    validation = Rule::new(
-        "!has(self.clientAuthMode) || self.clientAuthMode != 'cert' || (has(self.tls) && (!has(self.sslMode) || self.sslMode != 'disable'))"
-    ).message(
-        "spec.clientAuthMode cert needs TLS: set spec.tls.issuerRef and a spec.sslMode other than disable, or set spec.clientAuthMode to md5 or scram"
-    ).field_path(".clientAuthMode")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PgpoolSpec {
@@ -117,6 +100,7 @@ pub struct PgpoolSpec {
     pub pod_template: Option<PodTemplate>,
     /// Changes to the Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "service_template::list")]
     pub service_templates: Vec<ServiceTemplate>,
     /// How often the operator logs in through the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]

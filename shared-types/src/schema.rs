@@ -60,6 +60,11 @@ pub(crate) fn free_form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
+/// A list of any JSON objects, kept as they are.
+pub(crate) fn free_forms(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "items": free_form(generator) })
+}
+
 /// A word of an enum, described by the field that holds it rather than by its type.
 pub(crate) fn word<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = generator.subschema_for::<T>();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +12,7 @@ use crate::{object::GoDuration, schema};
 pub(crate) const PGPOOL_CONF: &str = "pgpool.conf";
 
 /// The user's own `pgpool.conf` and backends.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Configuration {
     /// Secret with key `pgpool.conf`; beats what the operator would write.
@@ -24,19 +23,6 @@ pub struct Configuration {
     pub inline: BTreeMap<String, String>,
     /// The backends, in place of those of the `AppBinding`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 128))]
-    #[x_kube(
-        validation = Rule::new(
-            "self.all(b, has(b.groupName)) || self.all(b, has(b.hostName))"
-        ).message(
-            "spec.configuration.backends names either groups or hosts: use groupName in every entry, or hostName in every entry"
-        ),
-        validation = Rule::new(
-            "self.all(a, self.filter(b, has(a.groupName) ? has(b.groupName) && a.groupName == b.groupName : has(a.hostName) && has(b.hostName) && a.hostName == b.hostName && (has(a.port) ? a.port : 5432) == (has(b.port) ? b.port : 5432)).size() <= 1)"
-        ).message(
-            "spec.configuration.backends has one server twice: remove the second entry with the same name and port"
-        )
-    )]
     pub backends: Vec<Backend>,
 }
 
@@ -49,24 +35,14 @@ impl Configuration {
 }
 
 /// One PostgreSQL server behind the pool.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[x_kube(
-    validation = Rule::new("has(self.groupName) != has(self.hostName)").message(
-        "a backend is one group or one host: set either groupName or hostName"
-    ),
-    validation = Rule::new("!has(self.groupName) || !has(self.port)").message(
-        "port belongs to a host: remove port, or set hostName instead of groupName"
-    )
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Backend {
     /// A read-replica group, or `PRIMARY` or `STANDBY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
     pub group_name: Option<String>,
     /// A host name or address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
     pub host_name: Option<String>,
     /// Port, with `hostName` only; 5432 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -52,10 +52,10 @@ pub struct PodSpec {
     /// Whether Services are told by environment variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_service_links: Option<bool>,
-    /// Ephemeral containers; accepted for compatibility.
+    /// Ephemeral containers; accepted for compatibility and ignored, since a workload has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::bare::<Vec<core::EphemeralContainer>>")]
-    pub ephemeral_containers: Vec<core::EphemeralContainer>,
+    #[schemars(schema_with = "schema::free_forms")]
+    pub ephemeral_containers: Vec<serde_json::Value>,
     /// Lines for `/etc/hosts`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::HostAlias>>")]

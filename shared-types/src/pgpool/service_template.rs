@@ -3,7 +3,7 @@
 use std::fmt;
 
 use k8s_openapi::api::core::v1::SessionAffinityConfig;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{object::PartialMetadata, schema};
@@ -110,4 +110,9 @@ pub struct ServicePort {
     /// Port of the nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_port: Option<i32>,
+}
+
+/// Changes to the Services, one entry for each.
+pub(super) fn list(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map(&generator.subschema_for::<ServiceTemplate>(), "alias")
 }

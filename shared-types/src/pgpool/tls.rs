@@ -1,6 +1,5 @@
 //! Certificates a user asks for.
 
-use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +7,7 @@ use super::Alias;
 use crate::{object::GoDuration, schema};
 
 /// Certificates, and the issuer that signs them.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[x_kube(validation = Rule::new("has(self.issuerRef)").message(
-    "spec.tls needs an issuer: set spec.tls.issuerRef to the kind and name of an Issuer or ClusterIssuer"
-))]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TlsConfig {
     /// The issuer of every certificate that names no other.

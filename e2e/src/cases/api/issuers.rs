@@ -17,9 +17,6 @@ pub fn cases() -> Vec<Case> {
         Case::api("issuers::a_missing_one_is_named_and_awaited", |context| {
             Box::pin(served(context, missing))
         }),
-        Case::api("issuers::a_wrong_kind_is_named", |context| {
-            Box::pin(served(context, wrong_kind))
-        }),
         Case::api("issuers::one_that_is_not_ready_is_awaited", |context| {
             Box::pin(served(context, unready))
         }),
@@ -40,26 +37,6 @@ async fn missing(scene: Scene) -> anyhow::Result<()> {
         .await?;
     nothing_asked(&scene).await?;
     scene.apply(&issuer("nowhere", "platform-ca")).await?;
-    recovered(&scene).await
-}
-
-async fn wrong_kind(scene: Scene) -> anyhow::Result<()> {
-    scene.apply(ISSUER).await?;
-    scene
-        .put(&fixtures::pgpool(scene.namespace())?.with("/spec/tls/issuerRef/kind", json!("Vault")))
-        .await?;
-    let words = [
-        "Vault platform-ca",
-        "Issuer and ClusterIssuer",
-        "correct the kind",
-    ];
-    scene
-        .certificates_refused(POOL, Reason::IssuerKindUnsupported, &words)
-        .await?;
-    nothing_asked(&scene).await?;
-    scene
-        .edit(POOL, json!({"tls": {"issuerRef": {"kind": "Issuer"}}}))
-        .await?;
     recovered(&scene).await
 }
 

@@ -1,176 +1,134 @@
-//! The rules that the API server itself keeps, each with one manifest that it accepts and one that it refuses
-//! with a message that names the field and the cure.
+//! The rules that the API server itself keeps: each with what it accepts and what it refuses, and with the words that
+//! name the field and the cure.
+//!
+//! The rows are a table by field. A test without a server sees to it that no rule of the definitions lacks a row, and
+//! the case asks a real server about each row, so that together every rule has refused once, in its own words.
 
-use anyhow::{Context as _, bail, ensure};
-use kube::api::{PostParams, TypeMeta};
+mod catalog;
+mod configuration;
+mod ops_request;
+mod pgpool;
+mod pod_template;
+mod row;
+mod services;
+
+use std::fs;
+
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use crate::cases::{Case, Context};
 use crate::manifests;
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, Manifest};
+use row::{Answer, Row};
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::api("schema::each_rule_accepts_and_refuses", |context| {
-        Box::pin(each_rule_accepts_and_refuses(context))
-    })]
+    vec![
+        Case::api("schema::each_rule_accepts_and_refuses", |context| {
+            Box::pin(each_rule_accepts_and_refuses(context))
+        }),
+        Case::api("schema::every_sample_is_accepted", |context| {
+            Box::pin(every_sample_is_accepted(context))
+        }),
+        Case::api("schema::a_request_never_changes", |context| {
+            Box::pin(a_request_never_changes(context))
+        }),
+    ]
 }
 
-/// A change to the fixture, and the words of the refusal; none when it is accepted.
-type Rule = (
-    &'static str,
-    fn(Manifest) -> Manifest,
-    Option<&'static [&'static str]>,
-);
-
-const RULES: &[Rule] = &[
-    ("the fixture", |pool| pool, None),
-    (
-        "TLS without certificates",
-        |pool| pool.without("/spec/tls"),
-        Some(&[
-            "spec.sslMode",
-            "set spec.tls.issuerRef, or set spec.sslMode to disable",
-        ]),
-    ),
-    ("no TLS and no certificates", |pool| plain(pool), None),
-    (
-        "certificates without an issuer",
-        |pool| pool.without("/spec/tls/issuerRef"),
-        Some(&["spec.tls needs an issuer", "set spec.tls.issuerRef"]),
-    ),
-    (
-        "client certificates without TLS",
-        |pool| plain(pool).with("/spec/clientAuthMode", json!("cert")),
-        Some(&["spec.clientAuthMode cert needs TLS", "set spec.tls.issuerRef"]),
-    ),
-    (
-        "client certificates with TLS switched off",
-        |pool| {
-            pool.with("/spec/clientAuthMode", json!("cert"))
-                .with("/spec/sslMode", json!("disable"))
-        },
-        Some(&[
-            "spec.clientAuthMode cert needs TLS",
-            "a spec.sslMode other than disable",
-        ]),
-    ),
-    (
-        "client certificates with TLS",
-        |pool| pool.with("/spec/clientAuthMode", json!("cert")),
-        None,
-    ),
-    (
-        "client certificates with the mode that certificates bring",
-        |pool| {
-            pool.with("/spec/clientAuthMode", json!("cert"))
-                .without("/spec/sslMode")
-        },
-        None,
-    ),
-    (
-        "an unknown alias",
-        |pool| pool.with("/spec/tls/certificates/0/alias", json!("servre")),
-        Some(&[
-            "spec.tls.certificates[0].alias",
-            "supported values",
-            "\"server\", \"client\", \"metrics-exporter\"",
-        ]),
-    ),
-    (
-        "another alias",
-        |pool| pool.with("/spec/tls/certificates/0/alias", json!("metrics-exporter")),
-        None,
-    ),
-    (
-        "one alias twice",
-        |pool| {
-            pool.with(
-                "/spec/tls/certificates",
-                json!([{"alias": "server"}, {"alias": "server"}]),
-            )
-        },
-        Some(&["spec.tls.certificates[1]", "Duplicate"]),
-    ),
-    (
-        "an unknown mode",
-        |pool| pool.with("/spec/sslMode", json!("disabled")),
-        Some(&["spec.sslMode", "\"disable\""]),
-    ),
-    (
-        "ten replicas",
-        |pool| pool.with("/spec/replicas", json!(10)),
-        Some(&["spec.replicas", "9"]),
-    ),
-    (
-        "nine replicas",
-        |pool| pool.with("/spec/replicas", json!(9)),
-        None,
-    ),
-    (
-        "a name that cannot name a Service",
-        |pool| pool.named("1pool"),
-        Some(&["metadata.name", "start with a letter"]),
-    ),
-];
-
-fn plain(pool: Manifest) -> Manifest {
-    pool.without("/spec/tls").with("/spec/sslMode", json!("disable"))
+fn rows() -> Vec<Row> {
+    [
+        pgpool::rows(),
+        configuration::rows(),
+        services::rows(),
+        pod_template::rows(),
+        ops_request::rows(),
+        catalog::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 async fn each_rule_accepts_and_refuses(context: Context) -> anyhow::Result<()> {
     let scene = context.scene().await?;
-    for (title, change, refusal) in RULES {
-        let pool = change(fixtures::pgpool(scene.namespace())?);
-        judged(&scene, &pool, *refusal)
-            .await
-            .with_context(|| (*title).to_owned())?;
+    let mut wrong = Vec::new();
+    for row in rows() {
+        for (manifest, expected) in row.manifests(scene.namespace())? {
+            if let Err(error) = judged(&scene, &manifest, expected).await {
+                wrong.push(format!("{}: {error:#}", row.path));
+            }
+        }
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
 /// Offers a manifest to the API server, which is to judge it and keep nothing.
-async fn judged(scene: &Scene, manifest: &Manifest, refusal: Option<&[&str]>) -> anyhow::Result<()> {
-    let object = manifest.object()?;
-    ensure!(
-        object.types
-            == Some(TypeMeta {
-                api_version: "kubedb.com/v1alpha2".into(),
-                kind: "Pgpool".into()
-            })
-    );
-    let api = manifests::api(scene.client(), scene.namespace(), &object).await?;
-    let parameters = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    match (api.create(&parameters, &object).await, refusal) {
-        (Ok(created), None) => {
+async fn judged(scene: &Scene, manifest: &Manifest, refusal: Option<&str>) -> anyhow::Result<()> {
+    match (row::offer(scene, manifest).await?, refusal) {
+        (Answer::Accepted(created), None) => {
             let asked = &manifest.0["spec"];
             ensure!(
-                kept(asked, &created.data["spec"]),
+                kept(asked, &created["spec"]),
                 "a field was dropped from {asked}: {}",
-                created.data["spec"]
+                created["spec"]
             );
-            Ok(())
         }
-        (Ok(_), Some(_)) => bail!("it was accepted"),
-        (Err(error), None) => Err(error).context("it was refused"),
-        (Err(error), Some(words)) => {
-            let kube::Error::Api(status) = &error else {
-                return Err(error).context("no answer");
-            };
-            ensure!(status.code == 422, "not refused as invalid: {error}");
-            for word in words {
-                ensure!(
-                    status.message.contains(word),
-                    "the refusal does not say {word:?}: {}",
-                    status.message
-                );
-            }
-            Ok(())
+        (Answer::Accepted(_), Some(words)) => anyhow::bail!("accepted instead of: {words}"),
+        (Answer::Refused(message), None) => anyhow::bail!("refused {}: {message}", manifest.0["spec"]),
+        (Answer::Refused(message), Some(words)) => {
+            ensure!(message.contains(words), "no {words:?} in: {message}");
         }
     }
+    Ok(())
+}
+
+async fn every_sample_is_accepted(context: Context) -> anyhow::Result<()> {
+    let scene = context.scene().await?;
+    let folder = context.stage.workspace.join("shared-types/tests/samples");
+    for file in ["pgpools.yaml", "ops_requests.yaml", "catalog.yaml"] {
+        let text = fs::read_to_string(folder.join(file)).with_context(|| file.to_owned())?;
+        for object in manifests::parse(&text)? {
+            let sample = Manifest(serde_json::to_value(object)?).without("/metadata/namespace");
+            judged(&scene, &sample, None)
+                .await
+                .with_context(|| format!("{} of {file}", sample.0["metadata"]["name"]))?;
+        }
+    }
+    Ok(())
+}
+
+async fn a_request_never_changes(context: Context) -> anyhow::Result<()> {
+    use kube::api::{Patch, PatchParams, PostParams};
+    let scene = context.scene().await?;
+    let request = ops_request::restart().object()?;
+    let api = manifests::api(scene.client(), scene.namespace(), &request).await?;
+    api.create(&PostParams::default(), &request).await?;
+    let name = ops_request::NAME;
+    let patch = |body: Value| Patch::Merge(body);
+    let parameters = PatchParams::default();
+    // Of its Pgpool nothing is left, or it never was: neither labels nor the status mind.
+    api.patch(
+        name,
+        &parameters,
+        &patch(json!({"metadata": {"labels": {"a": "b"}}})),
+    )
+    .await
+    .context("labels are no part of the spec")?;
+    api.patch_status(name, &parameters, &patch(json!({"status": {"phase": "Failed"}})))
+        .await
+        .context("nor is the status")?;
+    let changed = api
+        .patch(name, &parameters, &patch(json!({"spec": {"apply": "Always"}})))
+        .await;
+    let refusal = match changed {
+        Ok(_) => anyhow::bail!("the spec was changed"),
+        Err(error) => error.to_string(),
+    };
+    ensure!(refusal.contains(ops_request::FROZEN), "{refusal}");
+    Ok(())
 }
 
 /// Everything that was asked for stands in what was made of it.
@@ -183,5 +141,77 @@ fn kept(asked: &Value, made: &Value) -> bool {
             asked.len() == made.len() && asked.iter().zip(made).all(|(asked, made)| kept(asked, made))
         }
         (asked, made) => asked == made,
+    }
+}
+
+fn pool() -> anyhow::Result<Manifest> {
+    fixtures::pgpool("data")
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_types::{crds, rules};
+
+    use super::*;
+
+    /// What the rows expect to hear.
+    fn refusals() -> Vec<&'static str> {
+        let rows = rows();
+        let words = rows
+            .iter()
+            .flat_map(|row| row.refuses.iter().map(|(_, words)| *words));
+        words.chain([ops_request::FROZEN]).collect()
+    }
+
+    const KINDS: [&str; 4] = ["Pgpool", "PgpoolOpsRequest", "PgpoolVersion", "AppBinding"];
+
+    #[test]
+    fn no_rule_lacks_a_row() {
+        let refusals = refusals();
+        for kind in KINDS {
+            for rule in rules::rules_in(&crds::schema(kind).unwrap()) {
+                // With a hint or without.
+                let heard = |words: &&&str| {
+                    let words = words.split(';').next().unwrap_or_default();
+                    words.len() > 15 && rule.message.contains(words)
+                };
+                assert!(
+                    refusals.iter().any(|words| heard(&words)),
+                    "{kind}: no row hears {:?}",
+                    rule.message
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_limit_lacks_a_row() {
+        let refusals = refusals();
+        for kind in KINDS {
+            for bound in rules::bounds_in(&crds::schema(kind).unwrap(), &["minimum", "maximum"]) {
+                let field = bound.at.rsplit('.').next().unwrap_or_default();
+                let side = if bound.keyword == "minimum" {
+                    "greater"
+                } else {
+                    "less"
+                };
+                let words = format!(
+                    "{field} in body should be {side} than or equal to {}",
+                    bound.value
+                );
+                assert!(
+                    refusals.iter().any(|heard| heard.contains(&words)),
+                    "{}: no row hears {words:?}",
+                    bound.at
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_accepts_and_refuses() {
+        for row in rows() {
+            assert!(!row.takes.is_empty() && !row.refuses.is_empty(), "{}", row.path);
+        }
     }
 }
