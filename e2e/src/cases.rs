@@ -5,7 +5,8 @@ mod cluster;
 mod props;
 mod smoke;
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -15,6 +16,7 @@ use kube::Client;
 
 use crate::components::Programs;
 use crate::control_plane::ControlPlane;
+use crate::guides;
 use crate::stage::Stage;
 use crate::target::Target;
 
@@ -31,37 +33,42 @@ pub enum Tier {
     Cluster,
 }
 
+/// What a case does.
+type Run = Box<dyn Fn(Context) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
 /// One test case.
 pub struct Case {
     /// `area::what_is_true`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Where it runs.
     pub tier: Tier,
     /// Whether it disturbs others, by stopping what all of them use: no other case runs meanwhile.
     pub alone: bool,
     /// The case itself.
-    pub run: fn(Context) -> BoxFuture<'static, anyhow::Result<()>>,
+    pub run: Run,
 }
 
 impl Case {
     /// A case for the API side alone.
-    pub const fn api(name: &'static str, run: fn(Context) -> BoxFuture<'static, anyhow::Result<()>>) -> Self {
-        Self {
-            name,
-            tier: Tier::Api,
-            alone: false,
-            run,
-        }
+    pub fn api(
+        name: impl Into<Cow<'static, str>>,
+        run: impl Fn(Context) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::of(Tier::Api, name.into(), Box::new(run))
     }
 
     /// A case for a cluster with a node.
-    pub const fn cluster(
-        name: &'static str,
-        run: fn(Context) -> BoxFuture<'static, anyhow::Result<()>>,
+    pub fn cluster(
+        name: impl Into<Cow<'static, str>>,
+        run: impl Fn(Context) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync + 'static,
     ) -> Self {
+        Self::of(Tier::Cluster, name.into(), Box::new(run))
+    }
+
+    fn of(tier: Tier, name: Cow<'static, str>, run: Run) -> Self {
         Self {
             name,
-            tier: Tier::Cluster,
+            tier,
             alone: false,
             run,
         }
@@ -69,7 +76,7 @@ impl Case {
 
     /// The same case with nothing else running meanwhile.
     #[must_use]
-    pub const fn alone(self) -> Self {
+    pub fn alone(self) -> Self {
         Self { alone: true, ..self }
     }
 }
@@ -133,11 +140,11 @@ impl Context {
     }
 }
 
-/// Every case, in the order in which they start.
-#[must_use]
-pub fn all() -> Vec<Case> {
+/// Every case, in the order in which they start. The guides are those that the book in `workspace` lists.
+pub fn all(workspace: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = smoke::cases();
     cases.extend(api::cases());
     cases.extend(cluster::cases());
-    cases
+    cases.extend(guides::cases(workspace)?);
+    Ok(cases)
 }

@@ -23,6 +23,10 @@ pub const PGPOOL: &str = "docker.io/local/pgpool:4.3.5";
 /// The image with PostgreSQL: the same files under another name.
 pub const POSTGRES: &str = "docker.io/local/postgres:15";
 
+/// What users call an image, and the image that a pod of the local cluster then gets: guides are written with
+/// names that work anywhere.
+pub const ALIASES: [(&str, &str); 1] = [("docker.io/library/postgres:15", POSTGRES)];
+
 /// The Debian release that the images are made of.
 const SUITE: &str = "bookworm";
 

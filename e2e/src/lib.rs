@@ -13,7 +13,7 @@
 //! | [`packages`], [`go`], [`components`], [`images`], [`operators`] | what must exist before a cluster starts |
 //! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`], [`hold`] | bringing the cluster up and down |
 //! | [`manifests`], [`wait`], [`diagnostics`], [`audit`], [`scene`] | what test cases are written with |
-//! | [`cases`], [`demo`], [`bench`] | the cases, the demo and the benchmarks themselves |
+//! | [`cases`], [`guides`], [`demo`], [`bench`] | the cases, the guides, the demo and the benchmarks themselves |
 
 pub mod audit;
 pub mod bench;
@@ -27,6 +27,7 @@ pub mod control_plane;
 pub mod demo;
 pub mod diagnostics;
 pub mod go;
+pub mod guides;
 pub mod hold;
 pub mod images;
 pub mod manifests;

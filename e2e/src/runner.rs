@@ -51,16 +51,16 @@ impl Selection {
             .map_or_else(|| vec![Tier::Unit, Tier::Api, Tier::Cluster], |tier| vec![tier])
     }
 
-    fn cases(&self, tier: Tier) -> Vec<Case> {
+    fn cases(&self, tier: Tier, stage: &Stage) -> anyhow::Result<Vec<Case>> {
         let wanted = |case: &Case| {
             self.filter
                 .as_ref()
                 .is_none_or(|filter| case.name.contains(filter))
         };
-        cases::all()
+        Ok(cases::all(&stage.workspace)?
             .into_iter()
             .filter(|case| case.tier == tier && wanted(case))
-            .collect()
+            .collect())
     }
 }
 
@@ -153,7 +153,7 @@ fn parse_result(line: &str) -> Option<Tally> {
 }
 
 fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
-    let cases = selection.cases(Tier::Api);
+    let cases = selection.cases(Tier::Api, stage)?;
     if cases.is_empty() {
         return Ok(Tally::default());
     }
@@ -181,7 +181,7 @@ fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
 }
 
 fn cluster(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> anyhow::Result<Tally> {
-    let cases = selection.cases(Tier::Cluster);
+    let cases = selection.cases(Tier::Cluster, stage)?;
     if cases.is_empty() {
         return Ok(Tally::default());
     }
@@ -228,8 +228,8 @@ async fn run_cases(shared: &Shared<'_>, cases: Vec<Case>) -> Tally {
 }
 
 async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
-    let step = shared.stage.progress.step(case.name);
-    let namespace = namespace(case.name);
+    let step = shared.stage.progress.step(case.name.as_ref());
+    let namespace = namespace(&case.name);
     let context = Context {
         client: shared.client.clone(),
         namespace: namespace.clone(),
@@ -248,7 +248,7 @@ async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
     };
     let error = result.await.err();
     if let Some(error) = &error {
-        report(shared, case.name, &namespace, error).await;
+        report(shared, &case.name, &namespace, error).await;
         drop(step);
     } else {
         step.done();

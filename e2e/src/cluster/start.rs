@@ -2,6 +2,7 @@
 //! start together, since each of them spends most of its start waiting.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::command;
 use crate::components::Programs;
 use crate::control_plane::arguments::{SERVICE_IP, Server, flags};
 use crate::control_plane::{client, ready};
-use crate::images::Image;
+use crate::images::{self, Image};
 use crate::manifests;
 use crate::node::namespaces::Namespaces;
 use crate::node::store::Store;
@@ -189,26 +190,37 @@ pub fn cert_manager(namespaces: &Namespaces, program: &Path) -> anyhow::Result<R
     namespaces.daemon(CERT_MANAGER, program, &arguments, state())
 }
 
-/// Imports the images that are not in the cluster yet.
+/// Imports the images that are not in the cluster yet, and gives them the names that users know.
 pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow::Result<()> {
     let folder = state().join("imported");
     fs::create_dir_all(&folder)?;
     let ctr = command::find("ctr").context("ctr is not installed")?;
     let socket = state().join("containerd.sock");
-    for image in images {
-        let mark = folder.join(&image.key);
+    let once = |mark: &str, arguments: &[&OsStr]| {
+        let mark = folder.join(mark);
         if mark.exists() {
-            continue;
+            return Ok(());
         }
         wait_for_socket(&socket)?;
         let mut command = namespaces.node_command(&ctr);
         command
             .env("CONTAINERD_SNAPSHOTTER", store.snapshotter())
-            .args(["--address"])
+            .arg("--address")
             .arg(&socket)
-            .args(["--namespace", "k8s.io", "images", "import"]);
-        command::output(command.arg(&image.archive))?;
-        fs::write(&mark, "")?;
+            .args(["--namespace", "k8s.io", "images"])
+            .args(arguments);
+        command::output(&mut command)?;
+        fs::write(&mark, "").with_context(|| format!("writing {}", mark.display()))
+    };
+    for image in images {
+        once(&image.key, &["import".as_ref(), image.archive.as_os_str()])?;
+        let aliases = images::ALIASES
+            .iter()
+            .filter(|(_, name)| image.names.iter().any(|own| own == name));
+        for (alias, name) in aliases {
+            let mark = format!("{}-{}", image.key, alias.replace('/', "-"));
+            once(&mark, &["tag", "--force", name, alias].map(OsStr::new))?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,193 @@
+//! Which pages the book has, by its `SUMMARY.md`, and where links lead. Reads files, nothing else.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+/// The part of the book whose pages are run.
+const GUIDES: &str = "Guides";
+
+/// The book, as it is listed.
+#[derive(Clone, Debug)]
+pub struct Book {
+    /// The folder of its pages.
+    pub folder: PathBuf,
+    /// The pages, in reading order.
+    pub pages: Vec<Entry>,
+}
+
+/// One page in the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its title in the list.
+    pub title: String,
+    /// Its file, relative to the folder of the pages.
+    pub file: String,
+    /// It is a guide: its commands are to be run.
+    pub guide: bool,
+}
+
+impl Book {
+    /// Reads the list of the book in `docs/`.
+    pub fn open(workspace: &Path) -> anyhow::Result<Self> {
+        let folder = workspace.join("docs/src");
+        let list = folder.join("SUMMARY.md");
+        let text = fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
+        let pages = listed(&text).with_context(|| list.display().to_string())?;
+        Ok(Self { folder, pages })
+    }
+
+    /// Where a page is.
+    #[must_use]
+    pub fn file(&self, entry: &Entry) -> PathBuf {
+        self.folder.join(&entry.file)
+    }
+}
+
+impl Entry {
+    /// The name of its file without folder and ending.
+    #[must_use]
+    pub fn stem(&self) -> String {
+        let stem = Path::new(&self.file).file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+}
+
+fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
+    let mut pages = Vec::new();
+    let mut part = "";
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("# ") {
+            part = title.trim();
+        }
+        for Link { text: title, target } in links(line) {
+            if target.is_empty() {
+                bail!("{title} has no page yet: list it when it has one");
+            }
+            pages.push(Entry {
+                title,
+                file: target,
+                guide: part == GUIDES,
+            });
+        }
+    }
+    Ok(pages)
+}
+
+/// A link of a Markdown text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What it says.
+    pub text: String,
+    /// Where it leads.
+    pub target: String,
+}
+
+/// The links of a Markdown text, those within code left out.
+#[must_use]
+pub fn links(text: &str) -> Vec<Link> {
+    let mut found = Vec::new();
+    for line in prose(text) {
+        let mut rest = line.as_str();
+        while let Some((before, after)) = rest.split_once("](") {
+            let Some((target, behind)) = after.split_once(')') else {
+                break;
+            };
+            let title = before.rsplit_once('[').map_or(before, |(_, title)| title);
+            found.push(Link {
+                text: title.to_owned(),
+                target: target.trim().to_owned(),
+            });
+            rest = behind;
+        }
+    }
+    found
+}
+
+/// The names by which the headings of a page can be linked to, as mdBook makes them.
+#[must_use]
+pub fn anchors(text: &str) -> Vec<String> {
+    let mut anchors: Vec<String> = Vec::new();
+    for line in prose(text) {
+        let title = line.trim_start_matches('#');
+        if title.len() == line.len() || !title.starts_with(' ') {
+            continue;
+        }
+        let plain = title.trim().to_lowercase().replace(char::is_whitespace, "-");
+        let name: String = plain
+            .chars()
+            .filter(|character| character.is_alphanumeric() || "-_".contains(*character))
+            .collect();
+        anchors.push(name);
+    }
+    anchors
+}
+
+/// The lines outside fenced blocks, with code spans emptied.
+fn prose(text: &str) -> Vec<String> {
+    let mut fence: Option<usize> = None;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let ticks = line.trim_start().bytes().take_while(|byte| *byte == b'`').count();
+        match fence {
+            Some(open) if ticks >= open => fence = None,
+            None if ticks >= 3 => fence = Some(ticks),
+            Some(_) => {}
+            None => {
+                // Headings keep their words: an anchor is made of them, code or not.
+                let heading = line.starts_with('#');
+                lines.push(if heading {
+                    line.to_owned()
+                } else {
+                    without_code(line)
+                });
+            }
+        }
+    }
+    lines
+}
+
+fn without_code(line: &str) -> String {
+    let parts: Vec<&str> = line.split('`').collect();
+    // An odd tick at the end opens nothing.
+    let closed = parts.len() % 2 == 1;
+    let kept = parts
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| index % 2 == 0 || (!closed && index + 1 == parts.len()))
+        .map(|(_, part)| *part);
+    kept.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guides_are_told_from_other_pages() {
+        let text = "# Summary\n\n[Introduction](introduction.md)\n\n# Guides\n\n- [Quick start](guides/quick-start.md)\n\n\
+                    # Reference\n\n- [Pgpool](reference/pgpool.md)\n";
+        let pages = listed(text).unwrap();
+        let told: Vec<_> = pages.iter().map(|page| (page.stem(), page.guide)).collect();
+        let told: Vec<_> = told.iter().map(|(name, guide)| (name.as_str(), *guide)).collect();
+        assert_eq!(
+            told,
+            [("introduction", false), ("quick-start", true), ("pgpool", false)]
+        );
+        assert!(listed("- [Later]()").is_err());
+    }
+
+    #[test]
+    fn links_in_code_are_none() {
+        let text = "See [one](a.md) and [two](b.md#c), not `[three](c.md)`.\n```sh\n[four](d.md)\n```\nA ` and [five](e.md).";
+        let targets: Vec<_> = links(text).into_iter().map(|link| link.target).collect();
+        assert_eq!(targets, ["a.md", "b.md#c", "e.md"]);
+    }
+
+    #[test]
+    fn headings_have_names() {
+        let text = "# What you need\n## `sslMode`, and why\n#nothing\n```sh\n# a comment\n```\n";
+        assert_eq!(anchors(text), ["what-you-need", "sslmode-and-why"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether an output is the one that a page promises. Pure.
+//!
+//! Line by line. `…` stands for anything within a line; a line of nothing but `…` for any number of lines.
+//! Blanks count as one, since the widths of columns follow the names in them; blank lines do not count.
+
+use std::fmt;
+
+/// Stands for what is different for each reader.
+const ANYTHING: &str = "…";
+
+/// Where an output is not the promised one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The promised line, counted from 1 in the promise.
+    pub line: usize,
+    /// What was promised there; `None` for nothing more.
+    pub promised: Option<String>,
+    /// The line that came instead; `None` for nothing more.
+    pub got: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |line: &Option<String>| {
+            line.as_ref()
+                .map_or("nothing more".to_owned(), |line| format!("`{line}`"))
+        };
+        write!(
+            formatter,
+            "{} is expected, and {} came",
+            shown(&self.promised),
+            shown(&self.got)
+        )
+    }
+}
+
+/// Compares an output with the promise.
+pub fn compare(promise: &str, output: &str) -> Result<(), Difference> {
+    let promised: Vec<(usize, String)> = (1..)
+        .zip(promise.lines())
+        .map(|(number, line)| (number, squeezed(line)))
+        .filter(|(_, line)| !line.is_empty())
+        .collect();
+    let got: Vec<String> = output
+        .lines()
+        .map(squeezed)
+        .filter(|line| !line.is_empty())
+        .collect();
+    // The farthest place that was reached tells most about what is wrong.
+    let mut farthest = (0, 0);
+    if fits(&promised, &got, (0, 0), &mut farthest) {
+        return Ok(());
+    }
+    let (at, reached) = farthest;
+    Err(Difference {
+        line: promised.get(at).map_or_else(
+            || promised.last().map_or(1, |(line, _)| line + 1),
+            |(line, _)| *line,
+        ),
+        promised: promised.get(at).map(|(_, line)| line.clone()),
+        got: got.get(reached).cloned(),
+    })
+}
+
+fn fits(
+    promised: &[(usize, String)],
+    got: &[String],
+    (at, reached): (usize, usize),
+    farthest: &mut (usize, usize),
+) -> bool {
+    if reached >= farthest.1 {
+        *farthest = (at, reached);
+    }
+    match (promised.get(at), got.get(reached)) {
+        (None, None) => true,
+        (Some((_, line)), _) if line == ANYTHING => {
+            (reached..=got.len()).any(|next| fits(promised, got, (at + 1, next), farthest))
+        }
+        (Some((_, line)), Some(said)) => {
+            matches(line, said) && fits(promised, got, (at + 1, reached + 1), farthest)
+        }
+        _ => false,
+    }
+}
+
+fn matches(promised: &str, got: &str) -> bool {
+    let Some((start, rest)) = promised.split_once(ANYTHING) else {
+        return promised == got;
+    };
+    let Some(mut left) = got.strip_prefix(start) else {
+        return false;
+    };
+    let parts: Vec<&str> = rest.split(ANYTHING).collect();
+    let Some((end, between)) = parts.split_last() else {
+        return true;
+    };
+    for part in between {
+        match left.split_once(part) {
+            Some((_, behind)) => left = behind,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
+}
+
+fn squeezed(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_for_each_reader_may_differ() {
+        for (promise, output) in [
+            ("a", "a\n"),
+            ("NAME   AGE\npool   …", "NAME          AGE\n\npool          12s"),
+            ("pgpool/pool … met", "pgpool/pool condition met"),
+            ("…\nlast", "one\ntwo\nlast"),
+            ("first\n…", "first"),
+            ("…", ""),
+            ("a…b…c", "a1b2c"),
+            ("…\nmiddle\n…\nend", "middle\nmiddle\nx\nend"),
+        ] {
+            assert_eq!(compare(promise, output), Ok(()), "{promise:?} {output:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_difference_is_told() {
+        for (promise, output, line, words) in [
+            ("a\nb", "a\nc", 2, "`b` is expected, and `c` came"),
+            ("a\n\nb", "a", 3, "`b` is expected, and nothing more came"),
+            ("a", "a\nb", 2, "nothing more is expected, and `b` came"),
+            ("a…c", "abd", 1, "`a…c` is expected, and `abd` came"),
+            (
+                "…\nlast",
+                "one\ntwo",
+                2,
+                "`last` is expected, and nothing more came",
+            ),
+            ("aa…a", "aa", 1, "`aa…a` is expected, and `aa` came"),
+        ] {
+            let difference = compare(promise, output).unwrap_err();
+            assert_eq!(difference.line, line, "{promise:?}");
+            assert_eq!(difference.to_string(), words, "{promise:?}");
+        }
+    }
+}

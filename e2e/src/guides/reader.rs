@@ -1,0 +1,125 @@
+//! Follows a page as its reader would: in an empty folder, with a namespace as the current one, and with what
+//! the page "What you need" asks for, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::page::{self, Commands, Step};
+use super::transcript;
+use crate::cases::Context;
+use crate::command::PATH;
+use crate::scene::database::base64;
+use crate::scene::fixtures;
+use crate::scene::{Scene, offer_version};
+use crate::target::Target;
+
+/// Time for all commands of a page, somewhat less than a test case has.
+const LIMIT: Duration = Duration::from_mins(9);
+
+/// Takes every step of the page in `file`, which people know as `shown`.
+pub async fn follow(context: Context, file: &Path, shown: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let steps = page::steps(&text).with_context(|| shown.to_owned())?;
+    transcript::ensure_plain(&steps).with_context(|| shown.to_owned())?;
+    provide(&context)
+        .await
+        .context("providing what the reader needs")?;
+    let mark = format!("@@{:016x}@@", rand::random::<u64>());
+    let (target, namespace) = (context.target()?.clone(), context.namespace.clone());
+    let kubectl = target.kubectl(&context.stage)?;
+    let (taken, known) = (steps.clone(), mark.clone());
+    let printed = tokio::task::spawn_blocking(move || {
+        let desk = Desk::furnish(&target, &kubectl, &namespace)?;
+        desk.take(&target, &taken, &known)
+    })
+    .await??;
+    transcript::judge(&steps, &mark, &printed).with_context(|| shown.to_owned())
+}
+
+/// What the page "What you need" asks for: the version in the catalogue, and an `AppBinding` of the namespace
+/// for a PostgreSQL.
+async fn provide(context: &Context) -> anyhow::Result<()> {
+    let database = context.database().await?;
+    let scene = Scene::existing(&context.client, &context.namespace);
+    offer_version(scene.client()).await?;
+    let place = scene.namespace();
+    let binding = fixtures::app_binding(place)
+        .with(
+            "/spec/clientConfig/service/namespace",
+            json!(database.scene().namespace()),
+        )
+        .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"))
+        .with(
+            "/spec/clientConfig/caBundle",
+            json!(base64(&database.authority().await?)),
+        );
+    scene.put(&database.credentials(place)).await?;
+    scene.put(&binding).await?;
+    Ok(())
+}
+
+/// Where the reader sits: a folder, a kubeconfig of its own, the programs.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    const KUBECONFIG: &'static str = ".kubeconfig";
+    const PROGRAMS: &'static str = ".bin";
+
+    fn furnish(target: &Target, kubectl: &Path, namespace: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("making a folder for the reader")?;
+        let programs = folder.path().join(Self::PROGRAMS);
+        fs::create_dir(&programs)?;
+        symlink(kubectl, programs.join("kubectl"))?;
+        if let Target::Local(cluster) = target {
+            symlink(cluster.program("helm")?, programs.join("helm"))?;
+        }
+        let desk = Self { folder };
+        let own = desk.folder.path().join(Self::KUBECONFIG);
+        let mut view = Command::new(kubectl);
+        view.args(["config", "view", "--flatten", "--minify"])
+            .env("KUBECONFIG", target.kubeconfig());
+        fs::write(&own, crate::command::output(&mut view)?)?;
+        let mut choose = Command::new(kubectl);
+        choose
+            .args(["config", "set-context", "--current", "--namespace", namespace])
+            .env("KUBECONFIG", &own);
+        crate::command::output(&mut choose)?;
+        Ok(desk)
+    }
+
+    /// Runs the script of the steps, and returns all that it printed.
+    fn take(&self, target: &Target, steps: &[Step], mark: &str) -> anyhow::Result<String> {
+        let folder = self.folder.path();
+        let parts = folder.join(transcript::STEPS);
+        fs::create_dir(&parts)?;
+        for (number, step) in steps.iter().enumerate() {
+            let (Step::File { text, .. } | Step::Commands(Commands { text, .. })) = step;
+            fs::write(parts.join(number.to_string()), text)?;
+        }
+        let script = parts.join("script");
+        fs::write(&script, transcript::script(steps, mark))?;
+        let mut command = target.command(Path::new("timeout"));
+        command
+            .args(["--kill-after=5", &LIMIT.as_secs().to_string(), "bash"])
+            .arg(&script)
+            .current_dir(folder)
+            .env("KUBECONFIG", folder.join(Self::KUBECONFIG))
+            .env("HOME", folder)
+            .env(
+                "PATH",
+                format!("{}:{PATH}", folder.join(Self::PROGRAMS).display()),
+            )
+            .stdin(Stdio::null());
+        // How it ends shows in what it prints.
+        let output = command.output().context("starting the shell")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
