@@ -7,6 +7,7 @@ pub mod context;
 pub mod desired;
 pub mod error;
 pub mod handoff;
+pub mod judgement;
 pub mod observe;
 pub mod pace;
 pub mod patience;

@@ -177,6 +177,10 @@ words! {
         Expired,
 
         // Workload.
+        /// pgpool is asked whether it takes the user's settings.
+        JudgingConfiguration,
+        /// pgpool could not be asked whether it takes the user's settings; what runs keeps those it has.
+        ConfigurationNotJudged,
         /// The pods wait for their certificates.
         WaitingForCertificates,
         /// Pods are starting.

@@ -28,6 +28,10 @@ pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 /// Label: what a Service is for.
 pub const LABEL_ROLE: &str = "kubedb.com/role";
 
+/// Label of a pod that lets pgpool judge settings: the Pgpool they are for. Such a pod has no [`LABEL_INSTANCE`], by which
+/// Services would take it for one that serves.
+pub const LABEL_CANDIDATE_OF: &str = "pgpool.kubedb.com/candidate-of";
+
 /// Value of [`LABEL_NAME`].
 pub const APPLICATION: &str = "pgpools.kubedb.com";
 /// Value of [`LABEL_MANAGED_BY`].
@@ -50,6 +54,8 @@ pub const SELECTOR: &str =
 pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
 /// Annotation of a pod template: hash of the settings that only a restart makes effective.
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
+/// Annotation of the configuration Secret: hash of the settings that pgpool has judged good, and of its image.
+pub const ANNOTATION_JUDGED: &str = "pgpool.kubedb.com/judged";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 
@@ -181,6 +187,12 @@ pub fn users_secret(pgpool: &Pgpool) -> String {
 #[must_use]
 pub fn tls_secret(name: &str, hash: &str) -> String {
     suffixed(name, &format!("tls-{hash}"))
+}
+
+/// The settings that pgpool is to judge, and the pod in which it does, by a hash of their content.
+#[must_use]
+pub fn candidate(name: &str, hash: &str) -> String {
+    suffixed(name, &format!("config-{hash}"))
 }
 
 /// The cert-manager `Certificate` of one use.

@@ -89,9 +89,10 @@ subjects:
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get]
+# Starts a pod in which pgpool judges settings of users, and removes it.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -7,6 +7,7 @@ mod modes;
 mod operators;
 mod outage;
 mod rights;
+mod settings;
 
 use super::Case;
 
@@ -20,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         rights::cases(),
         damage::cases(),
         operators::cases(),
+        settings::cases(),
     ]
     .into_iter()
     .flatten()

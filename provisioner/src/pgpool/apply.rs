@@ -20,9 +20,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_types::Pgpool;
 
-use super::desired::Foundation;
+use super::desired::{Candidate, Foundation};
 use super::observe::{Live, Observed};
-use super::plan::{InitStand, Initiate, Plan, Stand, Workload};
+use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
 use super::rollout;
 use super::validate::Unmet;
 use super::written::Written;
@@ -112,7 +112,11 @@ impl Writer<'_> {
         })
     }
 
-    async fn delete(self, live: &Secret) -> Result<(), ApplyError> {
+    async fn delete<K>(self, live: &K) -> Result<(), ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
         self.applier.delete(live).await?;
         self.written.deleted(self.key, live);
         Ok(())
@@ -159,13 +163,18 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
 async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<Stands, ApplyError> {
     let Plan {
         foundation,
-        keep_configuration,
+        configuration,
+        candidate,
+        kept_candidate,
         workload,
         handoff,
         init,
     } = plan;
     let live = &observed.live;
-    Box::pin(write_foundation(writer, foundation, keep_configuration, live)).await?;
+    Box::pin(write_foundation(writer, foundation, configuration, live)).await?;
+    let asked = Box::pin(ask(writer, candidate, live)).await;
+    Box::pin(retire(writer, kept_candidate.as_deref(), live)).await?;
+    asked?;
     let mut stateful_set = None;
     if let Some(workload) = workload {
         let written = Box::pin(write_workload(writer, workload, live)).await?;
@@ -191,10 +200,38 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
     })
 }
 
+/// Lets pgpool judge settings: what it reads before the pod in which it does.
+async fn ask(writer: Writer<'_>, candidate: Option<Candidate>, live: &Live) -> Result<(), ApplyError> {
+    let Some(Candidate { secret, pod, .. }) = candidate else {
+        return Ok(());
+    };
+    let known = live.candidates.get(&secret.name_any());
+    writer
+        .put(&secret, known.map(|known| known.secret.as_ref()))
+        .await?;
+    writer.put(&pod, None).await.map(|_| ())
+}
+
+/// Removes settings that are judged, or that nobody wants any more. The pod first: it is found by its settings.
+async fn retire(writer: Writer<'_>, kept: Option<&str>, live: &Live) -> Result<(), ApplyError> {
+    for (_, candidate) in live
+        .candidates
+        .iter()
+        .filter(|(name, _)| Some(name.as_str()) != kept)
+    {
+        let pod = candidate.pod.as_deref();
+        if let Some(pod) = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+            writer.delete(pod).await?;
+        }
+        writer.delete(candidate.secret.as_ref()).await?;
+    }
+    Ok(())
+}
+
 async fn write_foundation(
     writer: Writer<'_>,
     foundation: Foundation,
-    keep_configuration: bool,
+    configuration: Configuration,
     live: &Live,
 ) -> Result<(), ApplyError> {
     // Without `..`: an object that is built and not written does not compile.
@@ -209,7 +246,12 @@ async fn write_foundation(
         pod_disruption_budget,
         app_binding,
     } = foundation;
-    let config_secret = Some(config_secret).filter(|_| !keep_configuration || live.config_secret.is_none());
+    let written = match configuration {
+        Configuration::Write => true,
+        Configuration::Keep => live.config_secret.is_none(),
+        Configuration::Withhold => false,
+    };
+    let config_secret = written.then_some(config_secret);
     // All are tried before the first failure counts: one foreign object must not keep the others away.
     let results: [Result<(), ApplyError>; 9] = futures::join!(
         writer.put_some(Some(primary_service), live.primary_service.as_deref()),

@@ -5,6 +5,7 @@
 
 mod app_binding;
 mod auth_secret;
+mod candidate;
 mod config;
 mod config_secret;
 mod init_job;
@@ -24,10 +25,10 @@ use std::fmt::Write;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use shared_types::AppBinding;
+use shared_types::{AppBinding, names};
 
 use crate::pgpool::validate::{Init, Validated};
 
@@ -67,6 +68,31 @@ pub struct TlsMaterial<'a> {
     pub ca: &'a [u8],
     /// `ca.crt` of the client Secret; may be the same.
     pub client_ca: &'a [u8],
+}
+
+/// Settings of which the user wrote a part, to be judged by pgpool before a pod of the pool gets them.
+#[derive(Clone)]
+pub struct Candidate {
+    /// Hash of the settings and of the image that judges them.
+    pub hash: String,
+    /// The settings, without passwords.
+    pub secret: Secret,
+    /// pgpool reads them there, and says what it thinks of them.
+    pub pod: Pod,
+}
+
+/// Builds what is to be judged; `None` where the operator alone wrote the settings.
+#[must_use]
+pub fn candidate(validated: &Validated) -> Option<Candidate> {
+    validated.customized().then(|| candidate::candidate(validated))
+}
+
+/// Notes at the configuration Secret that pgpool has judged what is in it.
+pub fn mark_judged(config_secret: &mut Secret, hash: Option<String>) {
+    if let Some(hash) = hash {
+        let annotations = config_secret.metadata.annotations.get_or_insert_default();
+        annotations.insert(names::ANNOTATION_JUDGED.to_owned(), hash);
+    }
 }
 
 /// Builds the objects of step 4.

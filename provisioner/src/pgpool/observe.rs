@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
@@ -138,6 +138,17 @@ pub struct Live {
     pub stateful_set: Option<Arc<StatefulSet>>,
     /// Copies of certificates, by name.
     pub tls_copies: BTreeMap<String, Arc<Secret>>,
+    /// Settings that pgpool was asked to judge, by name.
+    pub candidates: BTreeMap<String, Candidate>,
+}
+
+/// Settings that pgpool was asked to judge.
+#[derive(Clone)]
+pub struct Candidate {
+    /// The settings.
+    pub secret: Arc<Secret>,
+    /// The pod in which pgpool reads them.
+    pub pod: Option<Arc<Pod>>,
 }
 
 /// Everything that a reconcile looks at.

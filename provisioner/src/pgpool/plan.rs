@@ -12,8 +12,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool};
 
-use super::desired::{self, Foundation, TlsMaterial};
+use super::desired::{self, Candidate, Foundation, TlsMaterial};
 use super::handoff::{self, Certificate, Handoff, Judge, View};
+use super::judgement::{self, Judgement};
 use super::observe::{self, Observed};
 use super::rollout;
 use super::validate::Validated;
@@ -31,15 +32,30 @@ const LONGEST_CHECK: Duration = Duration::from_secs(30);
 pub struct Plan {
     /// Everything but the workload.
     pub foundation: Foundation,
-    /// Leave the configuration Secret as it is: the pods that read it serve no TLS yet, and one that restarted with
-    /// settings for TLS but without certificates would refuse everybody.
-    pub keep_configuration: bool,
+    /// What becomes of the configuration Secret.
+    pub configuration: Configuration,
+    /// Settings that pgpool is to judge.
+    pub candidate: Option<Candidate>,
+    /// Name of those that are being judged, or were found bad; others are of no use any more.
+    pub kept_candidate: Option<String>,
     /// What runs; `None` while nothing may run yet.
     pub workload: Option<Workload>,
     /// How the handoff stands.
     pub handoff: Stand,
     /// The user's scripts.
     pub init: Initiate,
+}
+
+/// What becomes of the configuration Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Configuration {
+    /// It is brought to what is desired.
+    Write,
+    /// It stays as it is, if it is there: the pods that read it serve no TLS yet, and one that restarted with settings
+    /// for TLS but without certificates would refuse everybody.
+    Keep,
+    /// It is not touched: pgpool might not start with what is desired.
+    Withhold,
 }
 
 /// The objects of step 10.
@@ -50,7 +66,7 @@ pub struct Workload {
     pub stateful_set: StatefulSet,
 }
 
-/// How the handoff stands, as the status tells it.
+/// How far things may go, as the status tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stand {
     /// No certificates are needed.
@@ -59,6 +75,25 @@ pub enum Stand {
     Passed(Judge),
     /// They are not, for this reason.
     Held {
+        /// One sentence.
+        why: String,
+        /// When to look again, if nothing happens before.
+        after: Option<Duration>,
+    },
+    /// pgpool is judging the settings.
+    Judging {
+        /// One sentence.
+        why: String,
+        /// When to look again, if nothing happens before.
+        after: Option<Duration>,
+    },
+    /// pgpool does not take the settings.
+    Unfit {
+        /// One sentence.
+        complaint: String,
+    },
+    /// pgpool could not be asked about the settings.
+    Mute {
         /// One sentence.
         why: String,
         /// When to look again, if nothing happens before.
@@ -75,20 +110,40 @@ pub fn plan(
     grace: Duration,
     now: Timestamp,
 ) -> Plan {
-    let foundation = desired::foundation(validated);
+    let mut plan = pool(pgpool, validated, observed, grace, now);
+    plan.init = init::initiate(pgpool, validated, observed, plan.workload.as_ref());
+    plan
+}
+
+/// Everything but the scripts.
+fn pool(
+    pgpool: &Pgpool,
+    validated: &Validated,
+    observed: &Observed,
+    grace: Duration,
+    now: Timestamp,
+) -> Plan {
+    let (judgement, kept_candidate) = judgement::judge(validated, &observed.live, now);
+    let mut plan = Plan {
+        foundation: desired::foundation(validated),
+        configuration: Configuration::Write,
+        candidate: None,
+        kept_candidate,
+        workload: None,
+        handoff: Stand::NotNeeded,
+        init: Initiate::Nothing(InitStand::NotAsked),
+    };
+    match judgement {
+        Judgement::Fit { hash } => desired::mark_judged(&mut plan.foundation.config_secret, hash),
+        other => return withheld(plan, other, observed),
+    }
     if !validated.serves_tls() {
         let stateful_set = desired::workload(validated, None);
-        let workload = Some(Workload {
+        plan.workload = Some(Workload {
             tls_copy: None,
             stateful_set,
         });
-        return Plan {
-            foundation,
-            keep_configuration: false,
-            init: init::initiate(pgpool, validated, observed, workload.as_ref()),
-            workload,
-            handoff: Stand::NotNeeded,
-        };
+        return plan;
     }
     let channel = observed
         .verdict
@@ -102,7 +157,7 @@ pub fn plan(
         grace,
     };
     let handoff = handoff::settle(handoff::decide(&view), &observed.certificates, now);
-    let (workload, handoff) = match (handoff, material(&observed.certificates)) {
+    (plan.workload, plan.handoff) = match (handoff, material(&observed.certificates)) {
         (Handoff::Go { judge, .. }, Some(material)) => {
             let copy = desired::tls_copy(validated, &material);
             let stateful_set = desired::workload(validated, Some(&copy.name_any()));
@@ -116,13 +171,34 @@ pub fn plan(
         }
         (handoff, _) => (running(validated, observed), held(handoff, observed)),
     };
-    let keep_configuration = workload.is_none() && observed.live.stateful_set.is_some();
+    if plan.workload.is_none() && observed.live.stateful_set.is_some() {
+        plan.configuration = Configuration::Keep;
+    }
+    plan
+}
+
+/// Before pgpool has taken the settings no pod gets them. While there are no pods, the Secret may be there already, for
+/// others who wait for it.
+fn withheld(plan: Plan, judgement: Judgement, observed: &Observed) -> Plan {
+    let (candidate, handoff) = match judgement {
+        Judgement::Ask(candidate) => {
+            let why = "Asks pgpool to judge the settings".to_owned();
+            (Some(*candidate), Stand::Judging { why, after: None })
+        }
+        Judgement::Pending { why, after } => (None, Stand::Judging { why, after }),
+        Judgement::Unfit { complaint } => (None, Stand::Unfit { complaint }),
+        Judgement::Mute { why, after } => (None, Stand::Mute { why, after }),
+        Judgement::Fit { .. } => (None, Stand::NotNeeded),
+    };
+    let configuration = match observed.live.stateful_set {
+        Some(_) => Configuration::Withhold,
+        None => Configuration::Write,
+    };
     Plan {
-        foundation,
-        keep_configuration,
-        init: init::initiate(pgpool, validated, observed, workload.as_ref()),
-        workload,
+        configuration,
+        candidate,
         handoff,
+        ..plan
     }
 }
 

@@ -128,6 +128,7 @@ pub fn trim(pod: &mut Pod) {
         names::LABEL_NAME,
         names::LABEL_INSTANCE,
         names::LABEL_MANAGED_BY,
+        names::LABEL_CANDIDATE_OF,
         REVISION,
     ];
     if let Some(labels) = &mut pod.metadata.labels {

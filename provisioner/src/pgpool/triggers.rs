@@ -9,13 +9,15 @@ use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 #[cfg(test)]
 mod tests;
 
-/// The `Pgpool` that an object was made for, by its labels.
+/// The `Pgpool` that an object was made for, by its labels. One that lets settings be judged has a label of its own.
 pub fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
     let labels = object.labels();
     if labels.get(names::LABEL_NAME).map(String::as_str) != Some(names::APPLICATION) {
         return None;
     }
-    let instance = labels.get(names::LABEL_INSTANCE)?;
+    let instance = labels
+        .get(names::LABEL_INSTANCE)
+        .or_else(|| labels.get(names::LABEL_CANDIDATE_OF))?;
     Some(ObjectRef::new(instance).within(&object.namespace()?))
 }
 

@@ -55,6 +55,20 @@ fn a_pgpool_with_certificates() {
 }
 
 #[test]
+fn settings_that_pgpool_is_to_judge() {
+    assert!(desired::candidate(&World::plain().valid()).is_none());
+    let world = World::plain().spec(
+        "configuration: {inline: {pgpool.conf: \"max_pool = 3\\nsr_check_password = 'very secret'\\nhealth_check_password0 = ''\"}}",
+    );
+    let candidate = desired::candidate(&world.valid()).unwrap();
+    assert_yaml_snapshot!("candidate-secret", readable(&candidate.secret));
+    assert_yaml_snapshot!("candidate-pod", readable(&candidate.pod));
+    // A list of nodes is the user's hand, too.
+    let world = World::plain().spec("configuration: {backends: [{hostName: a, weight: 1}]}");
+    assert!(desired::candidate(&world.valid()).is_some());
+}
+
+#[test]
 fn a_pgpool_that_its_user_shapes() {
     let world = World::shaped();
     assert_foundation("shaped", &world);

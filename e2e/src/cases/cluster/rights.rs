@@ -23,9 +23,7 @@ const fn deed<'a>(verb: &'a str, group: &'a str, resource: &'a str, subresource:
 /// What neither may do.
 const DENIED: &[Deed<'_>] = &[
     deed("*", "*", "*", ""),
-    deed("create", "", "pods", ""),
     deed("create", "", "pods", "exec"),
-    deed("delete", "", "pods", ""),
     deed("delete", "", "services", ""),
     deed("create", "rbac.authorization.k8s.io", "rolebindings", ""),
     deed("create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
@@ -53,6 +51,9 @@ async fn rights(context: Context) -> anyhow::Result<()> {
     let mut ops_manager = provisioner.clone();
     provisioner.extend([
         (deed("patch", "kubedb.com", "pgpools", "status"), true),
+        (deed("create", "", "pods", ""), true),
+        (deed("delete", "", "pods", ""), true),
+        (deed("deletecollection", "", "pods", ""), false),
         (deed("patch", "apps", "statefulsets", ""), true),
         (deed("create", "cert-manager.io", "certificates", ""), false),
         (deed("patch", "cert-manager.io", "certificates", ""), false),
@@ -66,6 +67,8 @@ async fn rights(context: Context) -> anyhow::Result<()> {
     ]);
     ops_manager.extend([
         (deed("patch", "kubedb.com", "pgpools", "status"), true),
+        (deed("create", "", "pods", ""), false),
+        (deed("delete", "", "pods", ""), false),
         (deed("patch", "cert-manager.io", "certificates", ""), true),
         (deed("patch", "apps", "statefulsets", ""), false),
         (deed("create", "apps", "statefulsets", ""), false),

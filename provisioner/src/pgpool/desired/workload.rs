@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
+pub(super) use self::container::security_context as container_security_context;
 use super::config::{essence, pgpool_conf};
 use super::{hex, metadata};
 use crate::pgpool::catalogue::needs_restart;
@@ -107,7 +108,7 @@ fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
 }
 
 /// What the user leaves open: the group that may read the key, and the runtime's own filter of system calls.
-fn security_context(validated: &Validated, asked: PodSecurityContext) -> PodSecurityContext {
+pub(super) fn security_context(validated: &Validated, asked: PodSecurityContext) -> PodSecurityContext {
     PodSecurityContext {
         fs_group: asked.fs_group.or(Some(validated.release.run_as_user)),
         fs_group_change_policy: asked

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Cache;
 use shared_types::{Pgpool, names};
 
-use super::Live;
+use super::{Candidate, Live};
 use crate::pgpool::context::Context;
 
 /// Reads them from the caches, and from what was just written where a cache lags behind.
@@ -21,6 +21,7 @@ pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
         context,
     };
     let name = pgpool.name_any();
+    let (tls_copies, candidates) = addressed(pgpool, &look);
     Live {
         primary_service: look.up(&caches.services, &names::primary_service(pgpool)),
         governing_service: look.up(&caches.services, &names::governing_service(pgpool)),
@@ -32,7 +33,8 @@ pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
         pod_disruption_budget: look.up(&caches.budgets, &name),
         app_binding: look.up(&caches.app_bindings, &name),
         stateful_set: look.up(&caches.stateful_sets, &name),
-        tls_copies: tls_copies(pgpool, &look),
+        tls_copies,
+        candidates,
     }
 }
 
@@ -52,28 +54,48 @@ impl Look<'_> {
     }
 }
 
-fn tls_copies(pgpool: &Pgpool, look: &Look<'_>) -> BTreeMap<String, Arc<Secret>> {
+/// Copies of certificates, and settings to be judged: the Secrets whose names follow from their contents, found by one
+/// look through all.
+fn addressed(
+    pgpool: &Pgpool,
+    look: &Look<'_>,
+) -> (BTreeMap<String, Arc<Secret>>, BTreeMap<String, Candidate>) {
     let cache = &look.context.caches.secrets;
-    let cached = cache
-        .list()
-        .into_iter()
-        .filter(|secret| is_tls_copy(secret, pgpool));
+    let of_this = |secret: &Secret| is_tls_copy(secret, pgpool) || is_candidate(secret, pgpool);
+    let cached = cache.list().into_iter().filter(|secret| of_this(secret));
     let names: BTreeSet<_> = cached
         .map(|secret| secret.name_any())
         .chain(look.context.written.names::<Secret>(look.key))
         .collect();
-    let found = names
-        .into_iter()
-        .filter_map(|name| Some((look.up(cache, &name)?, name)));
-    found
-        .filter(|(secret, _)| is_tls_copy(secret, pgpool))
-        .map(|(secret, name)| (name, secret))
-        .collect()
+    let (mut copies, mut candidates) = (BTreeMap::new(), BTreeMap::new());
+    for name in names {
+        let Some(secret) = look.up(cache, &name) else {
+            continue;
+        };
+        if is_tls_copy(&secret, pgpool) {
+            copies.insert(name, secret);
+        } else if is_candidate(&secret, pgpool) {
+            let ours = |pod: &Arc<Pod>| {
+                pod.labels().get(names::LABEL_CANDIDATE_OF).map(String::as_str) == Some(&look.key.name)
+            };
+            let pod = look.up(&look.context.caches.pods, &name).filter(ours);
+            candidates.insert(name, Candidate { secret, pod });
+        }
+    }
+    (copies, candidates)
 }
 
 /// Whether a Secret is one of our copies: immutable, controlled by this `Pgpool`, and named as only a copy is.
 #[must_use]
 pub fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
+    is_addressed(secret, pgpool, names::tls_secret)
+}
+
+fn is_candidate(secret: &Secret, pgpool: &Pgpool) -> bool {
+    is_addressed(secret, pgpool, names::candidate)
+}
+
+fn is_addressed(secret: &Secret, pgpool: &Pgpool, named: fn(&str, &str) -> String) -> bool {
     let name = secret.name_any();
     let hash = name.rsplit('-').next().unwrap_or_default();
     let owned = || {
@@ -85,6 +107,6 @@ pub fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
     };
     secret.immutable == Some(true)
         && secret.namespace() == pgpool.namespace()
-        && name == names::tls_secret(&pgpool.name_any(), hash)
+        && name == named(&pgpool.name_any(), hash)
         && owned()
 }

@@ -95,7 +95,7 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
         let mut before = patient(&pgpool, &pki);
         spoil(&mut before);
         let plan = planned(&pgpool, &before);
-        assert!(plan.workload.is_none() && !plan.keep_configuration);
+        assert!(plan.workload.is_none() && plan.configuration == Configuration::Write);
         let Stand::Held { why, after } = plan.handoff else {
             panic!("not held")
         };
@@ -120,7 +120,7 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
         plain.live.stateful_set = Some(Arc::default());
         spoil(&mut plain);
         let plan = planned(&pgpool, &plain);
-        assert!(plan.workload.is_none() && plan.keep_configuration);
+        assert!(plan.workload.is_none() && plan.configuration == Configuration::Keep);
     }
 }
 

@@ -60,6 +60,21 @@ impl Work {
                 message: why.clone(),
                 after: *after,
             },
+            Progress::Written(Stand::Judging { why, after }) => Self::Waits {
+                reason: Reason::JudgingConfiguration,
+                message: why.clone(),
+                after: *after,
+            },
+            Progress::Written(Stand::Unfit { complaint }) => Self::Stuck {
+                reason: Reason::ConfigurationInvalid,
+                message: complaint.clone(),
+                after: None,
+            },
+            Progress::Written(Stand::Mute { why, after }) => Self::Stuck {
+                reason: Reason::ConfigurationNotJudged,
+                message: why.clone(),
+                after: *after,
+            },
             Progress::Written(Stand::NotNeeded) => Self::rolling(pgpool, observed, applied, None),
             Progress::Written(Stand::Passed(judge)) => Self::rolling(pgpool, observed, applied, Some(*judge)),
         }

@@ -68,7 +68,10 @@ fn start() -> String {
     )
 }
 
-fn security_context(validated: &Validated, asked: SecurityContext) -> SecurityContext {
+pub(in crate::pgpool::desired) fn security_context(
+    validated: &Validated,
+    asked: SecurityContext,
+) -> SecurityContext {
     let user = validated.release.run_as_user;
     SecurityContext {
         run_as_group: asked.run_as_group.or(Some(user)),

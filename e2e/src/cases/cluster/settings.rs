@@ -1,0 +1,125 @@
+//! The user's own settings: nonsense never reaches a pod, and what is good does.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use serde_json::json;
+use shared_types::conditions::Reason;
+use shared_types::names;
+
+use super::flow::{READY, prepared};
+use crate::cases::{Case, Context};
+use crate::scene::fixtures::{Manifest, POOL};
+use crate::scene::psql::Attempt;
+use crate::scene::{SOON, Scene};
+use crate::wait;
+
+pub fn cases() -> Vec<Case> {
+    vec![Case::cluster("settings::nonsense_reaches_no_pod", |context| {
+        Box::pin(nonsense(context))
+    })]
+}
+
+/// How long it is looked whether a pod changes.
+const WATCHED: Duration = Duration::from_secs(4);
+/// The user's Secret.
+const SETTINGS: &str = "settings";
+
+fn settings(conf: &str) -> Manifest {
+    Manifest(json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SETTINGS},
+        "stringData": {"pgpool.conf": conf},
+    }))
+}
+
+async fn nonsense(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    let pool = pool.without("/spec/tls").with("/spec/sslMode", json!("disable"));
+    let loud = "max_pool = 3\nlog_min_messages = loud\n";
+    scene.put(&settings(loud)).await?;
+    scene
+        .put(&pool.with("/spec/configuration", json!({"secretName": SETTINGS})))
+        .await?;
+    let place = format!("line 2 of Secret `{}/{SETTINGS}`", scene.namespace());
+    let words = ["log_min_messages", "\"loud\"", &place];
+    scene.stalled(POOL, Reason::ConfigurationInvalid, &words).await?;
+    scene.no_workload(POOL).await?;
+
+    // No edit of the Pgpool is needed.
+    scene
+        .put(&settings("max_pool = 3\nlog_min_messages = info\n"))
+        .await?;
+    scene.ready(POOL, READY).await?;
+    nobody_is_asked(&scene).await?;
+    let before = scene.identities(POOL).await?;
+
+    // Nonsense of two kinds, one that pgpool finds and one that it would read past.
+    scene.put(&settings(loud)).await?;
+    scene.stalled(POOL, Reason::ConfigurationInvalid, &words).await?;
+    scene.put(&settings("max_pol = 3\n")).await?;
+    scene
+        .stalled(POOL, Reason::ConfigurationInvalid, &["max_pol", "`max_pool`"])
+        .await?;
+    wait::throughout("the pods stay as they are", WATCHED, async || {
+        before.same(&scene.identities(POOL).await?)
+    })
+    .await?;
+    let outcomes = scene
+        .psql(POOL, context.database().await?, &[Attempt::plain()])
+        .await?;
+    outcomes[0].expect_plain_row()?;
+
+    // What a reload puts into effect.
+    scene
+        .put(&settings("max_pool = 3\nlog_min_messages = notice\n"))
+        .await?;
+    scene.ready(POOL, READY).await?;
+    before.same(&scene.identities(POOL).await?)?;
+    nobody_is_asked(&scene).await?;
+
+    // And what only a restart does.
+    scene
+        .put(&settings("max_pool = 4\nlog_min_messages = notice\n"))
+        .await?;
+    let sets = scene.api::<StatefulSet>();
+    wait::object(&sets, POOL, SOON, "has a new revision", |set: &StatefulSet| {
+        let status = set.status.clone().unwrap_or_default();
+        ensure!(
+            status.current_revision == status.update_revision,
+            "it is rolling out"
+        );
+        ensure!(set.metadata.generation > Some(1), "nothing has changed yet");
+        Ok(())
+    })
+    .await?;
+    scene.ready(POOL, READY).await?;
+    ensure!(
+        before.same(&scene.identities(POOL).await?).is_err(),
+        "the pod was not replaced"
+    );
+    nobody_is_asked(&scene).await
+}
+
+/// Nothing is left of what pgpool was asked about.
+async fn nobody_is_asked(scene: &Scene) -> anyhow::Result<()> {
+    wait::until("nothing is left to be judged", SOON, async || {
+        let labels = ListParams::default().labels(names::LABEL_CANDIDATE_OF);
+        let pods = scene.api::<Pod>().list(&labels).await?.items;
+        let secrets = scene.api::<Secret>().list(&ListParams::default()).await?.items;
+        let prefix = names::candidate(POOL, "");
+        let left = secrets
+            .iter()
+            .map(|secret| secret.name_any())
+            .filter(|name| name.starts_with(&prefix));
+        let left: Vec<_> = left.chain(pods.iter().map(|pod| pod.name_any())).collect();
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await
+}
