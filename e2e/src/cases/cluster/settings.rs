@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::json;
 use shared_types::conditions::Reason;
@@ -115,9 +115,9 @@ async fn nobody_is_asked(scene: &Scene) -> anyhow::Result<()> {
         let prefix = names::candidate(POOL, "");
         let left = secrets
             .iter()
-            .map(|secret| secret.name_any())
+            .map(ResourceExt::name_any)
             .filter(|name| name.starts_with(&prefix));
-        let left: Vec<_> = left.chain(pods.iter().map(|pod| pod.name_any())).collect();
+        let left: Vec<_> = left.chain(pods.iter().map(ResourceExt::name_any)).collect();
         ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })

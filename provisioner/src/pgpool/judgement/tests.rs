@@ -128,23 +128,29 @@ fn a_pod_that_ends_well_is_needed_no_longer() {
     assert_eq!(judged(&validated("max_pool = 4"), &live).0, "ask");
 }
 
-#[test]
-fn a_pod_that_cannot_run_is_told_and_tried_again() {
-    let settings = validated("max_pool = 3");
-    let name = desired::candidate(&settings).unwrap().secret.name_any();
-    let pulling: Value = parse(
+fn pulling() -> Value {
+    parse(
         "
 phase: Pending
 containerStatuses:
 - {name: judge, image: far/away, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ErrImagePull}}}
 ",
-    );
-    let unplaced: Value = parse(
+    )
+}
+
+fn unplaced() -> Value {
+    parse(
         "
 phase: Pending
 conditions: [{type: PodScheduled, status: 'False', message: '0/1 nodes are available.'}]
 ",
-    );
+    )
+}
+
+#[test]
+fn a_pod_that_cannot_run_is_told_and_tried_again() {
+    let settings = validated("max_pool = 3");
+    let name = desired::candidate(&settings).unwrap().secret.name_any();
     let evicted = json!({ "phase": "Failed" });
     let table = [
         (
@@ -155,7 +161,7 @@ conditions: [{type: PodScheduled, status: 'False', message: '0/1 nodes are avail
         ),
         (
             10,
-            pulling.clone(),
+            pulling(),
             format!(
                 "pending 50: Waits until pgpool has judged the settings in pod demo/{name}: container judge (far/away): \
                  its image cannot be pulled (ImagePullBackOff)"
@@ -164,7 +170,7 @@ conditions: [{type: PodScheduled, status: 'False', message: '0/1 nodes are avail
         ),
         (
             61,
-            unplaced,
+            unplaced(),
             format!(
                 "mute 0: pgpool cannot be asked about the settings: pod demo/{name} does not run: 0/1 nodes are available"
             ),
