@@ -348,6 +348,41 @@ impl Applier {
         }
     }
 
+    /// Sets one annotation of an object that somebody else makes, and nothing else of it. Returns the object, or
+    /// `None` when it is gone.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn annotate<K>(
+        &self,
+        namespace: &str,
+        name: &str,
+        (key, value): (&str, &str),
+    ) -> Result<Option<K>, ApplyError>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K::Scope: Placement<K>,
+    {
+        let subject = Subject {
+            kind: K::kind(&()).into_owned(),
+            name: format!("{namespace}/{name}"),
+        };
+        let api: Api<K> = K::Scope::at(&self.client, Some(namespace));
+        let patch = json!({ "metadata": { "annotations": { key: value } } });
+        let params = PatchParams {
+            field_manager: Some(self.field_manager.to_owned()),
+            ..PatchParams::default()
+        };
+        match subject
+            .answered(api.patch(name, &params, &Patch::Merge(patch)))
+            .await
+        {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.code() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn api<K>(&self, object: &K) -> Api<K>
     where
         K: Resource<DynamicType = ()>,

@@ -8,6 +8,7 @@
 mod availability;
 mod changes;
 mod feed;
+mod last_change;
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,7 @@ pub use self::availability::{Availabilities, Availability};
 pub use self::changes::Changes;
 use self::changes::Queues;
 pub(crate) use self::feed::{Refusal, patience, refusal, trim};
+pub use self::last_change::{keep_last_change, last_change};
 use crate::gates::Gate;
 use crate::placement::Placement;
 use crate::runtime::Runtime;

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod caches;
 pub mod catalogue;
 pub mod context;
+pub mod delivery;
 pub mod desired;
 pub mod error;
 pub mod handoff;

@@ -56,6 +56,8 @@ pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
 /// Annotation of the configuration Secret: hash of the settings that pgpool has judged good, and of its image.
 pub const ANNOTATION_JUDGED: &str = "pgpool.kubedb.com/judged";
+/// Annotation of a pod: the versions of the Secrets that it was last told to read anew. Says nothing of what is in them.
+pub const ANNOTATION_DELIVERED: &str = "pgpool.kubedb.com/delivered";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 

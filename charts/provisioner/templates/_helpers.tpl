@@ -89,7 +89,7 @@ subjects:
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get]
-# Starts a pod in which pgpool judges settings of users, and removes it.
+# Tells a pod by an annotation that what is mounted in it has changed. Starts a pod in which pgpool judges settings of users, and removes it.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, create, patch, delete]

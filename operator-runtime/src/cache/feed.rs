@@ -74,11 +74,16 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
 
 /// Drops what no reader of a cache needs.
 pub(crate) fn trim<K: Resource>(object: &mut K, more: fn(&mut K)) {
-    object.meta_mut().managed_fields = None;
-    if let Some(annotations) = &mut object.meta_mut().annotations {
+    more(object);
+    let meta = object.meta_mut();
+    // What `more` has made of them names no manager.
+    meta.managed_fields = meta.managed_fields.take().and_then(|mut fields| {
+        fields.retain(|entry| entry.manager.is_none());
+        (!fields.is_empty()).then_some(fields)
+    });
+    if let Some(annotations) = &mut meta.annotations {
         annotations.remove(LAST_APPLIED);
     }
-    more(object);
 }
 
 /// Waits for the next event; `None` when the watch is to be started anew. A watch notices by itself when

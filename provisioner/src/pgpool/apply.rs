@@ -3,26 +3,31 @@
 //! The foundation first and all at once, since its parts do not need each other: Secrets, Services, account, budget and
 //! `AppBinding`. ops-manager and cert-manager go on from there. Then, when the plan has a workload, the copy of the
 //! certificates and at last the `StatefulSet`: a pod that mounts a Secret which appears later waits for the
-//! kubelet's next try. The Job of the user's scripts comes last: it needs all of these.
+//! kubelet's next try. The Job of the user's scripts comes last: it needs all of these. Running pods are told of what has
+//! changed under them before the workload is looked at: that must not wait for anything.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Applier;
 use operator_runtime::apply::{Applied, ApplyError, Change};
+use operator_runtime::cache::keep_last_change;
 use operator_runtime::placement::Placement;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared_types::Pgpool;
+use shared_types::{Pgpool, names};
 
+use super::delivery::Delivered;
 use super::desired::{Candidate, Foundation};
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
+use super::pods::{self, PodFacts};
 use super::rollout;
 use super::validate::Unmet;
 use super::written::Written;
@@ -81,20 +86,20 @@ impl Writer<'_> {
     {
         let Applied { mut object, change } = self.applier.apply(desired, live).await?;
         if change != Change::None {
-            object.meta_mut().managed_fields = None;
+            keep_last_change(&mut object);
             self.written.object(self.key, object.clone(), live);
         }
         Ok(object)
     }
 
-    async fn put_some<K>(self, desired: Option<K>, live: Option<&K>) -> Result<(), ApplyError>
+    async fn put_some<K>(self, desired: Option<K>, live: Option<&K>) -> Result<Option<K>, ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
         K::Scope: Placement<K>,
     {
         match desired {
-            Some(desired) => self.put(&desired, live).await.map(|_| ()),
-            None => Ok(()),
+            Some(desired) => self.put(&desired, live).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -110,6 +115,19 @@ impl Writer<'_> {
             // The watch on it will tell whose it is.
             None => InitStand::Unknown,
         })
+    }
+
+    /// Tells a pod of the versions of what it mounts. Its kubelet then looks after its volumes at once.
+    async fn tell(self, pod: &PodFacts, note: &str) -> Result<(), ApplyError> {
+        let namespace = self.key.namespace.as_deref().unwrap_or_default();
+        let annotation = (names::ANNOTATION_DELIVERED, note);
+        let told: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
+        if let Some(mut told) = told {
+            pods::trim(&mut told);
+            keep_last_change(&mut told);
+            self.written.object(self.key, told, None);
+        }
+        Ok(())
     }
 
     async fn delete<K>(self, live: &K) -> Result<(), ApplyError>
@@ -171,7 +189,9 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         init,
     } = plan;
     let live = &observed.live;
-    Box::pin(write_foundation(writer, foundation, configuration, live)).await?;
+    let (delivered, written) = Box::pin(write_foundation(writer, foundation, configuration, live)).await;
+    let told = tell(writer, &delivered, &observed.pods).await;
+    written?;
     let asked = Box::pin(ask(writer, candidate, live)).await;
     Box::pin(retire(writer, kept_candidate.as_deref(), live)).await?;
     asked?;
@@ -192,6 +212,7 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         Ok(stand) => (stand, None),
         Err(error) => (InitStand::Unknown, Some(error)),
     };
+    told?;
     Ok(Stands {
         handoff,
         stateful_set,
@@ -228,12 +249,22 @@ async fn retire(writer: Writer<'_>, kept: Option<&str>, live: &Live) -> Result<(
     Ok(())
 }
 
+/// Tells the pods all at once: what they are told of has to be in force in all of them soon.
+async fn tell(writer: Writer<'_>, delivered: &Delivered, pods: &[PodFacts]) -> Result<(), ApplyError> {
+    let Some(note) = delivered.note() else {
+        return Ok(());
+    };
+    let untold = delivered.untold(pods);
+    let results = join_all(untold.into_iter().map(|pod| writer.tell(pod, &note))).await;
+    results.into_iter().collect()
+}
+
 async fn write_foundation(
     writer: Writer<'_>,
     foundation: Foundation,
     configuration: Configuration,
     live: &Live,
-) -> Result<(), ApplyError> {
+) -> (Delivered, Result<(), ApplyError>) {
     // Without `..`: an object that is built and not written does not compile.
     let Foundation {
         primary_service,
@@ -253,7 +284,7 @@ async fn write_foundation(
     };
     let config_secret = written.then_some(config_secret);
     // All are tried before the first failure counts: one foreign object must not keep the others away.
-    let results: [Result<(), ApplyError>; 9] = futures::join!(
+    let (primary, governing, account, auth, config, pcp, users, budget, binding) = futures::join!(
         writer.put_some(Some(primary_service), live.primary_service.as_deref()),
         writer.put_some(Some(governing_service), live.governing_service.as_deref()),
         writer.put_some(service_account, live.service_account.as_deref()),
@@ -263,12 +294,30 @@ async fn write_foundation(
         writer.put_some(Some(users_secret), live.users_secret.as_deref()),
         writer.put_some(Some(pod_disruption_budget), live.pod_disruption_budget.as_deref()),
         writer.put_some(Some(app_binding), live.app_binding.as_deref()),
-    )
-    .into();
-    let mut failures: Vec<_> = results.into_iter().filter_map(Result::err).collect();
+    );
+    let mut failures = Vec::new();
+    let delivered = Delivered {
+        config: sorted_out(config, &mut failures).or_else(|| live.config_secret.as_deref().cloned()),
+        pcp: sorted_out(pcp, &mut failures),
+        users: sorted_out(users, &mut failures),
+    };
+    sorted_out(primary, &mut failures);
+    sorted_out(governing, &mut failures);
+    sorted_out(account, &mut failures);
+    sorted_out(auth, &mut failures);
+    sorted_out(budget, &mut failures);
+    sorted_out(binding, &mut failures);
     // A conflict is for the user to mend and is told first; the rest is tried again anyway.
     failures.sort_by_key(|failure| !matches!(failure, ApplyError::NameConflict { .. }));
-    failures.into_iter().next().map_or(Ok(()), Err)
+    (delivered, failures.into_iter().next().map_or(Ok(()), Err))
+}
+
+/// The object as it stands; a failure goes to the others.
+fn sorted_out<K>(result: Result<Option<K>, ApplyError>, failures: &mut Vec<ApplyError>) -> Option<K> {
+    result.unwrap_or_else(|failure| {
+        failures.push(failure);
+        None
+    })
 }
 
 async fn write_workload(

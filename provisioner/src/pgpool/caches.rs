@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
 
-use super::{pods, triggers};
+use super::{pods, secrets, triggers};
 
 /// Everything that is watched. Of the kinds that others use too, only the objects with our labels.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl Caches {
         let (app_bindings, changes) = watch_optional(runtime, all(), |_: &mut AppBinding| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
         let caches = Self {
-            secrets: ours(runtime, &mut triggers, |_| {}),
+            secrets: ours(runtime, &mut triggers, secrets::trim_ours),
             services: ours(runtime, &mut triggers, |_| {}),
             service_accounts: ours(runtime, &mut triggers, |_| {}),
             stateful_sets: ours(runtime, &mut triggers, |_| {}),

@@ -192,7 +192,7 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
         verdict: context.verdicts.get(pgpool),
         complete_for: context.patience.complete_for(&key, leaves, now),
         certificates,
-        pods: pods::of(pgpool, &context.caches.pods),
+        pods: pods::of(pgpool, &context.caches.pods, &context.written),
         standings: context.health.standings(&key),
     })
 }

@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Cache;
 use shared_types::reserved::VOLUME_CERTS as CERTIFICATES;
 use shared_types::{Pgpool, names};
+
+use super::written::Written;
 
 #[cfg(test)]
 mod tests;
@@ -38,16 +42,23 @@ pub struct PodFacts {
     pub revision: Option<String>,
     /// The Secret with the certificates that it serves.
     pub certificates: Option<String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// The note of the Secrets that it was last told of.
+    pub told: Option<String>,
     /// What keeps it from running, in the words of Kubernetes.
     pub trouble: Option<String>,
 }
 
 /// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
 #[must_use]
-pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>) -> Vec<PodFacts> {
+pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>, written: &Written) -> Vec<PodFacts> {
     let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
+    let key = ObjectRef::from_obj(pgpool);
     let find = |ordinal| {
-        let pod = pods.get(Some(&namespace), &format!("{name}-{ordinal}"))?;
+        let pod_name = format!("{name}-{ordinal}");
+        let pod = pods.get(Some(&namespace), &pod_name)?;
+        let pod = written.current(&key, &pod_name, Some(pod))?;
         (pod.labels().get(names::LABEL_INSTANCE) == Some(&name)).then(|| facts(&pod, ordinal))
     };
     (0..MOST_REPLICAS).filter_map(find).collect()
@@ -92,6 +103,8 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         ready: !going && condition("Ready").is_some_and(|it| it.status == "True"),
         revision: pod.labels().get(REVISION).cloned(),
         certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
+        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        told: pod.annotations().get(names::ANNOTATION_DELIVERED).cloned(),
         trouble: trouble(),
     }
 }
@@ -134,7 +147,11 @@ pub fn trim(pod: &mut Pod) {
     if let Some(labels) = &mut pod.metadata.labels {
         labels.retain(|key, _| keep.contains(&key.as_str()));
     }
-    pod.metadata.annotations = None;
+    let told = |key: &str| key == names::ANNOTATION_DELIVERED;
+    pod.metadata.annotations = pod.metadata.annotations.take().and_then(|mut annotations| {
+        annotations.retain(|key, _| told(key));
+        (!annotations.is_empty()).then_some(annotations)
+    });
     pod.metadata.owner_references = None;
     if let Some(spec) = pod.spec.take() {
         let mut volumes = spec.volumes;

@@ -91,6 +91,15 @@ impl FakeApi {
                     .map(http_body_util::Collected::to_bytes)
                     .unwrap_or_default();
                 let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+                let merge = parts
+                    .headers
+                    .get("content-type")
+                    .is_some_and(|it| it == "application/merge-patch+json");
+                if merge {
+                    let (code, answer) = api.annotate(parts.uri.path(), &body);
+                    let answer = Body::from(answer.to_string().into_bytes());
+                    return Response::builder().status(code).body(answer);
+                }
                 let (code, answer) = api.answer(&parts.method, parts.uri.path(), &query, body);
                 let answer = Body::from(answer.to_string().into_bytes());
                 Response::builder().status(code).body(answer)
@@ -104,6 +113,9 @@ impl FakeApi {
         let mut state = self.lock();
         state.versions += 1;
         object["metadata"]["resourceVersion"] = state.versions.to_string().into();
+        if object["metadata"]["creationTimestamp"].is_null() {
+            object["metadata"]["creationTimestamp"] = time(state.versions).into();
+        }
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = format!("uid-{}", state.versions).into();
         }
@@ -121,7 +133,13 @@ impl FakeApi {
     pub fn contents(&self) -> BTreeMap<String, Value> {
         let mut objects = self.lock().objects.clone();
         for object in objects.values_mut() {
-            for field in ["resourceVersion", "uid", "generation"] {
+            for field in [
+                "resourceVersion",
+                "uid",
+                "generation",
+                "creationTimestamp",
+                "managedFields",
+            ] {
                 object["metadata"].as_object_mut().unwrap().remove(field);
             }
         }
@@ -196,6 +214,30 @@ impl FakeApi {
             self.feed(changed.clone(), gone);
         }
         (code, changed)
+    }
+
+    /// A merge patch, of which only annotations are ever asked for.
+    fn annotate(&self, path: &str, body: &Value) -> (u16, Value) {
+        let mut state = self.lock();
+        state.log.push(format!("PATCH {path}"));
+        match &mut state.budget {
+            Some(0) => return (500, refusal(500, "InternalError")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        state.versions += 1;
+        let version = state.versions.to_string();
+        let Some(object) = state.objects.get_mut(path) else {
+            return (404, refusal(404, "NotFound"));
+        };
+        object["metadata"]["resourceVersion"] = version.into();
+        for (key, value) in body["metadata"]["annotations"].as_object().unwrap() {
+            object["metadata"]["annotations"][key] = value.clone();
+        }
+        let object = object.clone();
+        drop(state);
+        self.feed(object.clone(), false);
+        (200, object)
     }
 
     fn feed(&self, object: Value, gone: bool) {
@@ -274,12 +316,25 @@ fn apply(state: &mut State, path: &str, mut body: Value) -> (u16, Value) {
     let changed = i64::from(before["spec"] != body["spec"] || generation == 0);
     body["metadata"]["uid"] = before["metadata"]["uid"].clone();
     body["metadata"]["generation"] = (generation + changed).into();
+    let is_new = before["metadata"]["creationTimestamp"].is_null();
+    let now = time(state.versions);
+    body["metadata"]["creationTimestamp"] = if is_new {
+        now.clone().into()
+    } else {
+        before["metadata"]["creationTimestamp"].clone()
+    };
+    body["metadata"]["managedFields"] = json!([{ "manager": names::PROVISIONER, "time": now }]);
     body["metadata"]["resourceVersion"] = version.into();
     if !before["status"].is_null() {
         body["status"] = before["status"].clone();
     }
     state.objects.insert(path.to_owned(), body.clone());
     (200, body)
+}
+
+/// A minute passes with every write.
+fn time(version: u64) -> String {
+    format!("2026-11-24T{:02}:{:02}:00Z", version / 60, version % 60)
 }
 
 fn refusal(code: u16, reason: &str) -> Value {

@@ -1,13 +1,20 @@
-//! The settings and rules of pgpool. Some take effect by a restart alone, for which the workload sees to it; pods that run
-//! are told of the others.
+//! The settings and rules of pgpool.
+//!
+//! They change under running pods. One of the files names the revision: a hash of whatever only a restart puts into
+//! effect. Pods are replaced when it changes, and a pod that still runs with an earlier one leaves the new files alone.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
+use sha2::{Digest, Sha256};
 
-use super::config::{pgpool_conf, pool_hba};
-use super::{metadata, opaque, paths, tls_secret};
+use super::config::{essence, pgpool_conf, pool_hba};
+use super::{hex, metadata, opaque, paths, tls_secret};
+use crate::pgpool::catalogue::needs_restart;
 use crate::pgpool::validate::Validated;
+
+/// Hexadecimal digits of a revision.
+const REVISION_LENGTH: usize = 16;
 
 /// Survives the `Pgpool` unless all is to be wiped out.
 pub(super) fn config_secret(validated: &Validated) -> Secret {
@@ -19,6 +26,29 @@ pub(super) fn config_secret(validated: &Validated) -> Secret {
 
 /// The files by name.
 pub(super) fn files(validated: &Validated) -> BTreeMap<String, String> {
+    let mut files = settings(validated);
+    files.insert(paths::REVISION.to_owned(), format!("{}\n", revision(validated)));
+    files
+}
+
+/// What takes effect only by a restart, in short. The rest reaches running pods, as users and rules do; what only reads
+/// differently is no change at all.
+///
+/// What goes in, and how, must not change: every pod of every pool would be replaced by a mere upgrade of the operator.
+pub(super) fn revision(validated: &Validated) -> String {
+    let conf = pgpool_conf::render(validated);
+    let mut hash = Sha256::new();
+    let settings = essence::settings(&conf);
+    let restarts = settings.iter().filter(|(name, _)| needs_restart(name));
+    for part in restarts.flat_map(|(name, value)| [*name, *value]) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize())[..REVISION_LENGTH].to_owned()
+}
+
+/// The files that pgpool reads.
+fn settings(validated: &Validated) -> BTreeMap<String, String> {
     let mut files = BTreeMap::from([
         (paths::PGPOOL_CONF.to_owned(), pgpool_conf::render(validated)),
         (

@@ -11,6 +11,8 @@ pub(super) const RUN: &str = "/run/pgpool";
 pub(super) const PGPOOL_CONF: &str = "pgpool.conf";
 pub(super) const POOL_HBA: &str = "pool_hba.conf";
 pub(super) const PCP_CONF: &str = "pcp.conf";
+/// Which settings these files belong to, as far as only a restart puts them into effect.
+pub(super) const REVISION: &str = "revision";
 pub(super) const POOL_PASSWD: &str = "pool_passwd";
 /// The password alone of the user that scripts log in as; no pod of the pool mounts it.
 pub(super) const INIT_PASSWORD: &str = "init-password";

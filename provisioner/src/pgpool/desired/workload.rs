@@ -3,6 +3,7 @@
 
 pub(super) mod container;
 pub(super) mod probes;
+mod start;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -12,19 +13,14 @@ use k8s_openapi::api::core::v1::{
     PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use sha2::{Digest, Sha256};
 use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
-use super::config::{essence, pgpool_conf};
-use super::{hex, metadata};
-use crate::pgpool::catalogue::needs_restart;
+use super::{config_secret, metadata};
 use crate::pgpool::validate::Validated;
 
 /// Long enough for pgpool's fast stop, which takes less than a second.
 const GRACE_SECONDS: i64 = 30;
-/// Hexadecimal digits of the hash of the settings.
-const HASH_LENGTH: usize = 16;
 
 /// Builds the `StatefulSet`. Pods start together, since none needs another; they are replaced one by one.
 pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
@@ -53,24 +49,12 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
     }
 }
 
-/// The hash makes pods follow the settings that only a restart puts into effect. The others reach running pods, as users
-/// and rules do; what only reads differently is no change at all.
-///
-/// What goes in, and how, must not change: every pod of every pool would be replaced by a mere upgrade of the operator.
+/// The revision makes pods follow settings that only a restart puts into effect.
 fn pod_metadata(validated: &Validated) -> ObjectMeta {
-    let conf = pgpool_conf::render(validated);
-    let mut hash = Sha256::new();
-    let settings = essence::settings(&conf);
-    let restarts = settings.iter().filter(|(name, _)| needs_restart(name));
-    for part in restarts.flat_map(|(name, value)| [*name, *value]) {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
     let mut annotations: BTreeMap<_, _> = validated.pod.annotations.clone();
-    let hash = hex(&hash.finalize());
     annotations.insert(
         names::ANNOTATION_CONFIG_HASH.to_owned(),
-        hash[..HASH_LENGTH].to_owned(),
+        config_secret::revision(validated),
     );
     ObjectMeta {
         labels: Some(metadata::labels(validated, &validated.pod.labels)),

@@ -11,7 +11,8 @@ metadata:
     app.kubernetes.io/instance: pool
     controller-revision-hash: pool-5d4c
     team: shop
-  annotations: {note: long}
+  annotations: {note: long, pgpool.kubedb.com/delivered: 3.4.5}
+  creationTimestamp: '2026-11-24T10:00:00Z'
 spec:
   nodeName: n
   containers: [{name: pgpool, image: i}]
@@ -41,6 +42,8 @@ fn a_running_pod() {
         ready: true,
         revision: Some("pool-5d4c".to_owned()),
         certificates: Some("pool-tls-abc".to_owned()),
+        created: Some("2026-11-24T10:00:00Z".parse().unwrap()),
+        told: Some("3.4.5".to_owned()),
         trouble: None,
     };
     assert_eq!(facts(&pod(RUNNING), 1), expected);
@@ -54,7 +57,7 @@ fn trimming_loses_nothing_that_is_read() {
     assert_eq!(facts(&trimmed, 1), facts(&whole, 1));
     let size = |pod: &Pod| serde_json::to_string(pod).unwrap().len();
     assert!(size(&trimmed) < size(&whole));
-    assert!(!trimmed.labels().contains_key("team"));
+    assert!(!trimmed.labels().contains_key("team") && !trimmed.annotations().contains_key("note"));
 }
 
 #[test]

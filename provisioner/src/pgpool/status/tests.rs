@@ -67,6 +67,7 @@ impl World {
                 revision: Some("b".to_owned()),
                 certificates: Some("pool-tls-b".to_owned()),
                 trouble: None,
+                ..PodFacts::default()
             });
             let standing = Standing {
                 served: Some(leaf(&pair)),

@@ -3,8 +3,7 @@
 use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, SecurityContext, VolumeMount};
 use shared_types::ports;
 
-use super::super::paths;
-use super::{probes, runtime_default, volumes};
+use super::{probes, runtime_default, start, volumes};
 use crate::pgpool::validate::Validated;
 
 /// Builds the container.
@@ -14,7 +13,7 @@ pub(super) fn pgpool(validated: &Validated) -> Container {
         name: "pgpool".to_owned(),
         image: Some(validated.release.image.clone()),
         command: Some(["sh", "-c"].map(str::to_owned).into()),
-        args: Some(vec![start()]),
+        args: Some(vec![start::script()]),
         lifecycle: Some(probes::lifecycle(asked.lifecycle)),
         liveness_probe: Some(probes::merged(asked.liveness_probe, probes::liveness())),
         ports: Some(container_ports(asked.ports.unwrap_or_default())),
@@ -54,18 +53,6 @@ fn mounts(validated: &Validated, asked: Vec<VolumeMount>) -> Vec<VolumeMount> {
     mounts.retain(|ours| is_free(&ours.mount_path));
     mounts.extend(asked);
     mounts
-}
-
-/// A PID file that outlives a crash would name the new process itself, which then believes that another pgpool runs.
-/// The proof of TLS is of the process before. `-D`: an old "down" of a node must not outlive a pod.
-fn start() -> String {
-    let (run, etc) = (paths::RUN, paths::ETC);
-    let (conf, hba, pcp) = (paths::PGPOOL_CONF, paths::POOL_HBA, paths::PCP_CONF);
-    format!(
-        "rm -f {run}/pgpool.pid {run}/{}; PATH=\"$PATH:/opt/pgpool-II/bin\"; \
-         exec pgpool -n -D -f {etc}/{conf} -a {etc}/{hba} -F {etc}/{pcp}",
-        probes::PROOF
-    )
 }
 
 pub(in crate::pgpool::desired) fn security_context(

@@ -1,0 +1,82 @@
+//! When an object was last changed: the one thing in its managed fields that is worth its memory.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use kube::Resource;
+
+/// The API server writes whole seconds, and takes the two times one after the other.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+/// Returns when an object was last changed by anybody; `None` while it is as it was created. Seen by the clock of
+/// the API server. Reads managed fields as they come, and as [`keep_last_change`] leaves them.
+#[must_use]
+pub fn last_change(object: &impl Resource) -> Option<Timestamp> {
+    let meta = object.meta();
+    let entries = meta.managed_fields.iter().flatten();
+    let last = entries.filter_map(|entry| Some(entry.time.as_ref()?.0)).max()?;
+    let created = meta.creation_timestamp.as_ref().map(|time| time.0);
+    (created.is_none_or(|created| last > created + ROUNDING)).then_some(last)
+}
+
+/// Drops managed fields but for what [`last_change`] needs. For a `trim` function of a watch.
+pub fn keep_last_change(object: &mut impl Resource) {
+    let last = last_change(object);
+    object.meta_mut().managed_fields = last.map(|time| {
+        vec![ManagedFieldsEntry {
+            time: Some(Time(time)),
+            ..ManagedFieldsEntry::default()
+        }]
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::ResourceExt;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cache::trim;
+
+    fn secret(times: &[&str]) -> Secret {
+        let entry =
+            |time: &&str| json!({ "manager": "somebody", "time": time, "fieldsV1": { "f:data": {} } });
+        serde_json::from_value(json!({ "metadata": {
+            "creationTimestamp": "2026-11-24T10:00:00Z",
+            "managedFields": times.iter().map(entry).collect::<Vec<_>>(),
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_a_change_after_the_creation_counts() {
+        let rows: [(&[&str], Option<&str>); 5] = [
+            (&[], None),
+            (&["2026-11-24T10:00:00Z"], None),
+            (&["2026-11-24T10:00:01Z"], None),
+            (&["2026-11-24T10:00:02Z"], Some("2026-11-24T10:00:02Z")),
+            (
+                &["2026-11-24T11:00:00Z", "2026-11-24T10:30:00Z"],
+                Some("2026-11-24T11:00:00Z"),
+            ),
+        ];
+        for (times, expected) in rows {
+            let mut secret = secret(times);
+            let expected = expected.map(|time| time.parse().unwrap());
+            assert_eq!(last_change(&secret), expected, "{times:?}");
+            trim(&mut secret, |secret| keep_last_change(secret));
+            assert_eq!(last_change(&secret), expected, "kept of {times:?}");
+            assert_eq!(secret.managed_fields().len(), usize::from(expected.is_some()));
+            trim(&mut secret, |_| {});
+            assert_eq!(last_change(&secret), expected, "and not lost by another look");
+        }
+        let mut secret = secret(&["2026-11-24T11:00:00Z"]);
+        trim(&mut secret, |_| {});
+        assert!(
+            secret.managed_fields().is_empty(),
+            "dropped, unless somebody asks for it"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Which pods are told, by their age, their note and the history of the Secrets.
+
+use serde_json::json;
+
+use super::*;
+
+fn secret(version: &str, changed: Option<&str>) -> Option<Secret> {
+    let mut secret = json!({ "metadata": {
+        "resourceVersion": version, "creationTimestamp": "2026-11-24T10:00:00Z",
+        "managedFields": [{ "time": "2026-11-24T10:00:00Z" }],
+    }});
+    if let Some(changed) = changed {
+        secret["metadata"]["managedFields"][0]["time"] = changed.into();
+    }
+    Some(serde_json::from_value(secret).unwrap())
+}
+
+fn delivered(users_changed: Option<&str>) -> Delivered {
+    Delivered {
+        config: secret("11", None),
+        pcp: secret("12", None),
+        users: secret("13", users_changed),
+    }
+}
+
+fn pod(created: &str, told: Option<&str>) -> PodFacts {
+    PodFacts {
+        ip: Some([10, 0, 0, 1].into()),
+        created: Some(created.parse().unwrap()),
+        told: told.map(str::to_owned),
+        ..PodFacts::default()
+    }
+}
+
+#[test]
+fn a_pod_is_told_once_of_what_changed_since_it_started() {
+    let (old, young) = ("2026-11-24T10:00:10Z", "2026-11-24T11:00:10Z");
+    let changed = Some("2026-11-24T11:00:00Z");
+    let rows = [
+        ("nothing ever changed", None, pod(old, None), false),
+        ("changed under it", changed, pod(old, None), true),
+        ("started with it", changed, pod(young, None), false),
+        (
+            "started with it, or not",
+            changed,
+            pod("2026-11-24T11:00:02Z", None),
+            true,
+        ),
+        ("has been told", changed, pod(old, Some("11.12.13")), false),
+        (
+            "was told of an earlier change",
+            changed,
+            pod(old, Some("11.12.10")),
+            true,
+        ),
+        ("was told, and is young", None, pod(young, Some("11.12.10")), true),
+        (
+            "of unknown age",
+            changed,
+            PodFacts {
+                created: None,
+                ..pod(old, None)
+            },
+            true,
+        ),
+        (
+            "not running",
+            changed,
+            PodFacts {
+                ip: None,
+                ..pod(old, None)
+            },
+            false,
+        ),
+    ];
+    for (what, changed, pod, told) in rows {
+        let untold = delivered(changed).untold(std::slice::from_ref(&pod)).len();
+        assert_eq!(untold == 1, told, "{what}");
+    }
+}
+
+#[test]
+fn without_one_of_the_secrets_there_is_nothing_to_tell() {
+    let changed = Some("2026-11-24T11:00:00Z");
+    let delivered = Delivered {
+        pcp: None,
+        ..delivered(changed)
+    };
+    assert_eq!(delivered.note(), None);
+    assert!(delivered.untold(&[pod("2026-11-24T10:00:10Z", None)]).is_empty());
+}

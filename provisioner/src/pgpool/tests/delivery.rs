@@ -1,0 +1,114 @@
+//! What changes under running pods is told to each of them: once, whatever happens in between, and never for nothing.
+
+use super::*;
+
+const USERS: &str = "PATCH /api/v1/namespaces/demo/secrets/pool-users";
+
+/// The pods as they are told, in order.
+fn told(log: &[String]) -> Vec<&str> {
+    let pods = "PATCH /api/v1/namespaces/demo/pods/";
+    let mut told: Vec<_> = writes(log)
+        .into_iter()
+        .filter_map(|line| line.strip_prefix(pods))
+        .collect();
+    told.sort_unstable();
+    told
+}
+
+/// A pool that runs; then its PostgreSQL gets another password, and a new process comes.
+async fn changed() -> Stage {
+    let stage = Stage::new(&tls_pgpool());
+    stage.finish().await;
+    assert!(
+        told(&stage.api.log()).is_empty(),
+        "pods that started with everything are not told"
+    );
+    let path = "/api/v1/namespaces/demo/secrets/pg-auth";
+    let mut secret: Value = stage.api.get(path).unwrap();
+    secret["data"]["password"] = "YW5vdGhlcg==".into();
+    stage.api.put(path, secret);
+    successor(&stage)
+}
+
+fn successor(before: &Stage) -> Stage {
+    let stage = Stage::on(before.api.clone(), Duration::ZERO);
+    *stage.prober.0.lock().unwrap() = *before.prober.0.lock().unwrap();
+    stage
+}
+
+#[tokio::test]
+async fn every_running_pod_is_told_once_that_users_have_changed() {
+    let stage = changed().await;
+    let shown = Arc::new(stage.pgpool());
+    let mut read = stage.context.named.changes();
+    stage.try_once().await.unwrap();
+    read.next().await;
+    stage.api.hold();
+    for _ in 0..3 {
+        Box::pin(reconcile(shown.clone(), stage.context.clone()))
+            .await
+            .unwrap();
+    }
+    let log = stage.api.log();
+    assert_eq!(
+        told(&log),
+        ["pool-0", "pool-1", "pool-2"],
+        "once, while the caches lag too"
+    );
+    assert_eq!(writes(&log)[0], USERS, "a pod is told of what is there: {log:?}");
+    assert_eq!(log.len(), 4, "{log:?}");
+    stage.api.release();
+    stage.checked().await;
+    assert!(told(&stage.api.log()).is_empty());
+
+    // Neither by a new process, nor for pods that come later.
+    let next = successor(&stage);
+    next.checked().await;
+    next.run_pods();
+    next.checked().await;
+    assert!(told(&next.api.log()).is_empty());
+    let note = |pod: &str| -> Option<String> {
+        let pod: k8s_openapi::api::core::v1::Pod =
+            next.api.get(&format!("/api/v1/namespaces/demo/pods/{pod}"))?;
+        pod.annotations().get(names::ANNOTATION_DELIVERED).cloned()
+    };
+    assert_eq!(note("pool-0"), None);
+}
+
+#[tokio::test]
+async fn a_process_that_dies_in_between_leaves_no_pod_untold() {
+    for budget in 0..4 {
+        let stage = changed().await;
+        stage.api.budget(Some(budget));
+        assert!(stage.dies().await, "after {budget} writes");
+        stage.api.budget(None);
+        let mut heard = stage.api.log();
+        let next = successor(&stage);
+        next.checked().await;
+        heard.extend(next.api.log());
+        let mut told = told(&heard);
+        told.dedup();
+        assert_eq!(
+            told,
+            ["pool-0", "pool-1", "pool-2"],
+            "after {budget} writes: {heard:?}"
+        );
+        assert_eq!(next.reconcile().await, Outcome::Converged);
+        let log = next.api.log();
+        assert!(log.is_empty(), "after {budget} writes: {log:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_object_does_not_keep_users_from_the_pods() {
+    let stage = changed().await;
+    let foreign = json!({
+        "kind": "Service", "apiVersion": "v1",
+        "metadata": { "name": "pool-pods", "namespace": "demo", "labels": { "app": "shop" } },
+    });
+    let path = "/api/v1/namespaces/demo/services/pool-pods";
+    stage.api.services.delete(stage.api.get(path).unwrap());
+    stage.api.put(path, foreign);
+    assert_eq!(stage.reconcile().await.reason(), Some("NameConflict"));
+    assert_eq!(told(&stage.api.log()), ["pool-0", "pool-1", "pool-2"]);
+}
