@@ -66,7 +66,7 @@ mod tests {
             let mut secret = secret(times);
             let expected = expected.map(|time| time.parse().unwrap());
             assert_eq!(last_change(&secret), expected, "{times:?}");
-            trim(&mut secret, |secret| keep_last_change(secret));
+            trim(&mut secret, keep_last_change);
             assert_eq!(last_change(&secret), expected, "kept of {times:?}");
             assert_eq!(secret.managed_fields().len(), usize::from(expected.is_some()));
             trim(&mut secret, |_| {});

@@ -53,6 +53,7 @@ impl Delivered {
     }
 
     /// The running pods that have to be told.
+    #[must_use]
     pub fn untold<'a>(&self, pods: &'a [PodFacts]) -> Vec<&'a PodFacts> {
         let Some(note) = self.note() else {
             return Vec::new();

@@ -14,4 +14,5 @@ mod inputs;
 mod pods;
 mod services;
 mod smuggling;
+mod start;
 mod support;

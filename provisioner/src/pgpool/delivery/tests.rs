@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn secret(version: &str, changed: Option<&str>) -> Option<Secret> {
+fn secret(version: &str, changed: Option<&str>) -> Secret {
     let mut secret = json!({ "metadata": {
         "resourceVersion": version, "creationTimestamp": "2026-11-24T10:00:00Z",
         "managedFields": [{ "time": "2026-11-24T10:00:00Z" }],
@@ -12,14 +12,14 @@ fn secret(version: &str, changed: Option<&str>) -> Option<Secret> {
     if let Some(changed) = changed {
         secret["metadata"]["managedFields"][0]["time"] = changed.into();
     }
-    Some(serde_json::from_value(secret).unwrap())
+    serde_json::from_value(secret).unwrap()
 }
 
 fn delivered(users_changed: Option<&str>) -> Delivered {
     Delivered {
-        config: secret("11", None),
-        pcp: secret("12", None),
-        users: secret("13", users_changed),
+        config: Some(secret("11", None)),
+        pcp: Some(secret("12", None)),
+        users: Some(secret("13", users_changed)),
     }
 }
 

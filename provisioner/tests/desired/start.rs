@@ -1,0 +1,146 @@
+//! The script in front of pgpool, run by a real shell over a folder as the kubelet makes it, with a pgpool that only
+//! writes down what it is told.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use provisioner::pgpool::desired;
+
+use crate::support::World;
+
+/// Not a shell: one that was started in the background could not catch the signal for a fast stop.
+const PGPOOL: &str = "#!/usr/bin/perl
+$| = 1;
+open(my $log, '>>', 'LOG'); $log->autoflush;
+$SIG{HUP} = sub { print $log qq(reload\\n) };
+$SIG{INT} = sub { print $log qq(fast stop\\n); exit 3 };
+print $log qq(started\\n);
+sleep 1 while 1;
+";
+
+struct Pod {
+    home: tempfile::TempDir,
+    shell: Child,
+}
+
+impl Pod {
+    fn start(revision: &str) -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| home.path().join(name);
+        for folder in ["etc", "run", "bin"] {
+            fs::create_dir(path(folder)).expect("a folder");
+        }
+        let pgpool = PGPOOL.replace("LOG", &path("log").display().to_string());
+        fs::write(path("bin/pgpool"), pgpool).expect("pgpool");
+        fs::write(path("run/pgpool.pid"), "1\n").expect("a PID file");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(path("bin/pgpool"), executable).expect("may be run");
+        project(&path("etc"), "1", revision);
+        let workload = desired::workload(&World::plain().valid(), None);
+        let pod = workload.spec.expect("a spec").template.spec.expect("a pod");
+        let script = pod.containers[0].args.clone().expect("arguments").remove(0);
+        let script = script
+            .replace("/opt/pgpool-II/etc", &path("etc").display().to_string())
+            .replace("/run/pgpool", &path("run").display().to_string());
+        let shell = Command::new("sh")
+            .args(["-c", &script])
+            .env("PATH", format!("{}:/usr/bin:/bin", path("bin").display()))
+            .process_group(0)
+            .spawn()
+            .expect("a shell");
+        let pod = Self { home, shell };
+        pod.has_written("started\n");
+        pod
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn has_written(&self, expected: &str) {
+        until(expected, || self.log() == expected);
+    }
+
+    fn send(&self, signal: &str) {
+        let pid = self.shell.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .expect("kill")
+                .success()
+        );
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        // The shell and what it left: its process group is its own.
+        let group = format!("-{}", self.shell.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.shell.wait();
+    }
+}
+
+/// As the kubelet does it: a new folder, then the link to it in one step, then the old one goes.
+fn project(etc: &Path, name: &str, revision: &str) {
+    let before = fs::canonicalize(etc.join("..data"));
+    let folder = format!("..{name}");
+    fs::create_dir(etc.join(&folder)).expect("a folder");
+    fs::write(etc.join(&folder).join("revision"), format!("{revision}\n")).expect("a file");
+    symlink(&folder, etc.join("..data_tmp")).expect("a link");
+    fs::rename(etc.join("..data_tmp"), etc.join("..data")).expect("moves");
+    if let Ok(before) = before {
+        fs::remove_dir_all(before).expect("goes");
+    }
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "not seen: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn pgpool_is_told_to_read_what_is_new_and_stopped_fast() {
+    let mut pod = Pod::start("a");
+    let etc = pod.path("etc");
+    assert!(!pod.path("run/pgpool.pid").exists(), "of the process before");
+    project(&etc, "2", "a");
+    pod.has_written("started\nreload\n");
+    project(&etc, "3", "a");
+    pod.has_written("started\nreload\nreload\n");
+
+    // Not for this pod: it waits to be replaced. What comes after them and is, is told.
+    project(&etc, "4", "b");
+    let seen = || {
+        let cwd = fs::read_link(format!("/proc/{}/cwd", pod.shell.id())).expect("its folder");
+        cwd.ends_with("..4")
+    };
+    until("the look at the files of another revision", seen);
+    project(&etc, "5", "a");
+    pod.has_written("started\nreload\nreload\nreload\n");
+
+    pod.send("-TERM");
+    let mut status = None;
+    until("the end", || {
+        status = pod.shell.try_wait().expect("a child");
+        status.is_some()
+    });
+    assert_eq!(
+        status.and_then(|status| status.code()),
+        Some(3),
+        "as pgpool ended"
+    );
+    pod.has_written("started\nreload\nreload\nreload\nfast stop\n");
+}
