@@ -78,7 +78,8 @@ pub fn needs_restart(name: &str) -> bool {
         || !(INDEXED.contains(&base) || RELOADED.contains(&base) || RELOADED_SWITCHES.contains(&base))
 }
 
-/// Whether the value is `on` or `off`. pgpool takes any other word for `off`, without a complaint.
+/// Whether the value is `on` or `off`. pgpool takes any word that it does not know for `on`, without a complaint (seen
+/// with 4.3).
 #[must_use]
 pub fn is_switch(name: &str) -> bool {
     STARTED_SWITCHES.contains(&name) || RELOADED_SWITCHES.contains(&name)

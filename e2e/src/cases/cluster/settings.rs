@@ -66,6 +66,11 @@ async fn nonsense(context: Context) -> anyhow::Result<()> {
     scene
         .stalled(POOL, Reason::ConfigurationInvalid, &["max_pol", "`max_pool`"])
         .await?;
+    scene.delete::<Secret>(SETTINGS).await?;
+    let place = format!("Secret `{}/{SETTINGS}`", scene.namespace());
+    scene
+        .waiting(POOL, Reason::ConfigurationSecretNotFound, &[&place])
+        .await?;
     wait::throughout("the pods stay as they are", WATCHED, async || {
         before.same(&scene.identities(POOL).await?)
     })

@@ -1,5 +1,5 @@
 //! What pgpool would not complain about, but do something else than was meant: names that it reads past, words that it
-//! takes for `off`, and numbers that only together keep everybody out or end it at its start.
+//! takes for `on`, and numbers that only together keep everybody out or end it at its start.
 
 use super::Setting;
 use crate::pgpool::catalogue::{self, Known, Version};
@@ -31,20 +31,20 @@ pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
     })
 }
 
-/// Refuses a word that pgpool would silently take for `off`, and a watchdog.
+/// Refuses a word that pgpool would silently take for `on`, and a watchdog.
 pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
     if !catalogue::is_switch(name) {
         return Ok(());
     }
     let word = bare(token).to_ascii_lowercase();
     match word.as_str() {
-        "on" | "true" | "1" if name == "use_watchdog" => Err(
+        "on" | "true" | "yes" | "1" if name == "use_watchdog" => Err(
             "to on, but pods of a Pgpool form no watchdog cluster: remove the line, since Kubernetes watches over them"
                 .to_owned(),
         ),
-        "on" | "true" | "1" | "off" | "false" | "0" => Ok(()),
+        "on" | "true" | "yes" | "1" | "off" | "false" | "no" | "0" => Ok(()),
         _ => Err(format!(
-            "to {token}, which pgpool would take for `off`: write `on` or `off`"
+            "to {token}, which pgpool would take for `on`: write `on` or `off`"
         )),
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
         ));
     }
     let cached = token("memory_cache_enabled").map(|token| bare(token).to_ascii_lowercase());
-    if !matches!(cached.as_deref(), Some("on" | "true" | "1")) {
+    if !matches!(cached.as_deref(), Some("on" | "true" | "yes" | "1")) {
         return Ok(());
     }
     // pgpool does not start with them the other way round.
