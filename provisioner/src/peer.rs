@@ -20,6 +20,8 @@ pub use board::Board;
 pub struct Verdict {
     /// UID of the `Pgpool` it is about.
     pub uid: String,
+    /// The generation of the spec that it is about: another spec may need other names in the same certificates.
+    pub generation: i64,
     /// One for each certificate.
     pub certificates: Vec<CertificateVerdict>,
 }

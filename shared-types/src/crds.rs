@@ -2,12 +2,18 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, rules};
 
 /// Tells Helm to leave a definition, and with it every object of its kind, when the chart goes.
 const KEEP: (&str, &str) = ("helm.sh/resource-policy", "keep");
+
+/// The kind whose operators keep `status.observedGeneration`.
+const PGPOOL: &str = "Pgpool";
+
+/// A generation that no object has.
+const UNOBSERVED: i64 = -1;
 
 /// Every definition, in the order of their names.
 #[must_use]
@@ -62,6 +68,9 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             .map(without_nullable)
             .map(|mut schema| {
                 rules::install(&kind, &mut schema);
+                if kind == PGPOOL {
+                    unobserved(&mut schema);
+                }
                 schema
             })
             .and_then(serde_json::from_value);
@@ -70,6 +79,12 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         }
     }
     crd
+}
+
+/// The schema with a status that says of an object which no operator has seen yet that it is not observed. Tools that
+/// wait take an object without a status for one that has nothing to tell and is done.
+fn unobserved(schema: &mut Value) {
+    schema["properties"]["status"]["default"] = json!({ "observedGeneration": UNOBSERVED });
 }
 
 /// The schema without `nullable`: the API server then drops a null in a manifest instead of storing

@@ -8,6 +8,7 @@ mod operators;
 mod outage;
 mod rights;
 mod settings;
+mod waiting;
 
 use super::Case;
 
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         outage::cases(),
         modes::cases(),
         init::cases(),
+        waiting::cases(),
         rights::cases(),
         damage::cases(),
         operators::cases(),

@@ -64,6 +64,7 @@ pub fn event(message: v1::WatchVerdictsResponse) -> Result<Event, Malformed> {
                 key,
                 Verdict {
                     uid: about.uid,
+                    generation: verdict.generation,
                     certificates,
                 },
             ))

@@ -104,15 +104,26 @@ pub enum Handoff {
     JudgeMyself,
 }
 
+/// What ops-manager says in one place.
+#[derive(Clone, Copy, Default)]
+pub struct Words<'a> {
+    /// The generation of the spec that it is said about.
+    pub generation: Option<i64>,
+    /// One verdict for each certificate.
+    pub certificates: &'a [CertificateVerdict],
+}
+
 /// What [`decide`] looks at.
 pub struct View<'a> {
+    /// The present generation of the spec.
+    pub generation: Option<i64>,
     /// The certificates that this `Pgpool` needs.
     pub certificates: &'a [Certificate],
     /// ops-manager's verdict as heard on the channel; empty while the channel is down.
-    pub channel: &'a [CertificateVerdict],
+    pub channel: Words<'a>,
     /// ops-manager's verdict as it stands in the status.
-    pub status: &'a [CertificateVerdict],
-    /// How long these very Secrets have been complete.
+    pub status: Words<'a>,
+    /// How long these very Secrets have been complete, under the present generation.
     pub complete_for: Duration,
     /// How long ops-manager may take to judge them.
     pub grace: Duration,
@@ -241,7 +252,8 @@ fn mended_in(failure: &Failure, now: Timestamp) -> Option<Duration> {
     Some(left.min(LONGEST_PAUSE))
 }
 
-/// The verdict on exactly this leaf: the channel's if it has one, else that of the status.
+/// The verdict on exactly this leaf for exactly this spec: the channel's if it has one, else that of the status. What
+/// was said for another spec counts for nothing: that one may have needed other names.
 fn word<'a>(
     view: &View<'a>,
     alias: Alias,
@@ -251,17 +263,12 @@ fn word<'a>(
         // Without a readable leaf there is nothing to be ready about; only a refusal can be meant.
         verdict.alias == alias && verdict.fingerprint == leaf && (leaf.is_some() || !verdict.ready)
     };
-    let heard = view
-        .channel
-        .iter()
-        .find(fits)
-        .map(|verdict| (Judge::Channel, verdict));
-    heard.or_else(|| {
-        view.status
-            .iter()
-            .find(fits)
-            .map(|verdict| (Judge::Status, verdict))
-    })
+    let said = |words: &Words<'a>| {
+        let present = words.generation.is_some() && words.generation == view.generation;
+        words.certificates.iter().filter(|_| present).find(fits)
+    };
+    let heard = said(&view.channel).map(|verdict| (Judge::Channel, verdict));
+    heard.or_else(|| said(&view.status).map(|verdict| (Judge::Status, verdict)))
 }
 
 fn missing(certificate: &Certificate, leaf: &Lookup<Option<Fingerprint>>) -> String {

@@ -30,7 +30,7 @@ use super::pods::{self, PodFacts};
 use crate::health::Standing;
 use crate::peer::Verdict;
 
-pub use certificates::published;
+pub use certificates::{published, published_for};
 pub use init::{InitFacts, ended, is_due, trim as trim_job};
 pub use owned::is_tls_copy;
 
@@ -162,7 +162,7 @@ pub struct Observed {
     pub certificates: Vec<Certificate>,
     /// What ops-manager says of them on the channel, while that is up.
     pub verdict: Option<Verdict>,
-    /// How long these very certificates have all been there.
+    /// How long these very certificates have all been there, under the present spec.
     pub complete_for: Duration,
     /// Its pods, in the order of their ordinals.
     pub pods: Vec<PodFacts>,
@@ -190,7 +190,9 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
         init: init::facts(pgpool, context, job).await?,
         live: owned::live(pgpool, context),
         verdict: context.verdicts.get(pgpool),
-        complete_for: context.patience.complete_for(&key, leaves, now),
+        complete_for: context
+            .patience
+            .complete_for(&key, pgpool.meta().generation, leaves, now),
         certificates,
         pods: pods::of(pgpool, &context.caches.pods, &context.written),
         standings: context.health.standings(&key),

@@ -1,5 +1,6 @@
-//! Remembers since when the certificates of a `Pgpool` are all there, so that ops-manager is given its time exactly
-//! once for each set of them. In memory: a restart starts the grace time anew and changes nothing else.
+//! Remembers since when the certificates of a `Pgpool` are all there for its present spec, so that ops-manager is given
+//! its time exactly once for each set of them and each spec. In memory: a restart starts the grace time anew and changes
+//! nothing else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,20 +21,31 @@ type Set = Vec<Option<Fingerprint>>;
 #[derive(Clone, Default)]
 pub struct Patience(Arc<Mutex<Known>>);
 
-type Known = HashMap<ObjectRef<Pgpool>, (Set, Timestamp)>;
+/// What ops-manager is asked about: a generation of the spec, and the leaves.
+type Question = (Option<i64>, Set);
+
+type Known = HashMap<ObjectRef<Pgpool>, (Question, Timestamp)>;
 
 impl Patience {
-    /// How long these certificates have all been there; zero when they have just become complete, or are not.
-    pub fn complete_for(&self, key: &ObjectRef<Pgpool>, leaves: Option<Set>, now: Timestamp) -> Duration {
+    /// How long these certificates have all been there under this generation of the spec; zero when that has just become
+    /// so, or is not.
+    pub fn complete_for(
+        &self,
+        key: &ObjectRef<Pgpool>,
+        generation: Option<i64>,
+        leaves: Option<Set>,
+        now: Timestamp,
+    ) -> Duration {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(leaves) = leaves else {
             known.remove(key);
             return Duration::ZERO;
         };
+        let question = (generation, leaves);
         let since = match known.get(key) {
-            Some((same, since)) if *same == leaves => *since,
+            Some((same, since)) if *same == question => *since,
             _ => {
-                known.insert(key.clone(), (leaves, now));
+                known.insert(key.clone(), (question, now));
                 now
             }
         };

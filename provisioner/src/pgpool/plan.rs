@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool};
 
 use super::desired::{self, Candidate, Foundation, TlsMaterial};
-use super::handoff::{self, Certificate, Handoff, Judge, View};
+use super::handoff::{self, Certificate, Handoff, Judge, View, Words};
 use super::judgement::{self, Judgement};
 use super::observe::{self, Observed};
 use super::rollout;
@@ -73,6 +73,11 @@ pub enum Stand {
     NotNeeded,
     /// The newest certificates are in the workload.
     Passed(Judge),
+    /// ops-manager is given so much more time to judge them: what comes of it is known in a moment.
+    Listening {
+        /// What is left of the grace time.
+        left: Duration,
+    },
     /// They are not, for this reason.
     Held {
         /// One sentence.
@@ -145,14 +150,19 @@ fn pool(
         });
         return plan;
     }
-    let channel = observed
-        .verdict
-        .as_ref()
-        .map(|verdict| verdict.certificates.as_slice());
+    let channel = observed.verdict.as_ref().map(|verdict| Words {
+        generation: Some(verdict.generation),
+        certificates: &verdict.certificates,
+    });
+    let published = observe::published(pgpool);
     let view = View {
+        generation: pgpool.metadata.generation,
         certificates: &observed.certificates,
         channel: channel.unwrap_or_default(),
-        status: &observe::published(pgpool),
+        status: Words {
+            generation: observe::published_for(pgpool),
+            certificates: &published,
+        },
         complete_for: observed.complete_for,
         grace,
     };
@@ -214,10 +224,7 @@ fn running(validated: &Validated, observed: &Observed) -> Option<Workload> {
 fn held(handoff: Handoff, observed: &Observed) -> Stand {
     let (why, after) = match handoff {
         Handoff::Wait { which } => (which, None),
-        Handoff::Listen { left } => (
-            "The certificates are there; waits for the verdict of ops-manager on them".to_owned(),
-            Some(left),
-        ),
+        Handoff::Listen { left } => return Stand::Listening { left },
         Handoff::Keep { why, after } => (why, after),
         // Settled, and complete: cannot come.
         Handoff::JudgeMyself | Handoff::Go { .. } => {

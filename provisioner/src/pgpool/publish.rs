@@ -7,7 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Outcome;
 use operator_runtime::events::is_transition;
 use operator_runtime::status::write_status;
-use shared_types::conditions::{ConditionType, Reason, find, is_true};
+use shared_types::conditions::{ConditionType, Reason, Status, find, is_true};
 use shared_types::{Pgpool, PgpoolStatus, names};
 use tracing::info;
 
@@ -93,7 +93,7 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     } else if holds(ConditionType::Provisioned)
         && let Some(ready) = new(ConditionType::Ready)
     {
-        let kind = if holds(ConditionType::Ready) {
+        let kind = if holds(ConditionType::Ready) || is_planned(ready, after) {
             Kind::Normal
         } else {
             Kind::Warning
@@ -101,6 +101,18 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
         events.push((kind, ready.reason.clone(), ready.message.clone()));
     }
     events
+}
+
+/// Whether a pool is not ready because it is on its way to what was asked: an edit is not in effect yet, or pods are
+/// replaced one by one for the sake of their certificates.
+fn is_planned(ready: &Condition, after: &PgpoolStatus) -> bool {
+    let Some(work) = find(&after.conditions, ConditionType::Reconciling) else {
+        return false;
+    };
+    let is_work = work.status == Status::True.as_str();
+    is_work
+        && (work.reason == Reason::RollingOut.as_str()
+            || ready.observed_generation < work.observed_generation)
 }
 
 /// Whether a step of the scripts is worth an event, and which. Waiting for the pool is none.

@@ -52,7 +52,7 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool,
     let before = pgpool.status.clone().unwrap_or_default();
     let work = Work::judge(pgpool, observed, applied);
     let outcome = work.outcome();
-    if matches!(work, Work::Unknown) {
+    if matches!(work, Work::Unknown | Work::Listens(_)) {
         return Report {
             status: None,
             outcome,
@@ -143,7 +143,9 @@ impl Writer<'_> {
         let before = || find(self.before, ConditionType::Ready).and_then(|ready| ready.observed_generation);
         let generation = match work {
             Work::Done { .. } => self.generation,
-            Work::Unknown | Work::Waits { .. } | Work::Stuck { .. } => before().or(self.generation),
+            Work::Unknown | Work::Listens(_) | Work::Waits { .. } | Work::Stuck { .. } => {
+                before().or(self.generation)
+            }
         };
         Self { generation, ..self }
     }

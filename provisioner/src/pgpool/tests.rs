@@ -2,6 +2,7 @@
 
 mod delivery;
 mod init;
+mod walk;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -195,6 +196,7 @@ impl Stage {
         self.board.connect();
         let verdict = Verdict {
             uid: self.pgpool().uid().unwrap(),
+            generation: self.pgpool().metadata.generation.unwrap(),
             certificates,
         };
         self.board.put(&ObjectRef::from_obj(&self.pgpool()), verdict);
@@ -635,8 +637,14 @@ async fn with_the_channel_cut_the_end_is_the_same() {
         let leaf = certificate.leaf().present().copied().flatten().unwrap();
         json!({ "alias": certificate.alias, "fingerprint": leaf.to_string(), "ready": true })
     });
-    pgpool.status.as_mut().unwrap().certificates =
-        serde_json::from_value(published.collect::<Vec<_>>().into()).unwrap();
+    let status = pgpool.status.as_mut().unwrap();
+    status.certificates = serde_json::from_value(published.collect::<Vec<_>>().into()).unwrap();
+    let verdict: k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition = serde_json::from_value(json!({
+        "type": "CertificatesReady", "status": "True", "reason": "CertificatesIssued", "message": "",
+        "observedGeneration": 4, "lastTransitionTime": "2027-01-01T00:00:00Z",
+    }))
+    .unwrap();
+    status.conditions.push(verdict);
     stage.api.put(POOL, {
         let mut object = serde_json::to_value(&pgpool).unwrap();
         object["kind"] = "Pgpool".into();

@@ -11,6 +11,7 @@ fn key(name: &str) -> ObjectRef<Pgpool> {
 fn verdict(ready: bool) -> Verdict {
     Verdict {
         uid: tls_pgpool().metadata.uid.unwrap(),
+        generation: 1,
         certificates: vec![CertificateVerdict {
             alias: shared_types::Alias::Server,
             fingerprint: None,

@@ -15,6 +15,7 @@ fn about() -> v1::PgpoolRef {
 fn said() -> v1::Verdict {
     v1::Verdict {
         pgpool: Some(about()),
+        generation: 4,
         ready: true,
         certificates: vec![v1::CertificateVerdict {
             alias: "metrics-exporter".to_owned(),
@@ -43,6 +44,7 @@ fn reads_every_event() {
     };
     let verdict = Verdict {
         uid: "u".to_owned(),
+        generation: 4,
         certificates: vec![certificate],
     };
     assert_eq!(

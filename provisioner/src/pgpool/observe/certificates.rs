@@ -2,6 +2,7 @@
 
 use kube::ResourceExt;
 use shared_types::certificates::required;
+use shared_types::conditions::{ConditionType, find};
 use shared_types::{Alias, Pgpool, names};
 
 use super::{Lookup, cached, named};
@@ -34,6 +35,14 @@ pub(super) fn certificates(pgpool: &Pgpool, context: &Context) -> Vec<Certificat
         }
     };
     Alias::ALL.into_iter().map(certificate).collect()
+}
+
+/// The generation of the spec that the verdict in the status is about: that of the condition which ops-manager writes
+/// together with the entries.
+#[must_use]
+pub fn published_for(pgpool: &Pgpool) -> Option<i64> {
+    let status = pgpool.status.as_ref()?;
+    find(&status.conditions, ConditionType::CertificatesReady)?.observed_generation
 }
 
 /// What ops-manager says of the certificates in the status.

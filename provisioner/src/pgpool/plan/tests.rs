@@ -74,24 +74,17 @@ fn a_good_set_is_copied_and_mounted() {
 #[test]
 fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
     let (pgpool, pki) = (tls_pgpool(), Pki::new());
-    let stands: [(Spoil, &str, Option<Duration>); 3] = [
+    let stands: [(Spoil, &str); 2] = [
         (
             |it| it.certificates[1].secret = Lookup::Absent,
             "demo/pool-client-cert",
-            None,
-        ),
-        (
-            |it| it.complete_for = Duration::ZERO,
-            "verdict of ops-manager",
-            Some(GRACE),
         ),
         (
             |it| spoil(&mut it.certificates[0], "ca.crt", None),
             "ca.crt is missing",
-            None,
         ),
     ];
-    for (spoil, part, again) in stands {
+    for (spoil, part) in stands {
         let mut before = patient(&pgpool, &pki);
         spoil(&mut before);
         let plan = planned(&pgpool, &before);
@@ -100,7 +93,7 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
             panic!("not held")
         };
         assert!(why.contains(part) && !why.contains("keeps running"), "{why}");
-        assert_eq!(after, again);
+        assert_eq!(after, None);
 
         let mut running = patient(&pgpool, &pki);
         let good = planned(&pgpool, &running);
@@ -122,6 +115,35 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
         let plan = planned(&pgpool, &plain);
         assert!(plan.workload.is_none() && plan.configuration == Configuration::Keep);
     }
+}
+
+#[test]
+fn a_verdict_is_listened_for_and_counts_for_the_present_spec_alone() {
+    let (pgpool, pki) = (tls_pgpool(), Pki::new());
+    let mut observed = Observed {
+        complete_for: Duration::ZERO,
+        ..observed(&pgpool, &pki)
+    };
+    let verdict = |generation, observed: &Observed| crate::peer::Verdict {
+        uid: pgpool.metadata.uid.clone().unwrap(),
+        generation,
+        certificates: observed
+            .certificates
+            .iter()
+            .map(|certificate| crate::peer::CertificateVerdict {
+                alias: certificate.alias,
+                fingerprint: certificate.leaf().present().copied().flatten(),
+                ready: true,
+                message: String::new(),
+            })
+            .collect(),
+    };
+    let listens = Stand::Listening { left: GRACE };
+    assert_eq!(planned(&pgpool, &observed).handoff, listens);
+    observed.verdict = Some(verdict(3, &observed));
+    assert_eq!(planned(&pgpool, &observed).handoff, listens);
+    observed.verdict = Some(verdict(4, &observed));
+    assert_eq!(planned(&pgpool, &observed).handoff, Stand::Passed(Judge::Channel));
 }
 
 #[test]

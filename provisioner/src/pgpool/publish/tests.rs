@@ -29,6 +29,16 @@ fn events_for_transitions_and_for_nothing_else() {
         (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
         (Reconciling, false, Reason::Converged),
     ]);
+    let unready = |work| {
+        status(&[
+            (Ready, false, Reason::ReadinessCheckFailed),
+            (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
+            (Reconciling, true, work),
+        ])
+    };
+    let (replaced, crashed) = (unready(Reason::RollingOut), unready(Reason::WaitingForPods));
+    let mut edited = crashed.clone();
+    edited.conditions[2].observed_generation = Some(2);
     let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
     let empty = PgpoolStatus::default();
     let none: &[(Kind, &str)] = &[];
@@ -47,6 +57,24 @@ fn events_for_transitions_and_for_nothing_else() {
             &lost,
             &first,
             &[(Kind::Normal, "ReadinessCheckSucceeded")],
+        ),
+        (
+            "replaced",
+            &first,
+            &replaced,
+            &[(Kind::Normal, "ReadinessCheckFailed")],
+        ),
+        (
+            "an edit",
+            &first,
+            &edited,
+            &[(Kind::Normal, "ReadinessCheckFailed")],
+        ),
+        (
+            "a crash",
+            &first,
+            &crashed,
+            &[(Kind::Warning, "ReadinessCheckFailed")],
         ),
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
         ("stuck still", &stuck, &stuck, none),

@@ -22,6 +22,8 @@ const CONFLICT_RETRY: Duration = Duration::from_secs(15);
 pub(super) enum Work {
     /// A cache is still filling, or the API server was not to be had: nothing new is known, nothing is said.
     Unknown,
+    /// ops-manager is being listened to, for this long at most: a status would be overwritten in a moment.
+    Listens(Duration),
     /// It goes on when something happens.
     Waits {
         reason: Reason,
@@ -55,6 +57,7 @@ impl Work {
                 after: Some(CONFLICT_RETRY),
             },
             Progress::Failed(error) => Self::failed(error),
+            Progress::Written(Stand::Listening { left }) => Self::Listens(*left),
             Progress::Written(Stand::Held { why, after }) => Self::Waits {
                 reason: Reason::WaitingForCertificates,
                 message: why.clone(),
@@ -154,7 +157,7 @@ impl Work {
     /// Condition Reconciling.
     pub(super) fn reconciling(&self) -> Said {
         match self {
-            Self::Unknown => Said::new(false, Reason::Converged, ""),
+            Self::Unknown | Self::Listens(_) => Said::new(false, Reason::Converged, ""),
             Self::Waits { reason, message, .. } => Said::new(true, *reason, message.clone()),
             Self::Stuck { reason, .. } => Said::new(
                 false,
@@ -169,7 +172,7 @@ impl Work {
     pub(super) fn stalled(&self) -> Option<Said> {
         match self {
             Self::Stuck { reason, message, .. } => Some(Said::new(true, *reason, message.clone())),
-            Self::Unknown | Self::Waits { .. } | Self::Done { .. } => None,
+            Self::Unknown | Self::Listens(_) | Self::Waits { .. } | Self::Done { .. } => None,
         }
     }
 
@@ -179,6 +182,10 @@ impl Work {
             Self::Unknown => Outcome::Waiting {
                 reason: "Reading",
                 after: None,
+            },
+            Self::Listens(left) => Outcome::Waiting {
+                reason: Reason::WaitingForCertificates.as_str(),
+                after: Some(*left),
             },
             Self::Waits { reason, after, .. }
             | Self::Stuck {

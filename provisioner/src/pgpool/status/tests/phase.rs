@@ -86,3 +86,86 @@ fn a_pool_that_only_reads_is_critical() {
     assert!(ready.message.contains(&message), "{}", ready.message);
     assert_eq!(status.pods[0].message.as_ref(), Some(&message));
 }
+
+/// A condition and what it has to be: absent, or of a status.
+type Term = (&'static str, Option<&'static str>);
+
+/// The table of phases as users know it. The first row holds of which every term does.
+const TABLE: &[(&[Term], Option<Phase>)] = &[
+    (&[("HealthCheckPaused", Some("True"))], Some(Phase::Unknown)),
+    (&[("Halted", Some("True"))], Some(Phase::Halted)),
+    (&[("DataRestored", Some("False"))], Some(Phase::NotReady)),
+    (
+        &[("DataRestoreStarted", Some("True")), ("DataRestored", None)],
+        Some(Phase::DataRestoring),
+    ),
+    (
+        &[
+            ("Provisioned", Some("True")),
+            ("AcceptingConnection", Some("False")),
+        ],
+        Some(Phase::NotReady),
+    ),
+    (
+        &[("Provisioned", Some("True")), ("ReplicaReady", Some("False"))],
+        Some(Phase::Critical),
+    ),
+    (
+        &[("Provisioned", Some("True")), ("Ready", Some("False"))],
+        Some(Phase::Critical),
+    ),
+    (
+        &[("Provisioned", Some("True")), ("Ready", Some("True"))],
+        Some(Phase::Ready),
+    ),
+    (
+        &[("ProvisioningStarted", Some("True"))],
+        Some(Phase::Provisioning),
+    ),
+    (&[], None),
+];
+
+/// Every combination of every condition that the table names, and some that it does not.
+#[test]
+fn the_table_of_phases_holds_for_all_combinations() {
+    const NAMES: [&str; 9] = [
+        "HealthCheckPaused",
+        "Halted",
+        "DataRestored",
+        "DataRestoreStarted",
+        "Provisioned",
+        "AcceptingConnection",
+        "ReplicaReady",
+        "Ready",
+        "ProvisioningStarted",
+    ];
+    const STATES: [Option<&str>; 4] = [None, Some("True"), Some("False"), Some("Unknown")];
+    let condition = |name: &str, status: &str| Condition {
+        type_: name.to_owned(),
+        status: status.to_owned(),
+        reason: String::new(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now()),
+    };
+    // These two never matter.
+    let others = [condition("Paused", "True"), condition("Stalled", "True")];
+    for number in 0..STATES.len().pow(u32::try_from(NAMES.len()).unwrap()) {
+        let mut rest = number;
+        let mut state = std::collections::BTreeMap::new();
+        for name in NAMES {
+            state.insert(name, STATES[rest % STATES.len()]);
+            rest /= STATES.len();
+        }
+        let holds = |terms: &[Term]| terms.iter().all(|(name, status)| state[name] == *status);
+        let (_, expected) = TABLE.iter().find(|(terms, _)| holds(terms)).unwrap();
+        let there = state
+            .iter()
+            .filter_map(|(name, status)| Some(condition(name, (*status)?)));
+        let all: Vec<_> = there.chain(others.clone()).collect();
+        let is_ours = |it: &&Condition| OURS.iter().any(|ty| ty.as_str() == it.type_);
+        let ours: Vec<_> = all.iter().filter(is_ours).cloned().collect();
+        let phase = crate::pgpool::status::phase::phase(&ours, &all);
+        assert_eq!(phase, *expected, "{state:?}");
+    }
+}
