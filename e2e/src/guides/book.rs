@@ -178,6 +178,90 @@ mod tests {
         assert!(listed("- [Later]()").is_err());
     }
 
+    fn workspace() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    }
+
+    /// The Markdown files of a folder and of those in it.
+    fn texts(folder: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(texts(&path));
+            } else if path.extension().is_some_and(|ending| ending == "md") {
+                found.push(path);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_page_is_listed_and_begins_with_its_title() {
+        let book = Book::open(workspace()).unwrap();
+        let mut listed: Vec<_> = book.pages.iter().map(|page| book.file(page)).collect();
+        listed.push(book.folder.join("SUMMARY.md"));
+        for page in texts(&book.folder) {
+            assert!(
+                listed.contains(&page),
+                "SUMMARY.md does not list {}",
+                page.display()
+            );
+        }
+        for page in &book.pages {
+            let text =
+                fs::read_to_string(book.file(page)).unwrap_or_else(|_| panic!("there is no {}", page.file));
+            assert!(text.starts_with("# "), "{} begins without a title", page.file);
+        }
+    }
+
+    #[test]
+    fn every_guide_can_be_read_as_steps() {
+        let book = Book::open(workspace()).unwrap();
+        for page in book.pages.iter().filter(|page| page.guide) {
+            let text = fs::read_to_string(book.file(page)).unwrap();
+            let steps = crate::guides::page::steps(&text);
+            let steps = steps.unwrap_or_else(|error| panic!("{}: {error:#}", page.file));
+            crate::guides::transcript::ensure_plain(&steps).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_link_leads_somewhere() {
+        let mut pages = texts(&workspace().join("docs"));
+        pages.extend(texts(&workspace().join("charts")));
+        pages.extend(["README.md", "e2e/README.md"].map(|file| workspace().join(file)));
+        for page in pages {
+            let text = fs::read_to_string(&page).unwrap();
+            for link in links(&text) {
+                if link.target.contains("://") {
+                    continue;
+                }
+                let (file, anchor) = link.target.split_once('#').unwrap_or((&link.target, ""));
+                let target = if file.is_empty() {
+                    page.clone()
+                } else {
+                    page.parent().unwrap().join(file)
+                };
+                assert!(
+                    target.exists(),
+                    "{}: {} leads nowhere",
+                    page.display(),
+                    link.target
+                );
+                if !anchor.is_empty() {
+                    let headings = anchors(&fs::read_to_string(&target).unwrap());
+                    assert!(
+                        headings.iter().any(|heading| heading == anchor),
+                        "{}: {} names none of {headings:?}",
+                        page.display(),
+                        link.target
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn links_in_code_are_none() {
         let text = "See [one](a.md) and [two](b.md#c), not `[three](c.md)`.\n```sh\n[four](d.md)\n```\nA ` and [five](e.md).";

@@ -57,6 +57,12 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// Its key, PEM: for an issuer of cert-manager that is to sign in its name.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// Issues a certificate.
     pub fn issue(&self, wanted: &Wanted) -> anyhow::Result<Pair> {
         let mut params = CertificateParams::new(wanted.dns_names.clone())?;

@@ -1,0 +1,30 @@
+//! Reports: long tables about what holds in a cluster, for people who want to see all of it.
+
+pub mod manifests;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::stage::Stage;
+use crate::target::Target;
+
+/// The reports.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Report {
+    /// The manifests of KubeDB's documentation, applied as they are: what becomes of each.
+    Manifests {
+        /// Their folder, docs/examples/pgpool in a checkout of that documentation.
+        #[arg(long, value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+}
+
+/// Makes one in the local cluster, or in the one of `kubeconfig`. The exit status tells whether all is as it should be.
+pub fn run(stage: &Stage, kubeconfig: Option<&Path>, report: &Report) -> anyhow::Result<ExitCode> {
+    let target = Target::prepare(stage, kubeconfig)?;
+    match report {
+        Report::Manifests { folder } => target.run(manifests::report(stage, &target, folder)),
+    }
+}
