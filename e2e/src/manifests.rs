@@ -111,6 +111,22 @@ pub async fn apply_crds(client: &Client, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Applies every YAML file of `folder`, of objects that are in no namespace.
+///
+/// # Errors
+/// A file cannot be read, or the API server refuses an object.
+pub async fn apply_folder(client: &Client, folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "yaml") {
+            apply(client, "", &fs::read_to_string(&path)?)
+                .await
+                .with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes a namespace unless it is there.
 pub async fn ensure_namespace(client: &Client, name: &str) -> anyhow::Result<()> {
     let object: Namespace = serde_json::from_value(serde_json::json!({

@@ -164,6 +164,8 @@ fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
         let plane = ControlPlane::start(&programs, CertManager::Running).await?;
         let kinds = stage.workspace.join("charts/crds/files");
         manifests::apply_crds(&plane.client(), &kinds).await?;
+        let policies = stage.workspace.join("charts/crds/policies");
+        manifests::apply_folder(&plane.client(), &policies).await?;
         step.done();
         let client = plane.client();
         Ok(run_cases(

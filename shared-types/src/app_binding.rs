@@ -28,18 +28,18 @@ pub struct AppBindingSpec {
     /// Type of the application, such as `kubedb.com/postgres`; may be empty.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
-    /// Version of the application.
+    /// Version of the application, such as `16.4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// The object that runs the application; set when KubeDB manages it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_ref: Option<AppReference>,
-    /// How clients connect.
+    /// Where clients connect to, and how they trust the server.
     pub client_config: ClientConfig,
     /// Secret with `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<TypedReference>,
-    /// Secret with a client certificate.
+    /// Secret with a client certificate (`tls.crt`, `tls.key`) for the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_secret: Option<TypedReference>,
     /// How keys of the Secret are renamed or added for clients.
@@ -55,7 +55,7 @@ pub struct AppBindingSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppReference {
-    /// API group of the object.
+    /// API group of the object, such as `kubedb.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_group: Option<String>,
     /// Kind of the object.
@@ -103,11 +103,11 @@ pub struct ServiceReference {
     /// Namespace of the Service; that of the `AppBinding` when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Name of the Service.
+    /// Name of the Service of the application.
     pub name: String,
-    /// Port of the Service.
+    /// Port of the Service, such as 5432.
     pub port: i32,
-    /// Path of the address.
+    /// Path of the address; not used for PostgreSQL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Query of the address, such as `sslmode=verify-full`.
@@ -119,16 +119,16 @@ pub struct ServiceReference {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretTransform {
-    /// Renames a key.
+    /// Renames a key to what clients expect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename_key: Option<RenameKey>,
-    /// Adds a key.
+    /// Adds a key with a value of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add_key: Option<AddKey>,
     /// Adds every key of another Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add_keys_from: Option<AddKeysFrom>,
-    /// Removes a key.
+    /// Removes a key that clients must not see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_key: Option<RemoveKey>,
 }
@@ -137,9 +137,9 @@ pub struct SecretTransform {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenameKey {
-    /// The present key.
+    /// The present name of the key.
     pub from: String,
-    /// The new key.
+    /// The new name of the key.
     pub to: String,
 }
 
@@ -147,13 +147,13 @@ pub struct RenameKey {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddKey {
-    /// The key.
+    /// The key in the Secret.
     pub key: String,
-    /// Its value in base64.
+    /// Value of the key, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bytes")]
     pub value: Option<k8s_openapi::ByteString>,
-    /// Its value as text.
+    /// Value of the key, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub string_value: Option<String>,
     /// Its value as a template over the Secret's data.
@@ -165,7 +165,7 @@ pub struct AddKey {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddKeysFrom {
-    /// The Secret.
+    /// The Secret whose keys are added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<crate::object::ObjectReference>,
 }
@@ -174,6 +174,6 @@ pub struct AddKeysFrom {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveKey {
-    /// The key.
+    /// The key in the Secret.
     pub key: String,
 }

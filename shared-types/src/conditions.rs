@@ -9,10 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// An enum whose variants are written as they are called.
 macro_rules! words {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $word:ident,)* }) => {
+    ($(#[$meta:meta])* pub enum $name:ident { $($(#[doc = $doc:literal])* $word:ident,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$doc])* $word,)* }
+        pub enum $name { $($(#[doc = $doc])* $word,)* }
 
         impl $name {
             /// Every value, in order.
@@ -22,6 +22,13 @@ macro_rules! words {
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$word => stringify!($word),)* }
+            }
+
+            /// What it says, as written above it.
+            #[must_use]
+            pub fn meaning(self) -> String {
+                let text = match self { $(Self::$word => concat!($($doc, "\n"),*),)* };
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
             }
 
             /// The value of a word, if it is one of these.

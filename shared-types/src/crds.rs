@@ -18,15 +18,16 @@ const UNOBSERVED: i64 = -1;
 /// Every definition, in the order of their names.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
+    derived().into_iter().map(finished).collect()
+}
+
+fn derived() -> [CustomResourceDefinition; 4] {
     [
         AppBinding::crd(),
         PgpoolOpsRequest::crd(),
         Pgpool::crd(),
         PgpoolVersion::crd(),
     ]
-    .into_iter()
-    .map(finished)
-    .collect()
 }
 
 /// Every definition as a file: its name, `<plural>.<group>.yaml`, and its text.
@@ -44,7 +45,8 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_yaml::Error> {
 /// The schema of a kind, with its rules.
 #[must_use]
 pub fn schema(kind: &str) -> Option<Value> {
-    let crd = all().into_iter().find(|crd| crd.spec.names.kind == kind)?;
+    let mut definitions = derived().into_iter();
+    let crd = finished(definitions.find(|crd| crd.spec.names.kind == kind)?);
     let version = crd.spec.versions.into_iter().next()?;
     serde_json::to_value(version.schema?.open_api_v3_schema?).ok()
 }

@@ -17,12 +17,15 @@ pub mod app_binding;
 pub mod certificates;
 pub mod conditions;
 pub mod crds;
+pub mod generated;
 pub mod names;
 pub mod object;
 pub mod ops_request;
 pub mod pgpool;
 pub mod pgpool_version;
+pub mod policies;
 pub mod ports;
+pub mod reference;
 pub mod reserved;
 pub mod rules;
 

@@ -37,7 +37,7 @@ use crate::{
 pub struct PgpoolOpsRequestSpec {
     /// The Pgpool, in the namespace of the request.
     pub database_ref: LocalReference,
-    /// The operation.
+    /// The operation, which decides which of the other fields is set.
     #[serde(rename = "type")]
     pub type_: OpsType,
     /// How long each step may take, such as `5m`; no limit when unset.
@@ -50,25 +50,25 @@ pub struct PgpoolOpsRequestSpec {
     /// How often a failed step is tried again; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<i32>,
-    /// For `UpdateVersion`.
+    /// What `UpdateVersion` does: the version to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_version: Option<UpdateVersion>,
-    /// For `HorizontalScaling`.
+    /// What `HorizontalScaling` does: another number of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizontal_scaling: Option<HorizontalScaling>,
-    /// For `VerticalScaling`.
+    /// What `VerticalScaling` does: other resources or other nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vertical_scaling: Option<VerticalScaling>,
-    /// For `Reconfigure`.
+    /// What `Reconfigure` does: new settings or backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Reconfigure>,
-    /// For `ReconfigureTLS`.
+    /// What `ReconfigureTLS` does: add, change, rotate or remove certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ReconfigureTls>,
-    /// For `RotateAuth`.
+    /// What `RotateAuth` does: which credentials come next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<RotateAuth>,
-    /// For `Restart`.
+    /// Of `Restart`, which has nothing to choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
 }
@@ -107,7 +107,7 @@ pub enum ApplyOption {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateVersion {
-    /// Name of the `PgpoolVersion`.
+    /// Name of the `PgpoolVersion` to run next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_version: Option<String>,
 }
@@ -116,7 +116,7 @@ pub struct UpdateVersion {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HorizontalScaling {
-    /// The new number of pods.
+    /// The new number of pods of the Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<i32>,
 }
@@ -148,14 +148,14 @@ pub enum VerticalScalingMode {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeResources {
-    /// Resources.
+    /// The new CPU and memory of container `pgpool`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
     pub resources: Option<ResourceRequirements>,
     /// How `topology` chooses nodes: `LabelSelector` or `Taint`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_selection_policy: Option<String>,
-    /// A label or taint of nodes.
+    /// A label or taint by which nodes are chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<Topology>,
 }
@@ -164,10 +164,10 @@ pub struct NodeResources {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Topology {
-    /// Key.
+    /// Key of the label or taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Value.
+    /// Value of the label or taint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
@@ -176,20 +176,20 @@ pub struct Topology {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reconfigure {
-    /// Secret with the new settings.
+    /// Secret with key `pgpool.conf`, in place of the present one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_secret: Option<LocalReference>,
     /// Settings merged over the present ones, by file name (`pgpool.conf`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub apply_config: BTreeMap<String, String>,
-    /// Drop the user's settings first.
+    /// Drop all settings of yours first: Secret, inline text and backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_custom_config: Option<bool>,
     /// Whether pods are restarted; `auto` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ReconfigureRestart>")]
     pub restart: Option<ReconfigureRestart>,
-    /// Changes to the backends.
+    /// Changes to the list of backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend: Option<ReconfigureBackend>,
 }
@@ -214,7 +214,7 @@ pub struct ReconfigureBackend {
     /// Backends that replace those of the same name, or are added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sync: Vec<Backend>,
-    /// Backends that are taken away.
+    /// Backends that are taken away, by group or host name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub delete: Vec<Backend>,
 }
@@ -226,21 +226,21 @@ pub struct ReconfigureTls {
     /// The issuer of every certificate that names no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
-    /// Wishes for single certificates.
+    /// Wishes for single certificates, in place of the present ones of the same alias.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::pgpool::tls::certificates")]
     pub certificates: Vec<CertificateSpec>,
-    /// Issue every certificate anew.
+    /// Issue every certificate anew, with new keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_certificates: Option<bool>,
-    /// Go without TLS.
+    /// Remove certificates and go without TLS; clients that demand it are refused then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove: Option<bool>,
-    /// The new TLS mode.
+    /// The new `spec.sslMode` of the Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<SslMode>")]
     pub ssl_mode: Option<SslMode>,
-    /// The new way clients prove who they are.
+    /// The new `spec.clientAuthMode` of the Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ClientAuthMode>")]
     pub client_auth_mode: Option<ClientAuthMode>,
@@ -270,7 +270,7 @@ pub struct PgpoolOpsRequestStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The steps done so far.
+    /// The steps done so far, one condition each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

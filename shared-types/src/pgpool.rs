@@ -29,7 +29,7 @@ pub use service_template::{ServiceAlias, ServicePort, ServiceSpec, ServiceTempla
 pub use status::{CertificateStatus, PgpoolStatus, PodStatus};
 pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsConfig};
 
-/// What the user asks for.
+/// What the pool should be. What is left out has a default that is never written back.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "kubedb.com",
@@ -67,12 +67,12 @@ pub struct PgpoolSpec {
     pub version: String,
     /// The `AppBinding` of the PostgreSQL behind the pool.
     pub postgres_ref: ObjectReference,
-    /// Number of pods, 1 to 9; 1 when unset.
+    /// Number of pods; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 9))]
     pub replicas: Option<i32>,
-    /// Whether clients may, or must, use TLS, and how strictly the operator checks what the pods
-    /// serve; `verify-full` when `tls` is set, else `disable`.
+    /// Whether clients may, or must, use TLS, and how strictly the operator checks what the pods serve;
+    /// `verify-full` with `tls` and `disable` without it when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<SslMode>")]
     pub ssl_mode: Option<SslMode>,
@@ -83,7 +83,7 @@ pub struct PgpoolSpec {
     /// Certificates, and the issuer that signs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
-    /// Credentials of the PCP user; Secret `<name>-auth`, generated, when unset.
+    /// Credentials of the PCP user; a generated Secret `<name>-auth` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_secret: Option<AuthSecret>,
     /// The user's own `pgpool.conf` and backends.
@@ -95,24 +95,24 @@ pub struct PgpoolSpec {
     /// Scripts to run once the pool answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitSpec>,
-    /// Changes to the pods.
+    /// Changes to the pods and to the workload that runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
-    /// Changes to the Services.
+    /// Changes to the Services `primary` and `stats`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "service_template::list")]
     pub service_templates: Vec<ServiceTemplate>,
     /// How often the operator logs in through the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_checker: Option<HealthChecker>,
-    /// Metrics, and who scrapes them.
+    /// Metrics, and who scrapes them; no exporter runs when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Monitor>,
     /// What stays when the Pgpool is deleted; `Delete` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<DeletionPolicy>")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Recommendations of other tools.
+    /// Recommendations that other tools make for this Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_ops: Option<AutoOps>,
 }

@@ -28,24 +28,24 @@ use crate::schema;
 pub struct PgpoolVersionSpec {
     /// Version of Pgpool-II, a semantic version.
     pub version: String,
-    /// The server.
+    /// The image of pgpool itself.
     pub pgpool: Image,
-    /// The metrics exporter.
+    /// The image of the metrics exporter, for `spec.monitor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<Image>,
     /// The init container that fetches scripts from git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_syncer: Option<Image>,
-    /// The user the images run as.
+    /// The user that the images run as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
     /// Versions that a Pgpool may be updated to from this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_constraints: Option<UpdateConstraints>,
-    /// This version should no longer be used for new Pgpools.
+    /// This version should no longer be used; a Pgpool that names it is warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<bool>,
-    /// This version gets no more fixes.
+    /// This version gets no more fixes; a Pgpool that names it is warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_life: Option<bool>,
     /// Charts of user interfaces; kept, not used.
@@ -57,7 +57,7 @@ pub struct PgpoolVersionSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Reference of the image.
+    /// Reference of the image, such as `registry.example.com/pgpool:4.6.1`.
     pub image: String,
 }
 
@@ -89,15 +89,15 @@ pub struct UpdateConstraints {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChartInfo {
-    /// Name of the chart.
+    /// Name of the chart of the user interface.
     pub name: String,
-    /// Version of the chart.
+    /// Version of the chart of the user interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Not to be installed.
+    /// Whether the chart is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disable: Option<bool>,
-    /// Values of the chart.
+    /// Values that the chart is installed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub values: Option<serde_json::Value>,

@@ -35,10 +35,10 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "required": ["type", "status", "lastTransitionTime"],
         "properties": {
-            "type": { "type": "string", "description": "What the condition is about." },
-            "status": { "type": "string", "description": "`True`, `False` or `Unknown`." },
-            "reason": { "type": "string", "description": "Why, in one word." },
-            "message": { "type": "string", "description": "Why, and what helps." },
+            "type": { "type": "string", "description": "What the condition is about, in one word." },
+            "status": { "type": "string", "description": "Whether it holds: `True`, `False` or `Unknown`." },
+            "reason": { "type": "string", "description": "Why it is so, in one word." },
+            "message": { "type": "string", "description": "Why it is so, and what helps." },
             "observedGeneration": {
                 "type": "integer",
                 "format": "int64",
@@ -49,7 +49,7 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
                 "format": "date-time",
                 "description": "Since when the status is as it is.",
             },
-            "severity": { "type": "string", "description": "Accepted for compatibility." },
+            "severity": { "type": "string", "description": "Accepted for compatibility, never set." },
         },
     });
     list_map(&condition, "type")

@@ -7,11 +7,17 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::LazyLock,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use shared_types::generated::{self, File};
 use shared_types::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, crds};
 
 /// What an annotation of `kubectl apply` can hold, and less than etcd stores.
@@ -19,25 +25,20 @@ const LIMIT: usize = 262_144;
 
 #[test]
 fn checked_in_files_are_generated() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/crds/files");
-    let mut left: BTreeMap<_, _> = fs::read_dir(&directory)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .map(|entry| {
-            (
-                entry.file_name().into_string().unwrap(),
-                fs::read_to_string(entry.path()).unwrap(),
-            )
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut left: BTreeSet<String> = ["charts/crds/files", "charts/crds/policies"]
+        .into_iter()
+        .flat_map(|folder| {
+            let entries = fs::read_dir(workspace.join(folder)).unwrap();
+            entries.map(move |entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap()))
         })
         .collect();
-    for (name, manifest) in crds::manifests().unwrap() {
-        let fresh = left.remove(&name).is_some_and(|file| file == manifest);
-        assert!(
-            fresh,
-            "{name} is stale: cargo run -p shared-types --bin crdgen -- charts/crds/files"
-        );
+    for File { path, text } in generated::files().unwrap() {
+        left.remove(&path);
+        let fresh = fs::read_to_string(workspace.join(&path)).is_ok_and(|file| file == text);
+        assert!(fresh, "{path} is stale: cargo run -p shared-types --bin generate");
     }
-    assert!(left.is_empty(), "files that nothing generates: {:?}", left.keys());
+    assert!(left.is_empty(), "files that nothing generates: {left:?}");
 }
 
 #[test]

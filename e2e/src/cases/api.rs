@@ -9,6 +9,7 @@ mod late;
 mod lease;
 mod names;
 mod ownership;
+mod policies;
 mod schema;
 
 use super::Case;
@@ -26,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         backend::cases(),
         channel::cases(),
         schema::cases(),
+        policies::cases(),
     ]
     .into_iter()
     .flatten()

@@ -41,16 +41,16 @@ pub struct Backend {
     /// A read-replica group, or `PRIMARY` or `STANDBY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
-    /// A host name or address.
+    /// Host name or IP address of a server; in place of `groupName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_name: Option<String>,
     /// Port, with `hostName` only; 5432 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
-    /// Text of pgpool's backend flag.
+    /// Flags of pgpool for this server, joined by `|`, such as `ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flag: Option<String>,
-    /// Share of the load.
+    /// Share of the reading queries among all backends; 0 for none.
     pub weight: i32,
 }
 
@@ -58,22 +58,22 @@ pub struct Backend {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthSecret {
-    /// API group; empty for a Secret.
+    /// API group of the Secret: leave it empty. Virtual secrets are not supported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_group: Option<String>,
-    /// Kind; `Secret` when unset.
+    /// Kind of the object with the credentials; `Secret` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Name of the Secret; `<name>-auth` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Store of a virtual secret.
+    /// Store of a virtual secret, which is not supported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_store_name: Option<String>,
     /// The Secret is the user's: never created, changed or deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub externally_managed: Option<bool>,
-    /// When to recommend a new password.
+    /// Age of the password after which other tools recommend a new one, such as `720h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_after: Option<GoDuration>,
     /// Since when the present password is in use.

@@ -12,11 +12,11 @@ use crate::{ports, schema};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitor {
-    /// Who scrapes.
+    /// Who scrapes: decides between annotations for a Prometheus that discovers and a `ServiceMonitor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<Agent>")]
     pub agent: Option<Agent>,
-    /// Settings for Prometheus.
+    /// Settings of the exporter and of what Prometheus is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Prometheus>,
 }
@@ -39,10 +39,10 @@ pub enum Agent {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Prometheus {
-    /// The exporter container.
+    /// Settings of the exporter, which runs beside pgpool in each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<Exporter>,
-    /// The `ServiceMonitor`.
+    /// Settings of the `ServiceMonitor`, for agent `prometheus.io/operator`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_monitor: Option<ServiceMonitor>,
 }
@@ -54,18 +54,18 @@ pub struct Exporter {
     /// Port it listens on; 9719 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
-    /// More arguments.
+    /// More arguments of the exporter, after those that are generated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// More environment.
+    /// More environment variables of the exporter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<EnvVar>>")]
     pub env: Vec<EnvVar>,
-    /// Resources.
+    /// CPU and memory of the exporter container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
     pub resources: Option<ResourceRequirements>,
-    /// Security context.
+    /// Security context of the exporter container; what is left out is restricted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<SecurityContext>")]
     pub security_context: Option<SecurityContext>,
@@ -87,7 +87,7 @@ pub struct ServiceMonitor {
     /// Labels of the pods copied to the metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pod_target_labels: Vec<String>,
-    /// Settings by port.
+    /// Settings of single ports of the stats Service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
 }
@@ -96,7 +96,7 @@ pub struct ServiceMonitor {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Name of the Service port.
+    /// Name of the port of the stats Service, `metrics`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// Changes to the labels of the target.
@@ -111,22 +111,22 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RelabelConfig {
-    /// Labels that are read.
+    /// Labels whose values are joined and then matched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_labels: Vec<String>,
-    /// What stands between their values.
+    /// What is put between the values of the source labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
-    /// Label that is written.
+    /// Label that the result is written to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_label: Option<String>,
-    /// Expression the value must match.
+    /// Regular expression that the joined values must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
-    /// Modulus of the hash.
+    /// Modulus of the hash, for action `hashmod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modulus: Option<i64>,
-    /// The new value.
+    /// The new value; may refer to groups of `regex`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<String>,
     /// What is done, such as `replace` or `drop`.

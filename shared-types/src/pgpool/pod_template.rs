@@ -22,7 +22,7 @@ pub struct PodTemplate {
     /// Labels and annotations of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<PartialMetadata>,
-    /// Changes to the pods.
+    /// Changes to the spec of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<PodSpec>,
 }
@@ -38,15 +38,15 @@ pub struct PodSpec {
     /// Whether pods get a token for the API server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automount_service_account_token: Option<bool>,
-    /// Containers.
+    /// Containers: `pgpool` and `exporter` are merged with the generated ones, others run beside them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::named::<core::Container>")]
     pub containers: Vec<core::Container>,
-    /// DNS settings.
+    /// DNS servers, search domains and options of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<core::PodDNSConfig>")]
     pub dns_config: Option<core::PodDNSConfig>,
-    /// DNS policy.
+    /// How pods resolve names; `ClusterFirst` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns_policy: Option<String>,
     /// Whether Services are told by environment variables.
@@ -56,89 +56,89 @@ pub struct PodSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::free_forms")]
     pub ephemeral_containers: Vec<serde_json::Value>,
-    /// Lines for `/etc/hosts`.
+    /// Lines that are added to `/etc/hosts` of the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::HostAlias>>")]
     pub host_aliases: Vec<core::HostAlias>,
-    /// Use the host's IPC namespace.
+    /// Share the IPC namespace of the node. Not allowed where Pod Security is enforced.
     #[serde(default, rename = "hostIPC", skip_serializing_if = "Option::is_none")]
     pub host_ipc: Option<bool>,
-    /// Use the host's network.
+    /// Share the network of the node. Not allowed where Pod Security is enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_network: Option<bool>,
-    /// Use the host's process namespace.
+    /// Share the process namespace of the node. Not allowed where Pod Security is enforced.
     #[serde(default, rename = "hostPID", skip_serializing_if = "Option::is_none")]
     pub host_pid: Option<bool>,
-    /// Use the host's user namespace.
+    /// Share the user namespace of the node; `true` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_users: Option<bool>,
-    /// Host name.
+    /// Host name of the pods; their own name when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// Secrets with credentials for image registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::LocalObjectReference>>")]
     pub image_pull_secrets: Vec<core::LocalObjectReference>,
-    /// Init containers.
+    /// Containers that run to their end before the others start, each with an image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::named::<core::Container>")]
     pub init_containers: Vec<core::Container>,
-    /// The node to run on.
+    /// The one node to run on, past the scheduler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
-    /// Labels of nodes to run on.
+    /// Labels that a node must have to run a pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
-    /// Operating system.
+    /// Operating system of the containers, `linux`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<core::PodOS>")]
     pub os: Option<core::PodOS>,
-    /// Overhead of the runtime class.
+    /// Resources that the runtime class takes beside the containers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::bare::<BTreeMap<String, Quantity>>")]
     pub overhead: BTreeMap<String, Quantity>,
     /// The cluster-wide `PlacementPolicy` of KubeDB; accepted for compatibility.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_placement_policy: Option<LocalReference>,
-    /// Preemption policy.
+    /// Whether pods may displace others: `Never` or `PreemptLowerPriority`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preemption_policy: Option<String>,
-    /// Priority.
+    /// Priority of the pods; follows from `priorityClassName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
-    /// Priority class.
+    /// Priority class, which decides who stays when a node is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority_class_name: Option<String>,
     /// Conditions the pod must have to be ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::PodReadinessGate>>")]
     pub readiness_gates: Vec<core::PodReadinessGate>,
-    /// Claims of dynamic resources.
+    /// Claims of dynamic resources, such as devices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::PodResourceClaim>>")]
     pub resource_claims: Vec<core::PodResourceClaim>,
-    /// Resources of the pod as a whole.
+    /// CPU and memory of the pod as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<core::ResourceRequirements>")]
     pub resources: Option<core::ResourceRequirements>,
     /// Restart policy; accepted for compatibility, a workload knows only `Always`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<String>,
-    /// Runtime class.
+    /// Runtime class, such as a sandbox that nodes offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_class_name: Option<String>,
-    /// Scheduler.
+    /// Scheduler that places the pods; that of the cluster when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduler_name: Option<String>,
-    /// Gates that hold back scheduling.
+    /// Gates that hold pods back from being scheduled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::PodSchedulingGate>>")]
     pub scheduling_gates: Vec<core::PodSchedulingGate>,
-    /// Security context of the pod.
+    /// Security context of the pods; what is left out is restricted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<core::PodSecurityContext>")]
     pub security_context: Option<core::PodSecurityContext>,
-    /// Service account, by its old name.
+    /// Service account, by its old name; `serviceAccountName` wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
     /// Service account; one is generated when unset.
@@ -154,17 +154,17 @@ pub struct PodSpec {
     /// Whether containers share a process namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_process_namespace: Option<bool>,
-    /// Subdomain.
+    /// Subdomain of the host names of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subdomain: Option<String>,
-    /// Seconds a pod has to end.
+    /// Seconds that a pod has to finish its sessions before it is killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub termination_grace_period_seconds: Option<i64>,
     /// Taints of nodes that are tolerated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::Toleration>>")]
     pub tolerations: Vec<core::Toleration>,
-    /// Volumes.
+    /// Volumes that containers of yours, or `pgpool`, mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::named::<core::Volume>")]
     pub volumes: Vec<core::Volume>,

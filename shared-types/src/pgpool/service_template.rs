@@ -14,10 +14,10 @@ use crate::{object::PartialMetadata, schema};
 pub struct ServiceTemplate {
     /// Which Service. A Pgpool has `primary` and `stats`; the others are accepted and ignored.
     pub alias: ServiceAlias,
-    /// Labels and annotations.
+    /// Labels and annotations of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<PartialMetadata>,
-    /// Changes to its spec.
+    /// Changes to the spec of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<ServiceSpec>,
 }
@@ -68,19 +68,19 @@ impl fmt::Display for ServiceAlias {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceSpec {
-    /// Type, such as `LoadBalancer`.
+    /// Type of the Service; `ClusterIP` when unset.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
     /// Ports, matched by name; only `port` and `nodePort` change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ServicePort>,
-    /// Address inside the cluster.
+    /// Address inside the cluster; chosen by Kubernetes when unset.
     #[serde(default, rename = "clusterIP", skip_serializing_if = "Option::is_none")]
     pub cluster_ip: Option<String>,
-    /// Addresses outside the cluster.
+    /// Addresses outside the cluster that lead to nodes.
     #[serde(default, rename = "externalIPs", skip_serializing_if = "Vec::is_empty")]
     pub external_ips: Vec<String>,
-    /// Address of the load balancer.
+    /// Address that the load balancer should get, where the cloud allows it.
     #[serde(default, rename = "loadBalancerIP", skip_serializing_if = "Option::is_none")]
     pub load_balancer_ip: Option<String>,
     /// Clients that the load balancer admits.
@@ -92,7 +92,7 @@ pub struct ServiceSpec {
     /// Port of the health check of the load balancer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check_node_port: Option<i32>,
-    /// Settings of session affinity.
+    /// Keep a client at one pod, for as many seconds as is said here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<SessionAffinityConfig>")]
     pub session_affinity_config: Option<SessionAffinityConfig>,
@@ -105,9 +105,9 @@ pub struct ServicePort {
     /// Name of the port: `primary`, `pcp` or `metrics`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Port of the Service.
+    /// Port that clients of the Service use.
     pub port: i32,
-    /// Port of the nodes.
+    /// Port on every node, for types `NodePort` and `LoadBalancer`; chosen by Kubernetes when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_port: Option<i32>,
 }

@@ -26,7 +26,7 @@ pub struct PgpoolStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "certificates")]
     pub certificates: Vec<CertificateStatus>,
-    /// What each pod serves.
+    /// What each pod serves, as the provisioner sees it from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "pods")]
     pub pods: Vec<PodStatus>,
@@ -36,7 +36,7 @@ pub struct PgpoolStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
-    /// Which certificate.
+    /// Which certificate: `server`, `client` or `metrics-exporter`.
     pub alias: Alias,
     /// The Secret it stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,11 +44,11 @@ pub struct CertificateStatus {
     /// SHA-256 of the certificate, in lower-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// Valid from.
+    /// Since when the certificate is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<Time>")]
     pub not_before: Option<Time>,
-    /// Valid to.
+    /// Until when the certificate is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<Time>")]
     pub not_after: Option<Time>,
@@ -68,7 +68,7 @@ pub struct CertificateStatus {
 pub struct PodStatus {
     /// Name of the pod.
     pub name: String,
-    /// It serves what it should.
+    /// It serves the certificate that it should.
     pub ready: bool,
     /// SHA-256 of the certificate it serves, in lower-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

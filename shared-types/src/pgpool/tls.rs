@@ -27,9 +27,9 @@ pub struct IssuerRef {
     /// API group; `cert-manager.io` when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_group: Option<String>,
-    /// `Issuer` or `ClusterIssuer`.
+    /// `Issuer` or `ClusterIssuer`; with `apiGroup`, the kind of an external issuer.
     pub kind: String,
-    /// Name of the issuer.
+    /// Name of the issuer: in the namespace of the Pgpool, or of the cluster.
     pub name: String,
 }
 
@@ -42,13 +42,13 @@ pub struct CertificateSpec {
     // watch of all others.
     #[schemars(schema_with = "alias")]
     pub alias: String,
-    /// The issuer of this certificate.
+    /// The issuer of this certificate, in place of that of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
     /// The Secret it is written to; `<name>-<alias>-cert` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
-    /// Parts of the subject name.
+    /// Parts of the subject name beside the common name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
     /// How long it is valid, such as `2160h`.
@@ -63,13 +63,13 @@ pub struct CertificateSpec {
     /// IP addresses, added to those the operator asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,
-    /// URIs.
+    /// URIs that the certificate names, such as a SPIFFE id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uris: Vec<String>,
-    /// E-mail addresses.
+    /// E-mail addresses that the certificate names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub email_addresses: Vec<String>,
-    /// Form of the private key.
+    /// Form in which the private key is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
 }
@@ -78,28 +78,28 @@ pub struct CertificateSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
-    /// Organizations.
+    /// Organizations (O) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub organizations: Vec<String>,
-    /// Countries.
+    /// Countries (C), in two letters each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub countries: Vec<String>,
-    /// Organizational units.
+    /// Organizational units (OU) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub organizational_units: Vec<String>,
-    /// Cities.
+    /// Cities (L) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub localities: Vec<String>,
-    /// States or provinces.
+    /// States or provinces (ST) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provinces: Vec<String>,
-    /// Street addresses.
+    /// Street addresses of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub street_addresses: Vec<String>,
-    /// Postal codes.
+    /// Postal codes of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub postal_codes: Vec<String>,
-    /// Serial number of the subject.
+    /// Serial number of the subject, not of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<String>,
 }
@@ -108,7 +108,7 @@ pub struct Subject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivateKey {
-    /// Encoding; `PKCS1` when unset.
+    /// Encoding of the private key; `PKCS1` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<KeyEncoding>")]
     pub encoding: Option<KeyEncoding>,

@@ -120,44 +120,22 @@ fn configuration(rules: &mut Rules) {
     backends(rules, "spec.configuration.backends");
 }
 
+/// pgpool's own limits of a backend's port and weight.
+const PORTS: (i64, i64) = (1024, 65535);
+const MOST_WEIGHT: i64 = 100_000_000;
+
 /// Backends in a list.
 pub(super) fn backends(rules: &mut Rules, at: &str) {
     let item = format!("{at}[]");
     rules.bound(at, "maxItems", 128);
-    for (field, longest) in [("groupName", 253), ("hostName", 253), ("flag", 128)] {
+    for (field, longest) in [("groupName", 253), ("hostName", 253), ("flag", 64)] {
         rules.bound(&format!("{item}.{field}"), "maxLength", longest);
     }
-    rules.bound(&format!("{item}.weight"), "minimum", 0);
-    rules.port(&format!("{item}.port"));
-    let (group, host) = (
-        "has(self.groupName) && self.groupName != ''",
-        "has(self.hostName) && self.hostName != ''",
-    );
-    rules.rule(
-        &item,
-        format!("({group}) != ({host})"),
-        format!("{item} is one group or one host: set either groupName or hostName"),
-    );
-    rules
-        .rule(
-            &item,
-            format!("!({group}) || !has(self.port)"),
-            format!("{item}.port belongs to a host: remove port, or set hostName instead of groupName"),
-        )
-        .field(".port");
-    rules.rule(
-        &format!("{item}.hostName"),
-        "self.matches(r'^[-A-Za-z0-9._:]*$')",
-        format!("{item}.hostName is no host: give a DNS name or an IP address, without scheme, port or path"),
-    );
-    rules.rule(
-        &format!("{item}.flag"),
-        "self.split('|').all(f, f.trim() in ['', 'ALLOW_TO_FAILOVER', 'DISALLOW_TO_FAILOVER', 'ALWAYS_PRIMARY', \
-         'ALWAYS_MASTER'])",
-        format!(
-            "{item}.flag has an unknown word: use ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER or ALWAYS_PRIMARY, joined by |"
-        ),
-    );
+    for (field, (least, most)) in [("weight", (0, MOST_WEIGHT)), ("port", PORTS)] {
+        rules.bound(&format!("{item}.{field}"), "minimum", least);
+        rules.bound(&format!("{item}.{field}"), "maximum", most);
+    }
+    backend(rules, &item);
     rules.rule(
         at,
         "self.all(b, has(b.groupName) && b.groupName != '') || self.all(b, !has(b.groupName) || b.groupName == '')",
@@ -169,6 +147,45 @@ pub(super) fn backends(rules: &mut Rules, at: &str) {
          && (has(a.hostName) ? a.hostName : '') == (has(b.hostName) ? b.hostName : '') && (has(a.port) ? a.port : 5432) \
          == (has(b.port) ? b.port : 5432)))",
         format!("{at} has one server twice: remove the second entry with the same name and port"),
+    );
+    rules.rule(
+        at,
+        "self.filter(b, has(b.flag) && b.flag.contains('ALWAYS_PRIMARY')).size() <= 1",
+        format!("{at} has flag ALWAYS_PRIMARY twice: leave it to the server that takes the writes"),
+    );
+}
+
+fn backend(rules: &mut Rules, item: &str) {
+    let group = "has(self.groupName) && self.groupName != ''";
+    let host = "has(self.hostName) && self.hostName != ''";
+    rules.rule(
+        item,
+        format!("({group}) != ({host})"),
+        format!("{item} is one group or one host: set either groupName or hostName"),
+    );
+    rules
+        .rule(
+            item,
+            format!("!({group}) || !has(self.port)"),
+            format!("{item}.port belongs to a host: remove port, or set hostName instead of groupName"),
+        )
+        .field(".port");
+    rules.rule(
+        &format!("{item}.hostName"),
+        "self.matches(r'^[-A-Za-z0-9._:]*$')",
+        format!("{item}.hostName is no host: give a DNS name or an IP address, without scheme, port or path"),
+    );
+    rules.rule(
+        &format!("{item}.flag"),
+        "self.split('|').all(f, f.trim() in ['', 'ALLOW_TO_FAILOVER', 'DISALLOW_TO_FAILOVER', 'ALWAYS_PRIMARY'])",
+        format!(
+            "{item}.flag has an unknown word: use ALLOW_TO_FAILOVER, DISALLOW_TO_FAILOVER or ALWAYS_PRIMARY, joined by |"
+        ),
+    );
+    rules.rule(
+        &format!("{item}.flag"),
+        "!self.contains('DISALLOW_TO_FAILOVER') || !self.matches(r'(^|[| ])ALLOW_TO_FAILOVER')",
+        format!("{item}.flag contradicts itself: keep one of ALLOW_TO_FAILOVER and DISALLOW_TO_FAILOVER"),
     );
 }
 

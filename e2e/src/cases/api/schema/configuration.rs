@@ -6,7 +6,7 @@ use super::pool;
 use super::row::Row;
 
 pub(super) fn rows() -> Vec<Row> {
-    [configuration(), backends(), init()]
+    [configuration(), backends(), hosts(), init()]
         .into_iter()
         .flatten()
         .collect()
@@ -63,13 +63,29 @@ fn backends() -> Vec<Row> {
                 "spec.configuration.backends has one server twice: remove the second entry",
             )
             .refuses(json!([{"hostName": "a"}]), "spec.configuration.backends[0].weight: Required value")
-            .refuses(json!([{"hostName": "a", "weight": -1}]), weight),
+            .refuses(json!([{"hostName": "a", "weight": -1}]), weight)
+            .refuses(
+                json!([{"hostName": "a", "weight": 100_000_001}]),
+                "spec.configuration.backends[0].weight in body should be less than or equal to 100000000",
+            )
+            .refuses(
+                json!([
+                    {"hostName": "a", "flag": "ALWAYS_PRIMARY", "weight": 1},
+                    {"hostName": "b", "flag": "ALWAYS_PRIMARY", "weight": 1},
+                ]),
+                "spec.configuration.backends has flag ALWAYS_PRIMARY twice: leave it",
+            ),
+    ]
+}
+
+fn hosts() -> Vec<Row> {
+    vec![
         at("/spec/configuration/backends")
-            .takes(json!([{"hostName": "192.0.2.1", "port": 1, "weight": 1}]))
+            .takes(json!([{"hostName": "192.0.2.1", "port": 1024, "weight": 1}]))
             .takes(json!([{"hostName": "2001:db8::1", "port": 65535, "weight": 1}]))
             .refuses(
-                json!([{"hostName": "a", "port": 0, "weight": 1}]),
-                "spec.configuration.backends[0].port in body should be greater than or equal to 1",
+                json!([{"hostName": "a", "port": 1023, "weight": 1}]),
+                "spec.configuration.backends[0].port in body should be greater than or equal to 1024",
             )
             .refuses(
                 json!([{"hostName": "a", "port": 65536, "weight": 1}]),
@@ -86,6 +102,10 @@ fn backends() -> Vec<Row> {
         at("/spec/configuration/backends")
             .takes(json!([{"hostName": "a", "flag": "ALWAYS_PRIMARY | DISALLOW_TO_FAILOVER", "weight": 1}]))
             .takes(json!([{"hostName": "a", "flag": "", "weight": 1}]))
+            .refuses(
+                json!([{"hostName": "a", "flag": "DISALLOW_TO_FAILOVER|ALLOW_TO_FAILOVER", "weight": 1}]),
+                "spec.configuration.backends[].flag contradicts itself: keep one",
+            )
             .refuses(
                 json!([{"hostName": "a", "flag": "PRIMARY", "weight": 1}]),
                 "spec.configuration.backends[].flag has an unknown word: use ALLOW_TO_FAILOVER",

@@ -210,6 +210,8 @@ fn backends() -> Vec<Row> {
         "spec.configuration.backend.sync[].flag has an unknown word: use",
         "spec.configuration.backend.sync names either groups or hosts: use",
         "spec.configuration.backend.sync has one server twice: remove",
+        "spec.configuration.backend.sync[].flag contradicts itself: keep one",
+        "spec.configuration.backend.sync has flag ALWAYS_PRIMARY twice: leave it",
     ];
     let delete = [
         "spec.configuration.backend.delete[] is one group or one host: set either",
@@ -218,6 +220,8 @@ fn backends() -> Vec<Row> {
         "spec.configuration.backend.delete[].flag has an unknown word: use",
         "spec.configuration.backend.delete names either groups or hosts: use",
         "spec.configuration.backend.delete has one server twice: remove",
+        "spec.configuration.backend.delete[].flag contradicts itself: keep one",
+        "spec.configuration.backend.delete has flag ALWAYS_PRIMARY twice: leave it",
     ];
     list.into_iter()
         .chain([
@@ -228,8 +232,8 @@ fn backends() -> Vec<Row> {
 }
 
 /// A list of backends, with its words for: neither group nor host, port of a group, no host, unknown flag, groups and
-/// hosts, one twice.
-fn backend(list: &'static str, words: [&'static str; 6]) -> Row {
+/// hosts, one twice, flags at odds, two primaries.
+fn backend(list: &'static str, words: [&'static str; 8]) -> Row {
     let host = json!({"hostName": "a", "weight": 1});
     let group = json!({"groupName": "PRIMARY", "weight": 1});
     of("Reconfigure", list)
@@ -239,19 +243,34 @@ fn backend(list: &'static str, words: [&'static str; 6]) -> Row {
             "weight in body should be greater than or equal to 0",
         )
         .refuses(
+            json!([{"hostName": "a", "weight": 100_000_001}]),
+            "weight in body should be less than or equal to 100000000",
+        )
+        .refuses(
             json!([{"hostName": "a", "port": 0, "weight": 1}]),
-            "port in body should be greater than or equal to 1",
+            "port in body should be greater than or equal to 1024",
         )
         .refuses(
             json!([{"hostName": "a", "port": 65536, "weight": 1}]),
             "port in body should be less than or equal to 65535",
         )
         .refuses(json!([{"weight": 1}]), words[0])
-        .refuses(json!([{"groupName": "PRIMARY", "port": 1, "weight": 1}]), words[1])
+        .refuses(json!([{"groupName": "PRIMARY", "port": 5432, "weight": 1}]), words[1])
         .refuses(json!([{"hostName": "a b", "weight": 1}]), words[2])
         .refuses(json!([{"hostName": "a", "flag": "x", "weight": 1}]), words[3])
         .refuses(json!([host, group]), words[4])
         .refuses(json!([host, host]), words[5])
+        .refuses(
+            json!([{"hostName": "a", "flag": "ALLOW_TO_FAILOVER|DISALLOW_TO_FAILOVER", "weight": 1}]),
+            words[6],
+        )
+        .refuses(
+            json!([
+                {"hostName": "a", "flag": "ALWAYS_PRIMARY", "weight": 1},
+                {"hostName": "b", "flag": "ALWAYS_PRIMARY", "weight": 1},
+            ]),
+            words[7],
+        )
 }
 
 fn tls() -> Vec<Row> {

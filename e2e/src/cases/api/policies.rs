@@ -1,0 +1,260 @@
+//! The policies of the API server: what they refuse and what they warn of, with no operator running.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::client::Body;
+use kube::core::Request;
+use serde_json::{Value, json};
+
+use crate::cases::{Case, Context};
+use crate::manifests;
+use crate::scene::Scene;
+use crate::scene::fixtures::{self, Manifest, POOL};
+use crate::wait;
+
+/// Time for the API server to learn of a policy, and for a namespace to be emptied.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What a deletion hears.
+const KEPT: &str =
+    "spec.deletionPolicy is DoNotTerminate: set it to Halt, Delete or WipeOut, then delete the Pgpool";
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::api("policies::a_namespace_waits_for_its_protected_pool", |context| {
+            Box::pin(a_namespace_waits_for_its_protected_pool(context))
+        }),
+        Case::api("policies::a_protected_pool_is_kept", |context| {
+            Box::pin(a_protected_pool_is_kept(context))
+        }),
+        Case::api("policies::what_has_no_effect_is_warned_of", |context| {
+            Box::pin(what_has_no_effect_is_warned_of(context))
+        }),
+    ]
+}
+
+fn protected() -> anyhow::Result<Manifest> {
+    Ok(fixtures::pgpool("data")?.with("/spec/deletionPolicy", json!("DoNotTerminate")))
+}
+
+async fn a_protected_pool_is_kept(context: Context) -> anyhow::Result<()> {
+    let scene = context.scene().await?;
+    let pool = protected()?.object()?;
+    let api = manifests::api(scene.client(), scene.namespace(), &pool).await?;
+    api.create(&PostParams::default(), &pool).await?;
+    in_force(&api).await?;
+    let all = ListParams::default();
+    for refused in [
+        api.delete(POOL, &DeleteParams::default()).await.err(),
+        api.delete(POOL, &DeleteParams::background().grace_period(0))
+            .await
+            .err(),
+        api.delete_collection(&DeleteParams::default(), &all).await.err(),
+    ] {
+        let refusal = refused.context("it was deleted")?.to_string();
+        ensure!(refusal.contains(KEPT), "{refusal}");
+    }
+    ensure!(
+        api.get(POOL).await?.metadata.deletion_timestamp.is_none(),
+        "it is being deleted"
+    );
+    // Everything but a deletion goes on, the cure among it.
+    for policy in ["Halt", "DoNotTerminate", "Delete"] {
+        release(&api, policy).await?;
+    }
+    api.delete(POOL, &DeleteParams::default())
+        .await
+        .context("no longer protected")?;
+    Ok(())
+}
+
+async fn a_namespace_waits_for_its_protected_pool(context: Context) -> anyhow::Result<()> {
+    let client = context.client.clone();
+    let name = format!("{}-held", context.namespace);
+    manifests::ensure_namespace(&client, &name).await?;
+    let pool = protected()?.object()?;
+    let pools = manifests::api(&client, &name, &pool).await?;
+    pools.create(&PostParams::default(), &pool).await?;
+    in_force(&pools).await?;
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.delete(&name, &DeleteParams::default()).await?;
+    wait::until("the namespace says what it waits for", PATIENCE, || async {
+        let namespace = namespaces.get(&name).await?;
+        let conditions = namespace.status.and_then(|status| status.conditions);
+        let failure = conditions
+            .into_iter()
+            .flatten()
+            .find(|condition| condition.type_ == "NamespaceDeletionContentFailure")
+            .context("no such condition yet")?;
+        let message = failure.message.unwrap_or_default();
+        ensure!(message.contains(KEPT), "{message}");
+        Ok(())
+    })
+    .await?;
+    // The pool's own word is kept, and nothing else of the namespace.
+    pools.get(POOL).await?;
+    let others: Api<ConfigMap> = Api::namespaced(client, &name);
+    wait::until("the rest of the namespace is gone", PATIENCE, || async {
+        let left = others.list(&ListParams::default()).await?.items.len();
+        ensure!(left == 0, "{left} are left");
+        Ok(())
+    })
+    .await?;
+    release(&pools, "Delete").await?;
+    wait::until("the namespace is gone", PATIENCE, || async {
+        match namespaces.get_opt(&name).await? {
+            None => Ok(()),
+            Some(_) => bail!("it is there"),
+        }
+    })
+    .await
+}
+
+/// Waits until the API server knows the policy; a trial deletes nothing.
+async fn in_force(api: &Api<DynamicObject>) -> anyhow::Result<()> {
+    let trial = DeleteParams {
+        dry_run: true,
+        ..DeleteParams::default()
+    };
+    wait::until("a deletion is refused", PATIENCE, || async {
+        match api.delete(POOL, &trial).await {
+            Ok(_) => bail!("it is not"),
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+async fn release(api: &Api<DynamicObject>, policy: &str) -> anyhow::Result<()> {
+    let patch = Patch::Merge(json!({"spec": {"deletionPolicy": policy}}));
+    api.patch(POOL, &PatchParams::default(), &patch)
+        .await
+        .with_context(|| format!("setting {policy}"))?;
+    Ok(())
+}
+
+/// A field of the pool, what stands there, and what is warned of.
+const WARNINGS: &[(&str, &str, Option<&str>)] = &[
+    ("/spec/replicas", "2", None),
+    ("/spec/sslMode", "\"require\"", None),
+    (
+        "/spec/sslMode",
+        "\"disable\"",
+        Some("spec.tls has no effect while spec.sslMode is disable"),
+    ),
+    (
+        "/spec/serviceTemplates",
+        r#"[{"alias": "primary", "spec": {"ports": [{"name": "pcp", "port": 9595}]}}, {"alias": "stats"}]"#,
+        None,
+    ),
+    (
+        "/spec/serviceTemplates",
+        r#"[{"alias": "standby"}]"#,
+        Some("spec.serviceTemplates has an alias without effect"),
+    ),
+    (
+        "/spec/serviceTemplates",
+        r#"[{"alias": "primary", "spec": {"ports": [{"name": "http", "port": 80}]}}]"#,
+        Some("spec.serviceTemplates has a port without effect"),
+    ),
+    (
+        "/spec/podTemplate/spec",
+        r#"{"restartPolicy": "Always", "podPlacementPolicy": {"name": "default"}}"#,
+        None,
+    ),
+    (
+        "/spec/podTemplate/spec",
+        r#"{"restartPolicy": "OnFailure"}"#,
+        Some("spec.podTemplate.spec has fields without effect"),
+    ),
+    (
+        "/spec/podTemplate/spec",
+        r#"{"activeDeadlineSeconds": 5}"#,
+        Some("spec.podTemplate.spec has fields without effect"),
+    ),
+    ("/spec/version", "\"unknown\"", None),
+    (
+        "/spec/version",
+        "\"warned-deprecated\"",
+        Some("spec.version names a PgpoolVersion that is deprecated"),
+    ),
+    (
+        "/spec/version",
+        "\"warned-end\"",
+        Some("spec.version names a PgpoolVersion that gets no more fixes"),
+    ),
+];
+
+async fn what_has_no_effect_is_warned_of(context: Context) -> anyhow::Result<()> {
+    let scene = context.scene().await?;
+    for (name, field) in [("warned-deprecated", "deprecated"), ("warned-end", "endOfLife")] {
+        let entry = json!({
+            "apiVersion": "catalog.kubedb.com/v1alpha1",
+            "kind": "PgpoolVersion",
+            "metadata": {"name": name},
+            "spec": {"version": "4.5.0", "pgpool": {"image": "a"}, field: true},
+        });
+        let entry = Manifest(entry).object()?;
+        manifests::apply_object(scene.client(), scene.namespace(), &entry).await?;
+    }
+    for (path, value, expected) in WARNINGS {
+        let value: Value = serde_json::from_str(value)?;
+        let pool = fixtures::pgpool("data")?.with(path, value.clone());
+        // The catalogue reaches the policy through a cache.
+        wait::until("the warning", PATIENCE, || async {
+            let heard = warnings(&scene, &pool).await?;
+            match expected {
+                None => ensure!(heard.is_empty(), "{path} {value}: {heard:?}"),
+                Some(words) => ensure!(
+                    heard.len() == 1 && heard[0].contains(words),
+                    "{path} {value}: {heard:?}"
+                ),
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What the API server adds to its answer when the object is created.
+async fn warnings(scene: &Scene, manifest: &Manifest) -> anyhow::Result<Vec<String>> {
+    let object = manifest.object()?;
+    let api = manifests::api(scene.client(), scene.namespace(), &object).await?;
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let request = Request::new(api.resource_url()).create(&parameters, serde_json::to_vec(&object)?)?;
+    let answer = scene.client().send(request.map(Body::from)).await?;
+    ensure!(answer.status().is_success(), "{}", answer.status());
+    let warnings = answer.headers().get_all("warning").iter();
+    Ok(warnings
+        .map(|warning| String::from_utf8_lossy(warning.as_bytes()).into_owned())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared_types::policies;
+
+    use super::*;
+
+    #[test]
+    fn no_policy_lacks_a_case() {
+        for policies::Policy { policy, .. } in policies::all() {
+            for validation in policy.spec.unwrap().validations.unwrap() {
+                let message = validation.message.unwrap();
+                let warned =
+                    |(_, _, words): &(_, _, Option<&str>)| words.is_some_and(|words| message.contains(words));
+                assert!(
+                    message == KEPT || WARNINGS.iter().any(warned),
+                    "no case hears {message:?}"
+                );
+            }
+        }
+    }
+}

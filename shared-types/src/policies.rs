@@ -1,0 +1,197 @@
+//! Policies of the API server: what a rule in a schema cannot see, since it depends on an operation, on another object,
+//! or is worth a warning only. They work while both operators are down.
+//!
+//! A policy that refuses fails closed; one that only warns never stands in the way.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
+    Validation,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::ObjectMeta;
+
+/// Keeps what `spec.deletionPolicy: DoNotTerminate` protects.
+pub const PROTECTION: &str = "protection.pgpools.kubedb.com";
+/// Tells what has no effect.
+pub const ADVICE: &str = "advice.pgpools.kubedb.com";
+/// Tells that a version should no longer be used.
+pub const DEPRECATION: &str = "deprecation.pgpools.kubedb.com";
+
+/// A policy and the binding that puts it into force; both have one name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// What must hold.
+    pub policy: ValidatingAdmissionPolicy,
+    /// Where, and what happens when it does not.
+    pub binding: ValidatingAdmissionPolicyBinding,
+}
+
+/// What is refused, or only warned of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Deny,
+    Warn,
+}
+
+/// Every policy.
+#[must_use]
+pub fn all() -> Vec<Policy> {
+    vec![protection(), advice(), deprecation()]
+}
+
+/// Every policy as a file: its name and its text.
+///
+/// # Errors
+/// A policy cannot be written as YAML.
+pub fn manifests() -> Result<Vec<(String, String)>, serde_yaml::Error> {
+    let file = |Policy { policy, binding }: &Policy| {
+        let name = policy.metadata.name.as_deref().unwrap_or_default();
+        let text = format!(
+            "{}---\n{}",
+            serde_yaml::to_string(policy)?,
+            serde_yaml::to_string(binding)?
+        );
+        Ok((format!("{name}.yaml"), text))
+    };
+    all().iter().map(file).collect()
+}
+
+fn protection() -> Policy {
+    let message =
+        "spec.deletionPolicy is DoNotTerminate: set it to Halt, Delete or WipeOut, then delete the Pgpool";
+    let validation = Validation {
+        expression:
+            "!has(oldObject.spec.deletionPolicy) || oldObject.spec.deletionPolicy != 'DoNotTerminate'"
+                .to_owned(),
+        message: Some(message.to_owned()),
+        message_expression: Some(format!(
+            "'Pgpool ' + oldObject.metadata.namespace + '/' + oldObject.metadata.name + ' is protected, {message}'"
+        )),
+        reason: Some("Forbidden".to_owned()),
+    };
+    policy(PROTECTION, &["DELETE"], Action::Deny, None, vec![validation])
+}
+
+fn advice() -> Policy {
+    let template = "object.spec.?podTemplate.?spec";
+    let services = "object.spec.?serviceTemplates.orValue([])";
+    let known = "(s.alias == 'primary' && p.name in ['primary', 'pcp']) || (s.alias == 'stats' && p.name == 'metrics')";
+    let validations = vec![
+        warning(
+            "!has(object.spec.tls) || !has(object.spec.sslMode) || object.spec.sslMode != 'disable'",
+            "spec.tls has no effect while spec.sslMode is disable: set spec.sslMode to require or stricter, or remove spec.tls",
+        ),
+        warning(
+            &format!("{services}.all(s, s.alias in ['primary', 'stats'])"),
+            "spec.serviceTemplates has an alias without effect: a Pgpool has the Services primary and stats",
+        ),
+        warning(
+            &format!(
+                "{services}.all(s, !(s.alias in ['primary', 'stats']) || s.?spec.?ports.orValue([]).all(p, !has(p.name) \
+                 || {known}))"
+            ),
+            "spec.serviceTemplates has a port without effect: the Service primary has the ports primary and pcp, stats has \
+             metrics",
+        ),
+        warning(
+            &format!(
+                "!{template}.?activeDeadlineSeconds.hasValue() && !{template}.?ephemeralContainers.hasValue() && \
+                 {template}.?restartPolicy.orValue('Always') == 'Always' && \
+                 {template}.?podPlacementPolicy.?name.orValue('default') == 'default'"
+            ),
+            "spec.podTemplate.spec has fields without effect: activeDeadlineSeconds, ephemeralContainers, \
+             podPlacementPolicy and restartPolicy are accepted and ignored",
+        ),
+    ];
+    policy(ADVICE, &["CREATE", "UPDATE"], Action::Warn, None, validations)
+}
+
+fn deprecation() -> Policy {
+    let catalog = ParamKind {
+        api_version: Some("catalog.kubedb.com/v1alpha1".to_owned()),
+        kind: Some("PgpoolVersion".to_owned()),
+    };
+    let other = "object.spec.version != params.metadata.name";
+    let unset = |field: &str| format!("{other} || !params.spec.?{field}.orValue(false)");
+    let validations = vec![
+        warning(
+            &unset("deprecated"),
+            "spec.version names a PgpoolVersion that is deprecated: choose another, see kubectl get pgpoolversions",
+        ),
+        warning(
+            &unset("endOfLife"),
+            "spec.version names a PgpoolVersion that gets no more fixes: choose another, see kubectl get pgpoolversions",
+        ),
+    ];
+    policy(
+        DEPRECATION,
+        &["CREATE", "UPDATE"],
+        Action::Warn,
+        Some(catalog),
+        validations,
+    )
+}
+
+fn warning(expression: &str, message: &str) -> Validation {
+    Validation {
+        expression: expression.to_owned(),
+        message: Some(message.to_owned()),
+        ..Validation::default()
+    }
+}
+
+fn policy(
+    name: &str,
+    operations: &[&str],
+    action: Action,
+    parameters: Option<ParamKind>,
+    validations: Vec<Validation>,
+) -> Policy {
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let rule = NamedRuleWithOperations {
+        api_groups: Some(vec!["kubedb.com".to_owned()]),
+        api_versions: Some(vec!["*".to_owned()]),
+        operations: Some(operations.iter().map(|&word| word.to_owned()).collect()),
+        resources: Some(vec!["pgpools".to_owned()]),
+        ..NamedRuleWithOperations::default()
+    };
+    let (failure, action) = match action {
+        Action::Deny => ("Fail", "Deny"),
+        Action::Warn => ("Ignore", "Warn"),
+    };
+    let binding = ValidatingAdmissionPolicyBindingSpec {
+        policy_name: Some(name.to_owned()),
+        // Every object of the kind, each judged for itself.
+        param_ref: parameters.as_ref().map(|_| ParamRef {
+            parameter_not_found_action: Some("Allow".to_owned()),
+            selector: Some(LabelSelector::default()),
+            ..ParamRef::default()
+        }),
+        validation_actions: Some(vec![action.to_owned()]),
+        ..ValidatingAdmissionPolicyBindingSpec::default()
+    };
+    Policy {
+        policy: ValidatingAdmissionPolicy {
+            metadata: metadata.clone(),
+            spec: Some(ValidatingAdmissionPolicySpec {
+                failure_policy: Some(failure.to_owned()),
+                match_constraints: Some(MatchResources {
+                    resource_rules: Some(vec![rule]),
+                    ..MatchResources::default()
+                }),
+                param_kind: parameters,
+                validations: Some(validations),
+                ..ValidatingAdmissionPolicySpec::default()
+            }),
+            status: None,
+        },
+        binding: ValidatingAdmissionPolicyBinding {
+            metadata,
+            spec: Some(binding),
+        },
+    }
+}

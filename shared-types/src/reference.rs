@@ -1,0 +1,54 @@
+//! Reference pages in Markdown, generated from the types, so that they cannot say anything else than what is served.
+
+mod conditions;
+mod fields;
+mod links;
+mod rules;
+
+use serde_json::{Map, Value};
+
+/// Every page: the name of its file and its text.
+#[must_use]
+pub fn pages() -> Vec<(String, String)> {
+    let mut pages: Vec<_> = crate::crds::all()
+        .iter()
+        .map(|crd| {
+            let name = format!("{}.md", crd.spec.names.kind.to_lowercase());
+            (name, fields::page(crd))
+        })
+        .collect();
+    pages.push(("rules.md".to_owned(), rules::page()));
+    pages.push(("conditions.md".to_owned(), conditions::page()));
+    pages
+}
+
+/// Said at the top of each page.
+const GENERATED: &str = "<!-- Generated: cargo run -p shared-types --bin generate -->";
+
+/// A text that stands in one cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+/// Whether a schema is of an object with fields, and whether those are described here. Types of Kubernetes come without
+/// descriptions, since `kubectl explain` has them.
+fn own_fields(schema: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let fields = schema.get("properties")?.as_object()?;
+    let described = fields.values().any(|field| field.get("description").is_some());
+    described.then_some(fields)
+}
+
+/// The list of words that a field takes.
+fn words(schema: &Map<String, Value>) -> Vec<&str> {
+    let listed = schema
+        .get("enum")
+        .or_else(|| schema.get("anyOf")?.get(0)?.get("enum"));
+    let listed = listed
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    listed.iter().filter_map(Value::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,27 @@
+//! The page of conditions and their reasons.
+
+use std::fmt::Write as _;
+
+use super::{GENERATED, cell};
+use crate::conditions::{ConditionType, Reason};
+
+/// Writes the page.
+pub(super) fn page() -> String {
+    let mut page = format!(
+        "# Conditions\n\n{GENERATED}\n\nA Pgpool tells in `status.conditions` where it stands. Each condition has a status \
+         (`True`, `False`, `Unknown`), a reason from the list below, and a message that names the object and the next step. \
+         The time of transition moves with the status alone.\n\n\
+         ```sh\nkubectl wait --for=condition=Ready pgpool/NAME --timeout=10m\n\
+         kubectl get pgpool NAME -o jsonpath='{{range .status.conditions[*]}}{{.type}}={{.status}} {{.reason}}: \
+         {{.message}}{{\"\\n\"}}{{end}}'\n```\n\n\
+         ## Types\n\n| Type | Holds when |\n|---|---|\n"
+    );
+    for ty in ConditionType::ALL {
+        let _ = writeln!(page, "| `{ty}` | {} |", cell(&ty.meaning()));
+    }
+    page.push_str("\n## Reasons\n\n| Reason | |\n|---|---|\n");
+    for reason in Reason::ALL {
+        let _ = writeln!(page, "| `{reason}` | {} |", cell(&reason.meaning()));
+    }
+    page
+}
