@@ -16,6 +16,7 @@ use crate::demo;
 use crate::hold::{HOLDER, Hold, Manners};
 use crate::operators::Profile;
 use crate::progress::{Elapsed, Progress};
+use crate::report::{self, Report};
 use crate::runner;
 use crate::stage::Stage;
 use crate::target::{self, Target};
@@ -32,7 +33,7 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// Use the cluster of this kubeconfig instead of the local one (demo, bench, test, kubectl, exec).
+    /// Use the cluster of this kubeconfig instead of the local one (demo, bench, report, test, kubectl, exec).
     #[arg(long, global = true, value_name = "FILE", env = "PGPOOL_E2E_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
 
@@ -105,6 +106,11 @@ enum Action {
         /// What to measure.
         benchmark: Benchmark,
     },
+    /// Print a table about what holds in the cluster, and write it to target/e2e.
+    Report {
+        /// What about.
+        report: Report,
+    },
 }
 
 impl Cli {
@@ -129,6 +135,7 @@ impl Cli {
             Action::Kubectl { arguments } => return kubectl(&stage, kubeconfig, &arguments),
             Action::Exec { command } => return exec(&stage, kubeconfig, settings.search_path, &command),
             Action::Test(selection) => return runner::run(&stage, kubeconfig, &selection),
+            Action::Report { report } => return report::run(&stage, kubeconfig, report),
             Action::Bench { benchmark } => bench::run(&stage, kubeconfig, benchmark)?,
         }
         Ok(ExitCode::SUCCESS)
