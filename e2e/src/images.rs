@@ -20,18 +20,46 @@ use crate::progress::Progress;
 /// The image with pgpool. Fully qualified, as the kubelet asks for it.
 pub const PGPOOL: &str = "docker.io/local/pgpool:4.3.5";
 
-/// The image with PostgreSQL: the same files under another name.
+/// The image with a newer pgpool, some of whose settings have other names.
+pub const PGPOOL_NEWER: &str = "docker.io/local/pgpool:4.6.1";
+
+/// The image with PostgreSQL: the same files as [`PGPOOL`] under another name.
 pub const POSTGRES: &str = "docker.io/local/postgres:15";
 
 /// What users call an image, and the image that a pod of the local cluster then gets: guides are written with
 /// names that work anywhere.
 pub const ALIASES: [(&str, &str); 1] = [("docker.io/library/postgres:15", POSTGRES)];
 
-/// The Debian release that the images are made of.
-const SUITE: &str = "bookworm";
+/// What a root file system is made of. Every Debian release has one pgpool; `openssl` is for readiness probes.
+struct Recipe {
+    /// The name in the cache.
+    entry: &'static str,
+    title: &'static str,
+    suite: &'static str,
+    packages: &'static str,
+    /// Where programs of PostgreSQL are; Debian keeps them off the usual path.
+    programs: &'static str,
+    names: &'static [&'static str],
+}
 
-/// What is in the image of pgpool and PostgreSQL. `openssl` is for readiness probes.
-const PACKAGES: &str = "pgpool2,postgresql-15,openssl";
+const DATABASE: Recipe = Recipe {
+    entry: "database",
+    title: "make the root file system with pgpool and PostgreSQL",
+    suite: "bookworm",
+    packages: "pgpool2,postgresql-15,openssl",
+    programs: "/usr/lib/postgresql/15/bin",
+    names: &[PGPOOL, POSTGRES],
+};
+
+/// No server in it: PostgreSQL runs from the other one.
+const NEWER: Recipe = Recipe {
+    entry: "pgpool-newer",
+    title: "make the root file system with a newer pgpool",
+    suite: "trixie",
+    packages: "pgpool2,openssl",
+    programs: "/usr/lib/postgresql/17/bin",
+    names: &[PGPOOL_NEWER],
+};
 
 /// Files of packages that nothing in a container reads. The compiler behind PostgreSQL's JIT alone is half of
 /// the image, and PostgreSQL does without when its plugin is absent.
@@ -60,9 +88,6 @@ const AFTER: &str = r#"set -e
 rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/share/zoneinfo/right
 mkdir -p "$1/opt/pgpool-II/etc" "$1/opt/pgpool-II/tls" "$1/run/pgpool"
 chown 70:70 "$1/run/pgpool""#;
-
-/// Where programs of PostgreSQL are; Debian keeps them off the usual path.
-const POSTGRES_BIN: &str = "/usr/lib/postgresql/15/bin";
 
 /// The user that the operators run as.
 const OPERATOR_USER: &str = "65532:65532";
@@ -100,33 +125,48 @@ pub fn pause(cache: &Cache) -> anyhow::Result<Image> {
 
 /// The image with pgpool and PostgreSQL.
 pub fn database(cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
-    let names = [PGPOOL, POSTGRES];
+    debian(&DATABASE, cache, progress)
+}
+
+/// The image with a newer pgpool.
+pub fn newer(cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
+    debian(&NEWER, cache, progress)
+}
+
+fn debian(recipe: &Recipe, cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
+    let Recipe {
+        entry,
+        title,
+        suite,
+        packages,
+        programs,
+        names,
+    } = recipe;
     let config = json!({
         "User": "70:70",
-        "Env": [format!("PATH={POSTGRES_BIN}:{PATH}"), "LANG=C.UTF-8"],
+        "Env": [format!("PATH={programs}:{PATH}"), "LANG=C.UTF-8"],
     });
     let key = Inputs::default()
-        .text("packages", PACKAGES)
-        .text("suite", SUITE)
+        .text("packages", packages)
+        .text("suite", suite)
         .text("left out", &LEFT_OUT.join(" "))
         .text("before", BEFORE)
         .text("after", AFTER)
         .text("names", &names.join(" "))
         .text("config", &config.to_string())
         .key();
-    let entry = cache.entry("database", &key, |draft| {
-        let step = progress.step("make the root file system with pgpool and PostgreSQL");
+    let made = cache.entry(entry, &key, |draft| {
+        let step = progress.step(*title);
         let layer = draft.join("layer");
-        let mut command = bootstrap(&layer);
-        run_logged(&mut command, &cache.log("database")?, |line| step.note(line))?;
-        archive::write(&draft.join("image.tar"), &layer, &config, &names)?;
+        let mut command = bootstrap(&layer, suite, packages);
+        run_logged(&mut command, &cache.log(entry)?, |line| step.note(line))?;
+        archive::write(&draft.join("image.tar"), &layer, &config, names)?;
         step.done();
         Ok(())
     })?;
-    let names = names.map(str::to_owned).to_vec();
     Ok(Image {
-        names,
-        archive: entry.join("image.tar"),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        archive: made.join("image.tar"),
         key: key.to_string(),
     })
 }
@@ -160,13 +200,15 @@ pub fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Result<Ima
     })
 }
 
-fn bootstrap(layer: &Path) -> Command {
+/// The packages come with the signatures of Debian's archive, which apt insists on: the keys of both releases are in
+/// Debian's `debian-archive-keyring`.
+fn bootstrap(layer: &Path, suite: &str, packages: &str) -> Command {
     let mut command = Command::new("mmdebstrap");
     command.env("PATH", PATH).env("SOURCE_DATE_EPOCH", "0");
     command.args([
         "--variant=minbase",
         "--format=tar",
-        &format!("--include={PACKAGES}"),
+        &format!("--include={packages}"),
     ]);
     command.arg("--aptopt=Apt::Install-Recommends \"false\"");
     for path in LEFT_OUT {
@@ -175,7 +217,7 @@ fn bootstrap(layer: &Path) -> Command {
     command
         .arg(format!("--essential-hook={BEFORE}"))
         .arg(format!("--customize-hook={AFTER}"));
-    command.arg(SUITE).arg(layer);
+    command.arg(suite).arg(layer);
     command
 }
 

@@ -13,7 +13,7 @@
 //! | [`packages`], [`go`], [`components`], [`images`], [`operators`] | what must exist before a cluster starts |
 //! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`], [`hold`] | bringing the cluster up and down |
 //! | [`manifests`], [`wait`], [`diagnostics`], [`audit`], [`scene`] | what test cases are written with |
-//! | [`cases`], [`guides`], [`demo`], [`bench`], [`report`] | the cases, the guides, the demo, the benchmarks and the reports themselves |
+//! | [`cases`], [`guides`], [`demo`], [`bench`], [`report`], [`matrix`] | the cases, the guides, the demo, the benchmarks and the reports themselves |
 
 pub mod audit;
 pub mod bench;
@@ -31,6 +31,7 @@ pub mod guides;
 pub mod hold;
 pub mod images;
 pub mod manifests;
+pub mod matrix;
 pub mod node;
 pub mod operators;
 pub mod packages;

@@ -1,6 +1,7 @@
 //! Reports: long tables about what holds in a cluster, for people who want to see all of it.
 
 pub mod manifests;
+mod modes;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +14,8 @@ use crate::target::Target;
 /// The reports.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Report {
+    /// Every security mode against every kind of client: who gets in, and why not.
+    Modes,
     /// The manifests of KubeDB's documentation, applied as they are: what becomes of each.
     Manifests {
         /// Their folder, docs/examples/pgpool in a checkout of that documentation.
@@ -25,6 +28,7 @@ pub enum Report {
 pub fn run(stage: &Stage, kubeconfig: Option<&Path>, report: &Report) -> anyhow::Result<ExitCode> {
     let target = Target::prepare(stage, kubeconfig)?;
     match report {
+        Report::Modes => target.run(modes::report(stage, &target)),
         Report::Manifests { folder } => target.run(manifests::report(stage, &target, folder)),
     }
 }

@@ -75,13 +75,17 @@ impl Stage {
     pub fn cluster(&self, with_operators: bool) -> anyhow::Result<Material> {
         packages::ensure_root("the cluster")?;
         packages::ensure(&[packages::NODE, packages::IMAGES], &self.cache, &self.progress)?;
-        // The root file system waits for downloads and one core at most, the builds want all of them:
-        // together they take hardly longer than the builds alone.
+        // The root file systems wait for downloads and one core at most, the builds want all of them: together they
+        // take hardly longer than the builds alone.
         let (programs, images) = std::thread::scope(|scope| {
+            let newer = scope.spawn(|| images::newer(&self.cache, &self.progress));
             let images = scope.spawn(|| {
                 anyhow::Ok(vec![
                     images::pause(&self.cache)?,
                     images::database(&self.cache, &self.progress)?,
+                    newer
+                        .join()
+                        .unwrap_or_else(|_| bail!("making an image panicked"))?,
                 ])
             });
             let programs = self.build(components::NODE);

@@ -7,6 +7,7 @@
 
 pub mod login;
 pub mod served;
+pub mod tap;
 
 mod standing;
 mod watchman;

@@ -196,6 +196,11 @@ words! {
         RollingOut,
         /// A pod serves another certificate than it should, or none.
         PodsNotServing,
+        /// PostgreSQL turns pgpool down before it asks for a password: it may demand a client certificate, and pgpool
+        /// has none to show.
+        BackendRefusesPool,
+        /// Pgpool does not trust the certificate of PostgreSQL.
+        BackendCertificateUntrusted,
         /// Everything is as asked.
         Converged,
     }

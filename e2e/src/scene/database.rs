@@ -25,15 +25,25 @@ const CERTIFICATE: &str = "postgres-server";
 pub struct Database {
     scene: Scene,
     password: String,
+    tls: bool,
 }
 
 impl Database {
     /// Starts one, and returns when it accepts connections and its `AppBinding` is there.
     pub async fn start(client: &Client, prefix: &str) -> anyhow::Result<Self> {
-        let scene = Scene::create(client, prefix).await?;
+        Self::start_as(client, prefix, password(), true).await
+    }
+
+    /// Starts another one without TLS, with the same password.
+    pub async fn start_plain(&self, client: &Client, prefix: &str) -> anyhow::Result<Self> {
+        Self::start_as(client, prefix, self.password.clone(), false).await
+    }
+
+    async fn start_as(client: &Client, prefix: &str, password: String, tls: bool) -> anyhow::Result<Self> {
         let database = Self {
-            scene,
-            password: password(),
+            scene: Scene::create(client, prefix).await?,
+            password,
+            tls,
         };
         database.set_up().await.context("starting PostgreSQL")?;
         Ok(database)
@@ -80,6 +90,11 @@ impl Database {
         self.scene
             .put(&fixtures::credentials(namespace, &self.password))
             .await?;
+        if !self.tls {
+            self.scene.apply(&fixtures::postgres_plain(namespace)).await?;
+            self.scene.put(&fixtures::app_binding(namespace)).await?;
+            return self.settled(1).await;
+        }
         self.scene.apply(&fixtures::postgres(namespace)).await?;
         let authority = self.authority().await?;
         let binding = fixtures::app_binding(namespace)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 /// Step 1: a certificate authority and the issuer that signs with it.
 pub const ISSUER: &str = include_str!("../../fixtures/issuer.yaml");
 
-/// The one version that the catalogue offers.
+/// The versions that the catalogue offers.
 pub const CATALOG: &str = include_str!("../../fixtures/catalog.yaml");
 
 /// Step 2: the pool.
@@ -33,6 +33,15 @@ pub const PLATFORM_CA: &str = "platform-ca";
 #[must_use]
 pub fn postgres(namespace: &str) -> String {
     POSTGRES.replace(PLACE, namespace)
+}
+
+/// The manifests of a PostgreSQL that has no TLS.
+#[must_use]
+pub fn postgres_plain(namespace: &str) -> String {
+    postgres(namespace).replace("-c ssl=on", "-c ssl=off").replace(
+        r"hostssl all all all scram-sha-256\nhostnossl all all all reject\n",
+        r"host all all all scram-sha-256\n",
+    )
 }
 
 /// The user's pool in front of the PostgreSQL in the namespace `database`, as it stands in the fixture.
@@ -145,8 +154,13 @@ mod tests {
 
     #[test]
     fn every_fixture_can_be_read() {
-        for text in [ISSUER, CATALOG, &postgres("db")] {
+        for text in [ISSUER, CATALOG, &postgres("db"), &postgres_plain("db")] {
             assert!(!crate::manifests::parse(text).unwrap().is_empty());
         }
+        let plain = postgres_plain("db");
+        assert!(
+            !plain.contains("ssl=on") && !plain.contains("hostssl all all"),
+            "{plain}"
+        );
     }
 }

@@ -27,7 +27,8 @@ pub struct Says<'a> {
 }
 
 impl Says<'_> {
-    fn check(&self, pgpool: &Pgpool) -> anyhow::Result<Condition> {
+    /// The condition, or what it says instead.
+    pub fn check(&self, pgpool: &Pgpool) -> anyhow::Result<Condition> {
         let status = pgpool.status.as_ref().context("it has no status")?;
         let condition = conditions::find(&status.conditions, self.condition).with_context(|| {
             format!(
@@ -192,8 +193,14 @@ impl Scene {
 
     /// All that the conditions of the Pgpool say, for people.
     pub async fn told(&self, name: &str) -> anyhow::Result<String> {
-        Ok(told(conditions_of(&self.pgpool(name).await?)))
+        Ok(told_of(&self.pgpool(name).await?))
     }
+}
+
+/// All that the conditions of a Pgpool say, for people.
+#[must_use]
+pub fn told_of(pgpool: &Pgpool) -> String {
+    told(conditions_of(pgpool))
 }
 
 /// The pool serves as its present spec asks, with all pods.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::LogParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Scene;
 use super::database::Database;
@@ -205,47 +205,72 @@ impl Scene {
     }
 
     fn pod(&self, pool: &str, attempts: &[Attempt]) -> Manifest {
-        Manifest(json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": format!("psql-{:08x}", rand::random::<u32>())},
-            "spec": {
-                "restartPolicy": "Never",
-                "automountServiceAccountToken": false,
-                "enableServiceLinks": false,
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 999, "fsGroup": 999, "seccompProfile": {"type": "RuntimeDefault"},
-                },
-                "containers": [{
-                    "name": "psql",
-                    "image": images::POSTGRES,
-                    "imagePullPolicy": "IfNotPresent",
-                    "command": ["sh", "-c", self.script(pool, attempts)],
-                    "env": [{"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {
-                        "name": "postgres-auth", "key": "password",
-                    }}}],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false,
-                        "readOnlyRootFilesystem": true,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                    "volumeMounts": [
-                        {"name": "authorities", "mountPath": AUTHORITIES, "readOnly": true},
-                        {"name": "client", "mountPath": CLIENT, "readOnly": true},
-                    ],
-                }],
-                "volumes": [
-                    {"name": "authorities", "configMap": {"name": "authorities"}},
-                    {"name": "client", "secret": {
-                        "secretName": format!("{pool}-client-cert"), "optional": true, "defaultMode": 0o440,
-                    }},
-                ],
-            },
-        }))
+        let client = json!({"secret": {
+            "secretName": format!("{pool}-client-cert"), "optional": true, "defaultMode": 0o440,
+        }});
+        let volumes = [
+            (
+                "authorities",
+                AUTHORITIES,
+                json!({"configMap": {"name": "authorities"}}),
+            ),
+            ("client", CLIENT, client),
+        ];
+        pod(
+            &format!("psql-{:08x}", rand::random::<u32>()),
+            &self.script(pool, attempts),
+            "postgres-auth",
+            &volumes,
+        )
     }
 }
 
-fn ended(pod: &Pod) -> anyhow::Result<()> {
+/// A pod that runs a script once, with psql and the password in the Secret `password`, as restricted as any. Each volume
+/// has a name, a path and a source.
+#[must_use]
+pub fn pod(name: &str, script: &str, password: &str, volumes: &[(&str, &str, Value)]) -> Manifest {
+    let mounts = volumes
+        .iter()
+        .map(|(name, path, _)| json!({"name": name, "mountPath": path}));
+    let sources = volumes.iter().map(|(name, _, source)| {
+        let mut volume = source.clone();
+        volume["name"] = json!(name);
+        volume
+    });
+    Manifest(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 999, "fsGroup": 999, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [{
+                "name": "psql",
+                "image": images::POSTGRES,
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sh", "-c", script],
+                "resources": {"requests": {"cpu": "100m"}},
+                "env": [{"name": "PGPASSWORD", "valueFrom": {"secretKeyRef": {
+                    "name": password, "key": "password",
+                }}}],
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": mounts.collect::<Vec<_>>(),
+            }],
+            "volumes": sources.collect::<Vec<_>>(),
+        },
+    }))
+}
+
+/// Fails while a pod that runs once still runs, or has failed.
+pub fn ended(pod: &Pod) -> anyhow::Result<()> {
     let status = pod.status.clone().unwrap_or_default();
     match status.phase.as_deref() {
         Some("Succeeded") => Ok(()),

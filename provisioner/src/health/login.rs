@@ -19,6 +19,7 @@ use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::SslMode as Negotiation;
 
 use super::served::{Connector, Seen, Unusable};
+use super::tap::{Estranged, Tap};
 use super::{Access, Pod, Probe, Prober};
 
 #[cfg(test)]
@@ -26,6 +27,11 @@ mod tests;
 
 /// The database that every PostgreSQL has.
 const DATABASE: &str = "postgres";
+
+/// The kind of a failure that PostgreSQL causes by turning pgpool down.
+pub const BACKEND_REFUSES: &str = "backend-refuses";
+/// The kind of a failure that PostgreSQL's certificate causes.
+pub const BACKEND_UNTRUSTED: &str = "backend-untrusted";
 
 /// Whether a query goes through, and no more.
 const ANSWERS: &str = "SELECT 1";
@@ -72,6 +78,26 @@ pub enum LoginFailure {
         /// The SQLSTATE of the answer: it tells a wrong password from a PostgreSQL that is starting.
         code: String,
     },
+    /// PostgreSQL turns pgpool itself down.
+    #[error(
+        "{backend} turns pgpool down before it asks for a password; its log says why: if that is `connection requires \
+         a valid client certificate`, let a line of pg_hba.conf without `cert` and `clientcert` fit the pods, since \
+         pgpool has no certificate to show; otherwise let a line fit them at all, or see that PostgreSQL has started \
+         and is not full"
+    )]
+    BackendRefuses {
+        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
+        backend: String,
+    },
+    /// Pgpool ends the handshake with PostgreSQL.
+    #[error(
+        "pgpool does not trust the certificate of {backend}: set `spec.clientConfig.caBundle` of the AppBinding to the \
+         authority that issued it"
+    )]
+    BackendUntrusted {
+        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
+        backend: String,
+    },
     /// The connection broke after the handshake.
     #[error("the connection breaks during the login: {reason}; is PostgreSQL up?")]
     Broken {
@@ -102,6 +128,8 @@ impl LoginFailure {
             Self::PlainText => "plain-text",
             Self::Handshake { .. } => "handshake",
             Self::TurnedDown { .. } => "turned-down",
+            Self::BackendRefuses { .. } => BACKEND_REFUSES,
+            Self::BackendUntrusted { .. } => BACKEND_UNTRUSTED,
             Self::Broken { .. } => "broken",
             Self::ReadOnly { .. } => "read-only",
             Self::Timeout(_) => "timeout",
@@ -205,7 +233,14 @@ async fn ask(
             }
         });
     let (client, connection) = config
-        .connect_raw(stream, connector)
+        .connect_raw(
+            Tap {
+                stream,
+                // Below TLS there is nothing to be understood.
+                seen: (mode == SslMode::Disable).then(|| seen.clone()),
+            },
+            connector,
+        )
         .await
         .map_err(|error| explain(&error))?;
     let question = if access.writes { TAKES_WRITES } else { ANSWERS };
@@ -232,6 +267,12 @@ fn says_on(answer: &[SimpleQueryMessage]) -> bool {
 }
 
 fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: &Seen) -> LoginFailure {
+    let backend = access.backend.clone();
+    match Estranged::read(&seen.heard()) {
+        Some(Estranged::Refused) => return LoginFailure::BackendRefuses { backend },
+        Some(Estranged::Untrusted) => return LoginFailure::BackendUntrusted { backend },
+        None => {}
+    }
     if let Some(answer) = error.as_db_error() {
         let detail = answer
             .detail()
@@ -241,7 +282,7 @@ fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: 
             user: access.login.user.clone(),
             answer: format!("{}{detail}", answer.message()),
             login_source: access.login_source.clone(),
-            backend: access.backend.clone(),
+            backend,
             code: answer.code().code().to_owned(),
         };
     }

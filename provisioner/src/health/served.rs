@@ -7,7 +7,6 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
@@ -18,9 +17,10 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use shared_types::SslMode;
 use tls_bundle::Fingerprint;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
+use super::tap::{REMEMBERED, Tap};
 use super::{Access, ClientPair};
 
 #[cfg(test)]
@@ -75,6 +75,7 @@ pub struct Seen(Arc<Mutex<State>>);
 struct State {
     begun: bool,
     leaf: Option<Vec<u8>>,
+    heard: Vec<u8>,
 }
 
 impl Seen {
@@ -88,6 +89,19 @@ impl Seen {
     #[must_use]
     pub fn served(&self) -> Option<Served> {
         self.with(|state| state.leaf.as_deref().map(Served::of_der))
+    }
+
+    /// What the pod answered first, after the handshake if there was one.
+    #[must_use]
+    pub fn heard(&self) -> Vec<u8> {
+        self.with(|state| state.heard.clone())
+    }
+
+    pub(super) fn hear(&self, bytes: &[u8]) {
+        self.with(|state| {
+            let room = REMEMBERED.saturating_sub(state.heard.len());
+            state.heard.extend(&bytes[..bytes.len().min(room)]);
+        });
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -229,6 +243,9 @@ impl ServerCertVerifier for Capture {
     }
 }
 
+/// The stream of a [`Connector`].
+pub type Stream<S> = Tap<Box<tokio_rustls::client::TlsStream<S>>>;
+
 impl<S> TlsConnect<S> for Connector
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -241,41 +258,17 @@ where
         self.seen.with(|state| state.begun = true);
         Box::pin(async move {
             let connector = tokio_rustls::TlsConnector::from(self.config);
-            Ok(Stream(Box::new(connector.connect(self.name, stream).await?)))
+            Ok(Tap {
+                stream: Box::new(connector.connect(self.name, stream).await?),
+                seen: Some(self.seen),
+            })
         })
     }
 }
-
-/// The stream of a [`Connector`].
-pub struct Stream<S>(Box<tokio_rustls::client::TlsStream<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
     /// Pgpool offers no channel binding.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{LoginFailure, Probe, Served};
+use shared_types::conditions::Reason;
+
+use super::{LoginFailure, Probe, Served, login};
 
 /// What is known of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,20 @@ pub enum Login {
 }
 
 impl Login {
+    /// The reason that a condition gives for a refusal, where there is a particular one.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Refused { fault, .. } if fault == login::BACKEND_REFUSES => {
+                Some(Reason::BackendRefusesPool)
+            }
+            Self::Refused { fault, .. } if fault == login::BACKEND_UNTRUSTED => {
+                Some(Reason::BackendCertificateUntrusted)
+            }
+            _ => None,
+        }
+    }
+
     fn failed(failure: &LoginFailure) -> Self {
         let message = failure.to_string();
         match failure {

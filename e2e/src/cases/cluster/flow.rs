@@ -9,6 +9,7 @@ use shared_types::{Alias, Pgpool};
 
 use crate::cases::{Case, Context};
 use crate::command;
+use crate::matrix::pools;
 use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::scene::psql::Attempt;
 use crate::scene::{Scene, offer_version};
@@ -16,7 +17,10 @@ use crate::scene::{Scene, offer_version};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::cluster("flow::clients_verify_a_pool_of_two", |context| {
-            Box::pin(two(context))
+            Box::pin(two(context, pools::VERSION))
+        }),
+        Case::cluster("flow::clients_verify_a_pool_of_a_newer_pgpool", |context| {
+            Box::pin(two(context, pools::NEWER))
         }),
         Case::cluster("flow::only_restricted_pods_may_run_here", |context| {
             Box::pin(restricted(context))
@@ -36,11 +40,12 @@ pub async fn prepared(context: &Context) -> anyhow::Result<(Scene, Manifest)> {
     Ok((scene, fixtures::pgpool(database.scene().namespace())?))
 }
 
-async fn two(context: Context) -> anyhow::Result<()> {
+async fn two(context: Context, version: &str) -> anyhow::Result<()> {
     let (scene, pool) = prepared(&context).await?;
     scene
         .put(
             &pool
+                .with("/spec/version", json!(version))
                 .with("/spec/replicas", json!(2))
                 .with("/spec/sslMode", json!("verify-full")),
         )

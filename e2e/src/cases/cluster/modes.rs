@@ -1,10 +1,16 @@
 //! How clients prove who they are: by each kind of password, and by certificate.
 
+use anyhow::ensure;
 use serde_json::json;
+use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::flow::{READY, prepared};
 use crate::cases::{Case, Context};
-use crate::scene::fixtures::POOL;
+use crate::matrix::table::{self, Asked};
+use crate::matrix::waves::{self, Databases};
+use crate::scene::database::base64;
+use crate::scene::fixtures::{self, POOL};
+use crate::scene::pool::Says;
 use crate::scene::psql::Attempt;
 
 pub fn cases() -> Vec<Case> {
@@ -17,6 +23,13 @@ pub fn cases() -> Vec<Case> {
         }),
         Case::cluster("modes::without_tls_a_password_logs_in", |context| {
             Box::pin(plain(context))
+        }),
+        Case::cluster(
+            "modes::a_postgresql_that_demands_certificates_is_named",
+            |context| Box::pin(guarded(context)),
+        ),
+        Case::cluster("modes::every_client_gets_what_the_rules_say", |context| {
+            Box::pin(matrix(context))
         }),
     ]
 }
@@ -65,5 +78,63 @@ async fn plain(context: Context) -> anyhow::Result<()> {
     let outcomes = scene.psql(POOL, context.database().await?, &attempts).await?;
     outcomes[0].expect_plain_row()?;
     outcomes[1].expect_refusal("does not support SSL")?;
+    Ok(())
+}
+
+/// Pgpool has no certificate to show to PostgreSQL. Which user the pool logs in as decides which line of `pg_hba.conf`
+/// fits it.
+async fn guarded(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    let database = context.database().await?;
+    let place = database.scene();
+    let credentials = fixtures::credentials(place.namespace(), database.password())
+        .named("guarded-auth")
+        .with("/stringData/username", json!("guarded"));
+    place.put(&credentials).await?;
+    let binding = fixtures::app_binding(place.namespace())
+        .named("guarded")
+        .with(
+            "/spec/clientConfig/caBundle",
+            json!(base64(&database.authority().await?)),
+        )
+        .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"));
+    place
+        .put(&binding.clone().with("/spec/secret/name", json!("guarded-auth")))
+        .await?;
+    scene
+        .put(&pool.with("/spec/postgresRef/name", json!("guarded")))
+        .await?;
+    let says = Says {
+        condition: ConditionType::Ready,
+        status: Status::False,
+        reason: Reason::BackendRefusesPool,
+        words: &[
+            "connection requires a valid client certificate",
+            "/guarded)",
+            "pg_hba.conf",
+        ],
+    };
+    scene.says(POOL, says).await?;
+
+    // The cure: a user whom PostgreSQL lets in without one.
+    place.put(&binding).await?;
+    scene.ready(POOL, READY).await?;
+    Ok(())
+}
+
+/// Each mode with each method, and each PostgreSQL in turn. All three for each pair are in `cargo e2e report modes`.
+async fn matrix(context: Context) -> anyhow::Result<()> {
+    let scene = context.scene().await?;
+    let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
+    let asked = waves::ask(&scene, &databases, &waves::pools(false), &context.stage.progress).await;
+    databases.remove().await?;
+    let asked = asked?;
+    let (cells, unexpected) = table::counts(&asked);
+    let faults: Vec<_> = asked.iter().flat_map(Asked::unexpected).collect();
+    ensure!(
+        cells > 0 && unexpected == 0,
+        "{cells} cells, {unexpected} unexpected:\n{}",
+        faults.join("\n")
+    );
     Ok(())
 }

@@ -22,6 +22,8 @@ enum Play {
     DeclineTls,
     TurnDown,
     TurnDownQuery,
+    RefusedByBackend,
+    DistrustBackend,
     HangUp,
     HangUpBeforeTls,
     Hang,
@@ -63,6 +65,18 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play, expec
     match play {
         Play::Hang => return std::future::pending().await,
         Play::HangUp => return Ok(0),
+        // As pgpool 4.3.5 does: the beginning of an older message, then one of its own.
+        Play::RefusedByBackend => {
+            let refusal = b"SERROR\0CXX000\0Mbackend authentication failed\0Dbackend response with kind 'E' when expecting 'R'\0\0";
+            stream.write_all(b"E\0").await?;
+            stream.write_all(&answer(b'E', refusal)).await?;
+            return Ok(0);
+        }
+        Play::DistrustBackend => {
+            let refusal = b"SERROR\0CXX000\0Mbackend authentication failed\0Dbackend response with kind '\x17' when expecting 'R'\0\0";
+            stream.write_all(&answer(b'E', refusal)).await?;
+            return Ok(0);
+        }
         Play::TurnDown => {
             stream.write_all(&answer(b'E', REFUSAL)).await?;
             return Ok(0);
@@ -168,6 +182,20 @@ async fn without_tls_nothing_is_served_and_nothing_is_missed() {
 }
 
 #[tokio::test]
+async fn what_postgresql_does_to_pgpool_is_told_without_tls_too() {
+    let rows = [
+        (Play::RefusedByBackend, "backend-refuses"),
+        (Play::DistrustBackend, "backend-untrusted"),
+    ];
+    for (play, kind) in rows {
+        let (probe, _) = asked(play, None, access()).await;
+        let failure = probe.login.unwrap_err();
+        assert_eq!(failure.kind(), kind);
+        assert!(failure.to_string().contains("AppBinding demo/pg"), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn whether_writes_would_go_through_is_asked_and_not_tried() {
     let rows = [
         (Play::Serve, true, None),
@@ -197,7 +225,25 @@ async fn whether_writes_would_go_through_is_asked_and_not_tried() {
 /// How pgpool behaves, what is asked of it, the kind of failure that follows, and a part of what is said.
 type Row = (Play, SslMode, &'static str, &'static str);
 
-const FAILURES: [Row; 8] = [
+const FAILURES: [Row; 11] = [
+    (
+        Play::RefusedByBackend,
+        SslMode::VerifyFull,
+        "backend-refuses",
+        "turns pgpool down before it asks for a password",
+    ),
+    (
+        Play::RefusedByBackend,
+        SslMode::VerifyFull,
+        "backend-refuses",
+        "connection requires a valid client certificate",
+    ),
+    (
+        Play::DistrustBackend,
+        SslMode::VerifyFull,
+        "backend-untrusted",
+        "`spec.clientConfig.caBundle`",
+    ),
     (
         Play::DeclineTls,
         SslMode::Allow,

@@ -127,7 +127,7 @@ impl<'a> Checks<'a> {
             };
             if let Some(message) = standing.login.trouble() {
                 return no(
-                    Reason::ReadinessCheckFailed,
+                    standing.login.reason().unwrap_or(Reason::ReadinessCheckFailed),
                     format!("Pod {}{}: {message}", self.title, pod.name),
                 );
             }

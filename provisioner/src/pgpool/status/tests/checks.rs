@@ -185,3 +185,21 @@ fn a_pod_of_which_nothing_is_known_is_not_told() {
         .collect();
     assert_eq!(told, [("pool-0", true), ("pool-2", false)]);
 }
+
+#[test]
+fn a_postgresql_that_pgpool_cannot_serve_is_a_reason_of_its_own() {
+    let rows = [
+        ("backend-refuses", "Ready=False/BackendRefusesPool"),
+        ("backend-untrusted", "Ready=False/BackendCertificateUntrusted"),
+        ("turned-down 28P01", "Ready=False/ReadinessCheckFailed"),
+    ];
+    for (fault, expected) in rows {
+        let mut world = World::new();
+        world.standing(0).login = Login::Refused {
+            fault: fault.into(),
+            message: "no".to_owned(),
+        };
+        let told = told(&world.status());
+        assert!(told.iter().any(|told| told == expected), "{fault}: {told:?}");
+    }
+}

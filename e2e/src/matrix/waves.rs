@@ -1,0 +1,205 @@
+//! Asks real pools, wave by wave: a node holds only so many pods.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, future};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+use shared_types::Pgpool;
+use shared_types::conditions::{ConditionType, Reason, Status};
+
+use super::cells::Cell;
+use super::clients::{Asking, Clients};
+use super::oracle;
+use super::pools::{Backend, Combination, NEWER};
+use super::table::Asked;
+use crate::progress::Progress;
+use crate::scene::database::Database;
+use crate::scene::fixtures::{self, ISSUER};
+use crate::scene::pool::{Says, is_ready, told_of};
+use crate::scene::{Scene, offer_version};
+use crate::wait;
+
+/// Time for a wave of pools to serve.
+const READY: Duration = Duration::from_mins(5);
+
+/// Time for its pods to end.
+const GONE: Duration = Duration::from_mins(2);
+
+/// Pools that are raised at once: what a node of two cores starts within a minute.
+const SIZE: usize = 24;
+
+/// Requests to the API server at once.
+const AT_ONCE: usize = 8;
+
+/// The servers behind the pools.
+#[derive(Clone)]
+pub struct Databases {
+    plain: Database,
+    tls: Database,
+}
+
+impl Databases {
+    /// Starts one without TLS beside `tls`, which has it, and makes that known without its authority too.
+    pub async fn beside(client: &Client, tls: Database) -> anyhow::Result<Self> {
+        let plain = tls.start_plain(client, "matrix-plain").await?;
+        let unverified = fixtures::app_binding(tls.scene().namespace())
+            .named(Backend::Unknown.binding())
+            .with("/spec/clientConfig/service/query", json!("sslmode=require"));
+        tls.scene().put(&unverified).await?;
+        Ok(Self { plain, tls })
+    }
+
+    /// Removes the one that [`Databases::beside`] has started.
+    pub async fn remove(&self) -> anyhow::Result<()> {
+        self.plain.scene().remove().await
+    }
+
+    fn behind(&self, pool: &Combination) -> &Database {
+        match pool.backend {
+            Backend::Plain => &self.plain,
+            Backend::Known | Backend::Unknown => &self.tls,
+        }
+    }
+}
+
+/// Creates every pool in `scene`, and asks each about each of its cells.
+pub async fn ask(
+    scene: &Scene,
+    databases: &Databases,
+    pools: &[Combination],
+    progress: &Progress,
+) -> anyhow::Result<Vec<Asked>> {
+    offer_version(scene.client()).await?;
+    scene.apply(ISSUER).await?;
+    let clients = Clients::prepare(scene, &databases.tls).await?;
+    let mut all = Vec::new();
+    let waves: Vec<_> = pools.chunks(SIZE).collect();
+    for (number, wave) in (1..).zip(&waves) {
+        let step = progress.step(format!("wave {number} of {}: {} pools", waves.len(), wave.len()));
+        step.note("they start");
+        let ready = raise(scene, databases, wave).await?;
+        step.note("clients connect");
+        let asking: Vec<_> = wave.iter().map(|pool| (*pool, Cell::of(pool))).collect();
+        let cells = connect(&clients, &asking).await?;
+        step.note("they end");
+        lower(scene, wave).await?;
+        let asked = wave.iter().zip(ready).zip(cells);
+        all.extend(asked.map(|((pool, ready), cells)| Asked {
+            pool: *pool,
+            ready,
+            cells,
+        }));
+        step.done();
+    }
+    Ok(all)
+}
+
+/// Creates the pools of a wave, and waits until each serves, or says why it never will.
+async fn raise(scene: &Scene, databases: &Databases, wave: &[Combination]) -> anyhow::Result<Vec<Duration>> {
+    let begin = Instant::now();
+    // Owned, since a borrowed item in a stream keeps a future from being sent between threads.
+    let created = futures::stream::iter(wave.to_vec()).map(|pool| async move {
+        let database = databases.behind(&pool).scene().namespace();
+        scene.put(&pool.manifest(database)?).await.map(drop)
+    });
+    created.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    let serving: Mutex<BTreeMap<String, Duration>> = Mutex::default();
+    wait::until("the pools of the wave serve", READY, async || {
+        // One list for all: this machine has better things to do than to answer for each pool.
+        let found = scene.api::<Pgpool>().list(&ListParams::default()).await?.items;
+        let mut serving = serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = Vec::new();
+        for pool in wave {
+            let name = pool.name();
+            if serving.contains_key(&name) {
+                continue;
+            }
+            match settled(pool, found.iter().find(|found| found.name_any() == name)) {
+                Ok(()) => drop(serving.insert(name, begin.elapsed())),
+                Err(error) => waiting.push(format!("{name}: {error:#}")),
+            }
+        }
+        ensure!(
+            waiting.is_empty(),
+            "{} do not: {}",
+            waiting.len(),
+            waiting.join("\n")
+        );
+        Ok(())
+    })
+    .await?;
+    let serving = serving.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(wave
+        .iter()
+        .map(|pool| serving.get(&pool.name()).copied().unwrap_or_default())
+        .collect())
+}
+
+/// Fails while a pool neither serves nor says why it never will.
+fn settled(pool: &Combination, found: Option<&Pgpool>) -> anyhow::Result<()> {
+    let found = found.context("it is not there")?;
+    if oracle::reaches_backend(pool) {
+        ensure!(is_ready(found), "{}", told_of(found));
+        return Ok(());
+    }
+    NEVER.check(found).map(drop)
+}
+
+/// What a pool says whose PostgreSQL pgpool does not accept.
+const NEVER: Says<'_> = Says {
+    condition: ConditionType::Ready,
+    status: Status::False,
+    reason: Reason::BackendCertificateUntrusted,
+    words: &["spec.clientConfig.caBundle"],
+};
+
+async fn connect(
+    clients: &Clients,
+    asking: &Asking,
+) -> anyhow::Result<Vec<Vec<(Cell, super::reading::Seen)>>> {
+    let inside = async {
+        let each = futures::stream::iter(asking.to_vec())
+            .map(|(pool, cells)| async move { clients.inside(&pool, &cells).await });
+        each.buffered(2).try_collect::<Vec<_>>().await
+    };
+    let (mut outside, inside) = future::try_join(clients.outside(asking), inside).await?;
+    for (outside, inside) in outside.iter_mut().zip(inside) {
+        outside.extend(inside);
+    }
+    Ok(outside)
+}
+
+/// Deletes the pools of a wave, and waits for the end of their pods.
+async fn lower(scene: &Scene, wave: &[Combination]) -> anyhow::Result<()> {
+    let deleted = futures::stream::iter(wave.to_vec())
+        .map(|pool| async move { scene.delete::<Pgpool>(&pool.name()).await });
+    deleted.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    wait::until("the pods of the wave are gone", GONE, async || {
+        let pods = scene
+            .api::<Pod>()
+            .list(&ListParams::default().labels(shared_types::names::SELECTOR))
+            .await?;
+        ensure!(pods.items.is_empty(), "{} are left", pods.items.len());
+        Ok(())
+    })
+    .await
+}
+
+/// The pools that a run asks: all, or those that cover every pair; and some of the newer pgpool.
+#[must_use]
+pub fn pools(all: bool) -> Vec<Combination> {
+    let mut pools = if all {
+        Combination::all()
+    } else {
+        Combination::covering()
+    };
+    pools.extend(Combination::newer());
+    debug_assert!(pools.iter().any(|pool| pool.version == NEWER));
+    pools
+}

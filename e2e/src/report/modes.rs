@@ -1,0 +1,42 @@
+//! The whole matrix of modes and clients, against real pools.
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::matrix::{table, waves};
+use crate::scene::Scene;
+use crate::scene::database::Database;
+use crate::stage::Stage;
+use crate::target::Target;
+
+/// Asks all pools, prints the table, and leaves the same for programs.
+pub async fn report(stage: &Stage, target: &Target) -> anyhow::Result<ExitCode> {
+    let begin = Instant::now();
+    let client = target.client().await?;
+    let step = stage.progress.step("start a PostgreSQL with TLS and one without");
+    let tls = Database::start(&client, "matrix-tls").await?;
+    let databases = waves::Databases::beside(&client, tls.clone()).await?;
+    step.done();
+    let scene = Scene::create(&client, "matrix").await?;
+    let asked = waves::ask(&scene, &databases, &waves::pools(true), &stage.progress).await;
+    // Nobody waits for their end.
+    for place in [&scene, tls.scene()] {
+        place.remove().await?;
+    }
+    databases.remove().await?;
+    let asked = asked?;
+    let file = stage.results().join("report-modes.json");
+    fs::create_dir_all(stage.results())?;
+    let value = table::as_json(&asked, begin.elapsed());
+    fs::write(&file, serde_json::to_string_pretty(&value)?)
+        .with_context(|| format!("writing {}", file.display()))?;
+    stage.progress.line(format_args!("written to {}", file.display()));
+    print!("{}", table::rendered(&asked));
+    Ok(match table::counts(&asked) {
+        (_, 0) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
