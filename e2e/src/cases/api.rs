@@ -4,12 +4,15 @@ mod backend;
 mod channel;
 mod crash;
 mod damage;
+mod deletion;
 mod issuers;
 mod late;
 mod lease;
 mod names;
 mod ownership;
 mod schema;
+mod shape;
+mod writes;
 
 use super::Case;
 
@@ -22,6 +25,8 @@ pub fn cases() -> Vec<Case> {
         damage::cases(),
         names::cases(),
         ownership::cases(),
+        deletion::cases(),
+        shape::cases(),
         issuers::cases(),
         backend::cases(),
         channel::cases(),
