@@ -67,12 +67,11 @@ async fn each_way(scene: &Scene, writes: &Writes) -> anyhow::Result<()> {
         "metadata": {"labels": {"tier": "front"}, "annotations": {"example.com/lb": "internal"}},
         "spec": {
             "type": "LoadBalancer",
-            "ports": [{"name": "primary", "port": 5432, "nodePort": 0}, {"name": "http", "port": 80}],
+            "ports": [{"name": "primary", "port": 5432}, {"name": "http", "port": 80}],
             "externalIPs": ["192.0.2.1"],
             "loadBalancerIP": "192.0.2.2",
             "loadBalancerSourceRanges": ["10.0.0.0/8"],
             "externalTrafficPolicy": "Local",
-            "healthCheckNodePort": 0,
             "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
         },
     }]);
