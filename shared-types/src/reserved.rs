@@ -47,8 +47,13 @@ pub const VOLUMES: [&str; 7] = [
 /// Paths at and below which no container mounts anything of a user.
 pub const MOUNT_PATHS: [&str; 3] = ["/config", "/tls/certs", "/init-scripts"];
 
-/// Paths at and below which container `pgpool` mounts nothing of a user.
-pub const CONTAINER_MOUNT_PATHS: [&str; 3] = ["/opt/pgpool-II/etc", "/opt/pgpool-II/tls", "/run/pgpool"];
+/// Paths at and below which container `pgpool` mounts nothing of a user; `/var/run` is a link to `/run`.
+pub const CONTAINER_MOUNT_PATHS: [&str; 4] = [
+    "/opt/pgpool-II/etc",
+    "/opt/pgpool-II/tls",
+    "/run/pgpool",
+    "/var/run/pgpool",
+];
 
 /// Whether a path is a reserved one or below it, however it is written: `/config/`, `//config/./tls`, `/x/../config`.
 #[must_use]

@@ -4,6 +4,7 @@ mod backend;
 mod channel;
 mod crash;
 mod damage;
+mod deletion;
 mod issuers;
 mod late;
 mod lease;
@@ -11,6 +12,8 @@ mod names;
 mod ownership;
 mod policies;
 mod schema;
+mod shape;
+mod writes;
 
 use super::Case;
 
@@ -23,6 +26,8 @@ pub fn cases() -> Vec<Case> {
         damage::cases(),
         names::cases(),
         ownership::cases(),
+        deletion::cases(),
+        shape::cases(),
         issuers::cases(),
         backend::cases(),
         channel::cases(),

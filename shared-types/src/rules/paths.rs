@@ -5,11 +5,6 @@ pub(super) fn at_or_below(paths: &[&str]) -> String {
     format!("{}(/.*)?$", start(paths))
 }
 
-/// A pattern for the paths themselves.
-pub(super) fn exactly(paths: &[&str]) -> String {
-    format!("{}/*$", start(paths))
-}
-
 /// A pattern for a path that goes up: what is below it cannot be told by its text.
 pub(super) const UP: &str = r"(^|/)\.\.(/|$)";
 
@@ -31,6 +26,5 @@ mod tests {
     #[test]
     fn patterns_are_of_whole_parts() {
         assert_eq!(at_or_below(&["/a/b", "/c"]), r"^/*(\./+)*(a/+(\./+)*b|c)(/.*)?$");
-        assert_eq!(exactly(&["/tmp"]), r"^/*(\./+)*(tmp)/*$");
     }
 }

@@ -9,10 +9,6 @@ const MOUNTS: i64 = 64;
 const VARIABLES: i64 = 256;
 const VOLUMES: i64 = 128;
 
-/// Where container `pgpool` has a mount below which a user may have his own; `/var/run` is a link to `/run`.
-const MOUNTED: [&str; 1] = ["/tmp"];
-const LINKED: [&str; 1] = ["/var/run/pgpool"];
-
 pub(super) fn rules(rules: &mut Rules, at: &str) {
     rules.bound(&format!("{at}.terminationGracePeriodSeconds"), "minimum", 0);
     for field in ["serviceAccountName", "serviceAccount"] {
@@ -131,20 +127,17 @@ fn pgpool(rules: &mut Rules, item: &str) {
             ),
         )
         .field(".env");
-    let below = [&reserved::CONTAINER_MOUNT_PATHS[..], &LINKED].concat();
+    let below = reserved::CONTAINER_MOUNT_PATHS;
     rules
         .rule(
             item,
             format!(
-                "{other} || !has(self.volumeMounts) || self.volumeMounts.all(m, !m.mountPath.matches(r'{}') && \
-                 !m.mountPath.matches(r'{}'))",
-                paths::at_or_below(&below),
-                paths::exactly(&MOUNTED)
+                "{other} || !has(self.volumeMounts) || self.volumeMounts.all(m, !m.mountPath.matches(r'{}'))",
+                paths::at_or_below(&below)
             ),
             format!(
                 "{item}.volumeMounts of container {name} takes a path that is mounted already: mount the volume \
-                 elsewhere than at {}, or at or below {}",
-                MOUNTED.join(", "),
+                 elsewhere than at or below {}",
                 below.join(", ")
             ),
         )

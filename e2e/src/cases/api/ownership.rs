@@ -2,10 +2,8 @@
 //! nothing stays when the Pgpool goes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
@@ -13,14 +11,12 @@ use kube::api::{Api, DeleteParams, ListParams};
 use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
 
-use crate::audit;
-use crate::cases::props::served;
-use crate::cases::props::watched;
+use super::writes::{Writes, now};
+use crate::cases::props::{served, watched};
 use crate::cases::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::certificates::SECRETS;
 use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::rights::service_account;
 use crate::wait;
 
 pub fn cases() -> Vec<Case> {
@@ -39,12 +35,6 @@ pub fn cases() -> Vec<Case> {
         }),
     ]
 }
-
-/// How long nothing must be written.
-const IDLE: Duration = Duration::from_secs(10);
-
-/// How long nothing has been written when all is done.
-const CALM: Duration = Duration::from_secs(3);
 
 async fn handed_over(scene: &Scene) -> anyhow::Result<()> {
     scene.apply(ISSUER).await?;
@@ -187,50 +177,18 @@ async fn idle(context: Context) -> anyhow::Result<()> {
     let company = context.served().await?;
     let scene = context.scene().await?;
     scene.backend().await?;
-    let log = company.plane().audit_log();
-    let namespace = scene.namespace().to_owned();
-    let writes = move |since: Timestamp| -> anyhow::Result<Vec<String>> {
-        let users = [service_account("provisioner"), service_account("ops-manager")];
-        let entries = audit::read(&log, since, Timestamp::MAX)?
-            .into_iter()
-            .filter(|entry| {
-                let here = entry
-                    .object_ref
-                    .as_ref()
-                    .is_some_and(|object| object.namespace == namespace);
-                entry.writes() && here && users.contains(&entry.user.username)
-            });
-        Ok(entries
-            .map(|entry| format!("{} {} by {}", entry.verb, entry.uri, entry.user.username))
-            .collect())
-    };
+    let writes = Writes::of(company, &scene);
     let case = async {
         let begin = now();
         handed_over(&scene).await?;
         ensure!(
-            !writes(begin)?.is_empty(),
+            !writes.since(begin)?.is_empty(),
             "the audit log tells of no write at all"
         );
-        wait::until("all writes are done", crate::scene::SOON, async || {
-            let recent = writes(now() - jiff::SignedDuration::try_from(CALM)?)?;
-            ensure!(recent.is_empty(), "{recent:?}");
-            Ok(())
-        })
-        .await?;
-        let done = now();
-        wait::throughout("nothing is written", IDLE, async || {
-            let more = writes(done)?;
-            ensure!(more.is_empty(), "{more:?}");
-            Ok(())
-        })
-        .await
+        writes.over().await?;
+        writes.none().await
     };
     watched(company, &scene, case).await
-}
-
-fn now() -> Timestamp {
-    // The audit log is stamped by the same clock.
-    Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::MAX)
 }
 
 async fn wiped(scene: Scene) -> anyhow::Result<()> {

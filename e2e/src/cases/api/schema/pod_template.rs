@@ -162,7 +162,7 @@ fn ours() -> Vec<Row> {
             .refuses(mount("/opt//pgpool-II/./tls/x"), taken)
             .refuses(mount("/run/pgpool/"), taken)
             .refuses(mount("/var/run/pgpool"), taken)
-            .refuses(mount("/tmp/"), taken),
+            .takes(mount("/tmp/")),
         at("/spec/podTemplate/spec/containers")
             .takes(json!([{"name": "pgpool", "imagePullPolicy": "Always"}]))
             .refuses(json!([{"name": "pgpool", "image": "a"}]), fixed)

@@ -1,0 +1,78 @@
+//! What the operators write in a namespace, from the audit log of its API server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+use jiff::Timestamp;
+
+use crate::audit;
+use crate::cases::props::Company;
+use crate::scene::rights::service_account;
+use crate::scene::{SOON, Scene};
+use crate::wait;
+
+/// How long nothing must be written.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long nothing has been written when all is done.
+const CALM: Duration = Duration::from_secs(3);
+
+/// The writes of both operators in one namespace.
+pub struct Writes {
+    log: PathBuf,
+    namespace: String,
+}
+
+impl Writes {
+    /// Those of a company that works beside a control plane.
+    pub fn of(company: &Company, scene: &Scene) -> Self {
+        Self {
+            log: company.plane().audit_log(),
+            namespace: scene.namespace().to_owned(),
+        }
+    }
+
+    /// One line for each.
+    pub fn since(&self, since: Timestamp) -> anyhow::Result<Vec<String>> {
+        let users = [service_account("provisioner"), service_account("ops-manager")];
+        let entries = audit::read(&self.log, since, Timestamp::MAX)?
+            .into_iter()
+            .filter(|entry| {
+                let here = entry
+                    .object_ref
+                    .as_ref()
+                    .is_some_and(|object| object.namespace == self.namespace);
+                entry.writes() && here && users.contains(&entry.user.username)
+            });
+        Ok(entries
+            .map(|entry| format!("{} {} by {}", entry.verb, entry.uri, entry.user.username))
+            .collect())
+    }
+
+    /// Waits until all is written that had to be.
+    pub async fn over(&self) -> anyhow::Result<()> {
+        wait::until("all writes are done", SOON, async || {
+            let recent = self.since(now() - jiff::SignedDuration::try_from(CALM)?)?;
+            ensure!(recent.is_empty(), "{recent:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Fails when anything is written from now on.
+    pub async fn none(&self) -> anyhow::Result<()> {
+        let done = now();
+        wait::throughout("nothing is written", IDLE, async || {
+            let more = self.since(done)?;
+            ensure!(more.is_empty(), "{more:?}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The time, by the clock that also stamps the audit log.
+pub fn now() -> Timestamp {
+    Timestamp::try_from(std::time::SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
