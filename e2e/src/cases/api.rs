@@ -7,6 +7,7 @@ mod damage;
 mod issuers;
 mod late;
 mod lease;
+mod monitor;
 mod names;
 mod ownership;
 mod schema;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     [
         crash::cases(),
         late::cases(),
+        monitor::cases(),
         lease::cases(),
         damage::cases(),
         names::cases(),

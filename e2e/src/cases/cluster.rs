@@ -3,6 +3,7 @@
 mod damage;
 mod flow;
 mod init;
+mod metrics;
 mod modes;
 mod operators;
 mod outage;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
         outage::cases(),
         modes::cases(),
         init::cases(),
+        metrics::cases(),
         rights::cases(),
         damage::cases(),
         operators::cases(),

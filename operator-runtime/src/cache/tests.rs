@@ -367,7 +367,11 @@ async fn what_nobody_needs_is_not_watched_and_keeps_nobody_waiting() {
 
     demand.set(&one, false);
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(cache.availability(), Availability::Served, "the other still needs it");
+    assert_eq!(
+        cache.availability(),
+        Availability::Served,
+        "the other still needs it"
+    );
     demand.set(&other, false);
     availability
         .wait_for(|known| known.whole() == Availability::Starting)

@@ -17,7 +17,10 @@ pub(super) fn exporter_secret(validated: &Validated) -> Option<Secret> {
     let login = &validated.backend.login;
     let files = BTreeMap::from([
         (paths::LOGIN_USER.to_owned(), login.user.clone()),
-        (paths::LOGIN_PASSWORD.to_owned(), login.password.expose().to_owned()),
+        (
+            paths::LOGIN_PASSWORD.to_owned(),
+            login.password.expose().to_owned(),
+        ),
     ]);
     Some(opaque(
         metadata::owned(validated, &monitoring.login_secret),

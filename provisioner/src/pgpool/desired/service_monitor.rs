@@ -3,8 +3,8 @@
 use shared_types::pgpool::{Endpoint as Asked, RelabelConfig};
 use shared_types::ports;
 
-use super::services::METRICS_PATH;
-use super::{metadata, stats_labels};
+use super::metadata;
+use super::services::{METRICS_PATH, stats_labels};
 use crate::pgpool::validate::{Monitoring, Validated};
 use crate::prometheus::{Endpoint, Selector, ServiceMonitor, ServiceMonitorSpec};
 

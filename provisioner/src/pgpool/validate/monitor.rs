@@ -8,7 +8,7 @@ use shared_types::pgpool::{Exporter, ServiceAlias};
 use shared_types::reserved::{EXPORTER, EXPORTER_ENV, EXPORTER_FLAGS};
 use shared_types::{Pgpool, names, ports};
 
-use super::{Monitoring, Release, Unmet, service_template};
+use super::{Monitoring, Release, Unmet, plain, service_template};
 
 /// What is wrong in the spec itself.
 ///
@@ -113,12 +113,12 @@ pub(super) fn monitoring(
         image,
         port,
         args: asked.args,
-        container: Container {
+        container: as_stored(Container {
             env: merged(shape.env.unwrap_or_default(), asked.env),
             resources: asked.resources.or(shape.resources),
             security_context: asked.security_context.or(shape.security_context),
             ..shape
-        },
+        })?,
         service: service_template::overrides(
             &pgpool.spec.service_templates,
             ServiceAlias::Stats,
@@ -129,6 +129,18 @@ pub(super) fn monitoring(
         stats_service: names::stats_service(pgpool),
         login_secret: names::exporter_secret(pgpool),
     }))
+}
+
+/// The container without what the API server would not keep.
+fn as_stored(container: Container) -> Result<Container, Unmet> {
+    let no_container = |error| {
+        invalid(&format!(
+            "`spec.monitor.prometheus.exporter` makes no container: {error}."
+        ))
+    };
+    let mut json = serde_json::to_value(container).map_err(no_container)?;
+    plain::forget(&mut json);
+    serde_json::from_value(json).map_err(no_container)
 }
 
 /// Two lists of variables; the later one decides.

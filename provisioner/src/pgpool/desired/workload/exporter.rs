@@ -9,6 +9,8 @@
 //! What is asked of the image: `sh`, `sleep`, `cat`, and `pgpool2_exporter` in PATH or in the folder of that name in
 //! `/bin`, where the image of the project has it.
 
+use std::fmt::Write;
+
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
 use shared_types::certificates::CLIENT_USER;
 use shared_types::reserved::{EXPORTER, VOLUME_EXPORTER_CERTS, VOLUME_EXPORTER_LOGIN, VOLUME_EXPORTER_RUN};
@@ -37,7 +39,12 @@ pub(super) fn exporter(validated: &Validated) -> Option<Container> {
         name: EXPORTER.to_owned(),
         image: Some(monitoring.image.clone()),
         // The last of these is `$0`.
-        command: Some(vec!["sh".to_owned(), "-c".to_owned(), script, EXPORTER.to_owned()]),
+        command: Some(vec![
+            "sh".to_owned(),
+            "-c".to_owned(),
+            script,
+            EXPORTER.to_owned(),
+        ]),
         args: Some(arguments(monitoring)),
         env: Some(env),
         ports: Some(container_ports(monitoring, asked.ports.unwrap_or_default())),
@@ -60,9 +67,9 @@ fn arguments(monitoring: &Monitoring) -> Vec<String> {
 
 fn container_ports(monitoring: &Monitoring, asked: Vec<ContainerPort>) -> Vec<ContainerPort> {
     let number = i32::from(monitoring.port);
-    let others = asked.into_iter().filter(|port| {
-        port.container_port != number && port.name.as_deref() != Some(ports::METRICS_NAME)
-    });
+    let others = asked
+        .into_iter()
+        .filter(|port| port.container_port != number && port.name.as_deref() != Some(ports::METRICS_NAME));
     let ours = ContainerPort {
         name: Some(ports::METRICS_NAME.to_owned()),
         container_port: number,
@@ -98,44 +105,51 @@ fn data_source(validated: &Validated) -> String {
         "localhost:{}/postgres?sslmode={mode}&connect_timeout={CONNECT_TIMEOUT}",
         ports::PGPOOL
     );
-    let mut add = |name: &str, folder: &str, file: &str| uri.push_str(&format!("&{name}={folder}/{file}"));
+    let (certs, run) = (paths::EXPORTER_CERTS, paths::EXPORTER_RUN);
     if validated.exporter_verifies() {
-        add("sslrootcert", paths::EXPORTER_CERTS, paths::CA);
+        let _ = write!(uri, "&sslrootcert={certs}/{}", paths::CA);
     }
     if validated.exporter_shows_certificate() {
-        add("sslcert", paths::EXPORTER_CERTS, paths::CERTIFICATE);
-        add("sslkey", paths::EXPORTER_RUN, paths::KEY);
+        let _ = write!(
+            uri,
+            "&sslcert={certs}/{}&sslkey={run}/{}",
+            paths::CERTIFICATE,
+            paths::KEY
+        );
     }
     uri
 }
 
 /// `wait` ends when the shell is told to end, unlike `sleep`: a pod goes without delay.
 fn script(validated: &Validated) -> String {
-    let rest = format!("rest() {{ sleep {PAUSE} & wait \"$!\"; }}");
-    let begin = format!(
-        "PATH=\"$PATH:/bin/pgpool2_exporter\"; umask 077; child=; {rest}\n\
-         trap 'kill \"$child\" 2>/dev/null; exit 0' TERM INT"
-    );
     let run = "pgpool2_exporter \"$@\" & child=$!";
-    if validated.exporter_shows_certificate() {
+    let (before, run) = if validated.exporter_shows_certificate() {
         let (certs, own, key) = (paths::EXPORTER_CERTS, paths::EXPORTER_RUN, paths::KEY);
-        return format!(
-            "{begin}\ncat {certs}/{key} >{own}/{key}\nwhile :; do\n  {run}; wait \"$child\"; rest\ndone"
+        let copy = format!("cat {certs}/{key} >{own}/{key}");
+        (copy, format!("{run}\n  wait \"$child\"; rest"))
+    } else {
+        let (folder, user, password) = (paths::LOGIN, paths::LOGIN_USER, paths::LOGIN_PASSWORD);
+        let login = format!(
+            "login() {{ {{ IFS= read -r user <{folder}/{user}; IFS= read -r password <{folder}/{password}; }} 2>/dev/null; }}"
         );
-    }
-    let (folder, user, password) = (paths::LOGIN, paths::LOGIN_USER, paths::LOGIN_PASSWORD);
+        let followed = format!(
+            "login; export DATA_SOURCE_USER=\"$user\" DATA_SOURCE_PASS=\"$password\"\n  \
+             {run}\n  \
+             rest\n  \
+             while kill -0 \"$child\" 2>/dev/null; do\n    \
+               login\n    \
+               [ \"$user:$password\" = \"$DATA_SOURCE_USER:$DATA_SOURCE_PASS\" ] || kill \"$child\"\n    \
+               rest\n  \
+             done"
+        );
+        (login, followed)
+    };
     format!(
-        "{begin}\n\
-         login() {{ IFS= read -r user <{folder}/{user}; IFS= read -r password <{folder}/{password}; }}\n\
-         while :; do\n  \
-           login; export DATA_SOURCE_USER=\"$user\" DATA_SOURCE_PASS=\"$password\"\n  \
-           {run}\n  \
-           while kill -0 \"$child\" 2>/dev/null; do\n    \
-             rest; login\n    \
-             [ \"$user:$password\" = \"$DATA_SOURCE_USER:$DATA_SOURCE_PASS\" ] || kill \"$child\" 2>/dev/null\n  \
-           done\n  \
-           wait \"$child\"\n\
-         done"
+        "PATH=\"$PATH:/bin/pgpool2_exporter\"; umask 077; child=\n\
+         trap 'kill $child 2>/dev/null; exit 0' TERM INT\n\
+         rest() {{ sleep {PAUSE} & wait \"$!\"; }}\n\
+         {before}\n\
+         while :; do\n  {run}\ndone\n"
     )
 }
 
