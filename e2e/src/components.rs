@@ -77,6 +77,14 @@ const HELM: Component = Component {
     programs: &["helm"],
 };
 
+/// What stands in for the exporter of pgpool's metrics. Apart from the others: it goes into an image, and a cluster is
+/// not made anew because it changes.
+pub const EXPORTER: Component = Component {
+    name: "exporter",
+    packages: &["."],
+    programs: &["pgpool2_exporter"],
+};
+
 /// Where built programs are.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
@@ -183,6 +191,10 @@ impl Component {
         let mut command = go.command(module);
         // `-v` names each package as it is compiled, which is all the progress that Go can show.
         command.args(["build", "-v", "-trimpath", "-ldflags", &self.linker_flags(), "-o"]);
+        if self.name == EXPORTER.name {
+            // Pure Go: its image has no libraries.
+            command.env("CGO_ENABLED", "0");
+        }
         if let [program] = self.programs {
             command.arg(bin.join(program));
         } else {
@@ -227,6 +239,20 @@ fn copy_crds(module: &Path, draft: &Path, go: &Go) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The folder of a published module, in the cache of Go: fetched when it is not there.
+pub fn module(go: &Go, cache: &Cache, path: &str, version: &str) -> anyhow::Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Downloaded {
+        dir: PathBuf,
+    }
+    let mut download = go.command(cache.root());
+    download.args(["mod", "download", "-json", &format!("{path}@{version}")]);
+    let text = command::output(&mut download).with_context(|| format!("fetching {path} {version}"))?;
+    let Downloaded { dir } = serde_json::from_str(&text).context("reading what Go has fetched")?;
+    Ok(dir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +271,7 @@ mod tests {
     #[test]
     fn every_module_is_there_with_its_sums() {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
-        for component in NODE {
+        for component in NODE.iter().copied().chain([&EXPORTER]) {
             for file in ["go.mod", "go.sum"] {
                 let path = sources.join(component.name).join(file);
                 assert!(path.exists(), "{} is missing", path.display());

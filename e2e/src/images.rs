@@ -30,6 +30,12 @@ pub const POSTGRES: &str = "docker.io/local/postgres:15";
 /// names that work anywhere.
 pub const ALIASES: [(&str, &str); 1] = [("docker.io/library/postgres:15", POSTGRES)];
 
+/// The image with the exporter of metrics.
+pub const EXPORTER: &str = "docker.io/local/pgpool2-exporter:1.2.2";
+
+/// What the exporter runs below: all that is asked of its image beside the exporter itself.
+const TOOLS: [&str; 3] = ["/bin/sh", "/bin/sleep", "/bin/cat"];
+
 /// What a root file system is made of. Every Debian release has one pgpool; `openssl` is for readiness probes.
 struct Recipe {
     /// The name in the cache.
@@ -195,6 +201,36 @@ pub fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Result<Ima
     })?;
     Ok(Image {
         names: vec![image],
+        archive: entry.join("image.tar"),
+        key: key.to_string(),
+    })
+}
+
+/// The image of the exporter. The program has the place that it has in the image of the real one, in a folder of its
+/// own name.
+pub fn exporter(program: &Path, cache: &Cache) -> anyhow::Result<Image> {
+    let target = "/bin/pgpool2_exporter/pgpool2_exporter";
+    let mut files = vec![(program.to_owned(), target.to_owned())];
+    for tool in TOOLS {
+        let with_libraries = libraries(Path::new(tool))?;
+        let all = with_libraries.into_iter().chain([PathBuf::from(tool)]);
+        files.extend(all.map(|path| (path.clone(), path.display().to_string())));
+    }
+    files.sort();
+    files.dedup();
+    let mut inputs = Inputs::default().text("name", EXPORTER);
+    for (source, target) in &files {
+        inputs = inputs.file(target, source)?;
+    }
+    let key = inputs.key();
+    let entry = cache.entry("exporter-image", &key, |draft| {
+        let layer = draft.join("layer");
+        layer::write(&layer, &files)?;
+        let config = json!({"User": "70:70", "Env": [format!("PATH={PATH}")]});
+        archive::write(&draft.join("image.tar"), &layer, &config, &[EXPORTER])
+    })?;
+    Ok(Image {
+        names: vec![EXPORTER.to_owned()],
         archive: entry.join("image.tar"),
         key: key.to_string(),
     })

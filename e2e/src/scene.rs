@@ -13,6 +13,7 @@ pub mod pods;
 pub mod pool;
 pub mod psql;
 pub mod rights;
+pub mod scrape;
 pub mod sightings;
 pub mod snapshot;
 pub mod tollgate;
@@ -140,11 +141,12 @@ impl Scene {
     }
 }
 
-/// Puts the version of the fixtures into the catalogue, unless the cluster offers it already.
+/// Puts the version of the fixtures into the catalogue, unless the cluster offers it already, with an exporter.
 pub async fn offer_version(client: &Client) -> anyhow::Result<()> {
     for version in manifests::parse(fixtures::CATALOG)? {
         let api = manifests::api(client, "", &version).await?;
-        if api.get_opt(&version.name_any()).await?.is_none() {
+        let offered = api.get_opt(&version.name_any()).await?;
+        if offered.is_none_or(|offered| offered.data["spec"]["exporter"].is_null()) {
             manifests::apply_object(client, "", &version).await?;
         }
     }

@@ -94,7 +94,9 @@ impl Stage {
                 .unwrap_or_else(|_| bail!("making the images panicked"));
             (programs, images)
         });
-        let (programs, images) = (programs?, images?);
+        let (programs, mut images) = (programs?, images?);
+        let exporter = self.build(&[&components::EXPORTER])?;
+        images.push(images::exporter(exporter.path("pgpool2_exporter")?, &self.cache)?);
         let operators = if with_operators {
             operators::build(self)?
         } else {
@@ -111,6 +113,18 @@ impl Stage {
     #[must_use]
     pub fn results(&self) -> PathBuf {
         self.workspace.join("target/e2e")
+    }
+
+    /// The resource definition of the Prometheus operator's `ServiceMonitor`.
+    pub fn service_monitor_crd(&self) -> anyhow::Result<PathBuf> {
+        let go = Go::ensure(&self.cache, &self.progress)?;
+        let module = components::module(
+            &go,
+            &self.cache,
+            "github.com/prometheus-operator/prometheus-operator",
+            "v0.85.0",
+        )?;
+        Ok(module.join("example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"))
     }
 
     fn build(&self, components: &[&components::Component]) -> anyhow::Result<Programs> {

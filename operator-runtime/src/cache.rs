@@ -7,6 +7,7 @@
 
 mod availability;
 mod changes;
+mod demand;
 mod feed;
 mod last_change;
 
@@ -24,6 +25,7 @@ use tracing::{info, warn};
 pub use self::availability::{Availabilities, Availability};
 pub use self::changes::Changes;
 use self::changes::Queues;
+pub use self::demand::Demand;
 pub(crate) use self::feed::{Refusal, patience, refusal, trim};
 pub use self::last_change::{keep_last_change, last_change};
 use crate::gates::Gate;
@@ -115,7 +117,11 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::Scope: Placement<K>,
 {
-    start(runtime, config, trim, true)
+    let (cache, changes, parts) = prepare(runtime, config, trim, Some(true));
+    for (part, shared) in parts {
+        follow(runtime, feed::feed(part, shared));
+    }
+    (cache, changes)
 }
 
 /// As [`watch`], for a kind whose absence the operator can tell its users about: being forbidden to see it
@@ -129,28 +135,65 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::Scope: Placement<K>,
 {
-    start(runtime, config, trim, false)
+    let (cache, changes, parts) = prepare(runtime, config, trim, Some(false));
+    for (part, shared) in parts {
+        follow(runtime, feed::feed(part, shared));
+    }
+    (cache, changes)
 }
 
-fn start<K>(
+/// As [`watch_optional`], for a kind that few need: it is watched while somebody does, and the process is ready
+/// without. Until then, and again when nobody is left, the cache is empty and [`Availability::Starting`].
+pub fn watch_on_demand<K, R>(
     runtime: &mut Runtime,
     config: watcher::Config,
     trim: fn(&mut K),
-    required: bool,
-) -> (Cache<K>, Changes<K>)
+) -> (Cache<K>, Changes<K>, Demand<R>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K::Scope: Placement<K>,
+    R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let demand = Demand::default();
+    let (cache, changes, parts) = prepare(runtime, config, trim, None);
+    for (part, shared) in parts {
+        follow(runtime, feed::feed_on_demand(part, shared, demand.clone()));
+    }
+    (cache, changes, demand)
+}
+
+/// Runs a watch until the drain: what is reconciled during it works with the cache as it stands.
+fn follow(runtime: &mut Runtime, feed: impl Future<Output = ()> + Send + 'static) {
+    let drain = runtime.drain();
+    runtime.spawn("cache", async move {
+        drain.run_until_cancelled_owned(feed).await;
+    });
+}
+
+/// The watches to run, each with the cache that it fills.
+type Parts<K> = Vec<(feed::Part<K>, Arc<Shared<K>>)>;
+
+/// `required`: whether the process is not ready before the kind is known, and while it may be seen nowhere; `None`
+/// when the process never waits for it.
+fn prepare<K>(
+    runtime: &Runtime,
+    config: watcher::Config,
+    trim: fn(&mut K),
+    required: Option<bool>,
+) -> (Cache<K>, Changes<K>, Parts<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::Scope: Placement<K>,
 {
     let apis = K::Scope::watched(&runtime.client(), &runtime.scope());
-    let gate = runtime.gates().gate(format!("{} cache", K::kind(&())));
+    let gate = required.map(|_| runtime.gates().gate(format!("{} cache", K::kind(&()))));
     let namespaces = apis.iter().map(|(namespace, _)| namespace.clone());
-    let (shared, cache) = Shared::new(namespaces, gate, required);
+    let (shared, cache) = Shared::new(namespaces, gate, required.unwrap_or_default());
     let changes = cache.changes();
     let shared = Arc::new(shared);
     // Small pages: a list is held in memory once more while it is read.
     let config = config.page_size(100);
-    for (index, (namespace, api)) in apis.into_iter().enumerate() {
+    let parts = apis.into_iter().enumerate().map(|(index, (namespace, api))| {
         let part = feed::Part {
             index,
             namespace,
@@ -158,13 +201,9 @@ where
             config: config.clone(),
             trim,
         };
-        // What is reconciled during the drain works with the cache as it stands.
-        let (drain, feed) = (runtime.drain(), feed::feed(part, Arc::clone(&shared)));
-        runtime.spawn("cache", async move {
-            drain.run_until_cancelled_owned(feed).await;
-        });
-    }
-    (cache, changes)
+        (part, Arc::clone(&shared))
+    });
+    (cache, changes, parts.collect())
 }
 
 type Why<'a> = &'a (dyn std::error::Error + 'static);
@@ -186,7 +225,11 @@ impl<K> Shared<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
 {
-    fn new(parts: impl IntoIterator<Item = Option<String>>, gate: Gate, required: bool) -> (Self, Cache<K>) {
+    fn new(
+        parts: impl IntoIterator<Item = Option<String>>,
+        gate: Option<Gate>,
+        required: bool,
+    ) -> (Self, Cache<K>) {
         let mut writer = Writer::new(());
         // The store takes single objects from here on; a relist is resolved into changes by the feed,
         // which is what lets several watches share one store.
@@ -205,7 +248,7 @@ where
             store,
             queues,
             availability,
-            gate: Mutex::new(Some(gate)),
+            gate: Mutex::new(gate),
             required,
         };
         (shared, cache)
@@ -286,7 +329,7 @@ where
 {
     pub(crate) fn new() -> (Self, Cache<K>) {
         let gate = crate::gates::Gates::default().gate("none");
-        let (shared, cache) = Shared::new([None], gate, true);
+        let (shared, cache) = Shared::new([None], Some(gate), true);
         (Self(shared), cache)
     }
 

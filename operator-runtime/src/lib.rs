@@ -46,7 +46,7 @@ mod written;
 
 pub use apply::Applier;
 pub use args::CommonArgs;
-pub use cache::{Availabilities, Availability, Cache, Changes};
+pub use cache::{Availabilities, Availability, Cache, Changes, Demand};
 pub use client::DEADLINE;
 pub use controller::{Classified, drive};
 pub use named::{Lookup, Named};

@@ -10,6 +10,7 @@ pub mod health;
 pub mod metrics;
 pub mod peer;
 pub mod pgpool;
+pub mod prometheus;
 pub mod run;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod desired;
 pub mod error;
 pub mod handoff;
 pub mod judgement;
+pub mod monitoring;
 pub mod observe;
 pub mod pace;
 pub mod patience;
@@ -33,6 +34,7 @@ use shared_types::Pgpool;
 use apply::{Progress, Writer};
 use context::Context;
 use error::Error;
+use status::work::CONFLICT_RETRY as RETRY;
 
 #[cfg(test)]
 mod tests;
@@ -83,10 +85,11 @@ async fn settle(
     let report = status::report(&pgpool, &observed, &applied, context.health.asks(key), now);
     // Client.
     let outcome = publish::publish(&pgpool, context, report, now).await?;
-    match applied.progress {
-        Progress::Failed(error) => Err(Error::Apply(error)),
-        _ => applied
-            .init_failure
-            .map_or(Ok(outcome), |error| Err(Error::Apply(error))),
+    match (applied.progress, applied.init_failure, applied.untold) {
+        (Progress::Failed(error), _, _) | (_, Some(error), _) => Err(Error::Apply(error)),
+        (_, _, Some(error)) if status::is_passing(&error) => Err(Error::Apply(error)),
+        // No watch tells when somebody else's object goes, or a right comes.
+        (_, _, Some(_)) => Ok(outcome.no_later_than(RETRY)),
+        (_, None, None) => Ok(outcome),
     }
 }

@@ -45,6 +45,15 @@ pub fn plain_pgpool() -> Pgpool {
     pgpool
 }
 
+/// The same, scraped by an agent, with certificates for logins when there is TLS.
+pub fn scraped(mut pgpool: Pgpool, agent: &str) -> Pgpool {
+    pgpool.spec.monitor = Some(parse(&format!("agent: {agent}")));
+    if pgpool.spec.ssl_mode().enabled() {
+        pgpool.spec.client_auth_mode = Some(shared_types::ClientAuthMode::Cert);
+    }
+    pgpool
+}
+
 /// Everything that the fixtures refer to.
 pub fn inputs(pgpool: &Pgpool) -> Inputs {
     let mut binding: shared_types::AppBinding = parse(include_str!("../tests/fixtures/app-binding.yaml"));

@@ -65,6 +65,8 @@ words! {
         Stalled,
         /// Every certificate is issued and fits.
         CertificatesReady,
+        /// The objects by which Prometheus finds the metrics are as `spec.monitor` asks. Only while that is set.
+        Monitored,
         /// An operation runs, and the provisioner keeps its hands off.
         Paused,
         /// The scripts of `spec.init` have run. Absent when there are none. Says nothing about the pool itself: a
@@ -138,6 +140,12 @@ words! {
         InitSucceeded,
         /// The user says that nothing is to be run: `spec.init.initialized` is `true`.
         InitSkipped,
+
+        // Monitoring.
+        /// The Service of metrics stands, and the `ServiceMonitor` where the agent reads one.
+        MetricsOffered,
+        /// The API server does not know the kind `ServiceMonitor`: the Prometheus operator is not installed.
+        PrometheusOperatorAbsent,
 
         // Certificates.
         /// Every certificate is issued and fits.

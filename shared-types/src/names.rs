@@ -61,6 +61,9 @@ pub const ANNOTATION_DELIVERED: &str = "pgpool.kubedb.com/delivered";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 
+/// Annotation of the stats Service: who scrapes, one of the values of `spec.monitor.agent`.
+pub const ANNOTATION_AGENT: &str = "monitoring.appscode.com/agent";
+
 /// The labels by which the pods of a Pgpool are selected. They never change: a workload's selector
 /// cannot.
 #[must_use]
@@ -152,6 +155,12 @@ pub fn init_labels(name: &str) -> BTreeMap<String, String> {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect()
+}
+
+/// The Secret with the login of the metrics exporter.
+#[must_use]
+pub fn exporter_secret(pgpool: &Pgpool) -> String {
+    suffixed(&pgpool.name_any(), "exporter")
 }
 
 /// The Secret with the credentials of the PCP user: the user's, or a generated one.

@@ -8,5 +8,7 @@ pub const PGPOOL_NAME: &str = "db";
 pub const PCP: u16 = 9595;
 /// The metrics exporter.
 pub const METRICS: u16 = 9719;
+/// Name of the port of metrics, on pods and Services.
+pub const METRICS_NAME: &str = "metrics";
 /// PostgreSQL itself, where an address names no port.
 pub const POSTGRES: u16 = 5432;

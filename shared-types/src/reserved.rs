@@ -5,10 +5,24 @@
 pub const CONTAINER: &str = "pgpool";
 
 /// Containers that other parts of the spec bring along. A template without an image only shapes them.
-pub const GENERATED_CONTAINERS: [&str; 2] = ["exporter", "git-sync"];
+pub const GENERATED_CONTAINERS: [&str; 2] = [EXPORTER, "git-sync"];
 
 /// Fields of container `pgpool` that follow from `spec.version`.
 pub const CONTAINER_FIELDS: [&str; 3] = ["image", "command", "args"];
+
+/// The container that `spec.monitor` brings along.
+pub const EXPORTER: &str = "exporter";
+
+/// Environment of container `exporter`: how it reaches pgpool follows from the spec.
+pub const EXPORTER_ENV: [&str; 4] = [
+    "DATA_SOURCE_NAME",
+    "DATA_SOURCE_USER",
+    "DATA_SOURCE_PASS",
+    "DATA_SOURCE_URI",
+];
+
+/// Flags of the exporter that the spec decides: where it listens, and the path that is scraped.
+pub const EXPORTER_FLAGS: [&str; 2] = ["--web.listen-address", "--web.telemetry-path"];
 
 /// Environment of container `pgpool`: a user's value would be at odds with the generated configuration.
 pub const ENV: [&str; 7] = [
@@ -32,16 +46,24 @@ pub const VOLUME_TMP: &str = "pgpool-tmp";
 
 /// The volume with the scripts of `spec.init`.
 pub const VOLUME_SCRIPTS: &str = "init-scripts";
+/// The volume with what the exporter shows to pgpool and judges it by.
+pub const VOLUME_EXPORTER_CERTS: &str = "exporter-certs";
+/// The volume with the login of the exporter.
+pub const VOLUME_EXPORTER_LOGIN: &str = "exporter-login";
+/// The volume that the exporter writes to.
+pub const VOLUME_EXPORTER_RUN: &str = "exporter-run";
 
 /// Names of volumes, in use or kept free for what `KubeDB` has there.
-pub const VOLUMES: [&str; 7] = [
+pub const VOLUMES: [&str; 9] = [
     VOLUME_CONFIG,
     VOLUME_CERTS,
     VOLUME_RUN,
     VOLUME_TMP,
     "pgpool-pcp-config",
-    "exporter-certs",
     VOLUME_SCRIPTS,
+    VOLUME_EXPORTER_CERTS,
+    VOLUME_EXPORTER_LOGIN,
+    VOLUME_EXPORTER_RUN,
 ];
 
 /// Paths at and below which no container mounts anything of a user.
@@ -54,6 +76,9 @@ pub const CONTAINER_MOUNT_PATHS: [&str; 4] = [
     "/run/pgpool",
     "/var/run/pgpool",
 ];
+
+/// Paths at and below which container `exporter` mounts nothing of a user.
+pub const EXPORTER_MOUNT_PATHS: [&str; 2] = ["/etc/pgpool-exporter", "/run/pgpool-exporter"];
 
 /// Whether a path is a reserved one or below it, however it is written: `/config/`, `//config/./tls`, `/x/../config`.
 #[must_use]

@@ -8,6 +8,7 @@ mod deletion;
 mod issuers;
 mod late;
 mod lease;
+mod monitor;
 mod names;
 mod ownership;
 mod policies;
@@ -22,6 +23,7 @@ pub fn cases() -> Vec<Case> {
     [
         crash::cases(),
         late::cases(),
+        monitor::cases(),
         lease::cases(),
         damage::cases(),
         names::cases(),

@@ -3,6 +3,7 @@
 mod damage;
 mod flow;
 mod init;
+mod metrics;
 mod modes;
 mod operators;
 mod outage;
@@ -20,6 +21,7 @@ pub fn cases() -> Vec<Case> {
         modes::cases(),
         init::cases(),
         waiting::cases(),
+        metrics::cases(),
         rights::cases(),
         damage::cases(),
         operators::cases(),

@@ -14,7 +14,7 @@ use rand::Rng;
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
-use super::{Availability, Shared};
+use super::{Availability, Demand, Shared};
 use crate::backoff::WATCHES;
 
 /// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
@@ -35,6 +35,7 @@ pub(crate) fn patience(watches: usize, rng: &mut impl Rng) -> u32 {
 }
 
 /// The part of a scope that one watch covers.
+#[derive(Clone)]
 pub(super) struct Part<K> {
     pub(super) index: usize,
     /// `None`: everything.
@@ -136,6 +137,23 @@ where
                 }
             }
         }
+    }
+}
+
+/// Follows one part while somebody needs it, and forgets what it held when nobody does.
+pub(super) async fn feed_on_demand<K, R>(part: Part<K>, shared: Arc<Shared<K>>, demand: Demand<R>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    loop {
+        demand.rises().await;
+        tokio::select! {
+            () = feed(part.clone(), Arc::clone(&shared)) => {}
+            () = demand.ends() => {}
+        }
+        remove(&part, &shared, |_| true);
+        shared.found(&part, Availability::Starting, None);
     }
 }
 

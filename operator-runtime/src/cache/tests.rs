@@ -5,11 +5,12 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Availability, Cache, Changes, watch, watch_optional};
+use super::{Availability, Cache, Changes, watch, watch_on_demand, watch_optional};
 use crate::fake_api::FakeApi;
 use crate::placement::Scope;
 use crate::runtime::Runtime;
@@ -340,4 +341,51 @@ async fn a_watch_that_died_without_a_word_is_noticed_and_a_quiet_one_costs_littl
     api.put("configmaps", &config_map("ns", "one", "1"));
     sleep(Duration::from_secs(90)).await;
     assert!(cache.get(Some("ns"), "one").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_needs_is_not_watched_and_keeps_nobody_waiting() {
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    let mut runtime = Runtime::for_test(api.client());
+    let (cache, mut changes, demand) =
+        watch_on_demand::<ConfigMap, Namespace>(&mut runtime, watcher::Config::default(), drop_large);
+    ready(&runtime).await;
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(api.log(), Vec::<String>::new());
+    assert_eq!(cache.availability(), Availability::Starting);
+
+    let (one, other) = (ObjectRef::new("one"), ObjectRef::new("other"));
+    let mut availability = cache.watch_availability();
+    demand.set(&one, true);
+    demand.set(&other, true);
+    availability
+        .wait_for(|known| known.whole() == Availability::Served)
+        .await
+        .unwrap();
+    assert_eq!(queued(&mut changes), ["one=1"]);
+
+    demand.set(&one, false);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        cache.availability(),
+        Availability::Served,
+        "the other still needs it"
+    );
+    demand.set(&other, false);
+    availability
+        .wait_for(|known| known.whole() == Availability::Starting)
+        .await
+        .unwrap();
+    assert_eq!(cache.list().len(), 0);
+    api.log();
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!((api.log(), api.watches()), (Vec::<String>::new(), 0));
+
+    demand.set(&one, true);
+    availability
+        .wait_for(|known| known.whole() == Availability::Served)
+        .await
+        .unwrap();
+    assert_eq!(cache.list().len(), 1);
 }

@@ -25,10 +25,11 @@ use shared_types::{Pgpool, names};
 
 use super::delivery::Delivered;
 use super::desired::{Candidate, Foundation};
+use super::monitoring::Scrape;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
 use super::pods::{self, PodFacts};
-use super::rollout;
+use super::rollout::{self, Rollout};
 use super::validate::Unmet;
 use super::written::Written;
 
@@ -53,6 +54,8 @@ pub struct Done {
     pub progress: Progress,
     /// The workload: the one just written, else that of the cache.
     pub stateful_set: Option<StatefulSet>,
+    /// Why Prometheus could not be told. Apart from the progress: a pool serves without.
+    pub untold: Option<ApplyError>,
     /// How the user's scripts stand.
     pub init: InitStand,
     /// Why the Job that runs them was not taken.
@@ -151,16 +154,20 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
             return Done {
                 progress: Progress::Stopped(unmet),
                 stateful_set: before(),
+                untold: None,
                 init: InitStand::Unknown,
                 init_failure: None,
             };
         }
     };
+    let service_monitor = plan.scrape.service_monitor.clone();
     let progress = match Box::pin(write(writer, plan, observed)).await {
         Ok(stands) => {
+            let told = writer.put_some(service_monitor, live.service_monitor.as_deref());
             return Done {
                 progress: Progress::Written(stands.handoff),
                 stateful_set: stands.stateful_set.or_else(before),
+                untold: told.await.err(),
                 init: stands.init,
                 init_failure: stands.init_failure,
             };
@@ -173,6 +180,7 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
     Done {
         progress,
         stateful_set: before(),
+        untold: None,
         init: InitStand::Unknown,
         init_failure: None,
     }
@@ -187,8 +195,11 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         workload,
         handoff,
         init,
+        scrape,
     } = plan;
     let live = &observed.live;
+    let old_login = scrape.old_login.clone();
+    remove_unread(writer, scrape).await?;
     let (delivered, written) = Box::pin(write_foundation(writer, foundation, configuration, live)).await;
     let told = tell(writer, &delivered, &observed.pods).await;
     written?;
@@ -200,6 +211,9 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         let written = Box::pin(write_workload(writer, workload, live)).await?;
         for copy in obsolete(observed, &written) {
             writer.delete(copy).await?;
+        }
+        if let Some(login) = old_login.filter(|_| is_settled(&observed.pods, &written)) {
+            writer.delete(login.as_ref()).await?;
         }
         stateful_set = Some(written);
     }
@@ -259,6 +273,24 @@ async fn tell(writer: Writer<'_>, delivered: &Delivered, pods: &[PodFacts]) -> R
     results.into_iter().collect()
 }
 
+/// Removes what Prometheus goes by, the last trace of it last.
+async fn remove_unread(writer: Writer<'_>, scrape: Scrape) -> Result<(), ApplyError> {
+    if let Some(monitor) = scrape.old_monitor {
+        writer.delete(monitor.as_ref()).await?;
+    }
+    if let Some(service) = scrape.old_service {
+        writer.delete(service.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// Whether every pod is of the present revision, and none of an earlier one can come.
+fn is_settled(pods: &[PodFacts], stateful_set: &StatefulSet) -> bool {
+    let replicas = stateful_set.spec.as_ref().and_then(|spec| spec.replicas);
+    let rollout = rollout::rollout(Some(stateful_set), pods, replicas.unwrap_or_default());
+    rollout == Rollout::Settled && !rollout::earlier_revision_may_return(stateful_set)
+}
+
 async fn write_foundation(
     writer: Writer<'_>,
     foundation: Foundation,
@@ -269,11 +301,13 @@ async fn write_foundation(
     let Foundation {
         primary_service,
         governing_service,
+        stats_service,
         service_account,
         auth_secret,
         config_secret,
         pcp_secret,
         users_secret,
+        exporter_secret,
         pod_disruption_budget,
         app_binding,
     } = foundation;
@@ -284,14 +318,16 @@ async fn write_foundation(
     };
     let config_secret = written.then_some(config_secret);
     // All are tried before the first failure counts: one foreign object must not keep the others away.
-    let (primary, governing, account, auth, config, pcp, users, budget, binding) = futures::join!(
+    let (primary, governing, stats, account, auth, config, pcp, users, exporter, budget, binding) = futures::join!(
         writer.put_some(Some(primary_service), live.primary_service.as_deref()),
         writer.put_some(Some(governing_service), live.governing_service.as_deref()),
+        writer.put_some(stats_service, live.stats_service.as_deref()),
         writer.put_some(service_account, live.service_account.as_deref()),
         writer.put_some(auth_secret, live.auth_secret.as_deref()),
         writer.put_some(config_secret, live.config_secret.as_deref()),
         writer.put_some(Some(pcp_secret), live.pcp_secret.as_deref()),
         writer.put_some(Some(users_secret), live.users_secret.as_deref()),
+        writer.put_some(exporter_secret, live.exporter_secret.as_deref()),
         writer.put_some(Some(pod_disruption_budget), live.pod_disruption_budget.as_deref()),
         writer.put_some(Some(app_binding), live.app_binding.as_deref()),
     );
@@ -303,6 +339,8 @@ async fn write_foundation(
     };
     sorted_out(primary, &mut failures);
     sorted_out(governing, &mut failures);
+    sorted_out(stats, &mut failures);
+    sorted_out(exporter, &mut failures);
     sorted_out(account, &mut failures);
     sorted_out(auth, &mut failures);
     sorted_out(budget, &mut failures);

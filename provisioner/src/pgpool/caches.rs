@@ -12,13 +12,14 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use operator_runtime::cache::{watch, watch_optional};
-use operator_runtime::{Cache, Runtime};
+use operator_runtime::cache::{watch, watch_on_demand, watch_optional};
+use operator_runtime::{Cache, Demand, Runtime};
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
 
 use super::{pods, secrets, triggers};
+use crate::prometheus::ServiceMonitor;
 
 /// Everything that is watched. Of the kinds that others use too, only the objects with our labels.
 #[derive(Clone)]
@@ -41,6 +42,10 @@ pub struct Caches {
     pub budgets: Cache<PodDisruptionBudget>,
     /// Ours, trimmed to what [`pods::facts`] reads.
     pub pods: Cache<Pod>,
+    /// Ours; watched only while a `Pgpool` has need of them.
+    pub service_monitors: Cache<ServiceMonitor>,
+    /// The `Pgpool`s that have.
+    pub monitored: Demand<Pgpool>,
 }
 
 /// The `Pgpool`s to look at, as it happens.
@@ -58,7 +63,12 @@ impl Caches {
         triggers.push(fan_out(changes, &pgpools, triggers::by_version));
         let (app_bindings, changes) = watch_optional(runtime, all(), |_: &mut AppBinding| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
+        let labelled = watcher::Config::default().labels(names::SELECTOR);
+        let (service_monitors, changes, monitored) = watch_on_demand(runtime, labelled, |_| {});
+        triggers.push(by_label(changes));
         let caches = Self {
+            service_monitors,
+            monitored,
             secrets: ours(runtime, &mut triggers, secrets::trim_ours),
             services: ours(runtime, &mut triggers, |_| {}),
             service_accounts: ours(runtime, &mut triggers, |_| {}),
@@ -80,6 +90,7 @@ impl Caches {
             self.versions.watch_availability(),
             self.app_bindings.watch_availability(),
             self.secrets.watch_availability(),
+            self.service_monitors.watch_availability(),
         ];
         let pgpools = self.pgpools.clone();
         let changes = stream::select_all(kinds.map(WatchStream::from_changes));
@@ -107,10 +118,17 @@ where
         + 'static,
 {
     let (cache, changes) = watch(runtime, watcher::Config::default().labels(names::SELECTOR), trim);
-    let concerned =
-        changes.filter_map(|object: Arc<K>| std::future::ready(triggers::by_label(object.as_ref())));
-    triggers.push(concerned.boxed());
+    triggers.push(by_label(changes));
     cache
+}
+
+fn by_label<K>(changes: impl Stream<Item = Arc<K>> + Send + 'static) -> BoxStream<'static, ObjectRef<Pgpool>>
+where
+    K: Resource<DynamicType = ()> + Send + Sync + 'static,
+{
+    changes
+        .filter_map(|object| std::future::ready(triggers::by_label(object.as_ref())))
+        .boxed()
 }
 
 /// Which `Pgpool`s out of all a change of an object concerns.

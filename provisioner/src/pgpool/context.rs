@@ -62,6 +62,7 @@ impl Context {
         self.named.follow(key, &[]);
         self.elsewhere.follow(key, &[]);
         self.jobs.follow(key, &[]);
+        self.caches.monitored.set(key, false);
         self.health.forget(key);
         self.patience.forget(key);
         self.written.forget(key);

@@ -8,12 +8,14 @@ mod auth_secret;
 mod candidate;
 mod config;
 mod config_secret;
+mod exporter_secret;
 mod init_job;
 mod metadata;
 mod paths;
 mod pcp_secret;
 mod pod_disruption_budget;
 mod service_account;
+mod service_monitor;
 mod services;
 mod tls_secret;
 mod users_secret;
@@ -31,6 +33,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shared_types::{AppBinding, names};
 
 use crate::pgpool::validate::{Init, Validated};
+use crate::prometheus::ServiceMonitor;
 
 pub use init_job::{RUNNER, SCRIPTS};
 
@@ -41,6 +44,8 @@ pub struct Foundation {
     pub primary_service: Service,
     /// Names of the single pods.
     pub governing_service: Service,
+    /// Where the metrics are; `None` while nobody scrapes.
+    pub stats_service: Option<Service>,
     /// `None` when the user names an account: it is theirs and never altered.
     pub service_account: Option<ServiceAccount>,
     /// The PCP user; `None` when the Secret is the user's.
@@ -51,6 +56,8 @@ pub struct Foundation {
     pub pcp_secret: Secret,
     /// `pool_passwd`.
     pub users_secret: Secret,
+    /// The login of the exporter; `None` where there is none, or needs no password.
+    pub exporter_secret: Option<Secret>,
     /// Keeps a majority during node drains.
     pub pod_disruption_budget: PodDisruptionBudget,
     /// How programs find the pool.
@@ -68,6 +75,10 @@ pub struct TlsMaterial<'a> {
     pub ca: &'a [u8],
     /// `ca.crt` of the client Secret; may be the same.
     pub client_ca: &'a [u8],
+    /// `tls.crt` of the metrics exporter's Secret.
+    pub exporter_certificate: &'a [u8],
+    /// `tls.key` of the metrics exporter's Secret.
+    pub exporter_key: &'a [u8],
 }
 
 /// Settings of which the user wrote a part, to be judged by pgpool before a pod of the pool gets them.
@@ -101,11 +112,13 @@ pub fn foundation(validated: &Validated) -> Foundation {
     Foundation {
         primary_service: services::primary(validated),
         governing_service: services::governing(validated),
+        stats_service: services::stats(validated),
         service_account: service_account::service_account(validated),
         auth_secret: auth_secret::auth_secret(validated),
         config_secret: config_secret::config_secret(validated),
         pcp_secret: pcp_secret::pcp_secret(validated),
         users_secret: users_secret::users_secret(validated),
+        exporter_secret: exporter_secret::exporter_secret(validated),
         pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(validated),
         app_binding: app_binding::app_binding(validated),
     }
@@ -116,6 +129,19 @@ pub fn foundation(validated: &Validated) -> Foundation {
 #[must_use]
 pub fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
     tls_secret::tls_copy(validated, material)
+}
+
+/// Whether a copy can serve this `Pgpool`: one that was made while nobody scraped lacks the pair of the exporter.
+#[must_use]
+pub fn serves_exporter(validated: &Validated, copy: &Secret) -> bool {
+    !validated.exporter_shows_certificate() || tls_secret::has_exporter_pair(copy)
+}
+
+/// Builds what tells a Prometheus operator of the metrics. Apart from the foundation, since the API server may not know
+/// the kind.
+#[must_use]
+pub fn service_monitor(validated: &Validated) -> Option<ServiceMonitor> {
+    service_monitor::service_monitor(validated)
 }
 
 /// Builds the workload. `tls_copy` is the name of the Secret that [`tls_copy`](self::tls_copy) built: needed when

@@ -29,6 +29,7 @@ use super::handoff::Certificate;
 use super::pods::{self, PodFacts};
 use crate::health::Standing;
 use crate::peer::Verdict;
+use crate::prometheus::ServiceMonitor;
 
 pub use certificates::{published, published_for};
 pub use init::{InitFacts, ended, is_due, trim as trim_job};
@@ -130,6 +131,14 @@ pub struct Live {
     pub pcp_secret: Option<Arc<Secret>>,
     /// `pool_passwd`.
     pub users_secret: Option<Arc<Secret>>,
+    /// Where the metrics are.
+    pub stats_service: Option<Arc<Service>>,
+    /// The login of the exporter.
+    pub exporter_secret: Option<Arc<Secret>>,
+    /// What tells a Prometheus operator of the metrics; looked for only where that may be.
+    pub service_monitor: Option<Arc<ServiceMonitor>>,
+    /// Whether the API server knows that kind, and shows it to us; [`Lookup::Pending`] while nobody asks.
+    pub service_monitors: Lookup<()>,
     /// Keeps a majority during node drains.
     pub pod_disruption_budget: Option<Arc<PodDisruptionBudget>>,
     /// How programs find the pool.
@@ -203,16 +212,29 @@ fn cached<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Lookup<Ar
 where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + 'static,
 {
+    match (cache.get(namespace, name), kind(cache, namespace)) {
+        (Some(found), _) => Lookup::Present(found),
+        (None, Lookup::Present(()) | Lookup::Absent) => Lookup::Absent,
+        (None, Lookup::Pending) => Lookup::Pending,
+        (None, Lookup::Forbidden) => Lookup::Forbidden,
+    }
+}
+
+/// What is known of a kind in a namespace.
+fn kind<K>(cache: &Cache<K>, namespace: Option<&str>) -> Lookup<()>
+where
+    K: Resource<DynamicType = ()> + Clone + fmt::Debug + 'static,
+{
     use operator_runtime::Availability;
     let availability = namespace.map_or_else(
         || cache.availability(),
         |namespace| cache.availability_in(namespace),
     );
-    match (cache.get(namespace, name), availability) {
-        (Some(found), _) => Lookup::Present(found),
-        (None, Availability::Starting) => Lookup::Pending,
-        (None, Availability::Served | Availability::Absent) => Lookup::Absent,
-        (None, Availability::Forbidden) => Lookup::Forbidden,
+    match availability {
+        Availability::Starting => Lookup::Pending,
+        Availability::Served => Lookup::Present(()),
+        Availability::Absent => Lookup::Absent,
+        Availability::Forbidden => Lookup::Forbidden,
     }
 }
 

@@ -15,6 +15,7 @@ use shared_types::{Alias, ClientAuthMode, Pgpool};
 use super::desired::{self, Candidate, Foundation, TlsMaterial};
 use super::handoff::{self, Certificate, Handoff, Judge, View, Words};
 use super::judgement::{self, Judgement};
+use super::monitoring::{self, Scrape};
 use super::observe::{self, Observed};
 use super::rollout;
 use super::validate::Validated;
@@ -44,6 +45,8 @@ pub struct Plan {
     pub handoff: Stand,
     /// The user's scripts.
     pub init: Initiate,
+    /// What Prometheus is told.
+    pub scrape: Scrape,
 }
 
 /// What becomes of the configuration Secret.
@@ -129,14 +132,17 @@ fn pool(
     now: Timestamp,
 ) -> Plan {
     let (judgement, kept_candidate) = judgement::judge(validated, &observed.live, now);
+    let mut foundation = desired::foundation(validated);
+    let scrape = monitoring::scrape(validated, &observed.live, &mut foundation);
     let mut plan = Plan {
-        foundation: desired::foundation(validated),
+        foundation,
         configuration: Configuration::Write,
         candidate: None,
         kept_candidate,
         workload: None,
         handoff: Stand::NotNeeded,
         init: Initiate::Nothing(InitStand::NotAsked),
+        scrape,
     };
     match judgement {
         Judgement::Fit { hash } => desired::mark_judged(&mut plan.foundation.config_secret, hash),
@@ -215,9 +221,20 @@ fn withheld(plan: Plan, judgement: Judgement, observed: &Observed) -> Plan {
 /// The workload with the certificates that it has: everything else about it may still change.
 fn running(validated: &Validated, observed: &Observed) -> Option<Workload> {
     let copy = rollout::certificates(observed.live.stateful_set.as_deref()?)?;
-    observed.live.tls_copies.contains_key(copy).then(|| Workload {
+    let content = observed.live.tls_copies.get(copy)?;
+    let stateful_set = if desired::serves_exporter(validated, content) {
+        desired::workload(validated, Some(copy))
+    } else {
+        // Its certificate comes with the next copy.
+        let unmonitored = Validated {
+            monitoring: None,
+            ..validated.clone()
+        };
+        desired::workload(&unmonitored, Some(copy))
+    };
+    Some(Workload {
         tls_copy: None,
-        stateful_set: desired::workload(validated, Some(copy)),
+        stateful_set,
     })
 }
 
@@ -246,6 +263,8 @@ fn material(certificates: &[Certificate]) -> Option<TlsMaterial<'_>> {
         key: entry(Alias::Server, "tls.key")?,
         ca: entry(Alias::Server, "ca.crt")?,
         client_ca: entry(Alias::Client, "ca.crt")?,
+        exporter_certificate: entry(Alias::MetricsExporter, "tls.crt")?,
+        exporter_key: entry(Alias::MetricsExporter, "tls.key")?,
     })
 }
 

@@ -79,6 +79,17 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     if let Some(stalled) = new(ConditionType::Stalled) {
         events.push((Kind::Warning, stalled.reason.clone(), stalled.message.clone()));
     }
+    // That metrics are offered from the first is what was asked for, and no news.
+    if let Some(monitored) = new(ConditionType::Monitored)
+        && (find(&before.conditions, ConditionType::Monitored).is_some() || !holds(ConditionType::Monitored))
+    {
+        let kind = if holds(ConditionType::Monitored) {
+            Kind::Normal
+        } else {
+            Kind::Warning
+        };
+        events.push((kind, monitored.reason.clone(), monitored.message.clone()));
+    }
     if let Some(initialized) = new(ConditionType::Initialized)
         && let Some(kind) = kind_of_initialized(initialized)
     {

@@ -4,9 +4,10 @@
 
 mod checks;
 mod initialized;
+mod monitored;
 mod phase;
 mod remarks;
-mod work;
+pub(super) mod work;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -19,18 +20,21 @@ use super::apply::Done;
 use super::observe::Observed;
 use checks::Checks;
 use initialized::Initialized;
+use monitored::Monitored;
+pub(super) use monitored::is_passing;
 use work::Work;
 
 #[cfg(test)]
 mod tests;
 
 /// The conditions that this operator writes, in their order.
-const OURS: [ConditionType; 8] = [
+const OURS: [ConditionType; 9] = [
     ConditionType::ProvisioningStarted,
     ConditionType::ReplicaReady,
     ConditionType::AcceptingConnection,
     ConditionType::Ready,
     ConditionType::Provisioned,
+    ConditionType::Monitored,
     ConditionType::Reconciling,
     ConditionType::Stalled,
     ConditionType::Initialized,
@@ -71,7 +75,8 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool,
         now,
     };
     let initialized = Initialized::judge(applied);
-    let conditions = conditions(&writer, &checks, &work, &initialized);
+    let monitored = Monitored::judge(pgpool, observed, applied);
+    let conditions = conditions(&writer, &checks, &work, monitored, &initialized);
     let phase = phase::phase(&conditions, &before.conditions);
     Report {
         status: Some(PgpoolStatus {
@@ -191,6 +196,7 @@ fn conditions(
     writer: &Writer<'_>,
     checks: &Checks<'_>,
     work: &Work,
+    monitored: Monitored,
     initialized: &Initialized,
 ) -> Vec<Condition> {
     let ready = writer
@@ -219,6 +225,11 @@ fn conditions(
         );
         conditions.push(writer.write(ConditionType::Provisioned, said));
     }
+    conditions.extend(match monitored {
+        Monitored::Unasked => None,
+        Monitored::Unknown => writer.write_or_keep(ConditionType::Monitored, None),
+        Monitored::Said(said) => Some(writer.write(ConditionType::Monitored, said)),
+    });
     conditions.push(writer.write(ConditionType::Reconciling, work.reconciling()));
     // Only while it holds: tools take its absence for "no".
     conditions.extend(

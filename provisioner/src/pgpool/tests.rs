@@ -28,6 +28,7 @@ use crate::pgpool::handoff::Certificate;
 use crate::testing::api::FakeApi;
 use crate::testing::{Pki, certificates, plain_pgpool, tls_pgpool};
 
+mod scraped;
 mod settings;
 
 /// Long enough for every test: who wants the grace time to be over says so.

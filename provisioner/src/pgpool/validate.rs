@@ -8,6 +8,7 @@ mod auth_secret;
 mod backend;
 mod credentials;
 mod init;
+mod monitor;
 mod nodes;
 mod plain;
 mod pod_template;
@@ -31,8 +32,8 @@ pub use crate::pgpool::observe::Inputs;
 pub use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub use unmet::Unmet;
 pub use validated::{
-    AuthSecret, Backend, BackendNode, Credential, Names, Password, PodOverrides, Release, ServiceOverrides,
-    Setting, Validated,
+    AuthSecret, Backend, BackendNode, Credential, Monitoring, Names, Password, PodOverrides, Release,
+    ServiceOverrides, Setting, Validated,
 };
 
 /// Longer names leave no room for the revision label of the pods.
@@ -44,8 +45,10 @@ const LONGEST_NAME: usize = 52;
 /// [`Unmet`] names the first thing in the way: what is wrong in the spec itself before what may still appear.
 pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     check_spec(pgpool)?;
-    let (pod, env_users) = pod_template::pod_template(pgpool)?;
+    monitor::check(pgpool)?;
+    let (mut pod, env_users) = pod_template::pod_template(pgpool)?;
     let release = release::release(&pgpool.spec.version, inputs)?;
+    let monitoring = monitor::monitoring(pgpool, &release, pod.exporter.take())?;
     let backend = backend::backend(pgpool, inputs)?;
     let custom_settings = settings::custom_settings(pgpool, inputs, release.version)?;
     check_primary(&backend.nodes, &custom_settings)?;
@@ -72,6 +75,7 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
         pod,
         init: init::initialization(pgpool, inputs),
         primary_service: service_template::primary(&pgpool.spec.service_templates)?,
+        monitoring,
     })
 }
 

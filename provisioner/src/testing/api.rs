@@ -11,12 +11,14 @@ use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Client;
 use kube::client::Body;
+use operator_runtime::Demand;
 use operator_runtime::testing::TestCache;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 
 use crate::pgpool::caches::Caches;
+use crate::prometheus::ServiceMonitor;
 
 /// Everything that is stored, by path.
 #[derive(Default)]
@@ -43,6 +45,8 @@ pub struct FakeApi {
     pub stateful_sets: TestCache<StatefulSet>,
     pub budgets: TestCache<PodDisruptionBudget>,
     pub pods: TestCache<Pod>,
+    pub service_monitors: TestCache<ServiceMonitor>,
+    pub monitored: Demand<Pgpool>,
 }
 
 impl FakeApi {
@@ -58,6 +62,8 @@ impl FakeApi {
             stateful_sets: TestCache::of([]),
             budgets: TestCache::of([]),
             pods: TestCache::of([]),
+            service_monitors: TestCache::of([]),
+            monitored: Demand::default(),
         })
     }
 
@@ -72,6 +78,8 @@ impl FakeApi {
             stateful_sets: self.stateful_sets.cache.clone(),
             budgets: self.budgets.cache.clone(),
             pods: self.pods.cache.clone(),
+            service_monitors: self.service_monitors.cache.clone(),
+            monitored: self.monitored.clone(),
         }
     }
 
@@ -267,6 +275,7 @@ impl FakeApi {
             "StatefulSet" if ours => one(&self.stateful_sets, object, gone),
             "PodDisruptionBudget" if ours => one(&self.budgets, object, gone),
             "Pod" if ours => one(&self.pods, object, gone),
+            "ServiceMonitor" if ours => one(&self.service_monitors, object, gone),
             _ => {}
         }
     }

@@ -3,17 +3,20 @@
 use insta::assert_yaml_snapshot;
 use provisioner::pgpool::desired::{self, Foundation};
 
+use crate::exporter::monitored;
 use crate::support::{POSTGRES_CA, World, material, readable};
 
 fn assert_foundation(name: &str, world: &World) {
     let Foundation {
         primary_service,
         governing_service,
+        stats_service,
         service_account,
         auth_secret,
         config_secret,
         pcp_secret,
         users_secret,
+        exporter_secret,
         pod_disruption_budget,
         app_binding,
     } = desired::foundation(&world.valid());
@@ -24,6 +27,13 @@ fn assert_foundation(name: &str, world: &World) {
     assert_yaml_snapshot!(format!("{name}-config-secret"), readable(&config_secret));
     assert_yaml_snapshot!(format!("{name}-pcp-secret"), readable(&pcp_secret));
     assert_yaml_snapshot!(format!("{name}-users-secret"), readable(&users_secret));
+    if let (Some(service), monitor) = (&stats_service, desired::service_monitor(&world.valid())) {
+        assert_yaml_snapshot!(format!("{name}-stats-service"), readable(service));
+        assert_yaml_snapshot!(format!("{name}-service-monitor"), readable(&monitor));
+    }
+    if let Some(secret) = &exporter_secret {
+        assert_yaml_snapshot!(format!("{name}-exporter-secret"), readable(secret));
+    }
     assert_yaml_snapshot!(
         format!("{name}-pod-disruption-budget"),
         readable(&pod_disruption_budget)
@@ -75,5 +85,23 @@ fn a_pgpool_that_its_user_shapes() {
     assert_yaml_snapshot!(
         "shaped-workload",
         readable(&desired::workload(&world.valid(), None))
+    );
+}
+
+#[test]
+fn a_pgpool_that_is_scraped() {
+    let agent = "{agent: prometheus.io/operator}";
+    let world = monitored(World::plain(), agent);
+    assert_foundation("scraped", &world);
+    assert_yaml_snapshot!(
+        "scraped-workload",
+        readable(&desired::workload(&world.valid(), None))
+    );
+    let world = monitored(World::tls().spec("clientAuthMode: cert"), agent);
+    let copy = desired::tls_copy(&world.valid(), &material());
+    assert_yaml_snapshot!("scraped-by-certificate-copy", readable(&copy));
+    assert_yaml_snapshot!(
+        "scraped-by-certificate-workload",
+        readable(&desired::workload(&world.valid(), copy.metadata.name.as_deref()))
     );
 }

@@ -6,6 +6,8 @@
 mod arrival;
 mod configuration;
 mod container;
+mod exporter;
+mod exporter_script;
 mod files;
 mod goldens;
 mod init;

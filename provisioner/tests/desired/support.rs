@@ -183,6 +183,8 @@ pub fn material() -> TlsMaterial<'static> {
         key: b"its key\n",
         ca: ISSUER_CA.as_bytes(),
         client_ca: ISSUER_CA.as_bytes(),
+        exporter_certificate: b"the exporter's leaf\n",
+        exporter_key: b"the exporter's key\n",
     }
 }
 

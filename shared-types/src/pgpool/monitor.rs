@@ -134,8 +134,33 @@ pub struct RelabelConfig {
     pub action: Option<String>,
 }
 
+impl Agent {
+    /// Whether it finds its targets by `ServiceMonitor`s.
+    #[must_use]
+    pub fn reads_service_monitors(self) -> bool {
+        !matches!(self, Self::Builtin)
+    }
+
+    /// As written in a spec, and in the annotation of the stats Service.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus.io",
+            Self::Builtin => "prometheus.io/builtin",
+            Self::Operator => "prometheus.io/operator",
+        }
+    }
+
+    /// The agent of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Prometheus, Self::Builtin, Self::Operator];
+        all.into_iter().find(|agent| agent.as_str() == word)
+    }
+}
+
 impl Monitor {
-    /// Port of the exporter.
+    /// Port of the exporter; a zero counts as unset.
     #[must_use]
     pub fn port(&self) -> i32 {
         let exporter = self
@@ -144,7 +169,7 @@ impl Monitor {
             .and_then(|prometheus| prometheus.exporter.as_ref());
         exporter
             .and_then(|exporter| exporter.port)
-            .filter(|port| *port > 0)
+            .filter(|port| *port != 0)
             .unwrap_or(ports::METRICS.into())
     }
 }

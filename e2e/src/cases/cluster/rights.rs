@@ -24,7 +24,6 @@ const fn deed<'a>(verb: &'a str, group: &'a str, resource: &'a str, subresource:
 const DENIED: &[Deed<'_>] = &[
     deed("*", "*", "*", ""),
     deed("create", "", "pods", "exec"),
-    deed("delete", "", "services", ""),
     deed("create", "rbac.authorization.k8s.io", "rolebindings", ""),
     deed("create", "rbac.authorization.k8s.io", "clusterrolebindings", ""),
     deed("create", "", "serviceaccounts", "token"),
@@ -56,6 +55,14 @@ async fn rights(context: Context) -> anyhow::Result<()> {
         (deed("deletecollection", "", "pods", ""), false),
         (deed("patch", "apps", "statefulsets", ""), true),
         (deed("patch", "", "pods", ""), true),
+        (deed("delete", "apps", "statefulsets", ""), false),
+        // The Service of metrics goes when nobody scrapes any more.
+        (deed("delete", "", "services", ""), true),
+        (
+            deed("delete", "monitoring.coreos.com", "servicemonitors", ""),
+            true,
+        ),
+        (deed("create", "monitoring.coreos.com", "prometheuses", ""), false),
         (deed("create", "cert-manager.io", "certificates", ""), false),
         (deed("patch", "cert-manager.io", "certificates", ""), false),
         (deed("list", "cert-manager.io", "issuers", ""), false),
@@ -80,6 +87,11 @@ async fn rights(context: Context) -> anyhow::Result<()> {
         (deed("create", "", "secrets", ""), false),
         (deed("delete", "", "secrets", ""), false),
         (deed("patch", "", "services", ""), false),
+        (deed("delete", "", "services", ""), false),
+        (
+            deed("list", "monitoring.coreos.com", "servicemonitors", ""),
+            false,
+        ),
         (deed("create", "", "services", ""), false),
         (deed("create", "", "serviceaccounts", ""), false),
         (deed("patch", "appcatalog.appscode.com", "appbindings", ""), false),

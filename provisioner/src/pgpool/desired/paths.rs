@@ -18,6 +18,18 @@ pub(super) const POOL_PASSWD: &str = "pool_passwd";
 pub(super) const INIT_PASSWORD: &str = "init-password";
 /// Authorities of PostgreSQL, where the pool serves no TLS of its own.
 pub(super) const BACKEND_CA: &str = "backend-ca.pem";
+/// What the exporter shows to pgpool and judges it by, read-only.
+pub(super) const EXPORTER_CERTS: &str = "/tls/certs";
+/// The login of the exporter, read-only.
+pub(super) const LOGIN: &str = "/etc/pgpool-exporter";
+/// The one place that the exporter writes to.
+pub(super) const EXPORTER_RUN: &str = "/run/pgpool-exporter";
+pub(super) const LOGIN_USER: &str = "username";
+pub(super) const LOGIN_PASSWORD: &str = "password";
+/// The pair of the exporter, in the copy of the certificates.
+pub(super) const EXPORTER_CERTIFICATE: &str = "exporter.crt";
+pub(super) const EXPORTER_KEY: &str = "exporter.key";
+
 pub(super) const CERTIFICATE: &str = "tls.crt";
 pub(super) const KEY: &str = "tls.key";
 /// Every authority that either side of the pool is judged by.

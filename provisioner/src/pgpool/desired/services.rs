@@ -1,11 +1,17 @@
-//! The Services: one for clients, one that names each pod.
+//! The Services: one for clients, one that names each pod, and one for metrics.
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use shared_types::ports;
+use shared_types::pgpool::Agent;
+use shared_types::{names, ports};
 
 use super::metadata;
-use crate::pgpool::validate::Validated;
+use crate::pgpool::validate::{Monitoring, Validated};
+
+/// Where the exporter has the metrics.
+pub(super) const METRICS_PATH: &str = "/metrics";
 
 /// Where clients connect. PCP has no TLS and is not exposed.
 pub(super) fn primary(validated: &Validated) -> Service {
@@ -43,6 +49,56 @@ pub(super) fn governing(validated: &Validated) -> Service {
         }),
         status: None,
     }
+}
+
+/// Where the metrics of each pod are; `None` while nobody scrapes. A pod that is not ready is the one whose figures are
+/// wanted most, so it stays listed.
+pub(super) fn stats(validated: &Validated) -> Option<Service> {
+    let monitoring = validated.monitoring.as_ref()?;
+    let asked = &monitoring.service;
+    let mut spec = asked.spec.clone();
+    for port in spec.ports.iter_mut().flatten() {
+        port.protocol = Some("TCP".to_owned());
+        port.target_port = Some(IntOrString::String(ports::METRICS_NAME.to_owned()));
+    }
+    spec.publish_not_ready_addresses = Some(true);
+    spec.selector = Some(validated.selector.clone());
+    let mut metadata = metadata::owned(validated, &monitoring.stats_service);
+    let mut labels = metadata::labels(validated, &asked.labels);
+    labels.extend(stats_labels(&validated.selector));
+    metadata.labels = Some(labels);
+    let mut annotations = asked.annotations.clone();
+    annotations.extend(told(monitoring));
+    metadata.annotations = Some(annotations);
+    Some(Service {
+        metadata,
+        spec: Some(spec),
+        status: None,
+    })
+}
+
+/// The labels by which the stats Service is told from the others.
+pub(super) fn stats_labels(selector: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut labels = selector.clone();
+    labels.insert(names::LABEL_ROLE.to_owned(), names::ROLE_STATS.to_owned());
+    labels
+}
+
+/// Who scrapes; and for a Prometheus that goes by annotations, what. It dials pods, so the port is theirs, whatever the
+/// Service's is.
+fn told(monitoring: &Monitoring) -> BTreeMap<String, String> {
+    let mut told = vec![(names::ANNOTATION_AGENT, monitoring.agent.as_str().to_owned())];
+    if monitoring.agent == Agent::Builtin {
+        told.extend([
+            ("prometheus.io/scrape", "true".to_owned()),
+            ("prometheus.io/scheme", "http".to_owned()),
+            ("prometheus.io/path", METRICS_PATH.to_owned()),
+            ("prometheus.io/port", monitoring.port.to_string()),
+        ]);
+    }
+    told.into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 fn to_pool(port: &mut ServicePort) {

@@ -1,4 +1,5 @@
-//! The immutable copy of a judged pair of certificate and key, with every authority the pool judges others by.
+//! The immutable copy of a judged pair of certificate and key, with every authority the pool judges others by, and with
+//! the pair of the exporter where that logs in by it. One Secret, so that all of it changes in one step.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +22,17 @@ const PEM_WIDTH: usize = 64;
 /// Builds the copy. Its name follows from its content, so that a new pair is a new object.
 pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
     let ca = trust(validated, material);
-    let files: [(&str, &[u8]); 3] = [
+    let mut files: Vec<(&str, &[u8])> = vec![
         (paths::CERTIFICATE, material.certificate),
         (paths::KEY, material.key),
         (paths::CA, ca.as_bytes()),
     ];
+    if validated.exporter_shows_certificate() {
+        files.push((paths::EXPORTER_CERTIFICATE, material.exporter_certificate));
+        files.push((paths::EXPORTER_KEY, material.exporter_key));
+    }
     let mut hash = Sha256::new();
-    for (name, content) in files {
+    for (name, content) in &files {
         // Lengths keep the boundary between two files part of what is hashed.
         hash.update((name.len() as u64).to_be_bytes());
         hash.update(name);
@@ -49,6 +54,12 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         type_: Some("kubernetes.io/tls".to_owned()),
         ..Secret::default()
     }
+}
+
+/// Whether a copy serves an exporter that logs in by certificate.
+pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
+    let has = |key: &str| copy.data.as_ref().is_some_and(|data| data.contains_key(key));
+    has(paths::EXPORTER_CERTIFICATE) && has(paths::EXPORTER_KEY)
 }
 
 /// The issuers of both sides of the pool: pgpool has one store for clients and for PostgreSQL.

@@ -2,6 +2,7 @@
 //! users, the rules and the settings that a reload puts into effect.
 
 pub(super) mod container;
+mod exporter;
 pub(super) mod probes;
 mod start;
 mod volumes;
@@ -66,8 +67,10 @@ fn pod_metadata(validated: &Validated) -> ObjectMeta {
 fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
     let asked = validated.pod.spec.clone();
     let mut containers = vec![container::pgpool(validated)];
+    containers.extend(exporter::exporter(validated));
     containers.extend(asked.containers);
     let mut volumes = volumes::volumes(validated, tls_copy);
+    volumes.extend(volumes::exporter(validated, tls_copy));
     volumes.extend(asked.volumes.unwrap_or_default());
     PodSpec {
         // pgpool talks to no API server, and needs no list of Services in its environment.

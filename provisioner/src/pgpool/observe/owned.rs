@@ -10,8 +10,9 @@ use kube::{Resource, ResourceExt};
 use operator_runtime::Cache;
 use shared_types::{Pgpool, names};
 
-use super::{Candidate, Live};
+use super::{Candidate, Live, kind};
 use crate::pgpool::context::Context;
+use crate::pgpool::monitoring;
 
 /// Reads them from the caches, and from what was just written where a cache lags behind.
 pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
@@ -22,7 +23,16 @@ pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
     };
     let name = pgpool.name_any();
     let (tls_copies, candidates) = addressed(pgpool, &look);
+    let stats = names::stats_service(pgpool);
+    let stats_service = look.up(&caches.services, &stats);
+    caches
+        .monitored
+        .set(look.key, monitoring::asks(pgpool, stats_service.as_deref()));
     Live {
+        service_monitor: look.up(&caches.service_monitors, &stats),
+        service_monitors: kind(&caches.service_monitors, look.key.namespace.as_deref()),
+        stats_service,
+        exporter_secret: look.up(&caches.secrets, &names::exporter_secret(pgpool)),
         primary_service: look.up(&caches.services, &names::primary_service(pgpool)),
         governing_service: look.up(&caches.services, &names::governing_service(pgpool)),
         service_account: look.up(&caches.service_accounts, &names::service_account(pgpool)),

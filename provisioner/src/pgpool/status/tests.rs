@@ -1,5 +1,6 @@
 mod checks;
 mod initialized;
+mod monitored;
 mod phase;
 mod work;
 
@@ -16,6 +17,7 @@ use super::*;
 use crate::health::{Login, Served, Standing};
 use crate::pgpool::apply::Progress;
 use crate::pgpool::handoff::Judge;
+use crate::pgpool::observe::Lookup;
 use crate::pgpool::plan::{InitStand, Stand};
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::Unmet;
@@ -80,6 +82,7 @@ impl World {
         let applied = Done {
             progress,
             stateful_set: Some(stateful_set()),
+            untold: None,
             init: InitStand::NotAsked,
             init_failure: None,
         };

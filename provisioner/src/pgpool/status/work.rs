@@ -16,7 +16,7 @@ use crate::pgpool::rollout::{Rollout, rollout};
 use crate::pgpool::validate::Unmet;
 
 /// How soon a foreign object is looked at again: a person has to remove it, and each look is a request or two.
-const CONFLICT_RETRY: Duration = Duration::from_secs(15);
+pub(in crate::pgpool) const CONFLICT_RETRY: Duration = Duration::from_secs(15);
 
 /// How the work on a `Pgpool` stands.
 pub(super) enum Work {

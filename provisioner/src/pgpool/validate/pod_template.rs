@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec as CorePodSpec};
 use shared_types::conditions::Reason;
 use shared_types::pgpool::PodSpec;
-use shared_types::reserved::{CONTAINER, GENERATED_CONTAINERS};
+use shared_types::reserved::{CONTAINER, EXPORTER, GENERATED_CONTAINERS};
 use shared_types::{Pgpool, names};
 
 use super::credentials::credential;
@@ -26,6 +26,9 @@ pub(super) fn pod_template(pgpool: &Pgpool) -> Result<(PodOverrides, Vec<Credent
         .into_iter()
         .partition::<Vec<_>, _>(|container| container.name == CONTAINER);
     spec.containers = others;
+    let shape = |container: &Container| container.name == EXPORTER && container.image.is_none();
+    let exporter = spec.containers.iter().position(shape);
+    let exporter = exporter.map(|at| spec.containers.remove(at));
     let mut container = ours.into_iter().next().unwrap_or_default();
     container.resources = Some(resources(container.resources.take().unwrap_or_default()).map_err(
         |text| {
@@ -42,6 +45,7 @@ pub(super) fn pod_template(pgpool: &Pgpool) -> Result<(PodOverrides, Vec<Credent
         controller_labels: names::propagated(&controller.labels).collect(),
         controller_annotations: controller.annotations,
         pgpool: container,
+        exporter,
         spec,
         own_service_account,
     };
@@ -73,7 +77,9 @@ fn core(asked: PodSpec) -> Result<CorePodSpec, Unmet> {
     let whole = |container: &Container| {
         container.image.is_some() || !GENERATED_CONTAINERS.contains(&container.name.as_str())
     };
-    spec.containers.retain(whole);
+    // What shapes the exporter goes to where the exporter is made.
+    spec.containers
+        .retain(|container| container.name == EXPORTER || whole(container));
     for container in spec.init_containers.iter_mut().flatten() {
         // The API server refuses it where nothing can be resized: in what ends before the pod runs.
         if container.restart_policy.is_none() {

@@ -49,9 +49,11 @@ fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Unmet> {
         .security_context
         .as_ref()
         .and_then(|context| context.run_as_user);
+    let exporter = entry.spec.exporter.as_ref().map(|it| it.image.trim().to_owned());
     Ok(Release {
         version,
         image: image.to_owned(),
+        exporter: exporter.filter(|image| !image.is_empty()),
         run_as_user: asked.unwrap_or(DEFAULT_USER),
     })
 }

@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::{Container, ContainerPort};
 use shared_types::pgpool::PodSpec;
 use shared_types::ports;
 use shared_types::reserved::{
-    CONTAINER, CONTAINER_MOUNT_PATHS, ENV, GENERATED_CONTAINERS, MOUNT_PATHS, VOLUMES, is_at_or_below,
+    CONTAINER, CONTAINER_MOUNT_PATHS, ENV, EXPORTER, EXPORTER_MOUNT_PATHS, GENERATED_CONTAINERS, MOUNT_PATHS,
+    VOLUMES, is_at_or_below,
 };
 
 /// Says what would break the pods, as the end of a sentence about `spec.podTemplate`.
@@ -40,7 +41,11 @@ pub(super) fn check(asked: &PodSpec) -> Result<(), String> {
 fn check_any(container: &Container) -> Result<(), String> {
     let name = container.name.as_str();
     let is_ours = name == CONTAINER;
-    let own: &[&str] = if is_ours { &CONTAINER_MOUNT_PATHS } else { &[] };
+    let own: &[&str] = match name {
+        CONTAINER => &CONTAINER_MOUNT_PATHS,
+        EXPORTER => &EXPORTER_MOUNT_PATHS,
+        _ => &[],
+    };
     for mount in container.volume_mounts.iter().flatten() {
         let path = mount.mount_path.as_str();
         let taken = |reserved: &&&str| is_at_or_below(path, reserved);

@@ -6,6 +6,7 @@ use std::fmt;
 use k8s_openapi::api::core::v1::{Container, PodSpec, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use rustls_pki_types::CertificateDer;
+use shared_types::pgpool::{Agent, ServiceMonitor};
 use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
 use super::init::Initialization;
@@ -54,6 +55,8 @@ pub struct Validated {
     pub init: Initialization,
     /// The user's wishes for the primary Service.
     pub primary_service: ServiceOverrides,
+    /// Who scrapes metrics; `None` when nobody does.
+    pub monitoring: Option<Monitoring>,
 }
 
 impl Validated {
@@ -61,6 +64,20 @@ impl Validated {
     #[must_use]
     pub fn serves_tls(&self) -> bool {
         self.ssl_mode.enabled()
+    }
+
+    /// Whether there is an exporter that judges the certificate of pgpool.
+    #[must_use]
+    pub fn exporter_verifies(&self) -> bool {
+        let strict = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
+        self.monitoring.is_some() && strict
+    }
+
+    /// Whether there is an exporter that logs in by certificate. Where a password is asked for it shows none: pods
+    /// would be restarted for the renewal of a certificate that nobody looks at.
+    #[must_use]
+    pub fn exporter_shows_certificate(&self) -> bool {
+        self.monitoring.is_some() && self.client_auth_mode == ClientAuthMode::Cert
     }
 
     /// Whether the user had a hand in `pgpool.conf`, so that pgpool is asked before a pod gets it.
@@ -94,6 +111,8 @@ pub struct Release {
     pub version: (u32, u32),
     /// Image of container `pgpool`.
     pub image: String,
+    /// Image of container `exporter`, when the catalog has one.
+    pub exporter: Option<String>,
     /// User, group and `fsGroup` of the pod.
     pub run_as_user: i64,
 }
@@ -195,10 +214,35 @@ pub struct PodOverrides {
     pub controller_annotations: BTreeMap<String, String>,
     /// Container `pgpool` as the user shaped it: resources resolved, credentials taken out of its environment.
     pub pgpool: Container,
+    /// Container `exporter` as the user shaped it.
+    pub exporter: Option<Container>,
     /// The user's other containers, init containers, volumes and settings of the pod.
     pub spec: PodSpec,
     /// Whether the user names the account of the pods.
     pub own_service_account: bool,
+}
+
+/// `spec.monitor`, and everything else that users say about the exporter.
+#[derive(Clone, Debug)]
+pub struct Monitoring {
+    /// Who scrapes.
+    pub agent: Agent,
+    /// Image of container `exporter`.
+    pub image: String,
+    /// Where the exporter listens, in plain HTTP.
+    pub port: u16,
+    /// The user's own arguments of it.
+    pub args: Vec<String>,
+    /// Container `exporter` as the user shaped it.
+    pub container: Container,
+    /// The user's wishes for the stats Service.
+    pub service: ServiceOverrides,
+    /// The user's wishes for the `ServiceMonitor`.
+    pub service_monitor: ServiceMonitor,
+    /// Name of the stats Service and of the `ServiceMonitor`.
+    pub stats_service: String,
+    /// Name of the Secret with the login of the exporter.
+    pub login_secret: String,
 }
 
 /// `spec.serviceTemplates[]` of one alias.

@@ -4,9 +4,10 @@ use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, KeyToPath, ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume,
     VolumeMount, VolumeProjection,
 };
-
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use shared_types::reserved::{
-    VOLUME_CERTS as CERTS, VOLUME_CONFIG as CONFIG, VOLUME_RUN as RUN, VOLUME_TMP as TMP,
+    VOLUME_CERTS as CERTS, VOLUME_CONFIG as CONFIG, VOLUME_EXPORTER_CERTS, VOLUME_EXPORTER_LOGIN,
+    VOLUME_EXPORTER_RUN, VOLUME_RUN as RUN, VOLUME_TMP as TMP,
 };
 
 use super::super::{config_secret, paths};
@@ -20,15 +21,10 @@ const MODE: i32 = 0o440;
 pub(super) fn volumes(validated: &Validated, tls_copy: Option<&str>) -> Vec<Volume> {
     let mut volumes = vec![config(validated)];
     if validated.serves_tls() {
-        volumes.push(Volume {
-            name: CERTS.to_owned(),
-            secret: Some(SecretVolumeSource {
-                secret_name: Some(tls_copy.unwrap_or_default().to_owned()),
-                default_mode: Some(MODE),
-                ..SecretVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
+        // The pair of the exporter stands in the same Secret, and is none of pgpool's business.
+        let ours = [paths::CERTIFICATE, paths::KEY, paths::CA].map(|file| key_to_path(file, file));
+        let items = validated.exporter_shows_certificate().then(|| ours.into());
+        volumes.push(secret(CERTS, tls_copy.unwrap_or_default(), items));
     }
     volumes.extend([RUN, TMP].map(|name| Volume {
         name: name.to_owned(),
@@ -36,6 +32,62 @@ pub(super) fn volumes(validated: &Validated, tls_copy: Option<&str>) -> Vec<Volu
         ..Volume::default()
     }));
     volumes
+}
+
+/// What container `exporter` needs; nothing while nobody scrapes.
+pub(super) fn exporter(validated: &Validated, tls_copy: Option<&str>) -> Vec<Volume> {
+    let Some(monitoring) = &validated.monitoring else {
+        return Vec::new();
+    };
+    let shows = validated.exporter_shows_certificate();
+    let mut volumes = Vec::new();
+    if shows || validated.exporter_verifies() {
+        let mut items = Vec::new();
+        if validated.exporter_verifies() {
+            items.push(key_to_path(paths::CA, paths::CA));
+        }
+        if shows {
+            items.push(key_to_path(paths::EXPORTER_CERTIFICATE, paths::CERTIFICATE));
+            items.push(key_to_path(paths::EXPORTER_KEY, paths::KEY));
+        }
+        let copy = tls_copy.unwrap_or_default();
+        volumes.push(secret(VOLUME_EXPORTER_CERTS, copy, Some(items)));
+    }
+    if shows {
+        volumes.push(Volume {
+            name: VOLUME_EXPORTER_RUN.to_owned(),
+            // A key, which is to reach no disk.
+            empty_dir: Some(EmptyDirVolumeSource {
+                medium: Some("Memory".to_owned()),
+                size_limit: Some(Quantity("1Mi".to_owned())),
+            }),
+            ..Volume::default()
+        });
+    } else {
+        volumes.push(secret(VOLUME_EXPORTER_LOGIN, &monitoring.login_secret, None));
+    }
+    volumes
+}
+
+fn secret(volume: &str, name: &str, items: Option<Vec<KeyToPath>>) -> Volume {
+    Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(name.to_owned()),
+            default_mode: Some(MODE),
+            items,
+            optional: None,
+        }),
+        ..Volume::default()
+    }
+}
+
+fn key_to_path(key: &str, path: &str) -> KeyToPath {
+    KeyToPath {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        mode: None,
+    }
 }
 
 /// Three Secrets in one directory: settings, the control port's users, and users, each changing on its own terms.
@@ -58,11 +110,7 @@ fn config(validated: &Validated) -> Volume {
 }
 
 fn projection<'a>(secret: &str, files: impl IntoIterator<Item = &'a str>) -> VolumeProjection {
-    let item = |file: &str| KeyToPath {
-        key: file.to_owned(),
-        path: file.to_owned(),
-        mode: None,
-    };
+    let item = |file: &str| key_to_path(file, file);
     VolumeProjection {
         secret: Some(SecretProjection {
             name: secret.to_owned(),
@@ -75,16 +123,20 @@ fn projection<'a>(secret: &str, files: impl IntoIterator<Item = &'a str>) -> Vol
 
 /// Where container `pgpool` sees them.
 pub(super) fn mounts(validated: &Validated) -> Vec<VolumeMount> {
-    let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
-        name: name.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: read_only.then_some(true),
-        ..VolumeMount::default()
-    };
     let mut mounts = vec![mount(CONFIG, paths::ETC, true)];
     if validated.serves_tls() {
         mounts.push(mount(CERTS, paths::TLS, true));
     }
     mounts.extend([mount(RUN, paths::RUN, false), mount(TMP, "/tmp", false)]);
     mounts
+}
+
+/// One mount.
+pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
 }

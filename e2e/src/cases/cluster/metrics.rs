@@ -1,0 +1,112 @@
+//! Metrics are read in every security mode: the exporter logs in to pgpool as strictly as clients have to.
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
+use shared_types::{ClientAuthMode, SslMode};
+
+use super::flow::{READY, prepared};
+use crate::cases::{Case, Context};
+use crate::scene::fixtures::{Manifest, POOL};
+use crate::scene::{Scene, scrape};
+use crate::wait;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::cluster("metrics::every_mode_is_scraped", |context| {
+            Box::pin(every_mode(context))
+        }),
+        Case::cluster("metrics::an_exporter_that_fails_takes_no_pod_down", |context| {
+            Box::pin(failing(context))
+        }),
+    ]
+}
+
+/// Every combination that is allowed, by the name of its pool.
+fn modes(pool: &Manifest) -> Vec<(String, Manifest)> {
+    let ssl = [
+        SslMode::Disable,
+        SslMode::Allow,
+        SslMode::Prefer,
+        SslMode::Require,
+        SslMode::VerifyCa,
+        SslMode::VerifyFull,
+    ];
+    let auth = [ClientAuthMode::Md5, ClientAuthMode::Scram, ClientAuthMode::Cert];
+    let all = ssl.into_iter().flat_map(|ssl| auth.map(|auth| (ssl, auth)));
+    let allowed = all.filter(|(ssl, auth)| ssl.enabled() || *auth != ClientAuthMode::Cert);
+    allowed
+        .map(|(ssl, auth)| {
+            let name = format!("{ssl}-{}", json!(auth).as_str().unwrap_or_default());
+            let pool = if ssl.enabled() {
+                pool.clone()
+            } else {
+                pool.clone().without("/spec/tls")
+            };
+            let pool = pool
+                .named(&name)
+                .with("/spec/sslMode", json!(ssl))
+                .with("/spec/clientAuthMode", json!(auth))
+                .with("/spec/monitor", json!({"agent": "prometheus.io/builtin"}));
+            (name, pool)
+        })
+        .collect()
+}
+
+async fn every_mode(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    let modes = modes(&pool);
+    ensure!(modes.len() == 17, "{} modes", modes.len());
+    for (_, pool) in &modes {
+        scene.put(pool).await?;
+    }
+    for (name, _) in &modes {
+        scene.ready(name, READY * 2).await?;
+        up(&scene, name)
+            .await
+            .with_context(|| format!("the mode {name}"))?;
+    }
+    Ok(())
+}
+
+/// Waits until a scrape finds pgpool up, with a PostgreSQL behind it.
+async fn up(scene: &Scene, pool: &str) -> anyhow::Result<()> {
+    wait::until(
+        &format!("a scrape of {pool} reads pgpool2_up 1"),
+        READY,
+        async || {
+            let metrics = scene.scrape(pool).await?;
+            ensure!(scrape::value(&metrics, "pgpool2_up") == Some("1"), "{metrics}");
+            ensure!(metrics.contains("pgpool2_pool_nodes_status{"), "{metrics}");
+            Ok(())
+        },
+    )
+    .await
+}
+
+/// An exporter that ends at once, over and over, is no reason to keep clients away.
+async fn failing(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    let monitor =
+        json!({"agent": "prometheus.io/builtin", "prometheus": {"exporter": {"args": ["--no-such-flag"]}}});
+    scene.put(&pool.with("/spec/monitor", monitor)).await?;
+    scene.ready(POOL, READY).await?;
+    ensure!(scene.scrape(POOL).await.is_err(), "the exporter runs");
+    // Mended, it is a new pod, and scraped.
+    scene
+        .edit(
+            POOL,
+            json!({"monitor": {"prometheus": {"exporter": {"args": null}}}}),
+        )
+        .await?;
+    scene.ready(POOL, READY).await?;
+    up(&scene, POOL).await?;
+    let pods: Vec<Pod> = scene.pods(POOL).await?;
+    let statuses = pods
+        .iter()
+        .filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref())
+        .flatten();
+    let restarts: i32 = statuses.map(|container| container.restart_count).sum();
+    ensure!(restarts == 0, "containers were restarted: {restarts}");
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! `spec.monitor`: who scrapes, and what the exporter beside pgpool is.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, EnvVar};
+use shared_types::conditions::Reason;
+use shared_types::pgpool::{Exporter, ServiceAlias};
+use shared_types::reserved::{EXPORTER, EXPORTER_ENV, EXPORTER_FLAGS};
+use shared_types::{Pgpool, names, ports};
+
+use super::{Monitoring, Release, Unmet, plain, service_template};
+
+/// What is wrong in the spec itself.
+///
+/// # Errors
+/// An agent that is missing, and settings of the exporter that would take the place of what is generated.
+pub(super) fn check(pgpool: &Pgpool) -> Result<(), Unmet> {
+    let Some(monitor) = &pgpool.spec.monitor else {
+        return Ok(());
+    };
+    if monitor.agent.is_none() {
+        return Err(invalid(
+            "`spec.monitor` names no agent: set `spec.monitor.agent` to `prometheus.io/operator` or \
+             `prometheus.io/builtin`, or remove `spec.monitor`.",
+        ));
+    }
+    let port = monitor.port();
+    let taken = [ports::PGPOOL, ports::PCP].map(i32::from).contains(&port);
+    if taken || !(1..=i32::from(u16::MAX)).contains(&port) {
+        return Err(invalid(&format!(
+            "`spec.monitor.prometheus.exporter.port` is {port}: set it to a port from 1 to 65535 that pgpool does not \
+             listen on, or remove it for {}.",
+            ports::METRICS
+        )));
+    }
+    let exporter = exporter(pgpool);
+    let flag = |arg: &&String| EXPORTER_FLAGS.iter().any(|flag| arg.starts_with(flag));
+    if let Some(arg) = exporter.args.iter().find(flag) {
+        return Err(invalid(&format!(
+            "`spec.monitor.prometheus.exporter.args` holds `{arg}`: remove it, the port is \
+             `spec.monitor.prometheus.exporter.port` and the path is the one that is scraped."
+        )));
+    }
+    check_env(&exporter.env, "spec.monitor.prometheus.exporter.env")?;
+    template(pgpool).map_or(Ok(()), |asked| check_template(&asked))
+}
+
+fn check_template(asked: &Container) -> Result<(), Unmet> {
+    let fixed = [
+        ("image", asked.image.is_some(), "the PgpoolVersion names it"),
+        (
+            "command",
+            asked.command.is_some(),
+            "it follows from `spec.monitor`",
+        ),
+        (
+            "args",
+            asked.args.is_some(),
+            "write them to `spec.monitor.prometheus.exporter.args`",
+        ),
+    ];
+    if let Some((field, _, cure)) = fixed.iter().find(|(_, set, _)| *set) {
+        return Err(invalid(&format!(
+            "`spec.podTemplate` sets `{field}` of container `{EXPORTER}`, which `spec.monitor` brings along: remove it, \
+             {cure}."
+        )));
+    }
+    check_env(
+        asked.env.as_deref().unwrap_or_default(),
+        "spec.podTemplate` of container `exporter",
+    )
+}
+
+fn check_env(env: &[EnvVar], place: &str) -> Result<(), Unmet> {
+    let reserved = |variable: &&EnvVar| EXPORTER_ENV.contains(&variable.name.as_str());
+    env.iter().find(reserved).map_or(Ok(()), |variable| {
+        Err(invalid(&format!(
+            "`{place}` sets `{}`, which is reserved: remove it, how the exporter reaches pgpool follows from the spec.",
+            variable.name
+        )))
+    })
+}
+
+/// Everything about the exporter and those who scrape it, defaults resolved; `None` when nobody does. `shape` is
+/// container `exporter` of the pod template.
+///
+/// # Errors
+/// When the catalog has no image of an exporter.
+pub(super) fn monitoring(
+    pgpool: &Pgpool,
+    release: &Release,
+    shape: Option<Container>,
+) -> Result<Option<Monitoring>, Unmet> {
+    let Some((monitor, agent)) = pgpool.spec.monitor.as_ref().and_then(|it| Some((it, it.agent?))) else {
+        return Ok(None);
+    };
+    let version = &pgpool.spec.version;
+    let image = release.exporter.clone().ok_or_else(|| {
+        Unmet::rejected(
+            Reason::NotSupported,
+            format!(
+                "PgpoolVersion `{version}` names no image of an exporter: set its `spec.exporter.image`, or remove \
+                 `spec.monitor`."
+            ),
+        )
+    })?;
+    let port = u16::try_from(monitor.port()).unwrap_or(ports::METRICS);
+    let asked = exporter(pgpool);
+    let shape = shape.unwrap_or_default();
+    let prometheus = monitor.prometheus.clone().unwrap_or_default();
+    Ok(Some(Monitoring {
+        agent,
+        image,
+        port,
+        args: asked.args,
+        container: as_stored(Container {
+            env: merged(shape.env.unwrap_or_default(), asked.env),
+            resources: asked.resources.or(shape.resources),
+            security_context: asked.security_context.or(shape.security_context),
+            ..shape
+        })?,
+        service: service_template::overrides(
+            &pgpool.spec.service_templates,
+            ServiceAlias::Stats,
+            ports::METRICS_NAME,
+            port,
+        ),
+        service_monitor: prometheus.service_monitor.unwrap_or_default(),
+        stats_service: names::stats_service(pgpool),
+        login_secret: names::exporter_secret(pgpool),
+    }))
+}
+
+/// The container without what the API server would not keep.
+fn as_stored(container: Container) -> Result<Container, Unmet> {
+    let no_container = |error| {
+        invalid(&format!(
+            "`spec.monitor.prometheus.exporter` makes no container: {error}."
+        ))
+    };
+    let mut json = serde_json::to_value(container).map_err(no_container)?;
+    plain::forget(&mut json);
+    serde_json::from_value(json).map_err(no_container)
+}
+
+/// Two lists of variables; the later one decides.
+fn merged(first: Vec<EnvVar>, second: Vec<EnvVar>) -> Option<Vec<EnvVar>> {
+    let mut places = BTreeMap::new();
+    let mut all: Vec<EnvVar> = Vec::new();
+    for variable in first.into_iter().chain(second) {
+        match places.get(&variable.name) {
+            Some(place) => all[*place] = variable,
+            None => {
+                places.insert(variable.name.clone(), all.len());
+                all.push(variable);
+            }
+        }
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn exporter(pgpool: &Pgpool) -> Exporter {
+    let prometheus = pgpool.spec.monitor.as_ref().and_then(|it| it.prometheus.as_ref());
+    prometheus
+        .and_then(|prometheus| prometheus.exporter.clone())
+        .unwrap_or_default()
+}
+
+fn template(pgpool: &Pgpool) -> Option<Container> {
+    let pod = pgpool.spec.pod_template.as_ref()?.spec.as_ref()?;
+    pod.containers.iter().find(|it| it.name == EXPORTER).cloned()
+}
+
+fn invalid(message: &str) -> Unmet {
+    Unmet::rejected(Reason::ConfigurationInvalid, message)
+}

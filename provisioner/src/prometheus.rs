@@ -1,0 +1,63 @@
+//! The one kind of the Prometheus operator that is written, as thin as it is written: the fields of `spec.monitor`, and
+//! what they need around them. No code of the Prometheus operator is linked.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use serde::{Deserialize, Serialize};
+use shared_types::pgpool::RelabelConfig;
+
+/// What a Prometheus scrapes: the Services of these labels, at these ports.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "monitoring.coreos.com",
+    version = "v1",
+    kind = "ServiceMonitor",
+    namespaced,
+    schema = "disabled",
+    derive = "PartialEq"
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceMonitorSpec {
+    /// One for each port.
+    pub endpoints: Vec<Endpoint>,
+    /// Labels of the pods copied to the samples.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pod_target_labels: Vec<String>,
+    /// Which Services.
+    pub selector: Selector,
+    /// Labels of the Service copied to the samples.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub target_labels: Vec<String>,
+}
+
+/// Selects by labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Selector {
+    /// All of which have to be there.
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// How one port is scraped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Endpoint {
+    /// A label that the samples bear already stays as it is.
+    pub honor_labels: bool,
+    /// Time between two scrapes; that of the Prometheus when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// Changes to the labels of the samples.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metric_relabelings: Vec<RelabelConfig>,
+    /// Where the metrics are.
+    pub path: String,
+    /// Name of the Service port.
+    pub port: String,
+    /// Changes to the labels of the target.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub relabelings: Vec<RelabelConfig>,
+    /// `http`
+    pub scheme: String,
+}
