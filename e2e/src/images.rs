@@ -57,12 +57,12 @@ const DATABASE: Recipe = Recipe {
     names: &[PGPOOL, POSTGRES],
 };
 
-/// No server in it: PostgreSQL runs from the other one.
+/// No server in it, as PostgreSQL runs from the other one; a client, to look at pgpool from inside its pod.
 const NEWER: Recipe = Recipe {
     entry: "pgpool-newer",
     title: "make the root file system with a newer pgpool",
     suite: "trixie",
-    packages: "pgpool2,openssl",
+    packages: "pgpool2,postgresql-client,openssl",
     programs: "/usr/lib/postgresql/17/bin",
     names: &[PGPOOL_NEWER],
 };
