@@ -7,6 +7,7 @@ mod metrics;
 mod modes;
 mod operators;
 mod outage;
+mod pods;
 mod rights;
 mod settings;
 mod waiting;
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
     [
         flow::cases(),
         outage::cases(),
+        pods::cases(),
         modes::cases(),
         init::cases(),
         waiting::cases(),

@@ -42,21 +42,14 @@ async fn stopped(context: Context) -> anyhow::Result<()> {
         let plan = context.plan(name, &scene).await?;
         operators.push(context.start(name, &scene, plan).await?);
     }
-    let made = made(&scene).await;
-    explained(made, || {
+    let made = async {
+        made(&scene).await?;
+        changed(&scene).await
+    };
+    explained(made.await, || {
         operators.iter().map(|it| it.said(scene.namespace())).collect()
     })?;
-    let mut kept = BTreeSet::new();
-    for (pool, .., keeps) in POOLS {
-        let pgpool = scene.pgpool(pool).await?;
-        if keeps {
-            kept.extend([
-                names::auth_secret(&pgpool),
-                names::config_secret(&pgpool),
-                names::pcp_secret(&pgpool),
-            ]);
-        }
-    }
+    let kept = kept(&scene).await?;
     let theirs = secrets(&scene, &THEIRS).await?;
     for operator in &mut operators {
         operator.stop()?;
@@ -96,7 +89,23 @@ async fn stopped(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything as users want it, the policies changed where they are to be.
+/// The Secrets that are to stay.
+async fn kept(scene: &Scene) -> anyhow::Result<BTreeSet<String>> {
+    let mut kept = BTreeSet::new();
+    for (pool, .., keeps) in POOLS {
+        let pgpool = scene.pgpool(pool).await?;
+        if keeps {
+            kept.extend([
+                names::auth_secret(&pgpool),
+                names::config_secret(&pgpool),
+                names::pcp_secret(&pgpool),
+            ]);
+        }
+    }
+    Ok(kept)
+}
+
+/// Everything as users want it at first.
 async fn made(scene: &Scene) -> anyhow::Result<()> {
     scene.apply(ISSUER).await?;
     for name in ["external", "named"] {
@@ -110,12 +119,13 @@ async fn made(scene: &Scene) -> anyhow::Result<()> {
         .await?;
     let pool = fixtures::pgpool(scene.namespace())?;
     for (name, policy, ..) in POOLS {
-        let pool = pool
-            .clone()
-            .named(name)
-            .with("/spec/deletionPolicy", json!(policy));
         scene
-            .put(&pool.with("/spec/configuration/secretName", json!("settings")))
+            .put(
+                &pool
+                    .clone()
+                    .named(name)
+                    .with("/spec/deletionPolicy", json!(policy)),
+            )
             .await?;
     }
     let plain = pool
@@ -140,6 +150,13 @@ async fn made(scene: &Scene) -> anyhow::Result<()> {
     {
         scene.workload(name).await?;
     }
+    Ok(())
+}
+
+/// The owners of credentials and settings follow the policy; a Secret with settings comes late.
+async fn changed(scene: &Scene) -> anyhow::Result<()> {
+    let settings = json!({"configuration": {"secretName": "settings"}});
+    scene.edit("external", settings).await?;
     for (name, _, policy, keeps) in POOLS {
         scene.edit(name, json!({"deletionPolicy": policy})).await?;
         let pgpool = scene.pgpool(name).await?;

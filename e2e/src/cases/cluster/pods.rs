@@ -1,0 +1,140 @@
+//! What users change about pods, where pods run; and that pods which come and go cost no client its connection.
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use serde_json::json;
+use shared_types::Phase;
+use shared_types::conditions::{ConditionType, Reason, Status};
+
+use super::flow::{READY, prepared};
+use crate::cases::{Case, Context};
+use crate::images;
+use crate::scene::fixtures::{Manifest, POOL};
+use crate::scene::pool::Says;
+use crate::scene::psql::Attempt;
+use crate::scene::{SOON, Scene};
+use crate::wait;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::cluster(
+            "pods::one_that_finds_no_node_says_so_and_then_runs_with_company",
+            |context| Box::pin(company(context)),
+        ),
+        Case::cluster("pods::scaling_costs_no_client_its_connection", |context| {
+            Box::pin(scaled(context))
+        }),
+    ]
+}
+
+/// The pool with a sidecar that shares a volume with pgpool, under an account of the user.
+fn accompanied(pool: Manifest) -> Manifest {
+    let mounts = json!([{"name": "shared", "mountPath": "/shared"}]);
+    let beside = json!({
+        "name": "beside",
+        "image": images::POSTGRES,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", "touch /shared/here; exec sleep infinity"],
+        "volumeMounts": mounts,
+        "securityContext": {
+            "allowPrivilegeEscalation": false, "runAsNonRoot": true, "runAsUser": 70,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    });
+    let ours = json!({
+        "name": "pgpool",
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "volumeMounts": mounts,
+        // Not before the other has been there.
+        "readinessProbe": {"exec": {"command": ["test", "-e", "/shared/here"]}, "periodSeconds": 1},
+    });
+    pool.with("/spec/podTemplate/spec/containers", json!([ours, beside]))
+        .with(
+            "/spec/podTemplate/spec/volumes",
+            json!([{"name": "shared", "emptyDir": {}}]),
+        )
+        .with("/spec/podTemplate/spec/serviceAccountName", json!("shop"))
+}
+
+/// At first it is for a node that is not there.
+async fn company(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    let account = Manifest(json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "shop"},
+    }));
+    let account = scene.put(&account).await?;
+    let nowhere = json!({"disk": "none-such"});
+    scene
+        .put(&accompanied(pool).with("/spec/podTemplate/spec/nodeSelector", nowhere))
+        .await?;
+    let says = Says {
+        condition: ConditionType::ReplicaReady,
+        status: Status::False,
+        reason: Reason::SomeReplicasNotReady,
+        words: &["0 of 1", "pool-0", "nodes are available"],
+    };
+    scene.says(POOL, says).await?;
+    let phase = scene.pgpool(POOL).await?.status.and_then(|status| status.phase);
+    ensure!(phase == Some(Phase::Provisioning), "it is {phase:?}");
+
+    scene
+        .edit(POOL, json!({"podTemplate": {"spec": {"nodeSelector": null}}}))
+        .await?;
+    scene.ready(POOL, READY).await?;
+    let pod = scene.api::<Pod>().get("pool-0").await?;
+    let statuses = pod.status.context("no status")?.container_statuses;
+    let ready = statuses.iter().flatten().filter(|it| it.ready).count();
+    ensure!(ready == 2, "{statuses:?}");
+    let spec = pod.spec.context("no spec")?;
+    ensure!(spec.service_account_name.as_deref() == Some("shop"));
+    let now = scene.api::<ServiceAccount>().get("shop").await?;
+    ensure!(
+        now.resource_version() == account.resource_version(),
+        "the account was changed"
+    );
+    Ok(())
+}
+
+/// New connections all the while that pods come, and while they go.
+async fn scaled(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    scene.put(&pool).await?;
+    scene.ready(POOL, READY).await?;
+    for replicas in [3, 1] {
+        let attempts = vec![Attempt::verify_full(); 100];
+        let database = context.database().await?;
+        let (outcomes, scaled) = tokio::join!(scene.psql(POOL, database, &attempts), scale(&scene, replicas));
+        scaled.with_context(|| format!("scaling to {replicas}"))?;
+        for outcome in outcomes? {
+            outcome
+                .expect_row()
+                .with_context(|| format!("while scaling to {replicas}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Scales as soon as a client connects.
+async fn scale(scene: &Scene, replicas: usize) -> anyhow::Result<()> {
+    let pods = scene.api::<Pod>();
+    wait::until("a client connects", READY, async || {
+        let all = pods.list(&ListParams::default()).await?.items;
+        let runs = |pod: &Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            pod.name_any().starts_with("psql-") && phase == Some("Running")
+        };
+        ensure!(all.iter().any(runs), "no client runs");
+        Ok(())
+    })
+    .await?;
+    scene.edit(POOL, json!({"replicas": replicas})).await?;
+    scene.ready(POOL, READY).await?;
+    wait::until("there are as many pods as asked", SOON, async || {
+        let there = scene.pods(POOL).await?.len();
+        ensure!(there == replicas, "there are {there}");
+        Ok(())
+    })
+    .await
+}
