@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -14,6 +13,7 @@ use shared_types::names;
 use super::flow::{READY, prepared};
 use crate::cases::{Case, Context};
 use crate::scene::fixtures::{Manifest, POOL};
+use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
 use crate::wait;
@@ -84,31 +84,41 @@ async fn nonsense(context: Context) -> anyhow::Result<()> {
     scene
         .put(&settings("max_pool = 3\nlog_min_messages = notice\n"))
         .await?;
-    scene.ready(POOL, READY).await?;
-    before.same(&scene.identities(POOL).await?)?;
+    written(&scene, "log_min_messages = notice").await?;
     nobody_is_asked(&scene).await?;
+    before.same(&scene.identities(POOL).await?)?;
 
     // And what only a restart does.
     scene
         .put(&settings("max_pool = 4\nlog_min_messages = notice\n"))
         .await?;
-    let sets = scene.api::<StatefulSet>();
-    wait::object(&sets, POOL, SOON, "has a new revision", |set: &StatefulSet| {
-        let status = set.status.clone().unwrap_or_default();
+    written(&scene, "max_pool = 4").await?;
+    wait::until("the pod is replaced", READY, async || {
+        let now = scene.identities(POOL).await?;
+        ensure!(before.same(&now).is_err(), "it is still the same pod");
         ensure!(
-            status.current_revision == status.update_revision,
-            "it is rolling out"
+            is_ready(&scene.pgpool(POOL).await?),
+            "{}",
+            scene.told(POOL).await?
         );
-        ensure!(set.metadata.generation > Some(1), "nothing has changed yet");
         Ok(())
     })
     .await?;
-    scene.ready(POOL, READY).await?;
-    ensure!(
-        before.same(&scene.identities(POOL).await?).is_err(),
-        "the pod was not replaced"
-    );
     nobody_is_asked(&scene).await
+}
+
+/// Waits until a line stands in what the pods get.
+async fn written(scene: &Scene, line: &str) -> anyhow::Result<()> {
+    let name = names::config_secret(&scene.pgpool(POOL).await?);
+    let what = format!("has the line {line}");
+    wait::object(&scene.api::<Secret>(), &name, SOON, &what, |secret: &Secret| {
+        let conf = secret.data.as_ref().and_then(|data| data.get("pgpool.conf"));
+        let conf = String::from_utf8_lossy(conf.map_or(&[], |conf| &conf.0));
+        ensure!(conf.lines().any(|it| it == line), "{conf}");
+        Ok(())
+    })
+    .await?;
+    Ok(())
 }
 
 /// Nothing is left of what pgpool was asked about.
