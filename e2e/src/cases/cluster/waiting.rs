@@ -1,4 +1,4 @@
-//! Those who wait: Helm, which goes by kstatus as the GitOps tools do, and `kubectl wait`. Both go on when the present
+//! Those who wait: Helm, which goes by kstatus as the tools of `GitOps` do, and `kubectl wait`. Both go on when the present
 //! spec is in effect and proven, and not before.
 
 use std::fs;

@@ -1,5 +1,5 @@
 //! What those see who wait, while a `Pgpool` is made, changed, broken and mended: `kubectl wait` and the programs that go
-//! by kstatus, Helm and the GitOps tools among them. Neither may go on before the present spec is in effect and proven.
+//! by kstatus, Helm among them. Neither may go on before the present spec is in effect and proven.
 
 use std::fmt::Write;
 
