@@ -29,16 +29,6 @@ fn events_for_transitions_and_for_nothing_else() {
         (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
         (Reconciling, false, Reason::Converged),
     ]);
-    let unready = |work| {
-        status(&[
-            (Ready, false, Reason::ReadinessCheckFailed),
-            (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
-            (Reconciling, true, work),
-        ])
-    };
-    let (replaced, crashed) = (unready(Reason::RollingOut), unready(Reason::WaitingForPods));
-    let mut edited = crashed.clone();
-    edited.conditions[2].observed_generation = Some(2);
     let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
     let empty = PgpoolStatus::default();
     let none: &[(Kind, &str)] = &[];
@@ -58,30 +48,37 @@ fn events_for_transitions_and_for_nothing_else() {
             &first,
             &[(Kind::Normal, "ReadinessCheckSucceeded")],
         ),
-        (
-            "replaced",
-            &first,
-            &replaced,
-            &[(Kind::Normal, "ReadinessCheckFailed")],
-        ),
-        (
-            "an edit",
-            &first,
-            &edited,
-            &[(Kind::Normal, "ReadinessCheckFailed")],
-        ),
-        (
-            "a crash",
-            &first,
-            &crashed,
-            &[(Kind::Warning, "ReadinessCheckFailed")],
-        ),
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
         ("stuck still", &stuck, &stuck, none),
         ("not stuck any more", &stuck, &empty, none),
     ];
     for (what, before, after, expected) in rows {
         assert_eq!(told(before, after), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_change_that_was_asked_for_is_no_warning() {
+    use ConditionType::{Provisioned, Ready, Reconciling};
+    let with = |ready, reason, working, work| {
+        status(&[
+            (Ready, ready, reason),
+            (Provisioned, true, Reason::DatabaseSuccessfullyProvisioned),
+            (Reconciling, working, work),
+        ])
+    };
+    let first = with(true, Reason::ReadinessCheckSucceeded, false, Reason::Converged);
+    let unready = |work| with(false, Reason::ReadinessCheckFailed, true, work);
+    let (replaced, crashed) = (unready(Reason::RollingOut), unready(Reason::WaitingForPods));
+    let mut edited = crashed.clone();
+    edited.conditions[2].observed_generation = Some(2);
+    let rows = [
+        ("replaced", &replaced, Kind::Normal),
+        ("an edit", &edited, Kind::Normal),
+        ("a crash", &crashed, Kind::Warning),
+    ];
+    for (what, after, kind) in rows {
+        assert_eq!(told(&first, after), [(kind, "ReadinessCheckFailed")], "{what}");
     }
 }
 
