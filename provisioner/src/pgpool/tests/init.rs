@@ -102,6 +102,16 @@ async fn scripts_run_once_when_the_pool_is_ready() {
 }
 
 #[tokio::test]
+async fn scripts_wait_for_pods_that_serve() {
+    let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
+    stage.put_map();
+    stage.settled().await;
+    assert!(stage.workload().is_some());
+    assert_eq!(stage.initialized(), "False/InitWaitsForPool");
+    assert!(stage.api.get::<Job>(JOB).is_none());
+}
+
+#[tokio::test]
 async fn without_scripts_nothing_is_asked() {
     let stage = Stage::new(&plain_pgpool());
     stage.finish().await;
