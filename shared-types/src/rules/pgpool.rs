@@ -256,20 +256,20 @@ fn git(rules: &mut Rules, at: &str) {
          ['GITSYNC_REPO', 'GIT_SYNC_REPO']))",
         "spec.init.script.git.args names no repository: add --repo=URL",
     );
-    let ours = [
-        &reserved::MOUNT_PATHS[..2],
-        &reserved::CONTAINER_MOUNT_PATHS,
-        &["/tmp", "/etc/git-secret"],
-    ]
-    .concat();
+    let scripts = |path: &&str| *path != "/init-scripts";
+    let ours: Vec<_> = (reserved::MOUNT_PATHS.into_iter().filter(scripts))
+        .chain(reserved::CONTAINER_MOUNT_PATHS)
+        .chain(["/tmp", "/etc/git-secret"])
+        .collect();
     let inside = paths::at_or_below(&ours);
-    let inside = inside.trim_start_matches('^');
+    let value = format!("({}|.*{})", inside.trim_start_matches('^'), paths::UP);
+    rules.bound(&format!("{at}.env[].value"), "maxLength", 1024);
     rules
         .rule(
             at,
             format!(
-                "self.args.all(a, !a.matches(r'^--?root($|=({inside}|.*(^|[/=])\\.\\.(/|$)))')) && (!has(self.env) || \
-                 self.env.all(e, !(e.name in ['GITSYNC_ROOT', 'GIT_SYNC_ROOT'])))"
+                "self.args.all(a, !a.matches(r'^--?root($|={value})')) && (!has(self.env) || self.env.all(e, !(e.name in \
+                 ['GITSYNC_ROOT', 'GIT_SYNC_ROOT']) || (has(e.value) && !e.value.matches(r'^{value}'))))"
             ),
             format!(
                 "spec.init.script.git.args has a --root that is in use: leave it out for /init-scripts, or write \
@@ -303,6 +303,34 @@ fn monitor(rules: &mut Rules) {
         "!(self in [9999, 9595])",
         "spec.monitor.prometheus.exporter.port is one of pgpool's own, 9999 or 9595: choose another, or leave it out for \
          9719",
+    );
+    rules.bound(&format!("{exporter}.env"), "maxItems", 256);
+    rules.bound(&format!("{exporter}.env[].name"), "maxLength", 253);
+    let names: Vec<_> = reserved::EXPORTER_ENV
+        .iter()
+        .map(|name| format!("'{name}'"))
+        .collect();
+    rules.rule(
+        &format!("{exporter}.env"),
+        format!("self.all(e, !(e.name in [{}]))", names.join(", ")),
+        format!(
+            "{exporter}.env sets a variable that is reserved: remove {}, how the exporter reaches pgpool follows from the spec",
+            reserved::EXPORTER_ENV.join(", ")
+        ),
+    );
+    rules.bound(&format!("{exporter}.args"), "maxItems", 64);
+    rules.bound(&format!("{exporter}.args[]"), "maxLength", 1024);
+    let flags: Vec<_> = reserved::EXPORTER_FLAGS
+        .iter()
+        .map(|flag| format!("a.startsWith('{flag}')"))
+        .collect();
+    rules.rule(
+        &format!("{exporter}.args"),
+        format!("!self.exists(a, {})", flags.join(" || ")),
+        format!(
+            "{exporter}.args sets where the exporter listens: remove {}, and set {exporter}.port",
+            reserved::EXPORTER_FLAGS.join(", ")
+        ),
     );
     rules.resources(&format!("{exporter}.resources"));
     rules.bound("spec.monitor.prometheus.serviceMonitor.interval", "maxLength", 32);

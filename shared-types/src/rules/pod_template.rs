@@ -23,7 +23,21 @@ pub(super) fn rules(rules: &mut Rules, at: &str) {
     for list in ["containers", "initContainers"] {
         containers(rules, &format!("{at}.{list}"));
     }
-    pgpool(rules, &format!("{at}.containers[]"));
+    let item = format!("{at}.containers[]");
+    rules.bound(&format!("{item}.env"), "maxItems", VARIABLES);
+    rules.bound(&format!("{item}.env[].name"), "maxLength", 253);
+    for container in &GENERATED {
+        generated(rules, &item, container);
+    }
+    let first = format!("{at}.initContainers[].name");
+    rules.rule(
+        &first,
+        format!("self != '{}'", reserved::CONTAINER),
+        format!(
+            "{first} is taken: rename the init container, {} is the main one",
+            reserved::CONTAINER
+        ),
+    );
 }
 
 fn volumes(rules: &mut Rules, at: &str) {
@@ -98,18 +112,44 @@ fn containers(rules: &mut Rules, list: &str) {
         .field(".name");
 }
 
-fn pgpool(rules: &mut Rules, item: &str) {
-    let name = reserved::CONTAINER;
+/// A container that is generated: what it runs follows from elsewhere, and what it has cannot be taken.
+struct Generated {
+    name: &'static str,
+    source: &'static str,
+    env: &'static [&'static str],
+    paths: &'static [&'static str],
+}
+
+const GENERATED: [Generated; 2] = [
+    Generated {
+        name: reserved::CONTAINER,
+        source: "spec.version",
+        env: &reserved::ENV,
+        paths: &reserved::CONTAINER_MOUNT_PATHS,
+    },
+    Generated {
+        name: reserved::EXPORTER,
+        source: "spec.monitor",
+        env: &reserved::EXPORTER_ENV,
+        paths: &reserved::EXPORTER_MOUNT_PATHS,
+    },
+];
+
+fn generated(rules: &mut Rules, item: &str, container: &Generated) {
+    let Generated {
+        name,
+        source,
+        env,
+        paths,
+    } = container;
     let other = format!("self.name != '{name}'");
-    rules.bound(&format!("{item}.env"), "maxItems", VARIABLES);
-    rules.bound(&format!("{item}.env[].name"), "maxLength", 253);
     let unset = reserved::CONTAINER_FIELDS.map(|field| format!("!has(self.{field})"));
     rules
         .rule(
             item,
             format!("{other} || ({})", unset.join(" && ")),
             format!(
-                "{item} of name {name} follows from spec.version: leave out {}",
+                "{item} of name {name} follows from {source}: leave out {}",
                 reserved::CONTAINER_FIELDS.join(", ")
             ),
         )
@@ -119,26 +159,25 @@ fn pgpool(rules: &mut Rules, item: &str) {
             item,
             format!(
                 "{other} || !has(self.env) || self.env.all(e, !(e.name in [{}]))",
-                quoted(&reserved::ENV)
+                quoted(env)
             ),
             format!(
                 "{item}.env of container {name} sets a variable that is reserved: remove {}",
-                reserved::ENV.join(", ")
+                env.join(", ")
             ),
         )
         .field(".env");
-    let below = reserved::CONTAINER_MOUNT_PATHS;
     rules
         .rule(
             item,
             format!(
                 "{other} || !has(self.volumeMounts) || self.volumeMounts.all(m, !m.mountPath.matches(r'{}'))",
-                paths::at_or_below(&below)
+                paths::at_or_below(paths)
             ),
             format!(
                 "{item}.volumeMounts of container {name} takes a path that is mounted already: mount the volume \
                  elsewhere than at or below {}",
-                below.join(", ")
+                paths.join(", ")
             ),
         )
         .field(".volumeMounts");

@@ -134,6 +134,7 @@ fn init() -> Vec<Row> {
             .takes(json!({"args": [repo, "--root=/scripts"]}))
             .takes(json!({"args": [repo, "--root=/init-scripts/sub"]}))
             .takes(json!({"args": [repo, "--root=/configuration"]}))
+            .takes(json!({"args": [repo], "env": [{"name": "GITSYNC_ROOT", "value": "/scripts"}]}))
             .refuses(json!({"args": ["--depth=1"]}), "spec.init.script.git.args names no repository: add --repo=URL")
             .refuses(json!({"args": [repo, "--root=/config"]}), root)
             .refuses(json!({"args": [repo, "--root=/config/"]}), root)

@@ -12,6 +12,7 @@ pub(super) fn rows() -> Vec<Row> {
         mounts("/spec/podTemplate/spec/containers"),
         mounts("/spec/podTemplate/spec/initContainers"),
         ours(),
+        exporter(),
     ]
     .into_iter()
     .flatten()
@@ -168,5 +169,38 @@ fn ours() -> Vec<Row> {
             .refuses(json!([{"name": "pgpool", "image": "a"}]), fixed)
             .refuses(json!([{"name": "pgpool", "command": ["a"]}]), fixed)
             .refuses(json!([{"name": "pgpool", "args": ["a"]}]), fixed),
+    ]
+}
+
+/// What holds in container `exporter`, and the name that init containers cannot have.
+fn exporter() -> Vec<Row> {
+    let with = |field: &str, value: Value| {
+        let mut container = json!({"name": "exporter"});
+        container[field] = value;
+        json!([container])
+    };
+    let mount = |path: &str| with("volumeMounts", json!([{"name": "mine", "mountPath": path}]));
+    vec![
+        at("/spec/podTemplate/spec/containers")
+            .takes(mount("/etc/mine"))
+            .takes(with("env", json!([{"name": "A", "value": "b"}])))
+            .refuses(
+                mount("/etc/pgpool-exporter/"),
+                "containers[].volumeMounts of container exporter takes a path that is mounted already: mount",
+            )
+            .refuses(
+                with("env", json!([{"name": "DATA_SOURCE_URI", "value": "b"}])),
+                "containers[].env of container exporter sets a variable that is reserved: remove",
+            )
+            .refuses(
+                with("args", json!(["--a"])),
+                "spec.podTemplate.spec.containers[] of name exporter follows from spec.monitor: leave out image, command, args",
+            ),
+        at("/spec/podTemplate/spec/initContainers")
+            .takes(json!([{"name": "first", "image": "a"}]))
+            .refuses(
+                json!([{"name": "pgpool", "image": "a"}]),
+                "spec.podTemplate.spec.initContainers[].name is taken: rename the init container",
+            ),
     ]
 }

@@ -33,6 +33,15 @@ fn monitor() -> Vec<Row> {
             .given("/spec/monitor/agent", json!("prometheus.io"))
             .takes(json!({"port": 56790}))
             .takes(json!({"port": 0}))
+            .takes(json!({"args": ["--log.level=debug"], "env": [{"name": "A", "value": "b"}]}))
+            .refuses(
+                json!({"args": ["--web.listen-address=:1"]}),
+                "spec.monitor.prometheus.exporter.args sets where the exporter listens: remove",
+            )
+            .refuses(
+                json!({"env": [{"name": "DATA_SOURCE_NAME", "value": "b"}]}),
+                "spec.monitor.prometheus.exporter.env sets a variable that is reserved: remove",
+            )
             .takes(json!({"resources": {"requests": {"cpu": 1, "memory": "64Mi"}}}))
             .refuses(json!({"port": 9999}), port)
             .refuses(json!({"port": -1}), "exporter.port in body should be greater than or equal to 0")
