@@ -190,17 +190,14 @@ pub fn cert_manager(namespaces: &Namespaces, program: &Path) -> anyhow::Result<R
     namespaces.daemon(CERT_MANAGER, program, &arguments, state())
 }
 
-/// Imports the images that are not in the cluster yet, and gives them the names that users know.
+/// Imports the images that are not in the cluster yet, and gives them the names that users know. Earlier builds of an
+/// image go first: a cluster that lives for a day of work would else fill its store with them.
 pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow::Result<()> {
     let folder = state().join("imported");
     fs::create_dir_all(&folder)?;
     let ctr = command::find("ctr").context("ctr is not installed")?;
     let socket = state().join("containerd.sock");
-    let once = |mark: &str, arguments: &[&OsStr]| {
-        let mark = folder.join(mark);
-        if mark.exists() {
-            return Ok(());
-        }
+    let run = |arguments: &[&OsStr]| {
         wait_for_socket(&socket)?;
         let mut command = namespaces.node_command(&ctr);
         command
@@ -209,9 +206,25 @@ pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow
             .arg(&socket)
             .args(["--namespace", "k8s.io", "images"])
             .args(arguments);
-        command::output(&mut command)?;
+        command::output(&mut command)
+    };
+    let once = |mark: &str, arguments: &[&OsStr]| {
+        let mark = folder.join(mark);
+        if mark.exists() {
+            return Ok(());
+        }
+        run(arguments)?;
         fs::write(&mark, "").with_context(|| format!("writing {}", mark.display()))
     };
+    for name in outdated(&run(&["list", "--quiet"].map(OsStr::new))?, images) {
+        // The tag of such an image is its key, and so the name of its mark. Containers that still run from it do not
+        // mind.
+        if let Some((_, tag)) = name.rsplit_once(':') {
+            let _ = fs::remove_file(folder.join(tag));
+        }
+        // One that cannot be removed takes up room and does no other harm.
+        let _ = run(&["remove", "--sync", name].map(OsStr::new));
+    }
     for image in images {
         once(&image.key, &["import".as_ref(), image.archive.as_os_str()])?;
         let aliases = images::ALIASES
@@ -223,6 +236,19 @@ pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow
         }
     }
     Ok(())
+}
+
+/// The names of a list that differ from those of `images` in the tag alone.
+fn outdated<'a>(list: &'a str, images: &[Image]) -> Vec<&'a str> {
+    let repository = |name: &str| name.rsplit_once(':').map(|(repository, _)| repository.to_owned());
+    let names = || images.iter().flat_map(|image| &image.names);
+    list.lines()
+        .filter(|listed| names().all(|name| name != listed))
+        .filter(|listed| {
+            let listed = repository(listed);
+            listed.is_some() && names().any(|name| repository(name) == listed)
+        })
+        .collect()
 }
 
 /// Fails unless the node reports that it is ready.
@@ -325,4 +351,27 @@ fn write_json(name: &str, value: &serde_json::Value) -> anyhow::Result<String> {
     // JSON is YAML too.
     fs::write(&path, value.to_string()).with_context(|| format!("writing {}", path.display()))?;
     Ok(path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_builds_of_an_image_are_outdated() {
+        let image = |names: &[&str]| Image {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            archive: PathBuf::new(),
+            key: String::new(),
+        };
+        let images = [
+            image(&["docker.io/local/pgpool:1", "docker.io/local/postgres:15"]),
+            image(&["docker.io/local/pgpool:2"]),
+            image(&["docker.io/local/provisioner:new"]),
+        ];
+        let list = "docker.io/library/postgres:15\ndocker.io/local/pgpool:1\ndocker.io/local/pgpool:2\n\
+                    docker.io/local/provisioner:new\ndocker.io/local/provisioner:old\nsha256:12\n";
+        assert_eq!(outdated(list, &images), ["docker.io/local/provisioner:old"]);
+        assert!(outdated(list, &images[..2]).is_empty());
+    }
 }

@@ -16,7 +16,7 @@ use shared_types::conditions::{ConditionType, Reason, Status};
 use super::cells::Cell;
 use super::clients::{Asking, Clients};
 use super::oracle;
-use super::pools::{Backend, Combination, NEWER};
+use super::pools::{Backend, Combination};
 use super::table::Asked;
 use crate::progress::Progress;
 use crate::scene::database::Database;
@@ -200,6 +200,5 @@ pub fn pools(all: bool) -> Vec<Combination> {
         Combination::covering()
     };
     pools.extend(Combination::newer());
-    debug_assert!(pools.iter().any(|pool| pool.version == NEWER));
     pools
 }
