@@ -25,7 +25,14 @@ const MERGE_KEYS: [&[&str]; 8] = [
 ];
 
 /// Fields whose values are quantities, directly or one level down.
-const QUANTITIES: [&str; 5] = ["requests", "limits", "sizeLimit", "divisor", "storage"];
+const QUANTITIES: [&str; 6] = [
+    "requests",
+    "limits",
+    "overhead",
+    "sizeLimit",
+    "divisor",
+    "storage",
+];
 
 /// Returns a hash of a desired object, for its annotation.
 pub(super) fn hash(desired: &Value) -> String {

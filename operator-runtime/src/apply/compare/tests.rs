@@ -74,6 +74,12 @@ fn quantities() {
             true,
         ),
         (
+            "what a pod costs beside its containers",
+            json!({ "overhead": { "cpu": "1000m" } }),
+            json!({ "overhead": { "cpu": "1" } }),
+            true,
+        ),
+        (
             "other text by text",
             container(&json!({ "image": "1" })),
             container(&json!({ "image": "1000m" })),
