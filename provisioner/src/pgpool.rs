@@ -83,6 +83,8 @@ async fn settle(
     let applied = Box::pin(apply::apply(writer, plan.map_err(Clone::clone), &observed)).await;
     // Pure.
     let report = status::report(&pgpool, &observed, &applied, context.health.asks(key), now);
+    let complaints = validated.as_ref().ok().map(|it| it.user_complaints.as_slice());
+    let report = report.about_users(&pgpool, complaints, now);
     // Client.
     let outcome = publish::publish(&pgpool, context, report, now).await?;
     match (applied.progress, applied.init_failure, applied.untold) {

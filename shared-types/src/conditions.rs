@@ -63,6 +63,8 @@ words! {
         Reconciling,
         /// The provisioner cannot go on before somebody changes something; the message says what.
         Stalled,
+        /// The pool does not know some users, or not as asked; the message says which. Absent when it knows all.
+        UsersIncomplete,
         /// Every certificate is issued and fits.
         CertificatesReady,
         /// The objects by which Prometheus finds the metrics are as `spec.monitor` asks. Only while that is set.
@@ -146,6 +148,16 @@ words! {
         MetricsOffered,
         /// The API server does not know the kind `ServiceMonitor`: the Prometheus operator is not installed.
         PrometheusOperatorAbsent,
+        /// A Secret of a user lacks a name or a password, or holds one that cannot be used.
+        UserSecretInvalid,
+        /// A Secret that a pair in the environment of container `pgpool` names does not exist.
+        UserSecretNotFound,
+        /// The operator may not read a Secret of a user.
+        UserSecretForbidden,
+        /// Two passwords are given for one user.
+        UserConflict,
+        /// A variable in the environment of container `pgpool` lacks its other half.
+        UserVariableAlone,
 
         // Certificates.
         /// Every certificate is issued and fits.

@@ -50,6 +50,11 @@ pub const ROLE_STATS: &str = "stats";
 pub const SELECTOR: &str =
     "app.kubernetes.io/name=pgpools.kubedb.com,app.kubernetes.io/managed-by=kubedb.com";
 
+/// Value of [`LABEL_NAME`] on what belongs to a PostgreSQL of `KubeDB`.
+pub const POSTGRES: &str = "postgreses.kubedb.com";
+/// Selects the Secrets of any PostgreSQL's users.
+pub const USER_SELECTOR: &str = "app.kubernetes.io/name=postgreses.kubedb.com";
+
 /// Annotation: hash of the object as it was last applied.
 pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
 /// Annotation of a pod template: hash of the settings that only a restart makes effective.

@@ -46,6 +46,10 @@ pub struct Caches {
     pub service_monitors: Cache<ServiceMonitor>,
     /// The `Pgpool`s that have.
     pub monitored: Demand<Pgpool>,
+    /// Users of PostgreSQLs; watched only while a `Pgpool` follows them, and nothing of them kept but the users.
+    pub user_secrets: Cache<Secret>,
+    /// The `Pgpool`s that do.
+    pub synced: Demand<Pgpool>,
 }
 
 /// The `Pgpool`s to look at, as it happens.
@@ -66,7 +70,12 @@ impl Caches {
         let labelled = watcher::Config::default().labels(names::SELECTOR);
         let (service_monitors, changes, monitored) = watch_on_demand(runtime, labelled, |_| {});
         triggers.push(by_label(changes));
+        let users = watcher::Config::default().labels(names::USER_SELECTOR);
+        let (user_secrets, changes, synced) = watch_on_demand(runtime, users, secrets::trim_user);
+        triggers.push(fan_out(changes, &pgpools, triggers::by_user_secret));
         let caches = Self {
+            user_secrets,
+            synced,
             service_monitors,
             monitored,
             secrets: ours(runtime, &mut triggers, secrets::trim_ours),
@@ -91,6 +100,7 @@ impl Caches {
             self.app_bindings.watch_availability(),
             self.secrets.watch_availability(),
             self.service_monitors.watch_availability(),
+            self.user_secrets.watch_availability(),
         ];
         let pgpools = self.pgpools.clone();
         let changes = stream::select_all(kinds.map(WatchStream::from_changes));

@@ -63,6 +63,7 @@ impl Context {
         self.elsewhere.follow(key, &[]);
         self.jobs.follow(key, &[]);
         self.caches.monitored.set(key, false);
+        self.caches.synced.set(key, false);
         self.health.forget(key);
         self.patience.forget(key);
         self.written.forget(key);

@@ -98,6 +98,12 @@ pub struct Inputs {
     pub auth_secret: Lookup<Arc<Secret>>,
     /// `spec.configuration.secretName`.
     pub configuration_secret: Option<Lookup<Arc<Secret>>>,
+    /// The Secrets that pairs in the environment of container `pgpool` refer to, by name.
+    pub env_secrets: BTreeMap<String, Lookup<Arc<Secret>>>,
+    /// With `spec.syncUsers`: the labelled Secrets beside PostgreSQL.
+    pub synced: Option<Lookup<Vec<Arc<Secret>>>>,
+    /// The password file as it stands: the memory of which user had which password.
+    pub users_in_force: Option<Arc<Secret>>,
     /// A fresh PCP password (16 characters): `Some` only while the generated auth Secret is known to be absent, so
     /// that a password which is in use is never replaced.
     pub new_pcp_password: Option<String>,

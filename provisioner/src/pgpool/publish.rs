@@ -79,6 +79,9 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     if let Some(stalled) = new(ConditionType::Stalled) {
         events.push((Kind::Warning, stalled.reason.clone(), stalled.message.clone()));
     }
+    if let Some(users) = new(ConditionType::UsersIncomplete) {
+        events.push((Kind::Warning, users.reason.clone(), users.message.clone()));
+    }
     // That metrics are offered from the first is what was asked for, and no news.
     if let Some(monitored) = new(ConditionType::Monitored)
         && (find(&before.conditions, ConditionType::Monitored).is_some() || !holds(ConditionType::Monitored))

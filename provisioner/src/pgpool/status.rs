@@ -7,6 +7,7 @@ mod initialized;
 mod monitored;
 mod phase;
 mod remarks;
+mod users;
 pub(super) mod work;
 
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ use work::Work;
 mod tests;
 
 /// The conditions that this operator writes, in their order.
-const OURS: [ConditionType; 9] = [
+const OURS: [ConditionType; 10] = [
     ConditionType::ProvisioningStarted,
     ConditionType::ReplicaReady,
     ConditionType::AcceptingConnection,
@@ -38,6 +39,7 @@ const OURS: [ConditionType; 9] = [
     ConditionType::Reconciling,
     ConditionType::Stalled,
     ConditionType::Initialized,
+    ConditionType::UsersIncomplete,
 ];
 
 /// What a reconcile has to tell.

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod init;
+mod users;
 mod walk;
 
 use std::sync::Mutex;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
@@ -33,17 +34,36 @@ pub fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Vec<Objec
 #[must_use]
 pub fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let (namespace, name) = (binding.namespace(), binding.name_any());
-    let users = pgpools.iter().filter(|pgpool| {
-        let reference = &pgpool.spec.postgres_ref;
-        let place = reference
-            .namespace
-            .clone()
-            .filter(|name| !name.is_empty())
-            .or_else(|| pgpool.namespace());
-        reference.name == name && place == namespace
-    });
+    let users = pgpools
+        .iter()
+        .filter(|pgpool| is_in_front_of(pgpool, namespace.as_ref(), &name));
     users
         .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref()))
         .chain(by_label(binding))
         .collect()
+}
+
+/// The `Pgpool`s that follow the users of a PostgreSQL.
+#[must_use]
+pub fn by_user_secret(secret: &Secret, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+    let namespace = secret.namespace();
+    let Some(instance) = secret.labels().get(names::LABEL_INSTANCE) else {
+        return Vec::new();
+    };
+    pgpools
+        .iter()
+        .filter(|pgpool| pgpool.spec.sync_users == Some(true))
+        .filter(|pgpool| is_in_front_of(pgpool, namespace.as_ref(), instance))
+        .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref()))
+        .collect()
+}
+
+fn is_in_front_of(pgpool: &Pgpool, namespace: Option<&String>, name: &str) -> bool {
+    let reference = &pgpool.spec.postgres_ref;
+    let place = reference
+        .namespace
+        .clone()
+        .filter(|name| !name.is_empty())
+        .or_else(|| pgpool.namespace());
+    reference.name == name && place.as_ref() == namespace
 }

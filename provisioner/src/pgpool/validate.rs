@@ -7,6 +7,7 @@ mod address;
 mod auth_secret;
 mod backend;
 mod credentials;
+mod environment;
 mod init;
 mod monitor;
 mod nodes;
@@ -20,17 +21,18 @@ mod service_template;
 mod settings;
 mod transforms;
 mod unmet;
+mod users;
 mod validated;
-
-use std::collections::BTreeMap;
 
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub use crate::pgpool::observe::Inputs;
+pub use environment::referred_secrets;
 pub use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub use unmet::Unmet;
+pub use users::Complaint;
 pub use validated::{
     AuthSecret, Backend, BackendNode, Credential, Monitoring, Names, Password, PodOverrides, Release,
     ServiceOverrides, Setting, Validated,
@@ -46,14 +48,14 @@ const LONGEST_NAME: usize = 52;
 pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     check_spec(pgpool)?;
     monitor::check(pgpool)?;
-    let (mut pod, env_users) = pod_template::pod_template(pgpool)?;
+    let (mut pod, environment) = pod_template::pod_template(pgpool, inputs)?;
     let release = release::release(&pgpool.spec.version, inputs)?;
     let monitoring = monitor::monitoring(pgpool, &release, pod.exporter.take())?;
     let backend = backend::backend(pgpool, inputs)?;
     let custom_settings = settings::custom_settings(pgpool, inputs, release.version)?;
     check_primary(&backend.nodes, &custom_settings)?;
     check_backend_tls(pgpool, &backend)?;
-    let users = users(&backend.login, env_users)?;
+    let (users, user_complaints) = users::users(pgpool, &backend.login, environment, inputs)?;
     Ok(Validated {
         name: pgpool.name_any(),
         namespace: pgpool.namespace().unwrap_or_default(),
@@ -70,6 +72,7 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
         backend,
         auth_secret: auth_secret::auth_secret(pgpool, inputs)?,
         users,
+        user_complaints,
         custom_settings,
         custom_nodes: lists_nodes(pgpool),
         pod,
@@ -156,22 +159,6 @@ fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Unmet> {
             pgpool.spec.postgres_ref.name
         ),
     ))
-}
-
-/// All users of the password file, by name.
-fn users(login: &Credential, more: Vec<Credential>) -> Result<Vec<Credential>, Unmet> {
-    let mut users = BTreeMap::from([(login.user.clone(), login.clone())]);
-    for user in more {
-        let known = users.entry(user.user.clone()).or_insert_with(|| user.clone());
-        if known.password != user.password {
-            return Err(invalid(&format!(
-                "Two passwords are given for the user `{}`, in `spec.podTemplate` or there and in the Secret of the \
-                 AppBinding: remove one.",
-                user.user
-            )));
-        }
-    }
-    Ok(users.into_values().collect())
 }
 
 fn object_names(pgpool: &Pgpool) -> Names {

@@ -47,6 +47,8 @@ pub struct FakeApi {
     pub pods: TestCache<Pod>,
     pub service_monitors: TestCache<ServiceMonitor>,
     pub monitored: Demand<Pgpool>,
+    pub user_secrets: TestCache<Secret>,
+    pub synced: Demand<Pgpool>,
 }
 
 impl FakeApi {
@@ -64,6 +66,8 @@ impl FakeApi {
             pods: TestCache::of([]),
             service_monitors: TestCache::of([]),
             monitored: Demand::default(),
+            user_secrets: TestCache::of([]),
+            synced: Demand::default(),
         })
     }
 
@@ -80,6 +84,8 @@ impl FakeApi {
             pods: self.pods.cache.clone(),
             service_monitors: self.service_monitors.cache.clone(),
             monitored: self.monitored.clone(),
+            user_secrets: self.user_secrets.cache.clone(),
+            synced: self.synced.clone(),
         }
     }
 
@@ -269,6 +275,9 @@ impl FakeApi {
             "Pgpool" => one(&self.pgpools, object, gone),
             "PgpoolVersion" => one(&self.versions, object, gone),
             "AppBinding" => one(&self.app_bindings, object, gone),
+            "Secret" if object["metadata"]["labels"][names::LABEL_NAME] == names::POSTGRES => {
+                one(&self.user_secrets, object, gone);
+            }
             "Secret" if ours => one(&self.secrets, object, gone),
             "Service" if ours => one(&self.services, object, gone),
             "ServiceAccount" if ours => one(&self.service_accounts, object, gone),

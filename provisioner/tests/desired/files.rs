@@ -160,8 +160,7 @@ podTemplate:
           - {name: LONE_USERNAME, value: nobody}
           - {name: _USERNAME, value: nobody}
           - {name: _PASSWORD, value: nothing}
-          - {name: REF_USERNAME, value: ref}
-          - {name: REF_PASSWORD, valueFrom: {secretKeyRef: {name: s, key: k}}}
+          - {name: OTHER, valueFrom: {secretKeyRef: {name: s, key: k}}}
 ",
     );
     assert_eq!(world.pool_passwd(), "postgres:TEXThunter2\nzoe:TEXTa\\:b\\\\c\n");
@@ -175,16 +174,7 @@ podTemplate:
         .env
         .clone();
     let names: Vec<_> = env.unwrap().into_iter().map(|variable| variable.name).collect();
-    assert_eq!(
-        names,
-        [
-            "LONE_USERNAME",
-            "_USERNAME",
-            "_PASSWORD",
-            "REF_USERNAME",
-            "REF_PASSWORD"
-        ]
-    );
+    assert_eq!(names, ["LONE_USERNAME", "_USERNAME", "_PASSWORD", "OTHER"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use operator_runtime::Availability;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use shared_types::object::TypedReference;
@@ -15,7 +16,7 @@ use super::{Inputs, Lookup, cached, known, named};
 use crate::pgpool::context::Context;
 use crate::pgpool::error::Error;
 use crate::pgpool::handoff::Certificate;
-use crate::pgpool::triggers;
+use crate::pgpool::{triggers, validate};
 
 /// Where the objects are that a `Pgpool` refers to by name.
 struct References {
@@ -81,7 +82,20 @@ pub(super) async fn inputs(
     followed.extend(more);
     let read =
         |reference: Option<&Reference>| reference.map(|(namespace, name)| named(context, namespace, name));
+    let env: Vec<Reference> = validate::referred_secrets(pgpool)
+        .into_iter()
+        .map(|name| (key.namespace.clone().unwrap_or_default(), name))
+        .collect();
+    followed.extend(env.iter().cloned());
+    let users = names::users_secret(pgpool);
+    let in_force = context.caches.secrets.get(key.namespace.as_deref(), &users);
     let mut inputs = Inputs {
+        env_secrets: env
+            .into_iter()
+            .map(|(namespace, name)| (name.clone(), named(context, &namespace, &name)))
+            .collect(),
+        synced: synced(pgpool, context),
+        users_in_force: context.written.current(&key, &users, in_force),
         version: cached(&context.caches.versions, None, &pgpool.spec.version),
         backend_secret: read(references.backend.as_ref()),
         backend_tls_secret: read(references.backend_tls.as_ref()),
@@ -100,6 +114,7 @@ pub(super) async fn inputs(
     if !secrets
         .into_iter()
         .flatten()
+        .chain(inputs.env_secrets.values())
         .any(|secret| *secret == Lookup::Pending)
     {
         inputs.auth_secret = auth_secret(&key, context, &references).await?;
@@ -112,6 +127,28 @@ pub(super) async fn inputs(
     }
     context.named.follow(&key, &followed);
     Ok(inputs)
+}
+
+/// The Secrets of users, and whether they are watched from now on.
+fn synced(pgpool: &Pgpool, context: &Context) -> Option<Lookup<Vec<Arc<Secret>>>> {
+    let asked = pgpool.spec.sync_users == Some(true);
+    let caches = &context.caches;
+    caches.synced.set(&ObjectRef::from_obj(pgpool), asked);
+    let namespace = binding_namespace(pgpool);
+    asked.then(|| match caches.user_secrets.availability_in(&namespace) {
+        Availability::Starting => Lookup::Pending,
+        Availability::Absent => Lookup::Absent,
+        Availability::Forbidden => Lookup::Forbidden,
+        Availability::Served => {
+            let mut secrets = caches.user_secrets.list();
+            secrets.retain(|secret| {
+                let instance = secret.labels().get(names::LABEL_INSTANCE);
+                secret.namespace().as_ref() == Some(&namespace)
+                    && instance == Some(&pgpool.spec.postgres_ref.name)
+            });
+            Lookup::Present(secrets)
+        }
+    })
 }
 
 fn is_external(pgpool: &Pgpool) -> bool {

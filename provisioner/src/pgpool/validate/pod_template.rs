@@ -1,25 +1,23 @@
 //! `spec.podTemplate`: what is taken over into the pods, and what would break them.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec as CorePodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec as CorePodSpec};
 use shared_types::conditions::Reason;
 use shared_types::pgpool::PodSpec;
 use shared_types::reserved::{CONTAINER, EXPORTER, GENERATED_CONTAINERS};
 use shared_types::{Pgpool, names};
 
-use super::credentials::credential;
+use super::environment::{self, Environment};
 use super::resources::resources;
-use super::{Credential, PodOverrides, Unmet, plain, reserved};
+use super::{Inputs, PodOverrides, Unmet, plain, reserved};
 
 /// The user's wishes for pods, and the users whose passwords he gave in the environment.
-pub(super) fn pod_template(pgpool: &Pgpool) -> Result<(PodOverrides, Vec<Credential>), Unmet> {
+pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverrides, Environment), Unmet> {
     let template = pgpool.spec.pod_template.clone().unwrap_or_default();
     let mut asked = template.spec.unwrap_or_default();
     reserved::check(&asked).map_err(|complaint| invalid(&complaint))?;
     let accounts = [&asked.service_account_name, &asked.service_account];
     let own_service_account = accounts.into_iter().flatten().any(|name| !name.is_empty());
-    let users = users_of(&mut asked.containers).map_err(|complaint| invalid(&complaint))?;
+    let users = users_of(pgpool, &mut asked.containers, inputs)?;
     let mut spec = core(asked)?;
     let (ours, others) = spec
         .containers
@@ -52,7 +50,7 @@ pub(super) fn pod_template(pgpool: &Pgpool) -> Result<(PodOverrides, Vec<Credent
     Ok((overrides, users))
 }
 
-fn invalid(complaint: &str) -> Unmet {
+pub(super) fn invalid(complaint: &str) -> Unmet {
     Unmet::rejected(
         Reason::ConfigurationInvalid,
         format!("`spec.podTemplate` {complaint}."),
@@ -92,43 +90,14 @@ fn core(asked: PodSpec) -> Result<CorePodSpec, Unmet> {
     Ok(spec)
 }
 
-fn users_of(containers: &mut [Container]) -> Result<Vec<Credential>, String> {
+fn users_of(pgpool: &Pgpool, containers: &mut [Container], inputs: &Inputs) -> Result<Environment, Unmet> {
     let ours = containers
         .iter_mut()
         .find(|container| container.name == CONTAINER);
     let Some(container) = ours else {
-        return Ok(Vec::new());
+        return Ok(Environment::default());
     };
-    let (users, env) = users(container.env.take().unwrap_or_default())?;
+    let (users, env) = environment::users(pgpool, container.env.take().unwrap_or_default(), inputs)?;
     container.env = (!env.is_empty()).then_some(env);
     Ok(users)
-}
-
-/// Takes the pairs `X_USERNAME` and `X_PASSWORD` out of the environment: they become lines of the password file, and
-/// have no place in a pod spec.
-fn users(env: Vec<EnvVar>) -> Result<(Vec<Credential>, Vec<EnvVar>), String> {
-    let literal: BTreeMap<&str, &str> = env
-        .iter()
-        .filter_map(|variable| Some((variable.name.as_str(), variable.value.as_deref()?)))
-        .collect();
-    let mut users = Vec::new();
-    let mut taken = Vec::new();
-    for (name, user) in &literal {
-        let Some(prefix) = name.strip_suffix("_USERNAME").filter(|prefix| !prefix.is_empty()) else {
-            continue;
-        };
-        let partner = format!("{prefix}_PASSWORD");
-        if let Some(password) = literal.get(partner.as_str()) {
-            let pair = credential(user, password).map_err(|complaint| {
-                format!("{complaint} in `{name}` and `{partner}` of container `pgpool`: correct it")
-            })?;
-            users.push(pair);
-            taken.extend([(*name).to_owned(), partner]);
-        }
-    }
-    let rest = env
-        .into_iter()
-        .filter(|variable| !taken.contains(&variable.name))
-        .collect();
-    Ok((users, rest))
 }

@@ -11,6 +11,8 @@ use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
 use super::init::Initialization;
 
+use super::users::Complaint;
+
 /// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a
 /// configuration file.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Validated {
     pub auth_secret: AuthSecret,
     /// Lines of `pool_passwd`, by user name; the login of [`Self::backend`] is among them.
     pub users: Vec<Credential>,
+    /// What is wrong with users that are not among [`Self::users`], or not as asked.
+    pub user_complaints: Vec<Complaint>,
     /// The user's own lines of `pgpool.conf`, each name once.
     pub custom_settings: Vec<Setting>,
     /// Whether the nodes are the user's own list.

@@ -1,0 +1,251 @@
+//! Whose logins the pool knows: the one of the `AppBinding`, those in `spec.podTemplate`, and with `spec.syncUsers`
+//! those in the labelled Secrets beside PostgreSQL. Whoever is named first counts; what is wrong with one user is
+//! told, and keeps no other away.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use shared_types::Pgpool;
+use shared_types::conditions::Reason;
+
+use super::credentials::credential;
+use super::environment::Environment;
+use super::reference::text;
+use super::{Credential, Inputs, Unmet};
+use crate::pgpool::observe::Lookup;
+
+#[cfg(test)]
+mod tests;
+
+/// Something that is wrong with a user and stops nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// For the condition.
+    pub reason: Reason,
+    /// A sentence that names the object and the cure.
+    pub message: String,
+}
+
+/// All users of the password file by name, and what is wrong with others.
+///
+/// # Errors
+/// When the spec contradicts itself, or a watch has not answered yet.
+pub(super) fn users(
+    pgpool: &Pgpool,
+    login: &Credential,
+    environment: Environment,
+    inputs: &Inputs,
+) -> Result<(Vec<Credential>, Vec<Complaint>), Unmet> {
+    let mut users = BTreeMap::from([(login.user.clone(), login.clone())]);
+    for user in environment.users {
+        let known = users.entry(user.user.clone()).or_insert_with(|| user.clone());
+        if known.password != user.password {
+            return Err(super::invalid(&format!(
+                "Two passwords are given for the user `{}`, in `spec.podTemplate` or there and in the Secret of the \
+                 AppBinding: remove one.",
+                user.user
+            )));
+        }
+    }
+    let mut complaints = environment.complaints;
+    let known = inputs.users_in_force.as_deref().map(in_force).unwrap_or_default();
+    match &inputs.synced {
+        None | Some(Lookup::Absent) => {}
+        Some(Lookup::Pending) => {
+            return Err(Unmet::Reading {
+                what: "the Secrets of users".to_owned(),
+            });
+        }
+        // Nobody is shut out because a right is missing.
+        Some(Lookup::Forbidden) => {
+            for (name, password) in &known {
+                if let (Entry::Vacant(free), Ok(user)) =
+                    (users.entry(name.clone()), credential(name, password))
+                {
+                    free.insert(user);
+                }
+            }
+            complaints.push(Complaint {
+                reason: Reason::UserSecretForbidden,
+                message: format!(
+                    "`spec.syncUsers` has no effect, what is known stays: the provisioner does not see Secrets in \
+                     namespace `{}`, serve that namespace too.",
+                    place(pgpool)
+                ),
+            });
+        }
+        Some(Lookup::Present(secrets)) => {
+            synced(
+                &mut users,
+                &mut complaints,
+                &known,
+                &others(pgpool, inputs, secrets),
+            );
+        }
+    }
+    Ok((users.into_values().collect(), complaints))
+}
+
+fn place(pgpool: &Pgpool) -> String {
+    let named = pgpool.spec.postgres_ref.namespace.clone();
+    named
+        .filter(|namespace| !namespace.is_empty())
+        .or_else(|| pgpool.namespace())
+        .unwrap_or_default()
+}
+
+/// The Secrets but the one that the `AppBinding` names itself; the oldest first.
+fn others<'a>(pgpool: &Pgpool, inputs: &Inputs, secrets: &'a [Arc<Secret>]) -> Vec<&'a Secret> {
+    let binding = inputs.app_binding.present();
+    let own = binding.and_then(|binding| Some((place(pgpool), binding.spec.secret.as_ref()?.name.clone())));
+    let title = |secret: &Secret| (secret.namespace().unwrap_or_default(), secret.name_any());
+    let mut others: Vec<&Secret> = secrets
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|secret| own.as_ref() != Some(&title(secret)))
+        .collect();
+    others.sort_by_key(|secret| {
+        (
+            secret.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            title(secret),
+        )
+    });
+    others
+}
+
+/// A user as a Secret gives him.
+struct Given<'a> {
+    secret: &'a Secret,
+    user: Credential,
+}
+
+fn synced(
+    users: &mut BTreeMap<String, Credential>,
+    complaints: &mut Vec<Complaint>,
+    known: &BTreeMap<String, String>,
+    secrets: &[&Secret],
+) {
+    let mut given: BTreeMap<String, Vec<Given<'_>>> = BTreeMap::new();
+    for secret in secrets {
+        if !is_meant(secret) {
+            continue;
+        }
+        let name = text(secret, "username").or_else(|complaint| {
+            // One of the guides for KubeDB calls it so.
+            text(secret, "user").map_err(|_| complaint)
+        });
+        let kept = |name: &String| credential(name, known.get(name)?).ok();
+        let user = name.and_then(|name| {
+            let found = text(secret, "password").and_then(|password| credential(&name, &password));
+            found.or_else(|complaint| match kept(&name) {
+                Some(user) => {
+                    complaints.push(broken(
+                        secret,
+                        &format!("{complaint}, and what was known of its user stays"),
+                    ));
+                    Ok(user)
+                }
+                None => Err(complaint),
+            })
+        });
+        match user {
+            Ok(user) => given
+                .entry(user.user.clone())
+                .or_default()
+                .push(Given { secret, user }),
+            Err(complaint) => complaints.push(broken(secret, &complaint)),
+        }
+    }
+    for (name, given) in given {
+        if let Some(first) = users.get(&name) {
+            let different = given.iter().find(|it| it.user.password != first.password);
+            complaints.extend(different.map(|it| Complaint {
+                reason: Reason::UserConflict,
+                message: format!(
+                    "{} gives the user `{name}` another password than the AppBinding or `spec.podTemplate`, which \
+                     count: correct or remove it.",
+                    title(it.secret)
+                ),
+            }));
+        } else if let Some(user) = settled(&name, &given, known, complaints) {
+            users.insert(name, user);
+        }
+    }
+}
+
+/// The one password of a user. Of several the one in force stays, or else the oldest Secret counts.
+fn settled(
+    name: &str,
+    given: &[Given<'_>],
+    known: &BTreeMap<String, String>,
+    complaints: &mut Vec<Complaint>,
+) -> Option<Credential> {
+    let in_force = |it: &&Given<'_>| known.get(name).map(String::as_str) == Some(it.user.password.expose());
+    let counts = given.iter().find(in_force).or(given.first())?;
+    if let Some(other) = given.iter().find(|it| it.user.password != counts.user.password) {
+        complaints.push(Complaint {
+            reason: Reason::UserConflict,
+            message: format!(
+                "{} and {} give the user `{name}` different passwords, and the former counts: remove one of them.",
+                title(counts.secret),
+                title(other.secret)
+            ),
+        });
+    }
+    Some(counts.user.clone())
+}
+
+fn title(secret: &Secret) -> String {
+    format!(
+        "Secret `{}/{}`",
+        secret.namespace().unwrap_or_default(),
+        secret.name_any()
+    )
+}
+
+fn broken(secret: &Secret, complaint: &str) -> Complaint {
+    Complaint {
+        reason: Reason::UserSecretInvalid,
+        message: format!(
+            "{} {complaint}: give it `username` and `password` of a PostgreSQL role, or take its labels away.",
+            title(secret)
+        ),
+    }
+}
+
+/// Whether a Secret is about a user. Those of certificates and the like bear the same labels, and what another
+/// operator made without a user is for its own use.
+fn is_meant(secret: &Secret) -> bool {
+    let data = secret.data.as_ref();
+    let has = |key: &str| data.is_some_and(|data| data.contains_key(key));
+    if has("username") || has("user") || has("password") {
+        return true;
+    }
+    let plain = ["", "Opaque", "kubernetes.io/basic-auth"];
+    plain.contains(&secret.type_.as_deref().unwrap_or_default())
+        && secret
+            .owner_references()
+            .iter()
+            .all(|owner| owner.controller != Some(true))
+}
+
+/// The users and passwords that a password file of ours holds.
+pub(super) fn in_force(users: &Secret) -> BTreeMap<String, String> {
+    let file = users.data.as_ref().and_then(|data| data.get("pool_passwd"));
+    let file = file
+        .map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
+        .unwrap_or_default();
+    let line = |line: &str| {
+        let (user, entry) = line.split_once(':')?;
+        let mut letters = entry.strip_prefix("TEXT")?.chars();
+        let mut password = String::new();
+        while let Some(letter) = letters.next() {
+            password.push(if letter == '\\' { letters.next()? } else { letter });
+        }
+        Some((user.to_owned(), password))
+    };
+    file.lines().filter_map(line).collect()
+}
