@@ -46,7 +46,7 @@ pub struct Caches {
     pub service_monitors: Cache<ServiceMonitor>,
     /// The `Pgpool`s that have.
     pub monitored: Demand<Pgpool>,
-    /// Users of PostgreSQLs; watched only while a `Pgpool` follows them, and nothing of them kept but the users.
+    /// Users of `PostgreSQL`s; watched only while a `Pgpool` follows them, and nothing of them kept but the users.
     pub user_secrets: Cache<Secret>,
     /// The `Pgpool`s that do.
     pub synced: Demand<Pgpool>,
