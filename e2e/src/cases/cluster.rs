@@ -9,6 +9,7 @@ mod operators;
 mod outage;
 mod pods;
 mod rights;
+mod samples;
 mod settings;
 mod waiting;
 
@@ -25,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         waiting::cases(),
         metrics::cases(),
         rights::cases(),
+        samples::cases(),
         damage::cases(),
         operators::cases(),
         settings::cases(),
