@@ -226,14 +226,12 @@ pub const SAMPLES: &[(&str, Expectation)] = &[
         "scripts-from-git",
         Ready(&[Fetches(&["--root=/init-scripts", "--link=current"])]),
     ),
-    ("scraped-by-annotation", Ready(&[Annotated, AllReady])),
-    ("scraped-by-operator", Ready(&[Monitored, AllReady])),
-    ("without-tls", Ready(&[Users(&["john", "postgres"])])),
+    ("without-tls", Ready(&[Users(&["postgres"])])),
     (
         "with-tls",
         Ready(&[
             Certified(&["localhost", "127.0.0.1"]),
-            Users(&["john", "postgres"]),
+            Users(&["postgres"]),
             ByCertificate,
         ]),
     ),
