@@ -226,12 +226,14 @@ pub const SAMPLES: &[(&str, Expectation)] = &[
         "scripts-from-git",
         Ready(&[Fetches(&["--root=/init-scripts", "--link=current"])]),
     ),
-    ("without-tls", Ready(&[Users(&["postgres"])])),
+    ("scraped-by-annotation", Ready(&[Annotated, AllReady])),
+    ("scraped-by-operator", Ready(&[Monitored, AllReady])),
+    ("without-tls", Ready(&[Users(&["john", "postgres"])])),
     (
         "with-tls",
         Ready(&[
             Certified(&["localhost", "127.0.0.1"]),
-            Users(&["postgres"]),
+            Users(&["john", "postgres"]),
             ByCertificate,
         ]),
     ),

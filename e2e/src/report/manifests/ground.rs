@@ -96,11 +96,15 @@ fn authority(name: &str) -> anyhow::Result<Manifest> {
     })))
 }
 
-/// Puts versions into the catalogue unless they are there, with the images of the newest one that is.
+/// Marks what was put into the catalogue here: it follows when the images that are at hand change.
+const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "e2e");
+
+/// Puts versions into the catalogue unless somebody offers them, with the images of the newest one that is there.
 pub async fn offer_versions(client: &Client, versions: &[&str]) -> anyhow::Result<()> {
     offer_version(client).await?;
     let api: Api<PgpoolVersion> = Api::all(client.clone());
-    let offered = api.list(&ListParams::default()).await?.items;
+    let mut offered = api.list(&ListParams::default()).await?.items;
+    offered.retain(|version| version.labels().get(OURS.0).is_none_or(|by| by != OURS.1));
     let newest = offered
         .iter()
         .max_by_key(|version| release(&version.spec.version))
@@ -117,7 +121,7 @@ pub async fn offer_versions(client: &Client, versions: &[&str]) -> anyhow::Resul
         let manifest = Manifest(json!({
             "apiVersion": "catalog.kubedb.com/v1alpha1",
             "kind": "PgpoolVersion",
-            "metadata": {"name": version},
+            "metadata": {"name": version, "labels": {OURS.0: OURS.1}},
             "spec": spec,
         }));
         manifests::apply_object(client, "", &manifest.object()?).await?;
