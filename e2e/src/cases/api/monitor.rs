@@ -44,7 +44,7 @@ async fn follows(context: Context) -> anyhow::Result<()> {
     let definition = context.stage.service_monitor_crd()?;
     let definition =
         std::fs::read_to_string(&definition).with_context(|| format!("reading {}", definition.display()))?;
-    watched(&company, &scene, played(&plane, &scene, &definition)).await
+    Box::pin(watched(&company, &scene, played(&plane, &scene, &definition))).await
 }
 
 /// A pool that is scraped, and needs no certificate for that.
