@@ -148,12 +148,11 @@ fn merged(first: Vec<EnvVar>, second: Vec<EnvVar>) -> Option<Vec<EnvVar>> {
     let mut places = BTreeMap::new();
     let mut all: Vec<EnvVar> = Vec::new();
     for variable in first.into_iter().chain(second) {
-        match places.get(&variable.name) {
-            Some(place) => all[*place] = variable,
-            None => {
-                places.insert(variable.name.clone(), all.len());
-                all.push(variable);
-            }
+        if let Some(place) = places.get(&variable.name) {
+            all[*place] = variable;
+        } else {
+            places.insert(variable.name.clone(), all.len());
+            all.push(variable);
         }
     }
     (!all.is_empty()).then_some(all)
