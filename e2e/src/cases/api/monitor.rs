@@ -172,14 +172,14 @@ async fn as_asked(scene: &Scene, found: &DynamicObject) -> anyhow::Result<()> {
 
 /// What cannot be is said, and stops nothing else.
 async fn answered(scene: &Scene) -> anyhow::Result<()> {
-    let bad =
-        json!({"agent": "prometheus.io/operator", "prometheus": {"serviceMonitor": {"interval": "soon"}}});
+    let endpoints = json!([{"port": "metrics", "relabelings": [{"action": "nonsense"}]}]);
+    let bad = json!({"agent": "prometheus.io/operator", "prometheus": {"serviceMonitor": {"endpoints": endpoints}}});
     scene.put(&scraped(scene, "bad", bad)?).await?;
     says(
         scene,
         "bad",
         Reason::ConfigurationInvalid,
-        &["bad-stats", "interval"],
+        &["bad-stats", "nonsense"],
     )
     .await?;
     scene.workload("bad").await?;
