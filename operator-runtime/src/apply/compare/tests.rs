@@ -75,8 +75,8 @@ fn quantities() {
         ),
         (
             "what a pod costs beside its containers",
-            json!({ "overhead": { "cpu": "1000m" } }),
-            json!({ "overhead": { "cpu": "1" } }),
+            json!({ "spec": { "overhead": { "cpu": "1000m" } } }),
+            json!({ "spec": { "overhead": { "cpu": "1" } } }),
             true,
         ),
         (
