@@ -28,6 +28,9 @@ const LIMIT: Duration = Duration::from_mins(5);
 /// Shells that connect at once.
 const SHELLS: usize = 2;
 
+/// The last line of all.
+const ALL: &str = "= all";
+
 /// The folder of the authorities in the client's pod.
 const AUTHORITIES: &str = "/authorities";
 
@@ -198,15 +201,27 @@ impl Clients {
             ("certificates", CERTIFICATES, certificates),
             ("tmp", "/tmp", json!({"emptyDir": {}})),
         ];
-        let command = "for script in /scripts/*.sh; do sh $script > /tmp/$(basename $script).log 2>&1 & done; wait; cat /tmp/*.log";
-        let pod = psql::pod(name, command, &format!("{name}-password"), &volumes);
+        let command = format!(
+            "for script in /scripts/*.sh; do sh $script > /tmp/$(basename $script).log 2>&1 & done; wait; cat /tmp/*.log; echo '{ALL}'"
+        );
+        let pod = psql::pod(name, &command, &format!("{name}-password"), &volumes);
         self.scene.put(&pod).await?;
         let pods = self.scene.api::<Pod>();
         wait::object(&pods, name, LIMIT, "has asked every pool", psql::ended).await?;
-        let log = pods
-            .logs(name, &LogParams::default())
-            .await
-            .context("reading what psql said")?;
+        // A node under load tells that the pod has ended before it has written down all that the pod said.
+        let log = wait::until("all that psql said is there", SOON, async || {
+            let log = pods
+                .logs(name, &LogParams::default())
+                .await
+                .context("reading what psql said")?;
+            ensure!(
+                log.lines().next_back() == Some(ALL),
+                "it ends in the middle, after {} bytes",
+                log.len()
+            );
+            Ok(log)
+        })
+        .await?;
         self.scene.delete::<Pod>(name).await?;
         Ok(log)
     }
