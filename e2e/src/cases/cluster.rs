@@ -11,6 +11,7 @@ mod pods;
 mod rights;
 mod samples;
 mod settings;
+mod users;
 mod waiting;
 
 use super::Case;
@@ -30,6 +31,7 @@ pub fn cases() -> Vec<Case> {
         damage::cases(),
         operators::cases(),
         settings::cases(),
+        users::cases(),
     ]
     .into_iter()
     .flatten()
