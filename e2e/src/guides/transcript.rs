@@ -21,16 +21,17 @@ pub fn script(steps: &[Step], mark: &str) -> String {
     let mut script = format!(
         "exec 2>&1 </dev/null\nset -euo pipefail\n\
          guide_failed='printf \"\\n%s failed %s %s\\n\" {mark} \"$?\" \"${{BASH_COMMAND%%$'\\''\\n'\\''*}}\"'\n\
-         trap \"$guide_failed\" ERR\n"
+         trap \"$guide_failed\" ERR EXIT\n"
     );
     for (number, step) in steps.iter().enumerate() {
+        // A failure within a function ends the shell and is no ERR outside of it: the end of the shell tells it.
         // Writing to a String cannot fail.
         let _ = match step {
             Step::File { name, .. } => writeln!(script, "cp {STEPS}/{number} '{name}'"),
             Step::Commands(commands) if commands.fails => writeln!(
                 script,
                 "printf '\\n%s begin %s\\n' {mark} {number}\n\
-                 set +e; trap - ERR\n(set -euo pipefail; source {STEPS}/{number}); guide_status=$?\n\
+                 set +e; trap - ERR\n(trap - EXIT; set -euo pipefail; source {STEPS}/{number}); guide_status=$?\n\
                  set -e; trap \"$guide_failed\" ERR\n\
                  printf '\\n%s end %s\\n' {mark} \"$guide_status\""
             ),
@@ -209,7 +210,11 @@ mod tests {
             ),
             (
                 "```sh\nexit 0\n```\n```sh\ntrue\n```",
-                "line 1: the commands did not end",
+                " ended with 0 and printed\n    nothing",
+            ),
+            (
+                "```sh\nrun() { cat nothing; }\nrun\n```",
+                " ended with 1 and printed\n    cat: nothing",
             ),
         ] {
             let error = format!("{:#}", run(page).unwrap_err());
