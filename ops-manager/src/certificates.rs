@@ -7,6 +7,7 @@ pub mod error;
 pub mod interest;
 pub mod judge;
 pub mod observe;
+pub mod reissue;
 pub mod status;
 pub mod triggers;
 pub mod validate;

@@ -67,6 +67,10 @@ subjects:
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [get, list, watch, create, patch, delete]
+# Sets the condition Issuing, which asks for a new certificate.
+- apiGroups: [cert-manager.io]
+  resources: [certificates/status]
+  verbs: [patch]
 - apiGroups: [cert-manager.io]
   resources: [issuers, certificaterequests]
   verbs: [list, watch]
