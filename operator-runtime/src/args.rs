@@ -118,9 +118,17 @@ pub struct ChannelArgs {
 /// # Errors
 /// When the text is not a duration, or is not positive.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    match Duration::try_from(parsed) {
-        Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("a duration must be longer than nothing".to_owned()),
+    match duration_or_none(text) {
+        Ok(duration) if duration.is_zero() => Err("a duration must be longer than nothing".to_owned()),
+        parsed => parsed,
     }
+}
+
+/// Reads a duration that may be nothing, such as `0s` or `10m`.
+///
+/// # Errors
+/// When the text is no duration, or one that is below nothing.
+pub fn duration_or_none(text: &str) -> Result<Duration, String> {
+    let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Duration::try_from(parsed).map_err(|_| "a duration must not be below nothing".to_owned())
 }

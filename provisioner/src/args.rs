@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use operator_runtime::CommonArgs;
-use operator_runtime::args::duration;
+use operator_runtime::args::{duration, duration_or_none};
 
 /// Every flag of the provisioner.
 #[derive(ClapArgs, Clone, Debug)]
@@ -15,6 +15,19 @@ pub struct Args {
     /// ops-manager.
     #[command(flatten)]
     pub peer: PeerArgs,
+    /// Certificates.
+    #[command(flatten)]
+    pub certificates: CertificateArgs,
+}
+
+/// Flags about certificates.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(next_help_heading = "Certificates")]
+pub struct CertificateArgs {
+    /// How long certificates of an earlier issuer or CA are accepted after every one that the operators know of has been
+    /// replaced, so that clients can take up theirs; `0s` for not at all.
+    #[arg(long, env = "PGPOOL_CA_OVERLAP", default_value = "10m", value_parser = duration_or_none)]
+    pub ca_overlap: Duration,
 }
 
 /// Flags about ops-manager.

@@ -1,6 +1,7 @@
 //! The controller of `Pgpool`: observe → validate → plan → apply → report.
 
 pub mod apply;
+pub mod authorities;
 pub mod caches;
 pub mod catalogue;
 pub mod context;
@@ -71,6 +72,7 @@ async fn settle(
     let plan = validated
         .as_ref()
         .map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
+    let look_again = plan.as_ref().ok().and_then(|plan| plan.look_again);
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
     let access = access.and_then(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan, now));
     context.health.follow(key, plan::reachable(&observed), access);
@@ -87,6 +89,7 @@ async fn settle(
     let report = report.about_users(&pgpool, complaints, now);
     // Client.
     let outcome = publish::publish(&pgpool, context, report, now).await?;
+    let outcome = look_again.map_or(outcome, |after| outcome.no_later_than(after));
     match (applied.progress, applied.init_failure, applied.untold) {
         (Progress::Failed(error), _, _) | (_, Some(error), _) => Err(Error::Apply(error)),
         (_, _, Some(error)) if status::is_passing(&error) => Err(Error::Apply(error)),

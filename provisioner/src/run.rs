@@ -62,6 +62,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         scope: runtime.scope(),
         cluster_domain: args.common.kube.cluster_domain.clone(),
         grace: args.peer.handoff_grace,
+        ca_overlap: args.certificates.ca_overlap,
         deadline: operator_runtime::DEADLINE,
     });
     grpc::start(&mut runtime, &args.common.channel);

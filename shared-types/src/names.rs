@@ -63,6 +63,12 @@ pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
 pub const ANNOTATION_JUDGED: &str = "pgpool.kubedb.com/judged";
 /// Annotation of a pod: the versions of the Secrets that it was last told to read anew. Says nothing of what is in them.
 pub const ANNOTATION_DELIVERED: &str = "pgpool.kubedb.com/delivered";
+/// Annotation of a copy of certificates: fingerprints of the authorities that it trusts for certificates of clients, those
+/// of earlier issuers with the time since which no certificate comes from them.
+pub const ANNOTATION_AUTHORITIES: &str = "pgpool.kubedb.com/authorities";
+/// Annotation of a Pgpool: how long certificates of an earlier issuer or CA are accepted after the last one has been
+/// replaced, such as `10m`; `0s` for not at all.
+pub const ANNOTATION_CA_OVERLAP: &str = "pgpool.kubedb.com/ca-overlap";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 

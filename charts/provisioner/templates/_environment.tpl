@@ -40,6 +40,8 @@
 - name: PGPOOL_PEER_NAME
   value: {{ . | quote }}
 {{- end }}
+- name: PGPOOL_CA_OVERLAP
+  value: {{ .Values.caOverlap | quote }}
 - name: PGPOOL_HANDOFF_GRACE
   value: {{ .Values.handoffGrace | quote }}
 {{- end }}

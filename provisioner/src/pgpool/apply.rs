@@ -196,6 +196,7 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         handoff,
         init,
         scrape,
+        look_again: _,
     } = plan;
     let live = &observed.live;
     let old_login = scrape.old_login.clone();

@@ -52,6 +52,8 @@ pub struct Context {
     pub cluster_domain: String,
     /// How long ops-manager may take to judge certificates.
     pub grace: Duration,
+    /// How long certificates of an earlier authority are accepted.
+    pub ca_overlap: Duration,
     /// How long one question to the API server may take.
     pub deadline: Duration,
 }

@@ -32,10 +32,12 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shared_types::{AppBinding, names};
 
+use crate::pgpool::authorities::Earlier;
 use crate::pgpool::validate::{Init, Validated};
 use crate::prometheus::ServiceMonitor;
 
 pub use init_job::{RUNNER, SCRIPTS};
+pub use tls_secret::issuers;
 
 /// Everything but the workload, one field per object. Without `Debug`: it would show passwords.
 #[derive(Clone)]
@@ -79,6 +81,10 @@ pub struct TlsMaterial<'a> {
     pub exporter_certificate: &'a [u8],
     /// `tls.key` of the metrics exporter's Secret.
     pub exporter_key: &'a [u8],
+    /// `ca.crt` of the metrics exporter's Secret; may be the same.
+    pub exporter_ca: &'a [u8],
+    /// Authorities that none of the Secrets comes with any more, and that are trusted still.
+    pub earlier: &'a [Earlier],
 }
 
 /// Settings of which the user wrote a part, to be judged by pgpool before a pod of the pool gets them.

@@ -109,6 +109,8 @@ pub struct Inputs {
     pub new_pcp_password: Option<String>,
     /// The DNS domain of the cluster, `cluster.local` almost everywhere.
     pub cluster_domain: String,
+    /// How long certificates of an earlier authority are accepted, unless a `Pgpool` says otherwise.
+    pub ca_overlap: Duration,
 }
 
 impl fmt::Debug for Inputs {

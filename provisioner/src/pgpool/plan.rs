@@ -2,6 +2,7 @@
 //! when the pool is ready. Pure.
 
 mod init;
+mod newest;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::validate::Validated;
 use crate::health::{Access, ClientPair, Pod};
 
 pub use init::{InitStand, Initiate};
+use newest::newest;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +49,8 @@ pub struct Plan {
     pub init: Initiate,
     /// What Prometheus is told.
     pub scrape: Scrape,
+    /// When time alone changes this plan: an earlier authority has been trusted for long enough.
+    pub look_again: Option<Duration>,
 }
 
 /// What becomes of the configuration Secret.
@@ -143,6 +147,7 @@ fn pool(
         handoff: Stand::NotNeeded,
         init: Initiate::Nothing(InitStand::NotAsked),
         scrape,
+        look_again: None,
     };
     match judgement {
         Judgement::Fit { hash } => desired::mark_judged(&mut plan.foundation.config_secret, hash),
@@ -175,15 +180,9 @@ fn pool(
     let handoff = handoff::settle(handoff::decide(&view), &observed.certificates, now);
     (plan.workload, plan.handoff) = match (handoff, material(&observed.certificates)) {
         (Handoff::Go { judge, .. }, Some(material)) => {
-            let copy = desired::tls_copy(validated, &material);
-            let stateful_set = desired::workload(validated, Some(&copy.name_any()));
-            (
-                Some(Workload {
-                    tls_copy: Some(copy),
-                    stateful_set,
-                }),
-                Stand::Passed(judge),
-            )
+            let (workload, look_again) = newest(pgpool, validated, observed, material, now);
+            plan.look_again = look_again;
+            (Some(workload), Stand::Passed(judge))
         }
         (handoff, _) => (running(validated, observed), held(handoff, observed)),
     };
@@ -265,6 +264,8 @@ fn material(certificates: &[Certificate]) -> Option<TlsMaterial<'_>> {
         client_ca: entry(Alias::Client, "ca.crt")?,
         exporter_certificate: entry(Alias::MetricsExporter, "tls.crt")?,
         exporter_key: entry(Alias::MetricsExporter, "tls.key")?,
+        exporter_ca: entry(Alias::MetricsExporter, "ca.crt")?,
+        earlier: &[],
     })
 }
 

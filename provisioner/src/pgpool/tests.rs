@@ -118,6 +118,7 @@ impl Stage {
             scope: Scope::All,
             cluster_domain: "cluster.local".to_owned(),
             grace,
+            ca_overlap: Duration::ZERO,
             deadline: Duration::from_secs(5),
         });
         Self {

@@ -137,6 +137,13 @@ fn a_copy_is_named_by_its_content() {
             ..material()
         })
     );
+    assert_ne!(
+        base,
+        name(&desired::TlsMaterial {
+            exporter_ca: POSTGRES_CA.as_bytes(),
+            ..material()
+        })
+    );
     // What moves from one file to the next is a change, too.
     let shifted = desired::TlsMaterial {
         certificate: b"the leaf\nits",

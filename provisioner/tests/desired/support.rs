@@ -185,6 +185,8 @@ pub fn material() -> TlsMaterial<'static> {
         client_ca: ISSUER_CA.as_bytes(),
         exporter_certificate: b"the exporter's leaf\n",
         exporter_key: b"the exporter's key\n",
+        exporter_ca: ISSUER_CA.as_bytes(),
+        earlier: &[],
     }
 }
 

@@ -7,11 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
 use super::{TlsMaterial, hex, metadata, paths};
+use crate::pgpool::authorities;
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits of the name.
@@ -44,11 +46,14 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         .into_iter()
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
         .collect();
+    let note = authorities::note(&issuers(material), material.earlier);
+    let name = names::tls_secret(&validated.name, &hash[..HASH_LENGTH]);
     Secret {
-        metadata: metadata::owned(
-            validated,
-            &names::tls_secret(&validated.name, &hash[..HASH_LENGTH]),
-        ),
+        metadata: ObjectMeta {
+            // No part of what is hashed: time passes, and pods do not restart for that.
+            annotations: Some(BTreeMap::from([(names::ANNOTATION_AUTHORITIES.to_owned(), note)])),
+            ..metadata::owned(validated, &name)
+        },
         data: Some(data),
         immutable: Some(true),
         type_: Some("kubernetes.io/tls".to_owned()),
@@ -64,12 +69,17 @@ pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
 
 /// The issuers of both sides of the pool: pgpool has one store for clients and for PostgreSQL.
 fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
-    let issuers = [material.ca, material.client_ca];
-    let issuers = issuers
-        .into_iter()
-        .flat_map(|pem| CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    let earlier = material.earlier.iter().map(|earlier| earlier.der.clone());
+    let issuers = issuers(material).into_iter().chain(earlier);
     let all: Vec<_> = issuers.chain(validated.backend.ca.iter().cloned()).collect();
     pem(&all)
+}
+
+/// The authorities of all certificates. Of all, since each of them may come from another: the exporter logs in with its
+/// own.
+pub fn issuers(material: &TlsMaterial<'_>) -> Vec<CertificateDer<'static>> {
+    let issuers = [material.ca, material.client_ca, material.exporter_ca];
+    issuers.into_iter().flat_map(authorities::read).collect()
 }
 
 /// Certificates as PEM: each once, in an order that does not depend on how they were given.

@@ -104,6 +104,7 @@ pub(super) async fn inputs(
         auth_secret: Lookup::Pending,
         new_pcp_password: None,
         cluster_domain: context.cluster_domain.clone(),
+        ca_overlap: context.ca_overlap,
     };
     // While anything else is still being read, the question about the auth Secret would be asked in vain.
     let secrets = [

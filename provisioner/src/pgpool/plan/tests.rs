@@ -161,10 +161,27 @@ fn every_copy_in_use_is_trusted() {
     renewed.live = world.live;
     // A line of the signature.
     let body = |pem: &str| pem.lines().rev().nth(2).unwrap().trim().to_owned();
-    for (pods, expected) in [(vec![], [false, true]), (vec![pod], [true, true])] {
+    // The copy that comes trusts what the one before did, and so do the checks before any pod mounts it, and while some
+    // do; and at the end no more than the pods.
+    let trusts = |world: &Observed| {
+        let trust = String::from_utf8(asked(&pgpool, world).trust).unwrap();
+        [&old, &new].map(|pki| trust.contains(&body(&pki.ca())))
+    };
+    for pods in [vec![], vec![pod]] {
         renewed.pods = pods;
-        let trust = String::from_utf8(asked(&pgpool, &renewed).trust).unwrap();
-        assert_eq!([&old, &new].map(|pki| trust.contains(&body(&pki.ca()))), expected);
+        assert_eq!(trusts(&renewed), [true, true]);
+    }
+    for expected in [[true, true], [false, true]] {
+        let plan = planned(&pgpool, &renewed);
+        let copy = carried_out(&mut renewed, plan);
+        let pod = |ordinal| PodFacts {
+            ordinal,
+            ready: true,
+            certificates: Some(copy.clone()),
+            ..PodFacts::default()
+        };
+        renewed.pods = (0..pgpool.spec.replicas()).map(pod).collect();
+        assert_eq!(trusts(&renewed), expected);
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a user asks for that has no effect: told where everything else is said to be as asked, so that nobody waits for
 //! it. Pure.
 
-use shared_types::PgpoolSpec;
+use shared_types::{Pgpool, PgpoolSpec, names};
+
+use crate::pgpool::authorities;
 
 /// Each field, and why it has none.
 pub(super) fn without_effect(spec: &PgpoolSpec) -> Vec<String> {
@@ -49,6 +51,15 @@ pub(super) fn without_effect(spec: &PgpoolSpec) -> Vec<String> {
     let asked = fields.iter().filter(|(_, asked, _)| *asked);
     remarks.extend(asked.map(|(field, _, why)| format!("`spec.podTemplate.spec.{field}` ({why})")));
     remarks
+}
+
+/// An annotation that cannot be read.
+pub(super) fn unreadable(pgpool: &Pgpool) -> Option<String> {
+    let asked = authorities::unreadable_overlap(pgpool)?;
+    let annotation = names::ANNOTATION_CA_OVERLAP;
+    Some(format!(
+        "annotation `{annotation}` (`{asked}` is no duration; write one such as `10m`)"
+    ))
 }
 
 #[cfg(test)]

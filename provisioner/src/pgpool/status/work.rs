@@ -142,7 +142,9 @@ impl Work {
                 starting(&trouble.unwrap_or_default())
             }
             Rollout::Settled => {
-                let remarks = remarks::without_effect(&pgpool.spec).join(", ");
+                let mut remarks = remarks::without_effect(&pgpool.spec);
+                remarks.extend(remarks::unreadable(pgpool));
+                let remarks = remarks.join(", ");
                 let remarks = match remarks.as_str() {
                     "" => remarks,
                     fields => format!("; without effect: {fields}"),
