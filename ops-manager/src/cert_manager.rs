@@ -156,6 +156,12 @@ pub struct CertificateStatus {
     /// Failed attempts in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_issuance_attempts: Option<i32>,
+    /// How often it was issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// When it is to be renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewal_time: Option<Time>,
 }
 
 /// A condition in cert-manager's form.

@@ -1,6 +1,7 @@
 //! The controller `certificates`: gives each Pgpool its certificates, judges them, and says how they stand.
 
 pub mod apply;
+pub mod breaker;
 pub mod caches;
 pub mod desired;
 pub mod error;
@@ -26,8 +27,10 @@ use shared_types::{Pgpool, names};
 use tracing::info;
 
 use crate::verdicts::Board;
+use breaker::Limits;
 use caches::Caches;
 use error::Error;
+use judge::Judged;
 use observe::Observed;
 use status::Report;
 use validate::Plan;
@@ -41,8 +44,17 @@ pub struct Context {
     pub writer: Writer,
     /// Where verdicts are put up.
     pub board: Arc<Board>,
+    /// What was set for all Pgpools.
+    pub settings: Settings,
+}
+
+/// What is set for all Pgpools.
+#[derive(Clone, Debug)]
+pub struct Settings {
     /// The DNS domain of the cluster.
     pub cluster_domain: String,
+    /// How often a certificate may change.
+    pub limits: Limits,
 }
 
 /// The ways to the API server.
@@ -101,11 +113,11 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
         caches,
         writer,
         board,
-        cluster_domain,
+        settings,
     } = context.as_ref();
     observe::follow(caches, &pgpool);
     let observed = observe::observe(caches, &pgpool); // caches
-    let outcome = settle(&pgpool, observed, writer, board, cluster_domain, clock::now()).await;
+    let outcome = settle(&pgpool, observed, writer, board, settings, clock::now()).await;
     // It may have gone meanwhile, and then was forgotten too early.
     context.forget_if_gone(&key);
     outcome
@@ -118,16 +130,22 @@ pub async fn settle(
     mut observed: Observed,
     writer: &Writer,
     board: &Board,
-    cluster_domain: &str,
+    settings: &Settings,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
     writer.written.complete(pgpool, &mut observed);
-    let plan = validate::validate(pgpool, &observed, cluster_domain); // pure
+    let plan = validate::validate(pgpool, &observed, &settings.cluster_domain); // pure
+    let judged = judge::judge_plan(&plan, &observed, now); // pure
+    let current = writer.written.current_status(pgpool);
+    let circuits = breaker::count(pgpool, &current, &observed, &judged, &settings.limits, now); // pure
     let mut desired = desired::desired(pgpool, &plan, &observed); // pure
+    circuits.hold_back(pgpool, &observed, &mut desired);
     let known = writer.written.hold_back(pgpool, &mut desired);
     let mut applied = apply::apply(&writer.applier, desired, &observed).await; // client
     applied.problems.extend(known);
-    let report = report(pgpool, &plan, &observed, &applied, now); // pure
+    applied.problems.extend(circuits.problems(pgpool, &observed));
+    let report = report(pgpool, &plan, &observed, &judged, &applied, now); // pure
+    let report = report.map(|report| report.counting(circuits));
     remember(pgpool, &mut applied, &writer.written);
     match &report {
         // What was said before stands until more is known.
@@ -160,14 +178,14 @@ fn report(
     pgpool: &Pgpool,
     plan: &Plan,
     observed: &Observed,
+    judged: &[Judged],
     applied: &apply::Applied,
     now: Timestamp,
 ) -> Option<Report> {
     let Plan::Needed(needed) = plan else {
         return None;
     };
-    let judged = judge::judge(needed, observed, now);
-    Some(status::report(pgpool, needed, observed, &judged, applied, now))
+    Some(status::report(pgpool, needed, observed, judged, applied, now))
 }
 
 async fn adopt(pgpool: &Pgpool, plan: &Plan, observed: &Observed, writer: &Writer) -> Result<(), Error> {
@@ -214,10 +232,15 @@ async fn announce(pgpool: &Pgpool, before: Option<&Condition>, now: &Condition, 
     const ACTION: &str = "Certificates";
     let holds = |condition: &Condition| condition.status == conditions::Status::True.as_str();
     let (reason, note) = (now.reason.as_str(), now.message.as_str());
+    let near_the_end = [Reason::RenewalOverdue, Reason::ExpiresSoon]
+        .iter()
+        .any(|word| word.as_str() == reason);
     let in_progress = [Reason::Issuing, Reason::WaitingForProvisioner]
         .iter()
         .any(|word| word.as_str() == reason);
-    if holds(now) || (in_progress && before.is_some_and(holds)) {
+    if near_the_end {
+        events.warning(pgpool, ACTION, reason, note).await;
+    } else if holds(now) || (in_progress && before.is_some_and(holds)) {
         events.normal(pgpool, ACTION, reason, note).await;
     } else if !in_progress {
         events.warning(pgpool, ACTION, reason, note).await;

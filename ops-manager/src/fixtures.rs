@@ -4,6 +4,7 @@ pub mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -19,6 +20,8 @@ use shared_types::pgpool::TlsConfig;
 use shared_types::{Alias, Pgpool, names};
 
 use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
+use crate::certificates::Settings;
+use crate::certificates::breaker::Limits;
 use crate::certificates::desired::{Desired, desired};
 use crate::certificates::observe::{Child, IssuerState, Observed, Prerequisite, Presence};
 use crate::certificates::validate::{Needed, Plan, validate};
@@ -28,6 +31,18 @@ pub const DOMAIN: &str = "cluster.local";
 /// The time of every judgement.
 pub fn now() -> Timestamp {
     at("2026-06-01T12:00:00Z")
+}
+
+/// What is set for all Pgpools.
+pub fn settings() -> Settings {
+    Settings {
+        cluster_domain: DOMAIN.into(),
+        limits: Limits {
+            revisions: 5,
+            overwrites: 2,
+            window: Duration::from_hours(1),
+        },
+    }
 }
 
 pub fn at(time: &str) -> Timestamp {

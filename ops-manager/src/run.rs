@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use crate::args::OpsManagerArgs;
 use crate::certificates::caches::Caches;
 use crate::certificates::triggers::triggers;
-use crate::certificates::{Context, Writer, reconcile};
+use crate::certificates::{Context, Settings, Writer, reconcile};
 use crate::grpc::Leader;
 use crate::grpc::certificates::Certificates;
 use crate::grpc::flow::Flows;
@@ -35,7 +35,10 @@ pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<(
         caches,
         writer,
         board,
-        cluster_domain,
+        settings: Settings {
+            cluster_domain,
+            limits: args.breaker.limits(),
+        },
     });
     let triggers = {
         let context = Arc::clone(&context);

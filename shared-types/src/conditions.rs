@@ -162,6 +162,10 @@ words! {
         // Certificates.
         /// Every certificate is issued and fits.
         CertificatesIssued,
+        /// Every certificate fits, but one has less than a third of its lifetime left and was not renewed in time.
+        RenewalOverdue,
+        /// Every certificate fits, but one has less than a tenth of its lifetime left and was not renewed in time.
+        ExpiresSoon,
         /// The provisioner has not created the Secrets and Services yet.
         WaitingForProvisioner,
         /// cert-manager is not installed in the cluster.
@@ -176,8 +180,13 @@ words! {
         SecretNameConflict,
         /// cert-manager has not written the certificate yet.
         Issuing,
+        /// cert-manager has been asked for the certificate, and for minutes nobody has done what comes next.
+        IssueStalled,
         /// cert-manager could not issue the certificate.
         IssueFailed,
+        /// The certificate was issued or overwritten so often that nothing is asked for any more before somebody
+        /// resumes it. What runs keeps its certificate.
+        CircuitOpen,
         /// The Secret lacks the certificate or its key.
         SecretIncomplete,
         /// The certificate cannot be read.

@@ -72,6 +72,12 @@ pub const ANNOTATION_CA_OVERLAP: &str = "pgpool.kubedb.com/ca-overlap";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 
+/// Annotation of a Pgpool: a new value, whichever, resumes certificates that were stopped for changing too often.
+pub const ANNOTATION_RESUME_CERTIFICATES: &str = "pgpool.kubedb.com/resume-certificates";
+/// Annotation of a certificate Secret, in the memory of an operator alone: who wrote what stands in it, unless that was
+/// cert-manager.
+pub const ANNOTATION_WRITTEN_BY: &str = "pgpool.kubedb.com/written-by";
+
 /// Annotation of the stats Service: who scrapes, one of the values of `spec.monitor.agent`.
 pub const ANNOTATION_AGENT: &str = "monitoring.appscode.com/agent";
 

@@ -26,7 +26,7 @@ pub use modes::{Alias, ClientAuthMode, DeletionPolicy, Phase, SslMode};
 pub use monitor::{Agent, Endpoint, Exporter, Monitor, Prometheus, RelabelConfig, ServiceMonitor};
 pub use pod_template::{PodSpec, PodTemplate};
 pub use service_template::{ServiceAlias, ServicePort, ServiceSpec, ServiceTemplate};
-pub use status::{CertificateStatus, PgpoolStatus, PodStatus};
+pub use status::{CertificateChanges, CertificateStatus, PgpoolStatus, PodStatus};
 pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsConfig};
 
 /// What the pool should be. What is left out has a default that is never written back.

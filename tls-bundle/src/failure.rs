@@ -121,7 +121,7 @@ pub enum Failure {
     },
     /// The validity of the leaf has ended.
     #[error(
-        "the certificate expired at {not_after}; find out why cert-manager has not renewed it (kubectl describe certificate)"
+        "the certificate expired at {not_after}; find out why cert-manager has not renewed it (kubectl describe certificate), or correct the clock of this node"
     )]
     Expired {
         /// End of the validity.

@@ -21,6 +21,12 @@
   value: {{ .Values.clusterDomain | quote }}
 - name: PGPOOL_MAX_CONCURRENT_RECONCILES
   value: {{ .Values.maxConcurrentReconciles | quote }}
+- name: PGPOOL_BREAKER_REVISIONS
+  value: {{ .Values.circuitBreaker.revisions | quote }}
+- name: PGPOOL_BREAKER_OVERWRITES
+  value: {{ .Values.circuitBreaker.overwrites | quote }}
+- name: PGPOOL_BREAKER_WINDOW
+  value: {{ .Values.circuitBreaker.window | quote }}
 - name: PGPOOL_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
 {{- with .Values.log.filter }}

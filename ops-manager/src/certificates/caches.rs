@@ -1,7 +1,10 @@
 //! What the process has cached, and what of each object is kept. Memory follows the number of our own objects: foreign
 //! ones are left out by label, and what nobody reads is dropped.
 
+mod writers;
+
 use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::ResourceExt;
 use kube::runtime::watcher;
 use operator_runtime::{Cache, Named, Runtime, cache};
 use shared_types::{Pgpool, names};
@@ -55,8 +58,13 @@ fn trim_pgpool(pgpool: &mut Pgpool) {
     pgpool.spec.pod_template = None;
 }
 
-/// Passwords and configurations are known to exist and not known otherwise.
+/// Passwords and configurations are known to exist and not known otherwise. Who wrote a certificate is read here, before
+/// the managed fields are dropped: so it costs no request, and of memory a name where there is something to tell.
 fn trim_secret(secret: &mut Secret) {
+    let writer = writers::foreign(secret.managed_fields());
+    let annotations = secret.annotations_mut();
+    annotations.remove(names::ANNOTATION_WRITTEN_BY);
+    annotations.extend(writer.map(|writer| (names::ANNOTATION_WRITTEN_BY.to_owned(), writer)));
     if let Some(data) = &mut secret.data {
         data.retain(|key, _| ["ca.crt", "tls.crt", "tls.key"].contains(&key.as_str()));
     }

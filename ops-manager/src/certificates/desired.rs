@@ -41,7 +41,8 @@ pub fn desired(pgpool: &Pgpool, plan: &Plan, observed: &Observed) -> Desired {
     }
 }
 
-fn own<'a>(pgpool: &Pgpool, child: &'a Child) -> Option<&'a Arc<Certificate>> {
+/// The Certificate of a child, when it is ours.
+pub(super) fn own<'a>(pgpool: &Pgpool, child: &'a Child) -> Option<&'a Arc<Certificate>> {
     let certificate = child.certificate.as_ref()?;
     let owner = controller(&certificate.metadata)?;
     (pgpool.metadata.uid.as_ref() == Some(&owner.uid)).then_some(certificate)

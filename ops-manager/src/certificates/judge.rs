@@ -8,7 +8,7 @@ use shared_types::Alias;
 use tls_bundle::{Bundle, Failure, Leaf};
 
 use super::observe::Observed;
-use super::validate::{Needed, Refusal, Wanted};
+use super::validate::{Needed, Plan, Refusal, Wanted};
 use crate::cert_manager::{self, IssuerReference};
 
 /// A certificate Secret, judged.
@@ -45,6 +45,26 @@ pub enum Finding {
         /// The issuer it comes from, when that is no longer the wanted one.
         outdated: Option<IssuerReference>,
     },
+}
+
+impl Finding {
+    /// The leaf, when there is one that could be read.
+    #[must_use]
+    pub fn leaf(&self) -> Option<&Leaf> {
+        match self {
+            Self::Contested { leaf, .. } | Self::Present { leaf, .. } => leaf.as_ref(),
+            Self::Pending | Self::Absent | Self::Forbidden => None,
+        }
+    }
+}
+
+/// Judges what a plan needs: nothing without TLS.
+#[must_use]
+pub fn judge_plan(plan: &Plan, observed: &Observed, now: Timestamp) -> Vec<Judged> {
+    match plan {
+        Plan::NotNeeded => Vec::new(),
+        Plan::Needed(needed) => judge(needed, observed, now),
+    }
 }
 
 /// Judges the Secret of every needed certificate at the time `now`.

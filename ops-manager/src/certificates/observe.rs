@@ -233,6 +233,19 @@ pub fn made_for(secret: &Lookup<Secret>) -> Option<&str> {
     }
 }
 
+/// Who wrote what stands in a Secret that cert-manager issued, unless it was cert-manager.
+#[must_use]
+pub fn foreign_writer(secret: &Lookup<Secret>) -> Option<&str> {
+    made_for(secret)?;
+    match secret {
+        Lookup::Present(secret) => secret
+            .annotations()
+            .get(names::ANNOTATION_WRITTEN_BY)
+            .map(String::as_str),
+        _ => None,
+    }
+}
+
 /// When an object was created.
 #[must_use]
 pub fn created(meta: &ObjectMeta) -> Option<Timestamp> {

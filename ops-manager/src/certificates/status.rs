@@ -8,6 +8,7 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,15 +16,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use operator_runtime::Outcome;
 use serde::Serialize;
-use shared_types::Pgpool;
 use shared_types::conditions::{self, ConditionType, Reason};
-use shared_types::pgpool::CertificateStatus;
+use shared_types::pgpool::{CertificateChanges, CertificateStatus};
+use shared_types::{Alias, Pgpool};
 
 use super::apply::Applied;
+use super::breaker::Circuits;
 use super::judge::{Finding, Judged};
 use super::observe::{self, IssuerState, Observed};
 use super::validate::{Needed, Refusal};
-use crate::verdicts::{PgpoolId, Verdict};
+use crate::verdicts::{CertificateVerdict, PgpoolId, Verdict};
 
 use entry::Entry;
 
@@ -33,6 +35,10 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// How often a conflict is looked at again that no watch tells the end of: the other object need not bear our labels.
 const CONFLICT_RECHECK: Duration = Duration::from_secs(30);
+
+/// How often a certificate is looked at again that is refused for its time alone: it may be the clock that is wrong, and
+/// nobody tells when it was set right.
+const CLOCK_RECHECK: Duration = Duration::from_mins(1);
 
 /// What is to be told about a Pgpool.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +51,19 @@ pub struct Report {
     pub quiet_until: Option<Timestamp>,
     /// Whether a look-up has not been answered yet: then nobody is told anything.
     pub unknown: bool,
+    /// How often each certificate changed of late.
+    pub changes: BTreeMap<Alias, CertificateChanges>,
+}
+
+impl Report {
+    /// The same with what was counted.
+    #[must_use]
+    pub fn counting(self, circuits: Circuits) -> Self {
+        Self {
+            changes: circuits.into_changes(),
+            ..self
+        }
+    }
 }
 
 /// The part of a Pgpool's status that belongs to ops-manager. Empty lists are written as such: a status that nothing is
@@ -95,14 +114,20 @@ pub fn report(
             child: observed.children.get(&wanted.alias),
             finding: &judged.finding,
             problem: applied.problems.get(&wanted.alias),
+            refused_since: refused_since(pgpool),
+            now,
         })
     });
-    let verdict = verdict(pgpool, entries.collect());
+    let entries: Vec<_> = entries.collect();
+    let due = entries.iter().filter_map(|entry| entry.due).chain(due(judged));
+    let due = due.filter(|at| *at > now).min();
+    let verdict = verdict(pgpool, entries);
     let unknown = is_unknown(needed, judged);
     let births = births(pgpool, observed, applied, now).chain(unknown.then_some(now));
     Report {
         unknown,
-        due: due(judged, now),
+        due,
+        changes: BTreeMap::new(),
         quiet_until: quiet_until(&verdict, births, unknown, now),
         verdict,
     }
@@ -120,6 +145,8 @@ fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
             told.push(sentence);
         }
     }
+    let reasons = entries.iter().map(|entry| entry.verdict.reason);
+    let nearest_end = reasons.max_by_key(|reason| urgency(*reason));
     let good = worst
         .is_none()
         .then_some("the server, client and metrics-exporter certificates are issued and fit");
@@ -131,7 +158,10 @@ fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
         },
         generation: pgpool.metadata.generation.unwrap_or_default(),
         ready: worst.is_none(),
-        reason: worst.map_or(Reason::CertificatesIssued, |entry| entry.verdict.reason),
+        reason: worst
+            .map(|entry| entry.verdict.reason)
+            .or(nearest_end)
+            .unwrap_or(Reason::CertificatesIssued),
         message: good.into_iter().chain(told).collect::<Vec<_>>().join("; "),
         certificates: entries.into_iter().map(|entry| entry.verdict).collect(),
     }
@@ -145,16 +175,29 @@ fn is_unknown(needed: &Needed, judged: &[Judged]) -> bool {
     refusals.any(Refusal::is_unknown) || judged.iter().any(|judged| judged.finding == Finding::Pending)
 }
 
+/// How soon something has to be done about certificates that all fit.
+fn urgency(reason: Reason) -> u8 {
+    match reason {
+        Reason::ExpiresSoon => 2,
+        Reason::RenewalOverdue => 1,
+        _ => 0,
+    }
+}
+
 /// When time alone changes the judgement.
-fn due(judged: &[Judged], now: Timestamp) -> Option<Timestamp> {
+fn due(judged: &[Judged]) -> impl Iterator<Item = Timestamp> {
     let leaves = judged.iter().filter_map(|judged| match &judged.finding {
         Finding::Present { leaf, .. } => leaf.as_ref(),
         _ => None,
     });
-    leaves
-        .flat_map(|leaf| [leaf.not_before, leaf.not_after])
-        .filter(|at| *at > now)
-        .min()
+    leaves.flat_map(|leaf| [leaf.not_before, leaf.not_after])
+}
+
+/// Since when the certificates are said not to be ready: by this a wait is measured that leaves no other trace.
+fn refused_since(pgpool: &Pgpool) -> Option<Timestamp> {
+    let status = pgpool.status.as_ref()?;
+    let condition = conditions::find(&status.conditions, ConditionType::CertificatesReady)?;
+    (condition.status == conditions::Status::False.as_str()).then_some(condition.last_transition_time.0)
 }
 
 /// Whether a reason is one that every new Pgpool passes through.
@@ -203,7 +246,10 @@ fn quiet_until(
 #[must_use]
 pub fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) -> OwnStatus {
     let Some(Report {
-        verdict, quiet_until, ..
+        verdict,
+        quiet_until,
+        changes,
+        ..
     }) = report
     else {
         return OwnStatus::default();
@@ -229,6 +275,7 @@ pub fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) 
         ready: certificate.ready,
         reason: Some(certificate.reason.to_string()),
         message: Some(certificate.message.clone()).filter(|message| !message.is_empty()),
+        changes: changes.get(&certificate.alias).cloned(),
     });
     OwnStatus {
         conditions: vec![condition],
@@ -250,9 +297,15 @@ pub fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
     };
     let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
     let reason = verdict.reason.as_str();
-    let due = due.map(left);
+    let by_clock = |certificate: &CertificateVerdict| {
+        matches!(certificate.reason, Reason::NotYetValid | Reason::Expired)
+    };
+    let recheck = verdict.certificates.iter().any(by_clock).then_some(CLOCK_RECHECK);
+    let due = due.map(left).into_iter().chain(recheck).min();
     match verdict.reason {
-        Reason::CertificatesIssued => due.map_or(Outcome::Converged, Outcome::ConvergedUntil),
+        Reason::CertificatesIssued | Reason::RenewalOverdue | Reason::ExpiresSoon => {
+            due.map_or(Outcome::Converged, Outcome::ConvergedUntil)
+        }
         Reason::IssuerKindUnsupported | Reason::NotSupported => Outcome::Rejected { reason },
         Reason::NameConflict | Reason::SecretNameConflict => {
             let after = due.map_or(CONFLICT_RECHECK, |due| due.min(CONFLICT_RECHECK));

@@ -1,6 +1,7 @@
 //! What a reconcile sends, in what order, and that a second one sends nothing.
 
 mod bench;
+mod damage;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use shared_types::{Alias, Pgpool, names};
 use super::observe::IssuerState;
 use super::{Context, Writer, reconcile};
 use crate::fixtures::world::{World, issuer};
-use crate::fixtures::{DOMAIN, change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared};
+use crate::fixtures::{change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared, settings};
 use crate::verdicts::{PgpoolId, Verdict};
 use bench::{
     Bench, STATUS, adopt_secret, adopt_without_certificate, apply_certificate, certificate_path, publish,
@@ -318,7 +319,7 @@ async fn a_pgpool_that_is_gone_is_forgotten() {
         caches: world.caches.clone(),
         writer: Writer::new(&client, Events::new(client.clone(), names::OPS_MANAGER)),
         board: Arc::default(),
-        cluster_domain: DOMAIN.into(),
+        settings: settings(),
     });
     let id = |uid: &str| PgpoolId {
         namespace: "demo".into(),

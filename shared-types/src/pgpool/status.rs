@@ -60,6 +60,42 @@ pub struct CertificateStatus {
     /// Why it does not fit, and what helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How often it changed of late: by this a loop of renewals is noticed and ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<CertificateChanges>,
+}
+
+/// How often a certificate changed of late. It cannot be observed again, so it is kept here and not in the memory of an
+/// operator that may be restarted by what it counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateChanges {
+    /// Since when the changes are counted.
+    #[schemars(schema_with = "schema::bare::<Time>")]
+    pub since: Time,
+    /// How often cert-manager has issued it since then.
+    pub issued: i64,
+    /// How often somebody else has overwritten its Secret since then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overwritten: i64,
+    /// The revision that the Certificate had then, by cert-manager's count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// Who was seen last to write the Secret beside cert-manager: the name of a field manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
+    /// When it was found to be too often, and everything was stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::bare::<Time>")]
+    pub stopped: Option<Time>,
+    /// The annotation that resumes it, as it stood then: another value resumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// One pod, as seen from outside.

@@ -1,5 +1,9 @@
 //! What is told of one certificate. Pure.
 
+mod lifetime;
+mod stalled;
+
+use jiff::Timestamp;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use tls_bundle::Failure;
@@ -7,7 +11,7 @@ use tls_bundle::Failure;
 use crate::cert_manager::{Certificate, CertificateRequest, Condition, IssuerReference};
 use crate::certificates::apply::Problem;
 use crate::certificates::judge::Finding;
-use crate::certificates::observe::Child;
+use crate::certificates::observe::{Child, foreign_writer};
 use crate::certificates::validate::{Order, Wanted};
 use crate::verdicts::{CertificateVerdict, Leaf};
 
@@ -18,6 +22,9 @@ pub(super) struct View<'a> {
     pub(super) child: Option<&'a Child>,
     pub(super) finding: &'a Finding,
     pub(super) problem: Option<&'a Problem>,
+    /// Since when the certificates of the Pgpool are said not to be ready.
+    pub(super) refused_since: Option<Timestamp>,
+    pub(super) now: Timestamp,
 }
 
 /// What is told of one certificate.
@@ -26,6 +33,8 @@ pub(super) struct Entry {
     pub(super) verdict: CertificateVerdict,
     /// What the condition says about it, with the object named; nothing when there is nothing to say.
     pub(super) sentence: Option<String>,
+    /// When time alone changes it.
+    pub(super) due: Option<Timestamp>,
 }
 
 /// A reason with its sentence.
@@ -33,6 +42,22 @@ type Word = (Reason, String);
 
 /// Tells about one certificate.
 pub(super) fn entry(view: &View<'_>) -> Entry {
+    let dues = stalled::due(view).into_iter().chain(lifetime::dues(view));
+    Entry {
+        due: dues.filter(|at| *at > view.now).min(),
+        ..verdict_on(view)
+    }
+}
+
+fn verdict_on(view: &View<'_>) -> Entry {
+    let stopped = view
+        .problem
+        .filter(|problem| problem.reason == Reason::CircuitOpen);
+    if let Some(Problem { reason, message }) = stopped {
+        // Whatever stands there now, the next moment it may be something else.
+        let leaf = view.finding.leaf().map(told);
+        return bad(view, leaf, (*reason, message.clone()));
+    }
     match view.finding {
         Finding::Contested { refusal, leaf } => {
             let leaf = leaf.as_ref().map(told);
@@ -112,6 +137,7 @@ fn bad(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
     Entry {
         verdict: view.verdict(false, reason, sentence.clone(), leaf),
         sentence: Some(sentence),
+        due: None,
     }
 }
 
@@ -121,11 +147,20 @@ fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
     let hindrance = obstacle(view)
         .or_else(|| failed(view))
         .map(|(_, sentence)| format!("; and {sentence}"));
-    let message = format!("{failure}{}", hindrance.unwrap_or_default());
+    let writer = view.child.and_then(|child| foreign_writer(&child.secret));
+    let writer = writer.map(|writer| {
+        format!("; it was written by {writer:?} and not by cert-manager: keep that writer away from it")
+    });
+    let message = format!(
+        "{failure}{}{}",
+        writer.unwrap_or_default(),
+        hindrance.unwrap_or_default()
+    );
     let sentence = format!("{}: {message}", view.secret());
     Entry {
         verdict: view.verdict(false, reason, message, leaf),
         sentence: Some(sentence),
+        due: None,
     }
 }
 
@@ -185,19 +220,23 @@ fn outdated_issuer(view: &View<'_>, leaf: Option<Leaf>, issuer: &IssuerReference
 }
 
 fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
-    let hindrance = obstacle(view).or_else(|| failed(view));
+    let hindrance = obstacle(view)
+        .or_else(|| failed(view))
+        .or_else(|| stalled::renewal(view));
     // The provisioner's objects and our caches come back by themselves; a person is told of the rest.
     let hindrance =
         hindrance.filter(|(reason, _)| !matches!(reason, Reason::WaitingForProvisioner | Reason::Issuing));
-    let message = hindrance.map(|(_, sentence)| format!("no new certificate can be issued: {sentence}"));
+    let hindrance = hindrance.map(|(_, sentence)| format!("no new certificate can be issued: {sentence}"));
+    let late = leaf.and_then(|leaf| lifetime::late(view, &leaf));
+    let (reason, late) = late.map_or((Reason::CertificatesIssued, None), |(reason, sentence)| {
+        (reason, Some(sentence))
+    });
+    let sentences: Vec<_> = late.into_iter().chain(hindrance).collect();
+    let message = sentences.join("; ");
     Entry {
-        verdict: view.verdict(
-            true,
-            Reason::CertificatesIssued,
-            message.clone().unwrap_or_default(),
-            leaf,
-        ),
-        sentence: message,
+        verdict: view.verdict(true, reason, message.clone(), leaf),
+        sentence: Some(message).filter(|message| !message.is_empty()),
+        due: None,
     }
 }
 
@@ -217,8 +256,8 @@ fn obstacle(view: &View<'_>) -> Option<Word> {
 
 /// How far cert-manager is.
 fn progress(view: &View<'_>) -> Word {
-    if let Some(failed) = failed(view) {
-        return failed;
+    if let Some(hindrance) = failed(view).or_else(|| stalled::stalled(view)) {
+        return hindrance;
     }
     let child = view.child;
     let sentence = match child.and_then(|child| child.certificate.as_deref()) {

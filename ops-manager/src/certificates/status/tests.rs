@@ -1,6 +1,8 @@
 //! What is told: of each fault of a Secret, of each hindrance, and when nothing is.
 
 mod faults;
+mod lifetime;
+mod stalled;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -12,7 +14,6 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator_runtime::{Availability, Lookup, Outcome};
-use rcgen::date_time_ymd;
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool};
 
@@ -79,44 +80,10 @@ fn what_is_asked_for_is_what_is_needed() {
                 .iter()
                 .all(|certificate| certificate.ready && certificate.leaf.is_some())
         );
-        assert_eq!(report.due, Some(at("2027-01-01T00:00:00Z")));
+        // A third of the lifetime is left then.
+        assert_eq!(report.due, Some(at("2026-09-01T08:00:01Z")));
         assert_eq!(report.quiet_until, None);
     }
-}
-
-#[test]
-fn an_expired_leaf_turns_bad_by_itself() {
-    let pgpool = pgpool();
-    let observed = issued(&pgpool);
-    let end = at("2027-01-01T00:00:00Z");
-    let before = reported_at(&pgpool, &observed, at("2026-12-31T23:59:00Z"));
-    assert_eq!(
-        outcome(Some(&before), at("2026-12-31T23:59:00Z")),
-        Outcome::ConvergedUntil(Duration::from_mins(1))
-    );
-    let second_after = end.checked_add(Duration::from_secs(1)).unwrap();
-    assert_eq!(
-        reported_at(&pgpool, &observed, second_after).verdict.reason,
-        Reason::Expired
-    );
-}
-
-#[test]
-fn a_leaf_of_tomorrow_is_looked_at_tomorrow() {
-    let pgpool = pgpool();
-    let mut observed = issued(&pgpool);
-    reissue(&mut observed, |params| {
-        params.not_before = date_time_ymd(2026, 6, 2);
-    });
-    let report = reported(&pgpool, &observed);
-    let after = Some(Duration::from_hours(12));
-    assert_eq!(
-        outcome(Some(&report), now()),
-        Outcome::Waiting {
-            reason: "NotYetValid",
-            after
-        }
-    );
 }
 
 #[test]
@@ -305,6 +272,33 @@ fn the_request_tells_why_cert_manager_failed() {
         assert_eq!(verdict.reason, reason, "{}", verdict.message);
         assert!(verdict.message.contains(words), "{}", verdict.message);
     }
+}
+
+#[test]
+fn what_is_stopped_is_refused_though_it_fits() {
+    let pgpool = pgpool();
+    let observed = issued(&pgpool);
+    let needed = needed(validate(&pgpool, &observed, DOMAIN));
+    let judged = judge(&needed, &observed, now());
+    let problem = Problem {
+        reason: Reason::CircuitOpen,
+        message: "it went round and round".into(),
+    };
+    let applied = Applied {
+        problems: BTreeMap::from([(Alias::Client, problem)]),
+        ..Applied::default()
+    };
+    let verdict = report(&pgpool, &needed, &observed, &judged, &applied, now()).verdict;
+    assert_eq!((verdict.ready, verdict.reason), (false, Reason::CircuitOpen));
+    assert_eq!(verdict.message, "it went round and round");
+    let [server, client, _] = verdict.certificates.as_slice() else {
+        panic!("three")
+    };
+    assert!(server.ready && !client.ready);
+    assert!(
+        client.leaf.is_some(),
+        "the provisioner must see which leaf is refused"
+    );
 }
 
 #[test]

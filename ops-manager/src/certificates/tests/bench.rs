@@ -15,7 +15,7 @@ use crate::cert_manager::Certificate;
 use crate::certificates::error::Error;
 use crate::certificates::observe::Observed;
 use crate::certificates::{Board, Writer, settle};
-use crate::fixtures::{DOMAIN, at, change_secret, issued, now, pgpool, prepared};
+use crate::fixtures::{at, change_secret, issued, now, pgpool, prepared, settings};
 
 pub(super) const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
 pub(super) const SECRETS: &str = "/api/v1/namespaces/demo/secrets";
@@ -45,7 +45,15 @@ impl Bench {
         observed: &Observed,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        settle(pgpool, observed.clone(), &self.writer, &self.board, DOMAIN, now).await
+        settle(
+            pgpool,
+            observed.clone(),
+            &self.writer,
+            &self.board,
+            &settings(),
+            now,
+        )
+        .await
     }
 
     pub(super) async fn settle(&self, pgpool: &Pgpool, observed: &Observed) -> Result<Outcome, Error> {

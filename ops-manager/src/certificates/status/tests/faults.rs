@@ -1,12 +1,13 @@
 //! What can be wrong with a Secret, one fault after the other.
 
 use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator_runtime::{Availability, Outcome};
 use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
-use shared_types::Alias;
 use shared_types::conditions::Reason;
+use shared_types::{Alias, names};
 
-use crate::cert_manager::{CertificateStatus, Condition};
+use crate::cert_manager::{self, CertificateStatus, Condition};
 use crate::certificates::status::outcome;
 use crate::fixtures::{
     self, Authority, asked, change_certificate, change_secret, condition, issued, now, pgpool, pgpool_with,
@@ -190,7 +191,10 @@ fn a_new_wish_is_no_fault_while_it_is_seen_to() {
                 observed_generation: Some(generation),
                 ..condition("Ready", status, "Reason", "words")
             });
-            let issuing = issuing.map(|(status, reason)| condition("Issuing", status, reason, "words"));
+            let issuing = issuing.map(|(status, reason)| Condition {
+                last_transition_time: Some(Time(now())),
+                ..condition("Issuing", status, reason, "words")
+            });
             certificate.metadata.generation = Some(2);
             certificate.status = Some(CertificateStatus {
                 conditions: ready.into_iter().chain(issuing).collect(),
@@ -226,6 +230,34 @@ fn a_damaged_secret_is_a_fault_though_a_new_one_is_under_way() {
     observed.cert_manager = Availability::Absent;
     let verdict = reported(&wish, &observed).verdict;
     assert_eq!(verdict.reason, Reason::NameMissing, "nothing is under way");
+}
+
+#[test]
+fn who_overwrote_a_secret_is_named() {
+    let pgpool = pgpool();
+    let write = |secret: &mut k8s_openapi::api::core::v1::Secret| {
+        drop(data(secret).remove("ca.crt"));
+        let annotations = secret.metadata.annotations.as_mut().unwrap();
+        annotations.insert(names::ANNOTATION_WRITTEN_BY.into(), "external-secrets".into());
+    };
+    let words = "it was written by \"external-secrets\" and not by cert-manager";
+    let mut observed = issued(&pgpool);
+    change_secret(&mut observed, Alias::Server, write);
+    let message = reported(&pgpool, &observed).verdict.message;
+    assert!(message.contains(words), "{message}");
+    // Where it was never cert-manager's, it is no wonder.
+    change_secret(&mut observed, Alias::Server, |secret| {
+        drop(
+            secret
+                .metadata
+                .annotations
+                .as_mut()
+                .unwrap()
+                .remove(cert_manager::CERTIFICATE_NAME),
+        );
+    });
+    let message = reported(&pgpool, &observed).verdict.message;
+    assert!(!message.contains("external-secrets"), "{message}");
 }
 
 #[test]
