@@ -18,6 +18,7 @@ use crate::operators::Profile;
 use crate::progress::{Elapsed, Progress};
 use crate::report::{self, Report};
 use crate::runner;
+use crate::soak::{self, Soak};
 use crate::stage::Stage;
 use crate::target::{self, Target};
 
@@ -33,7 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// Use the cluster of this kubeconfig instead of the local one (demo, bench, report, test, kubectl, exec).
+    /// Use the cluster of this kubeconfig instead of the local one (demo, bench, soak, report, test, kubectl, exec).
     #[arg(long, global = true, value_name = "FILE", env = "PGPOOL_E2E_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
 
@@ -106,6 +107,8 @@ enum Action {
         /// What to measure.
         benchmark: Benchmark,
     },
+    /// Change certificates all the time under load, and print what came of it.
+    Soak(Soak),
     /// Print a table about what holds in the cluster, and write it to target/e2e.
     Report {
         /// What about.
@@ -136,6 +139,7 @@ impl Cli {
             Action::Kubectl { arguments } => return kubectl(&stage, kubeconfig, &arguments),
             Action::Exec { command } => return exec(&stage, kubeconfig, settings.search_path, &command),
             Action::Test(selection) => return runner::run(&stage, kubeconfig, &selection),
+            Action::Soak(soak) => return soak::run(&stage, kubeconfig, &soak),
             Action::Report { report } => return report::run(&stage, kubeconfig, &report),
             Action::Bench { benchmark } => bench::run(&stage, kubeconfig, benchmark)?,
         }

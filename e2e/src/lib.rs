@@ -13,7 +13,7 @@
 //! | [`packages`], [`go`], [`components`], [`images`], [`operators`] | what must exist before a cluster starts |
 //! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`], [`hold`] | bringing the cluster up and down |
 //! | [`manifests`], [`wait`], [`diagnostics`], [`audit`], [`scene`] | what test cases are written with |
-//! | [`cases`], [`guides`], [`demo`], [`bench`], [`report`], [`matrix`] | the cases, the guides, the demo, the benchmarks and the reports themselves |
+//! | [`cases`], [`guides`], [`demo`], [`bench`], [`soak`], [`report`], [`matrix`] | the cases, the guides, the demo, the benchmarks, the soak and the reports themselves |
 
 pub mod audit;
 pub mod bench;
@@ -41,6 +41,7 @@ pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scene;
+pub mod soak;
 pub mod stage;
 pub mod target;
 pub mod wait;

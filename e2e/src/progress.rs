@@ -107,6 +107,11 @@ impl Step {
         *lock(&self.running.note) = text;
     }
 
+    /// Writes one line that stays, about something that is over within the step.
+    pub fn line(&self, text: impl fmt::Display) {
+        self.progress.line(text);
+    }
+
     /// Time since the start.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -9,6 +9,7 @@ use kube::{Client, ResourceExt as _};
 
 use super::requests::{self, Counts};
 use super::table::Figure;
+use super::values::{longest, mebibytes, median, number};
 use crate::demo;
 use crate::operators::NAMES;
 use crate::progress::Elapsed;
@@ -276,29 +277,6 @@ fn add(one: Option<usize>, other: Option<usize>) -> Option<usize> {
     Some(one? + other?)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.as_slice() {
-        [] => f64::NAN,
-        values if values.len() % 2 == 1 => values[values.len() / 2],
-        values => f64::midpoint(values[values.len() / 2 - 1], values[values.len() / 2]),
-    }
-}
-
-fn longest(values: Vec<f64>) -> f64 {
-    values.into_iter().fold(f64::NAN, f64::max)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a few requests")]
-fn number(count: usize) -> f64 {
-    count as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far fewer bytes than would lose one")]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
 /// The time as the audit log is stamped with: that of this machine.
 fn now() -> anyhow::Result<Timestamp> {
     Ok(Timestamp::try_from(std::time::SystemTime::now())?)
@@ -307,13 +285,6 @@ fn now() -> anyhow::Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_lies_in_the_middle() {
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(vec![4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
-        assert!((longest(vec![1.0, 4.0, 2.0]) - 4.0).abs() < f64::EPSILON);
-    }
 
     #[test]
     fn what_is_left_is_ours() {

@@ -1,0 +1,246 @@
+//! A pool whose certificates change all the time, under load, for as long as wanted: what a year of short lives does,
+//! within minutes. It ends with a table; its exit status tells only whether it came to the end.
+
+mod course;
+mod tally;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use kube::Client;
+use serde_json::{Value, json};
+
+use self::course::{Change, changes};
+use self::tally::{Memory, Tally};
+use crate::bench::{explained, table};
+use crate::operators::NAMES;
+use crate::progress::{Elapsed, Step};
+use crate::scene::authority::Authority;
+use crate::scene::certificates::{SECRETS, SERVER};
+use crate::scene::database::Database;
+use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
+use crate::scene::load::Load;
+use crate::scene::rotation::{Follower, Goal, Rotation, between};
+use crate::scene::{Scene, offer_version, pods};
+use crate::stage::Stage;
+use crate::target::Target;
+
+/// Pods of the pool.
+const PODS: usize = 2;
+/// Time for a new pool.
+const READY: Duration = Duration::from_mins(2);
+/// Time for one rotation, and once more for the calm after it.
+const LIMIT: Duration = Duration::from_mins(2);
+/// The shortest lifetime that cert-manager issues for; see its API reference, `Certificate.spec.duration`.
+const LIFETIME: &str = "1h";
+/// The issuers that take turns.
+const ISSUERS: [&str; 2] = [PLATFORM_CA, "other-ca"];
+
+/// How long it goes on.
+#[derive(Clone, Debug, Args)]
+pub struct Soak {
+    /// How many times the certificate changes.
+    #[arg(long, default_value_t = 50)]
+    pub rotations: usize,
+
+    /// Every so many rotations the authority changes: behind the issuer, or with the issuer, in turn. 0: never.
+    #[arg(long, default_value_t = 10)]
+    pub authority_every: usize,
+}
+
+/// Rotates in the local cluster, or in the one of `kubeconfig`.
+pub fn run(stage: &Stage, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Result<ExitCode> {
+    let target = Target::prepare(stage, kubeconfig)?;
+    target.run(async {
+        let client = target.client().await?;
+        offer_version(&client).await?;
+        let step = stage.progress.step("start a PostgreSQL");
+        let database = Database::start(&client, "soak-postgres").await?;
+        step.done();
+        let scene = Scene::create(&client, "soak").await?;
+        let mut tally = Tally::default();
+        let begin = Instant::now();
+        let result = rotate(stage, &target, &scene, &database, soak, &mut tally).await;
+        tally.whole = begin.elapsed();
+        // What was seen is told, however it ended.
+        let figures = tally.figures(soak.rotations);
+        print!("{}", table::rendered(&figures));
+        let file = table::keep(stage, "soak", &figures)?;
+        println!("written to {}", file.display());
+        let places = [scene.namespace(), database.scene().namespace()];
+        explained(stage, &client, "soak", &places, result).await?;
+        scene.remove().await?;
+        database.scene().remove().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn rotate(
+    stage: &Stage,
+    target: &Target,
+    scene: &Scene,
+    database: &Database,
+    soak: &Soak,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let plan = changes(soak.rotations, soak.authority_every);
+    let mut ground = Ground::prepare(stage, scene, database, &plan).await?;
+    tally.before = memory(scene.client(), target).await?;
+    let load = Load::start(scene, POOL, database, &ground.trusted()).await?;
+    let step = stage.progress.step(format!("rotate {} times", plan.len()));
+    let mut failure = None;
+    for (index, change) in plan.iter().enumerate() {
+        step.note(format!("{} of {}: {change}", index + 1, plan.len()));
+        let rotated = ground.rotated(*change, tally).await;
+        tally.clients = load.counts().await?;
+        match rotated {
+            Ok(rotation) => told(&step, index + 1, *change, &rotation, tally),
+            Err(error) => {
+                failure = Some(error.context(format!("rotation {}: {change}", index + 1)));
+                break;
+            }
+        }
+    }
+    if let Some(error) = failure {
+        for line in &tally.clients.said {
+            step.line(line);
+        }
+        return Err(error);
+    }
+    tally.clients = load.stop().await?;
+    tally.after = memory(scene.client(), target).await?;
+    for line in tally
+        .clients
+        .said
+        .iter()
+        .filter(|line| line.contains("connection"))
+    {
+        step.line(line);
+    }
+    step.done();
+    Ok(())
+}
+
+fn told(step: &Step, number: usize, change: Change, rotation: &Rotation, tally: &Tally) {
+    let clients = &tally.clients;
+    step.line(format!(
+        "{number:>3} {change}: served by {} pods {} after the Secret changed; {} of {} new connections failed, {} sessions \
+         broke",
+        rotation.pods.len(),
+        Elapsed(rotation.served),
+        clients.failed,
+        clients.connections + clients.failed,
+        clients.broken(),
+    ));
+}
+
+/// The pool, its authorities, and what watches it.
+struct Ground<'a> {
+    scene: &'a Scene,
+    follower: Follower,
+    authorities: Vec<Authority>,
+    /// The authority in use, by its number.
+    authority: usize,
+    /// The issuer in use, by its number.
+    issuer: usize,
+}
+
+impl<'a> Ground<'a> {
+    async fn prepare(
+        stage: &Stage,
+        scene: &'a Scene,
+        database: &Database,
+        plan: &[Change],
+    ) -> anyhow::Result<Self> {
+        let step = stage.progress.step(format!("start a pool with {PODS} pods"));
+        let count = plan.iter().filter(|change| change.is_of_authority()).count();
+        let each = (0..=count).map(|number| Authority::new(&format!("ca-{number}")));
+        let authorities = each.collect::<anyhow::Result<Vec<_>>>()?;
+        scene.issuer_of(PLATFORM_CA, &authorities[0]).await?;
+        let certificates: Vec<Value> = ["server", "client", "metrics-exporter"]
+            .map(|alias| json!({"alias": alias, "duration": LIFETIME}))
+            .into();
+        let pool = fixtures::pgpool(database.scene().namespace())?
+            .with("/spec/replicas", json!(PODS))
+            .with("/spec/sslMode", json!("verify-full"))
+            .with("/spec/tls/certificates", json!(certificates));
+        scene.put(&pool).await?;
+        scene.ready(POOL, READY).await?;
+        let mut follower = Follower::start(scene).await?;
+        follower.calm(None, READY).await?;
+        step.done();
+        Ok(Self {
+            scene,
+            follower,
+            authorities,
+            authority: 0,
+            issuer: 0,
+        })
+    }
+
+    /// All authorities there will ever be: the clients are told of new ones before these sign.
+    fn trusted(&self) -> String {
+        self.authorities.iter().map(Authority::certificate).collect()
+    }
+
+    /// One rotation, until all is calm again.
+    async fn rotated(&mut self, change: Change, tally: &mut Tally) -> anyhow::Result<Rotation> {
+        let before = self.follower.requests();
+        if change.is_of_authority() {
+            self.authority += 1;
+        }
+        if change == Change::Issuer {
+            self.issuer = 1 - self.issuer;
+        }
+        let (scene, issuer) = (self.scene, ISSUERS[self.issuer]);
+        let authority = &self.authorities[self.authority];
+        let pem = authority.certificate();
+        if change == Change::Issuer {
+            scene.issuer_of(issuer, authority).await?;
+        }
+        let act = async {
+            match change {
+                Change::Server => scene.reissue(SERVER).await,
+                Change::All => {
+                    for certificate in SECRETS {
+                        scene.reissue(certificate).await?;
+                    }
+                    Ok(())
+                }
+                Change::Authority => scene.authority_of(issuer, authority).await,
+                Change::Issuer => {
+                    scene
+                        .edit(POOL, json!({"tls": {"issuerRef": {"name": issuer}}}))
+                        .await
+                }
+            }
+        };
+        let goal = Goal {
+            pods: PODS,
+            authority: Some(&pem),
+            limit: LIMIT,
+        };
+        let rotation = self.follower.follow(goal, act).await?;
+        self.follower.calm(Some(&pem), LIMIT).await?;
+        tally.rotated(
+            change,
+            &rotation,
+            &between(&before, &self.follower.requests()),
+            self.follower.proofs(),
+        );
+        Ok(rotation)
+    }
+}
+
+/// The resident memory of both operators, where it can be read.
+async fn memory(client: &Client, target: &Target) -> anyhow::Result<Memory> {
+    let mut memory = Memory::default();
+    if let Target::Local(_) = target {
+        for (name, bytes) in NAMES.into_iter().zip(&mut memory) {
+            *bytes = Some(pods::resident(&pods::leader(client, name).await?)?);
+        }
+    }
+    Ok(memory)
+}

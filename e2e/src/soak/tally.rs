@@ -1,0 +1,125 @@
+//! What was seen over all rotations, as figures. Pure.
+
+use std::time::Duration;
+
+use super::course::Change;
+use crate::bench::table::Figure;
+use crate::bench::values::{longest, mebibytes, median, number, percentile};
+use crate::operators::NAMES;
+use crate::scene::load::Counts;
+use crate::scene::rotation::{Requests, Rotation};
+
+/// Resident memory of both operators in bytes, in their order.
+pub type Memory = [Option<u64>; 2];
+
+/// What was seen so far.
+#[derive(Default)]
+pub struct Tally {
+    /// Memory before the first rotation.
+    pub before: Memory,
+    /// Memory after the last one.
+    pub after: Memory,
+    /// What the clients saw.
+    pub clients: Counts,
+    /// How long all of it took.
+    pub whole: Duration,
+    rotations: usize,
+    of_authority: usize,
+    served: Vec<f64>,
+    requests: usize,
+    /// The most that one rotation made for one certificate.
+    most_requests: usize,
+    proofs: usize,
+}
+
+impl Tally {
+    /// Takes in one rotation, its requests, and the handshakes that proved a leaf so far.
+    pub fn rotated(&mut self, change: Change, rotation: &Rotation, requests: &Requests, proofs: usize) {
+        self.rotations += 1;
+        self.of_authority += usize::from(change.is_of_authority());
+        self.served.push(rotation.served.as_secs_f64());
+        self.requests += requests.values().sum::<usize>();
+        let most = requests.values().copied().max().unwrap_or_default();
+        self.most_requests = self.most_requests.max(most);
+        self.proofs = proofs;
+    }
+
+    /// The figures, when so many rotations were wanted.
+    #[must_use]
+    pub fn figures(&self, wanted: usize) -> Vec<Figure> {
+        let count = |title: &str, count: usize| Figure::new(title, Some(number(count)), "");
+        let clients = &self.clients;
+        let mut figures = vec![
+            count(&format!("rotations, of {wanted} wanted"), self.rotations),
+            count("  of which changes of the authority", self.of_authority),
+            count("handshakes that proved the new leaf in a pod", self.proofs),
+            count("new connections of clients, each verified", clients.connections),
+            count("failed new connections", clients.failed).at_most(0.0),
+            count("broken sessions of one query", clients.broken_queries),
+            count(
+                "held sessions that broke between transactions",
+                clients.broken_idle,
+            ),
+            count("held sessions that broke within one", clients.broken_busy),
+        ];
+        figures.extend(self.times());
+        let mean = (self.rotations > 0).then(|| number(self.requests) / number(self.rotations));
+        figures.push(Figure::new("CertificateRequests per rotation", mean, ""));
+        let most = count(
+            "  the most for one certificate in one rotation",
+            self.most_requests,
+        );
+        figures.push(most.at_most(1.0));
+        for (index, name) in NAMES.iter().enumerate() {
+            for (when, memory) in [("before", self.before), ("after", self.after)] {
+                let title = format!("resident memory of {name}, {when}");
+                figures.push(Figure::new(title, memory[index].map(mebibytes), "MiB"));
+            }
+        }
+        figures.push(Figure::new("all of it", Some(self.whole.as_secs_f64()), "s"));
+        figures
+    }
+
+    fn times(&self) -> Vec<Figure> {
+        let title = "Secret change to served by every pod";
+        let time = |which: &str, of: fn(Vec<f64>) -> f64| {
+            let value = (!self.served.is_empty()).then(|| of(self.served.clone()));
+            Figure::new(format!("{title}, {which}"), value, "s")
+        };
+        vec![
+            time("median", median),
+            time("95 of 100", |values| percentile(values, 95)),
+            time("longest", longest),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_told() {
+        let mut tally = Tally::default();
+        for (served, requests) in [(5, 1), (9, 2)] {
+            let rotation = Rotation {
+                issued: Duration::ZERO,
+                served: Duration::from_secs(served),
+                whole: Duration::ZERO,
+                pods: Vec::new(),
+            };
+            let requests = Requests::from([("pool-server-cert".to_owned(), requests)]);
+            tally.rotated(Change::Issuer, &rotation, &requests, 4);
+        }
+        let figures = tally.figures(3);
+        let value = |title: &str| {
+            let found = figures.iter().find(|figure| figure.title.contains(title));
+            found.and_then(|figure| figure.value)
+        };
+        assert_eq!(value("rotations, of 3"), Some(2.0));
+        assert_eq!(value("longest"), Some(9.0));
+        assert_eq!(value("per rotation"), Some(1.5));
+        assert_eq!(value("the most"), Some(2.0));
+        assert_eq!(value("before"), None);
+    }
+}
