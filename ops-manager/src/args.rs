@@ -17,6 +17,13 @@ pub struct OpsManagerArgs {
     /// Certificates that change without end.
     #[command(flatten)]
     pub breaker: BreakerArgs,
+    /// Namespace in which cert-manager looks for the Secrets of `ClusterIssuer`s; its flag of the same name.
+    #[arg(
+        long,
+        env = "PGPOOL_CLUSTER_RESOURCE_NAMESPACE",
+        default_value = "cert-manager"
+    )]
+    pub cluster_resource_namespace: String,
 }
 
 /// Flags about certificates that change without end.

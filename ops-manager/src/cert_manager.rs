@@ -187,7 +187,7 @@ pub struct Condition {
     pub observed_generation: Option<i64>,
 }
 
-/// An issuer of one namespace. Its spec is cert-manager's business.
+/// An issuer of one namespace. The rest of its spec is cert-manager's business.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "cert-manager.io",
@@ -199,9 +199,22 @@ pub struct Condition {
     derive = "Default",
     derive = "PartialEq"
 )]
-pub struct IssuerSpec {}
+#[serde(default)]
+pub struct IssuerSpec {
+    /// Where its CA is, if it signs with one itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CaIssuer>,
+}
 
-/// An issuer for all namespaces. Its spec is cert-manager's business.
+/// An issuer that signs with a CA of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CaIssuer {
+    /// The Secret with its certificate and key.
+    pub secret_name: String,
+}
+
+/// An issuer for all namespaces. The rest of its spec is cert-manager's business.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "cert-manager.io",
@@ -212,7 +225,12 @@ pub struct IssuerSpec {}
     derive = "Default",
     derive = "PartialEq"
 )]
-pub struct ClusterIssuerSpec {}
+#[serde(default)]
+pub struct ClusterIssuerSpec {
+    /// Where its CA is, if it signs with one itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<CaIssuer>,
+}
 
 /// Whether an issuer can issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

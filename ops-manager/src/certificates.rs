@@ -10,12 +10,14 @@ pub mod judge;
 pub mod observe;
 pub mod reissue;
 pub mod status;
+pub mod succession;
 pub mod triggers;
 pub mod validate;
 pub mod written;
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::ObjectRef;
@@ -32,7 +34,9 @@ use caches::Caches;
 use error::Error;
 use judge::Judged;
 use observe::Observed;
+use reissue::Reissue;
 use status::Report;
+use succession::Replaced;
 use validate::Plan;
 use written::Written;
 
@@ -134,8 +138,9 @@ pub async fn settle(
     now: Timestamp,
 ) -> Result<Outcome, Error> {
     writer.written.complete(pgpool, &mut observed);
-    let plan = validate::validate(pgpool, &observed, &settings.cluster_domain); // pure
+    let mut plan = validate::validate(pgpool, &observed, &settings.cluster_domain); // pure
     let judged = judge::judge_plan(&plan, &observed, now); // pure
+    let replaced = arranged(pgpool, &mut plan, &observed, &judged, now); // pure
     let current = writer.written.current_status(pgpool);
     let circuits = breaker::count(pgpool, &current, &observed, &judged, &settings.limits, now); // pure
     let mut desired = desired::desired(pgpool, &plan, &observed); // pure
@@ -144,6 +149,8 @@ pub async fn settle(
     let mut applied = apply::apply(&writer.applier, desired, &observed).await; // client
     applied.problems.extend(known);
     applied.problems.extend(circuits.problems(pgpool, &observed));
+    let closed = replaced.into_iter().filter(|it| !circuits.is_open(it.alias));
+    let renewed = renew(pgpool, closed, writer, now).await; // client
     let report = report(pgpool, &plan, &observed, &judged, &applied, now); // pure
     let report = report.map(|report| report.counting(circuits));
     remember(pgpool, &mut applied, &writer.written);
@@ -158,6 +165,7 @@ pub async fn settle(
     applied
         .failure
         .map_or(Ok(()), |failure| Err(Error::Apply(failure)))?;
+    renewed?;
     told?;
     adopted?;
     Ok(status::outcome(report.as_ref(), now))
@@ -186,6 +194,40 @@ fn report(
         return None;
     };
     Some(status::report(pgpool, needed, observed, judged, applied, now))
+}
+
+fn arranged(
+    pgpool: &Pgpool,
+    plan: &mut Plan,
+    observed: &Observed,
+    judged: &[Judged],
+    now: Timestamp,
+) -> Vec<Replaced> {
+    match plan {
+        Plan::Needed(needed) => succession::arrange(pgpool, needed, observed, judged, now),
+        Plan::NotNeeded => Vec::new(),
+    }
+}
+
+/// Has certificates of a CA that is gone issued anew, each once.
+async fn renew(
+    pgpool: &Pgpool,
+    replaced: impl IntoIterator<Item = Replaced>,
+    writer: &Writer,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let due = replaced
+        .into_iter()
+        .filter(|it| !writer.written.was_renewed(pgpool, it.alias, it.leaf));
+    let asked = due.map(|it| async move {
+        match reissue::reissue(&writer.client, &it.certificate, &it.why, now).await {
+            Ok(Reissue::Asked(_)) => writer.written.renewed(pgpool, it.alias, it.leaf),
+            Ok(Reissue::Already | Reissue::Stale) => {}
+            Err(error) => return Err(Error::Reissue(error)),
+        }
+        Ok(())
+    });
+    join_all(asked).await.into_iter().collect()
 }
 
 async fn adopt(pgpool: &Pgpool, plan: &Plan, observed: &Observed, writer: &Writer) -> Result<(), Error> {
@@ -235,9 +277,12 @@ async fn announce(pgpool: &Pgpool, before: Option<&Condition>, now: &Condition, 
     let near_the_end = [Reason::RenewalOverdue, Reason::ExpiresSoon]
         .iter()
         .any(|word| word.as_str() == reason);
-    let in_progress = [Reason::Issuing, Reason::WaitingForProvisioner]
-        .iter()
-        .any(|word| word.as_str() == reason);
+    let passing = [
+        Reason::Issuing,
+        Reason::WaitingForProvisioner,
+        Reason::WaitingForTrust,
+    ];
+    let in_progress = passing.iter().any(|word| word.as_str() == reason);
     if near_the_end {
         events.warning(pgpool, ACTION, reason, note).await;
     } else if holds(now) || (in_progress && before.is_some_and(holds)) {

@@ -16,7 +16,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
 };
-use shared_types::pgpool::TlsConfig;
+use shared_types::pgpool::{PodStatus, TlsConfig};
 use shared_types::{Alias, Pgpool, names};
 
 use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
@@ -117,6 +117,7 @@ pub fn prepared(pgpool: &Pgpool) -> Observed {
     Observed {
         cert_manager: Availability::Served,
         issuers: issuers.map(|issuer| (issuer, issuer_state(true))).collect(),
+        authorities: BTreeMap::new(),
         prerequisites: vec![
             present("Secret", names::auth_secret(pgpool)),
             present("Secret", names::config_secret(pgpool)),
@@ -169,6 +170,37 @@ pub fn issued(pgpool: &Pgpool) -> Observed {
     observed
 }
 
+/// One certificate is issued as `pgpool` asks for it.
+pub fn issue(observed: &mut Observed, pgpool: &Pgpool, alias: Alias, authority: &Authority) {
+    let desired = desired_for(pgpool, &prepared(pgpool)).certificates;
+    let (_, certificate) = desired.into_iter().find(|(of, _)| *of == alias).unwrap();
+    let child = observed.children.get_mut(&alias).unwrap();
+    child.secret = present(authority.secret(&certificate, |_| ()));
+    child.certificate = Some(Arc::new(certificate));
+}
+
+/// The fingerprint of a leaf.
+pub fn fingerprint(observed: &Observed, alias: Alias) -> String {
+    let Lookup::Present(secret) = &observed.children[&alias].secret else {
+        panic!("there is no {alias} Secret");
+    };
+    let leaf = tls_bundle::leaf_der(&secret.data.as_ref().unwrap()["tls.crt"].0).unwrap();
+    tls_bundle::Fingerprint::of_der(&leaf).to_string()
+}
+
+/// What the provisioner tells of the pods: the leaf that each serves, if it is known.
+pub fn serving(mut pgpool: Pgpool, pods: &[Option<&str>]) -> Pgpool {
+    let pod = |(ordinal, served): (usize, Option<&str>)| PodStatus {
+        name: format!("pool-{ordinal}"),
+        ready: served.is_some(),
+        served_fingerprint: served.map(str::to_owned),
+        ..PodStatus::default()
+    };
+    let status = pgpool.status.get_or_insert_default();
+    status.pods = pods.iter().copied().enumerate().map(pod).collect();
+    pgpool
+}
+
 pub fn present(secret: Secret) -> Lookup<Secret> {
     Lookup::Present(Arc::new(secret))
 }
@@ -212,6 +244,20 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         Self(CertifiedIssuer::self_signed(params, key()).unwrap())
+    }
+
+    /// The same name and key, in another certificate.
+    pub fn renewed(&self) -> String {
+        let mut params = validity("root");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.not_after = date_time_ymd(2028, 1, 1);
+        let key = KeyPair::from_pem(&self.0.key().serialize_pem()).unwrap();
+        CertifiedIssuer::self_signed(params, key).unwrap().pem()
+    }
+
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
     pub fn secret(&self, certificate: &Certificate, change: impl FnOnce(&mut CertificateParams)) -> Secret {

@@ -21,7 +21,7 @@ use crate::verdicts::Board;
 
 /// Runs ops-manager until it is told to stop.
 pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<()> {
-    let caches = Caches::start(&mut runtime);
+    let caches = Caches::start(&mut runtime, args.cluster_resource_namespace.clone());
     let board = Arc::new(Board::default());
     let cluster_domain = args.common.kube.cluster_domain.clone();
     let inquiry = Inquiry::new(caches.clone(), Arc::clone(&board), cluster_domain.clone());

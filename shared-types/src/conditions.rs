@@ -168,6 +168,8 @@ words! {
         ExpiresSoon,
         /// The provisioner has not created the Secrets and Services yet.
         WaitingForProvisioner,
+        /// The certificate keeps its issuer until every pod trusts the new one.
+        WaitingForTrust,
         /// cert-manager is not installed in the cluster.
         CertManagerAbsent,
         /// The issuer does not exist.

@@ -14,6 +14,7 @@ mod fingerprint;
 mod judge;
 mod key;
 mod names;
+mod origin;
 mod pem;
 mod signature;
 mod usage;
@@ -131,6 +132,13 @@ impl Verdict {
 #[must_use]
 pub fn judge(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verdict {
     judge::judge(bundle, required, now)
+}
+
+/// Tells whether the first certificate of `authority` signed the leaf of a `tls.crt`, whatever their times say. Both are
+/// PEM; nothing when one of them cannot be read.
+#[must_use]
+pub fn is_signed_by(certificate: &[u8], authority: &[u8]) -> Option<bool> {
+    origin::is_signed_by(certificate, authority)
 }
 
 /// Gives the leaf of a `tls.crt` in DER form, or nothing when the text cannot be read.

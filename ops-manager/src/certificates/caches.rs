@@ -9,6 +9,7 @@ use kube::runtime::watcher;
 use operator_runtime::{Cache, Named, Runtime, cache};
 use shared_types::{Pgpool, names};
 
+use super::observe::trim_authority;
 use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer};
 
 /// What the process has cached.
@@ -22,6 +23,10 @@ pub struct Caches {
     pub services: Cache<Service>,
     /// Secrets that users named, by name.
     pub named: Named<Secret, Pgpool>,
+    /// CAs behind issuers, by name, and nothing of them but the certificate.
+    pub authorities: Named<Secret, Pgpool>,
+    /// Where cert-manager looks for the Secrets of issuers of the cluster.
+    pub cluster_resource_namespace: String,
     /// Certificates that bear our labels.
     pub certificates: Cache<Certificate>,
     /// Requests for those Certificates.
@@ -34,7 +39,7 @@ pub struct Caches {
 
 impl Caches {
     /// Starts to fill the caches.
-    pub fn start(runtime: &mut Runtime) -> Self {
+    pub fn start(runtime: &mut Runtime, cluster_resource_namespace: String) -> Self {
         let ours = || watcher::Config::default().labels(names::SELECTOR);
         let any = watcher::Config::default;
         Self {
@@ -42,6 +47,8 @@ impl Caches {
             secrets: cache::watch(runtime, ours(), trim_secret).0,
             services: cache::watch(runtime, ours(), trim_service).0,
             named: Named::new(runtime, trim_secret),
+            authorities: Named::new(runtime, trim_authority),
+            cluster_resource_namespace,
             // What may not be seen of cert-manager is told in each Pgpool.
             certificates: cache::watch_optional(runtime, ours(), |_| ()).0,
             // Only for the cause of a failure.

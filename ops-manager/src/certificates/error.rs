@@ -9,6 +9,9 @@ pub enum Error {
     /// A Certificate could not be written or deleted.
     #[error("could not apply the certificates: {0}")]
     Apply(#[source] ApplyError),
+    /// cert-manager could not be asked for a new certificate.
+    #[error("could not ask for a new certificate: {0}")]
+    Reissue(#[source] ApplyError),
     /// The owner of an issued Secret could not be written.
     #[error("could not own an issued Secret: {0}")]
     Adopt(#[source] ApplyError),
@@ -20,7 +23,9 @@ pub enum Error {
 impl Classified for Error {
     fn class(&self) -> &'static str {
         match self {
-            Self::Apply(error) | Self::Adopt(error) | Self::Status(error) => error.class(),
+            Self::Apply(error) | Self::Reissue(error) | Self::Adopt(error) | Self::Status(error) => {
+                error.class()
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Judges what stands in the certificate Secrets of one Pgpool against what it needs of them now. Pure.
 
+mod origin;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -42,8 +44,8 @@ pub enum Finding {
         leaf: Option<Leaf>,
         /// What is wrong with it, the root cause first.
         failures: Vec<Failure>,
-        /// The issuer it comes from, when that is no longer the wanted one.
-        outdated: Option<IssuerReference>,
+        /// Why it has to be issued anew, though it fits.
+        outdated: Option<Outdated>,
     },
 }
 
@@ -67,6 +69,15 @@ pub fn judge_plan(plan: &Plan, observed: &Observed, now: Timestamp) -> Vec<Judge
     }
 }
 
+/// Why a certificate is not the one that would be issued now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outdated {
+    /// It comes from this issuer, which is no longer the wanted one.
+    Issuer(IssuerReference),
+    /// Its issuer has another CA now.
+    Authority,
+}
+
 /// Judges the Secret of every needed certificate at the time `now`.
 #[must_use]
 pub fn judge(needed: &Needed, observed: &Observed, now: Timestamp) -> Vec<Judged> {
@@ -77,7 +88,9 @@ pub fn judge(needed: &Needed, observed: &Observed, now: Timestamp) -> Vec<Judged
             finding: finding(wanted, secret, now),
         }
     });
-    judged.collect()
+    let mut judged: Vec<_> = judged.collect();
+    origin::note(needed, observed, &mut judged, now);
+    judged
 }
 
 fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> Finding {
@@ -104,7 +117,7 @@ fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Finding {
     Finding::Present {
         leaf,
         failures,
-        outdated: outdated(wanted, secret),
+        outdated: other_issuer(wanted, secret).map(Outdated::Issuer),
     }
 }
 
@@ -134,7 +147,7 @@ fn verdict(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Option<Leaf>, V
 
 /// The issuer that cert-manager noted on the Secret, when the spec wants another one. A Secret without such a note
 /// was made by the user and is judged by its content alone.
-fn outdated(wanted: &Wanted, secret: &Secret) -> Option<IssuerReference> {
+fn other_issuer(wanted: &Wanted, secret: &Secret) -> Option<IssuerReference> {
     let notes = secret.annotations();
     let name = notes.get(cert_manager::ISSUER_NAME)?;
     let note = |key, default: &str| {

@@ -1,6 +1,7 @@
 //! Reads, out of the caches, everything that decides about the certificates of one Pgpool. The only step that
 //! looks anything up; it decides nothing and sends nothing.
 
+mod authorities;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,10 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Availability, Lookup};
 use shared_types::{Alias, Pgpool, names};
 
+pub(super) use authorities::trim as trim_authority;
+
+pub use authorities::Authority;
+
 use super::caches::Caches;
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference};
 
@@ -24,6 +29,8 @@ pub struct Observed {
     pub cert_manager: Availability,
     /// Every issuer that the spec names.
     pub issuers: BTreeMap<IssuerReference, IssuerState>,
+    /// The CAs behind them, as far as they have one and it is known.
+    pub authorities: BTreeMap<IssuerReference, Authority>,
     /// What the provisioner creates first.
     pub prerequisites: Vec<Prerequisite>,
     /// Other Pgpools that name one of our certificate Secrets.
@@ -137,6 +144,7 @@ pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
         issuers: issuers
             .map(|issuer| (issuer.clone(), caches.issuer(pgpool, &issuer)))
             .collect(),
+        authorities: authorities::authorities(caches, pgpool),
         prerequisites: caches.prerequisites(pgpool),
         claims: if wanted { caches.claims(pgpool) } else { Vec::new() },
         children: Alias::ALL
@@ -158,11 +166,13 @@ pub fn follow(caches: &Caches, pgpool: &Pgpool) {
     let unseen = named.filter(|name| caches.labelled_secret(pgpool, name).is_none());
     let unseen: Vec<_> = unseen.map(|name| (namespace.clone(), name)).collect();
     caches.named.follow(&ObjectRef::from_obj(pgpool), &unseen);
+    authorities::follow(caches, pgpool);
 }
 
 /// Stops watching those Secrets, once the Pgpool is gone.
 pub fn forget(caches: &Caches, pgpool: &ObjectRef<Pgpool>) {
     caches.named.follow(pgpool, &[]);
+    caches.authorities.follow(pgpool, &[]);
 }
 
 /// The issuer of one certificate as cert-manager wants it written: group and kind are never empty.

@@ -134,10 +134,11 @@ pub fn report(
 }
 
 fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
-    let worst = entries.iter().find(|entry| !entry.verdict.ready);
+    let bad = entries.iter().find(|entry| !entry.verdict.ready);
+    let worst = bad.or_else(|| entries.iter().find(|entry| entry.unfinished));
     let sentences = entries
         .iter()
-        .filter(|entry| worst.is_none() || !entry.verdict.ready);
+        .filter(|entry| worst.is_none() || !entry.verdict.ready || entry.unfinished);
     let mut told: Vec<&str> = Vec::new();
     for sentence in sentences.filter_map(|entry| entry.sentence.as_deref()) {
         // One missing issuer holds all three back, and is told once.

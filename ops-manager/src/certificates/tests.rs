@@ -2,6 +2,7 @@
 
 mod bench;
 mod damage;
+mod succession;
 
 use std::sync::Arc;
 

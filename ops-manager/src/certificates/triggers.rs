@@ -24,6 +24,7 @@ pub fn triggers(caches: &Caches) -> impl Stream<Item = ObjectRef<Pgpool>> + Send
         issuers("Issuer", &caches.issuers, &caches.pgpools),
         issuers("ClusterIssuer", &caches.cluster_issuers, &caches.pgpools),
         caches.named.changes().boxed(),
+        caches.authorities.changes().boxed(),
         cert_manager(caches),
     ])
 }

@@ -18,6 +18,7 @@ use shared_types::pgpool::{CertificateSpec, KeyEncoding, Subject};
 use shared_types::{Alias, Pgpool, certificates, names};
 use tls_bundle::Required;
 
+pub(crate) use gates::place_of;
 pub use refusal::Refusal;
 
 use super::observe::{self, Observed};

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use shared_types::{Alias, Pgpool};
+use tls_bundle::Fingerprint;
 use tokio::time::Instant;
 
 use super::apply::Problem;
@@ -23,6 +24,9 @@ use crate::cert_manager::Certificate;
 /// How long an object of somebody else is taken to be there still. No watch tells when it goes, and asking at every
 /// event would not tell either.
 const CONFLICT: Duration = Duration::from_secs(25);
+
+/// How long the Secret may take to show a new certificate. After that it is asked for again, if it is not being issued.
+const RENEWAL: Duration = Duration::from_mins(2);
 
 /// The state of an object before a write, by which it is seen whether the cache has heard of the write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +59,8 @@ struct Writes {
     conflicts: HashMap<Alias, (Problem, Instant)>,
     /// Secrets that were given an owner.
     adopted: Vec<State>,
+    /// Leaves in whose place new ones were asked for, and when.
+    renewed: HashMap<Alias, (Fingerprint, Instant)>,
 }
 
 impl Written {
@@ -90,6 +96,22 @@ impl Written {
     /// Remembers a Secret that was given an owner.
     pub fn adopted(&self, pgpool: &Pgpool, secret: &Secret) {
         self.with(pgpool, |writes| writes.adopted.push(State::of(secret)));
+    }
+
+    /// Remembers that a new certificate was asked for in the place of this leaf.
+    pub fn renewed(&self, pgpool: &Pgpool, alias: Alias, leaf: Fingerprint) {
+        self.with(pgpool, |writes| {
+            writes.renewed.insert(alias, (leaf, Instant::now()))
+        });
+    }
+
+    /// Tells whether a new certificate was asked for in the place of this leaf a while ago: the Certificate may tell that
+    /// it is issued before the cache of Secrets has heard of it.
+    pub fn was_renewed(&self, pgpool: &Pgpool, alias: Alias, leaf: Fingerprint) -> bool {
+        self.with(pgpool, |writes| {
+            let asked = writes.renewed.get(&alias);
+            asked.is_some_and(|(of, at)| *of == leaf && at.elapsed() < RENEWAL)
+        })
     }
 
     /// Remembers the status that was written over what `pgpool` shows.

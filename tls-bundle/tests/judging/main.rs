@@ -8,4 +8,5 @@ mod damage;
 mod failures;
 mod keys;
 mod names;
+mod origin;
 mod support;

@@ -8,11 +8,11 @@ use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use tls_bundle::Failure;
 
-use crate::cert_manager::{Certificate, CertificateRequest, Condition, IssuerReference};
+use crate::cert_manager::{Certificate, CertificateRequest, Condition};
 use crate::certificates::apply::Problem;
-use crate::certificates::judge::Finding;
+use crate::certificates::judge::{Finding, Outdated};
 use crate::certificates::observe::{Child, foreign_writer};
-use crate::certificates::validate::{Order, Wanted};
+use crate::certificates::validate::{Order, Refusal, Wanted};
 use crate::verdicts::{CertificateVerdict, Leaf};
 
 /// All that is known of one certificate.
@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) sentence: Option<String>,
     /// When time alone changes it.
     pub(super) due: Option<Timestamp>,
+    /// It may be used, but another one is wanted.
+    pub(super) unfinished: bool,
 }
 
 /// A reason with its sentence.
@@ -87,7 +89,7 @@ fn verdict_on(view: &View<'_>) -> Entry {
                     renewing(view, leaf)
                 }
                 (Some(failure), _) => unfit(view, leaf, failure),
-                (None, Some(issuer)) => outdated_issuer(view, leaf, issuer),
+                (None, Some(outdated)) => self::outdated(view, leaf, outdated),
                 (None, None) => good(view, leaf),
             }
         }
@@ -138,6 +140,7 @@ fn bad(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
         verdict: view.verdict(false, reason, sentence.clone(), leaf),
         sentence: Some(sentence),
         due: None,
+        unfinished: false,
     }
 }
 
@@ -161,6 +164,7 @@ fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
         verdict: view.verdict(false, reason, message, leaf),
         sentence: Some(sentence),
         due: None,
+        unfinished: false,
     }
 }
 
@@ -209,14 +213,35 @@ fn renewing(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
     bad(view, leaf, (reason, sentence))
 }
 
-/// The Secret fits, but comes from an issuer that is no longer wanted.
-fn outdated_issuer(view: &View<'_>, leaf: Option<Leaf>, issuer: &IssuerReference) -> Entry {
-    let (reason, next) = obstacle(view).unwrap_or_else(|| progress(view));
-    let sentence = format!(
-        "{next}; meanwhile the certificates of {} {} stay",
-        issuer.kind, issuer.name
-    );
-    bad(view, leaf, (reason, sentence))
+/// The Secret fits, but another certificate is wanted. While that is being issued the provisioner waits for it, so that
+/// pods take over all that is new in one step. Where it cannot be had, or its turn has not come, what stands there is used
+/// on, and so are its renewals.
+fn outdated(view: &View<'_>, leaf: Option<Leaf>, outdated: &Outdated) -> Entry {
+    if let Err(held @ Refusal::HeldBack { .. }) = &view.wanted.order {
+        return unfinished(view, leaf, (held.reason(), held.to_string()));
+    }
+    let hindrance = obstacle(view)
+        .or_else(|| failed(view))
+        .or_else(|| stalled::stalled(view));
+    let (reason, next) = hindrance.clone().unwrap_or_else(|| progress(view));
+    let stays = match outdated {
+        Outdated::Issuer(issuer) => format!("the certificates of {} {} stay", issuer.kind, issuer.name),
+        Outdated::Authority => "the certificates of the earlier CA stay".to_owned(),
+    };
+    let word = (reason, format!("{next}; meanwhile {stays}"));
+    match hindrance {
+        Some(_) => unfinished(view, leaf, word),
+        None => bad(view, leaf, word),
+    }
+}
+
+fn unfinished(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
+    Entry {
+        verdict: view.verdict(true, reason, sentence.clone(), leaf),
+        sentence: Some(sentence),
+        due: None,
+        unfinished: true,
+    }
 }
 
 fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
@@ -237,6 +262,7 @@ fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
         verdict: view.verdict(true, reason, message.clone(), leaf),
         sentence: Some(message).filter(|message| !message.is_empty()),
         due: None,
+        unfinished: false,
     }
 }
 

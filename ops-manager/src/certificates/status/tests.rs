@@ -195,6 +195,8 @@ fn a_secret_of_the_former_issuer_does_not_do() {
     let words = "Issuer demo/new-ca does not exist; create it, or correct issuerRef; \
                  meanwhile the certificates of Issuer ca stay";
     assert_eq!(verdict.message, words, "told once");
+    // What stands there is used on, and so are its renewals.
+    assert!(verdict.certificates.iter().all(|certificate| certificate.ready));
 }
 
 #[test]

@@ -119,6 +119,17 @@ pub enum Refusal {
         /// The certificate.
         alias: &'static str,
     },
+    /// Its turn has not come.
+    #[error(
+        "Certificate {certificate} is issued anew when every pod serves the server certificate of {issuer}, and so \
+         trusts that issuer's certificates; until then the one that is there is accepted"
+    )]
+    HeldBack {
+        /// `namespace/name`.
+        certificate: String,
+        /// Kind and name.
+        issuer: String,
+    },
     /// Somebody else owns the Certificate.
     #[error("Certificate {place} exists and belongs to {owner}; delete it, or rename this Pgpool")]
     NameConflict {
@@ -154,6 +165,7 @@ impl Refusal {
                 Reason::WaitingForProvisioner
             }
             Self::SecretNameConflict { .. } | Self::SecretForeign { .. } => Reason::SecretNameConflict,
+            Self::HeldBack { .. } => Reason::WaitingForTrust,
             Self::NameConflict { .. } => Reason::NameConflict,
         }
     }
