@@ -5,6 +5,7 @@ mod create;
 mod requests;
 mod rotate;
 pub mod table;
+mod users;
 pub mod values;
 
 use std::path::Path;
@@ -24,6 +25,8 @@ pub enum Benchmark {
     Create,
     /// From a renewed certificate, or a new issuer, to pods that serve it, and what clients notice.
     Rotate,
+    /// From a changed user or setting to pods that go by it, and what the health check costs them.
+    Users,
 }
 
 /// Runs one in the local cluster, or in the one of `kubeconfig`.
@@ -32,6 +35,7 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, benchmark: Benchmark) -> an
     let (name, figures) = match benchmark {
         Benchmark::Create => ("bench-create", target.run(create::measure(stage, &target))?),
         Benchmark::Rotate => ("bench-rotate", target.run(rotate::measure(stage, &target))?),
+        Benchmark::Users => ("bench-users", target.run(users::measure(stage, &target))?),
     };
     print!("{}", table::rendered(&figures));
     let file = table::keep(stage, name, &figures)?;

@@ -21,7 +21,7 @@ use crate::scene::authority::Authority;
 use crate::scene::certificates::{SECRETS, SERVER};
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
-use crate::scene::load::Load;
+use crate::scene::load::{Load, Proof};
 use crate::scene::rotation::{Follower, Goal, Rotation, between};
 use crate::scene::{Scene, offer_version, pods};
 use crate::stage::Stage;
@@ -48,6 +48,20 @@ pub struct Soak {
     /// Every so many rotations the authority changes: behind the issuer, or with the issuer, in turn. 0: never.
     #[arg(long, default_value_t = 10)]
     pub authority_every: usize,
+
+    /// Clients log in with the pool's client certificate instead of a password.
+    #[arg(long)]
+    pub client_certificates: bool,
+}
+
+impl Soak {
+    fn proof(&self) -> Proof {
+        if self.client_certificates {
+            Proof::Certificate
+        } else {
+            Proof::Password
+        }
+    }
 }
 
 /// Rotates in the local cluster, or in the one of `kubeconfig`.
@@ -86,9 +100,9 @@ async fn rotate(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let plan = changes(soak.rotations, soak.authority_every);
-    let mut ground = Ground::prepare(stage, scene, database, &plan).await?;
+    let mut ground = Ground::prepare(stage, scene, database, &plan, soak.proof()).await?;
     tally.before = memory(scene.client(), target).await?;
-    let load = Load::start(scene, POOL, database, &ground.trusted()).await?;
+    let load = Load::start(scene, POOL, database, &ground.trusted(), soak.proof()).await?;
     let step = stage.progress.step(format!("rotate {} times", plan.len()));
     let mut failure = None;
     for (index, change) in plan.iter().enumerate() {
@@ -153,6 +167,7 @@ impl<'a> Ground<'a> {
         scene: &'a Scene,
         database: &Database,
         plan: &[Change],
+        proof: Proof,
     ) -> anyhow::Result<Self> {
         let step = stage.progress.step(format!("start a pool with {PODS} pods"));
         let count = plan.iter().filter(|change| change.is_of_authority()).count();
@@ -162,9 +177,14 @@ impl<'a> Ground<'a> {
         let certificates: Vec<Value> = ["server", "client", "metrics-exporter"]
             .map(|alias| json!({"alias": alias, "duration": LIFETIME}))
             .into();
+        let mode = match proof {
+            Proof::Password => "scram",
+            Proof::Certificate => "cert",
+        };
         let pool = fixtures::pgpool(database.scene().namespace())?
             .with("/spec/replicas", json!(PODS))
             .with("/spec/sslMode", json!("verify-full"))
+            .with("/spec/clientAuthMode", json!(mode))
             .with("/spec/tls/certificates", json!(certificates));
         scene.put(&pool).await?;
         scene.ready(POOL, READY).await?;

@@ -14,7 +14,7 @@ use crate::scene::authority::Authority;
 use crate::scene::certificates::{SECRETS, SERVER};
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
-use crate::scene::load::{Counts, Load};
+use crate::scene::load::{Counts, Load, Proof};
 use crate::scene::rotation::{Follower, Goal, Requests, Rotation, between, span};
 use crate::scene::{Scene, offer_version};
 use crate::stage::Stage;
@@ -139,7 +139,14 @@ impl Bench<'_> {
             .progress
             .step(format!("renew the certificate of {LOADED} pods under load"));
         pool.scale(LOADED).await?;
-        let load = Load::start(scene, POOL, self.database, &pool.authority.certificate()).await?;
+        let load = Load::start(
+            scene,
+            POOL,
+            self.database,
+            &pool.authority.certificate(),
+            Proof::Password,
+        )
+        .await?;
         let mut runs = Vec::new();
         for run in 1..=LOADED_RUNS {
             step.note(format!("{run} of {LOADED_RUNS}"));

@@ -9,6 +9,7 @@ mod operators;
 mod outage;
 mod pods;
 mod rights;
+mod rotation;
 mod samples;
 mod settings;
 mod users;
@@ -27,6 +28,7 @@ pub fn cases() -> Vec<Case> {
         waiting::cases(),
         metrics::cases(),
         rights::cases(),
+        rotation::cases(),
         samples::cases(),
         damage::cases(),
         operators::cases(),

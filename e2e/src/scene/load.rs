@@ -32,6 +32,15 @@ const STINT: u64 = 5;
 /// The same for those that hold a session.
 const LONG_STINT: u64 = 60;
 
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// By the password of `postgres`.
+    Password,
+    /// By the pool's client certificate, as the kubelet has it in their pod: it changes there a while after the Secret.
+    Certificate,
+}
+
 /// Clients at work.
 pub struct Load {
     scene: Scene,
@@ -70,6 +79,7 @@ impl Load {
         pool: &str,
         database: &Database,
         authorities: &str,
+        proof: Proof,
     ) -> anyhow::Result<Self> {
         let files = Manifest(json!({
             "apiVersion": "v1",
@@ -83,10 +93,16 @@ impl Load {
         }));
         scene.put(&files).await?;
         scene.put(&database.credentials(scene.namespace())).await?;
-        let volumes = [(NAME, "/load", json!({"configMap": {"name": NAME}}))];
+        let client = json!({"secret": {
+            "secretName": format!("{pool}-client-cert"), "optional": true, "defaultMode": 0o440,
+        }});
+        let volumes = [
+            (NAME, "/load", json!({"configMap": {"name": NAME}})),
+            ("client", "/client", client),
+        ];
         let host = format!("{pool}.{}.svc", scene.namespace());
         scene
-            .put(&psql::pod(NAME, &script(&host), "postgres-auth", &volumes))
+            .put(&psql::pod(NAME, &script(&host, proof), "postgres-auth", &volumes))
             .await?;
         let load = Self { scene: scene.clone() };
         wait::until("clients are connected", START, async || {
@@ -117,10 +133,14 @@ impl Load {
     }
 }
 
-fn script(host: &str) -> String {
+fn script(host: &str, proof: Proof) -> String {
+    let proof = match proof {
+        Proof::Password => "",
+        Proof::Certificate => " sslcert=/client/tls.crt sslkey=/client/tls.key passfile=/dev/null password=",
+    };
     let connection = format!(
         "host={host} port=9999 user=postgres dbname=postgres connect_timeout=10 sslmode=verify-full \
-         sslrootcert=/load/authorities"
+         sslrootcert=/load/authorities{proof}"
     );
     let newcomer = format!("-C -R {RATE} -T {STINT} -f /load/query.sql");
     let holder = format!("-R {PACE} -T {LONG_STINT} -f /load/transaction.sql");
