@@ -225,6 +225,9 @@ words! {
         WaitingForPods,
         /// Pods are being replaced one by one.
         RollingOut,
+        /// Running pods were told a moment ago of settings, rules or users that have changed, and are given some
+        /// seconds to read them.
+        Delivering,
         /// A pod serves another certificate than it should, or none.
         PodsNotServing,
         /// PostgreSQL turns pgpool down before it asks for a password: it may demand a client certificate, and pgpool

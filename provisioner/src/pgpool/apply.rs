@@ -56,6 +56,8 @@ pub struct Done {
     pub stateful_set: Option<StatefulSet>,
     /// Why Prometheus could not be told. Apart from the progress: a pool serves without.
     pub untold: Option<ApplyError>,
+    /// Whether a pod was told just now of what has changed under it.
+    pub told: bool,
     /// How the user's scripts stand.
     pub init: InitStand,
     /// Why the Job that runs them was not taken.
@@ -66,6 +68,7 @@ pub struct Done {
 struct Stands {
     handoff: Stand,
     stateful_set: Option<StatefulSet>,
+    told: bool,
     init: InitStand,
     init_failure: Option<ApplyError>,
 }
@@ -127,7 +130,6 @@ impl Writer<'_> {
         let told: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
         if let Some(mut told) = told {
             pods::trim(&mut told);
-            keep_last_change(&mut told);
             self.written.object(self.key, told, None);
         }
         Ok(())
@@ -155,6 +157,7 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
                 progress: Progress::Stopped(unmet),
                 stateful_set: before(),
                 untold: None,
+                told: false,
                 init: InitStand::Unknown,
                 init_failure: None,
             };
@@ -168,6 +171,7 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
                 progress: Progress::Written(stands.handoff),
                 stateful_set: stands.stateful_set.or_else(before),
                 untold: told.await.err(),
+                told: stands.told,
                 init: stands.init,
                 init_failure: stands.init_failure,
             };
@@ -181,6 +185,7 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
         progress,
         stateful_set: before(),
         untold: None,
+        told: false,
         init: InitStand::Unknown,
         init_failure: None,
     }
@@ -227,10 +232,10 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         Ok(stand) => (stand, None),
         Err(error) => (InitStand::Unknown, Some(error)),
     };
-    told?;
     Ok(Stands {
         handoff,
         stateful_set,
+        told: told?,
         init,
         init_failure,
     })
@@ -264,14 +269,16 @@ async fn retire(writer: Writer<'_>, kept: Option<&str>, live: &Live) -> Result<(
     Ok(())
 }
 
-/// Tells the pods all at once: what they are told of has to be in force in all of them soon.
-async fn tell(writer: Writer<'_>, delivered: &Delivered, pods: &[PodFacts]) -> Result<(), ApplyError> {
+/// Tells the pods all at once: what they are told of has to be in force in all of them soon. Returns whether one had to
+/// be told.
+async fn tell(writer: Writer<'_>, delivered: &Delivered, pods: &[PodFacts]) -> Result<bool, ApplyError> {
     let Some(note) = delivered.note() else {
-        return Ok(());
+        return Ok(false);
     };
     let untold = delivered.untold(pods);
-    let results = join_all(untold.into_iter().map(|pod| writer.tell(pod, &note))).await;
-    results.into_iter().collect()
+    let results = join_all(untold.iter().map(|pod| writer.tell(pod, &note))).await;
+    let told = !untold.is_empty();
+    results.into_iter().collect::<Result<(), _>>().map(|()| told)
 }
 
 /// Removes what Prometheus goes by, the last trace of it last.

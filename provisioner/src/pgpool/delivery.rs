@@ -4,6 +4,9 @@
 //! changes. So each running pod bears a note of the versions of the Secrets that it was told of, and is told when the
 //! note does not fit. Everything is read from the cluster: a process that dies between the change of a Secret and the
 //! note is followed by one that sees the same.
+//!
+//! No pgpool says what it has read, so a pod that was told is given time to: until then nobody is told that the change is
+//! in force.
 
 use std::time::Duration;
 
@@ -20,6 +23,26 @@ mod tests;
 /// A pod that is so much younger than a change was made with it: the node may have heard of the change a little later
 /// than we, and times are whole seconds.
 const MARGIN: Duration = Duration::from_secs(3);
+
+/// So long after it was told a pod has what is new: its kubelet brings it at once, the shell in the pod looks once a second,
+/// and pgpool reads at once, all but a process of it that is at work. Seen: a second and a half. It is the time in which a
+/// change has to be in force.
+const READING: Duration = Duration::from_secs(5);
+
+/// The time that is left until every pod has read what it was told of; `None` when it is over. `told`: one was told just
+/// now.
+///
+/// Told is by the clock of the API server. One that is ahead of ours would hold up everybody, so what was told later than
+/// now, and not by a little, does not count.
+#[must_use]
+pub fn reading(pods: &[PodFacts], told: bool, now: Timestamp) -> Option<Duration> {
+    if told {
+        return Some(READING);
+    }
+    let times = pods.iter().filter_map(|pod| pod.told_at);
+    let left = times.filter_map(|told| Duration::try_from((told + READING).duration_since(now)).ok());
+    left.filter(|left| !left.is_zero() && *left <= READING + MARGIN).max()
+}
 
 /// The Secrets that are mounted in the pods and may change under them.
 #[derive(Default)]

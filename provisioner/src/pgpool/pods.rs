@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Cache;
@@ -46,6 +47,8 @@ pub struct PodFacts {
     pub created: Option<Timestamp>,
     /// The note of the Secrets that it was last told of.
     pub told: Option<String>,
+    /// When it was, by the clock of the API server.
+    pub told_at: Option<Timestamp>,
     /// What keeps it from running, in the words of Kubernetes.
     pub trouble: Option<String>,
 }
@@ -105,8 +108,20 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         told: pod.annotations().get(names::ANNOTATION_DELIVERED).cloned(),
+        told_at: told_at(pod),
         trouble: trouble(),
     }
+}
+
+/// When we last changed a pod, which is never but to tell it. Nobody else is asked: the kubelet writes all the time.
+fn told_at(pod: &Pod) -> Option<Timestamp> {
+    let ours = |entry: &&ManagedFieldsEntry| {
+        let manager = entry.manager.as_deref();
+        // As `trim` leaves them, they name nobody.
+        manager.is_none_or(|manager| manager == names::PROVISIONER)
+    };
+    let entries = pod.metadata.managed_fields.iter().flatten().filter(ours);
+    entries.filter_map(|entry| Some(entry.time.as_ref()?.0)).max()
 }
 
 /// Why a container does not run. Kubernetes counts seconds and tries in its messages and changes its words from try to
@@ -151,6 +166,12 @@ pub fn trim(pod: &mut Pod) {
     pod.metadata.annotations = pod.metadata.annotations.take().and_then(|mut annotations| {
         annotations.retain(|key, _| told(key));
         (!annotations.is_empty()).then_some(annotations)
+    });
+    pod.metadata.managed_fields = told_at(pod).map(|time| {
+        vec![ManagedFieldsEntry {
+            time: Some(Time(time)),
+            ..ManagedFieldsEntry::default()
+        }]
     });
     pod.metadata.owner_references = None;
     if let Some(spec) = pod.spec.take() {

@@ -56,7 +56,7 @@ pub struct Report {
 #[must_use]
 pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool, now: Timestamp) -> Report {
     let before = pgpool.status.clone().unwrap_or_default();
-    let work = Work::judge(pgpool, observed, applied);
+    let work = Work::judge(pgpool, observed, applied, now);
     let outcome = work.outcome();
     if matches!(work, Work::Unknown | Work::Listens(_)) {
         return Report {

@@ -157,6 +157,15 @@ impl Stage {
         }
     }
 
+    /// Reconciles three times on what the cache shows of the `Pgpool`, not on what stands: while the caches lag, nothing
+    /// is to be sent again.
+    async fn thrice(&self, shown: &Arc<Pgpool>) -> Outcome {
+        let once = || Box::pin(reconcile(shown.clone(), self.context.clone()));
+        once().await.unwrap();
+        once().await.unwrap();
+        once().await.unwrap()
+    }
+
     /// Reconciles until a write fails, or there is nothing left to do.
     async fn dies(&self) -> bool {
         let mut read = self.context.named.changes();
@@ -386,13 +395,8 @@ async fn nothing_is_sent_twice_while_the_caches_lag() {
     assert_eq!(before, 11);
     stage.judge(&certificates, true);
     stage.api.hold();
-    // What the cache shows of the Pgpool, not what stands.
     let shown = Arc::new(stage.pgpool());
-    for _ in 0..3 {
-        Box::pin(reconcile(shown.clone(), stage.context.clone()))
-            .await
-            .unwrap();
-    }
+    stage.thrice(&shown).await;
     assert_eq!(stage.api.log().len(), 3, "copy, workload and status, once");
     stage.api.release();
     stage.run_pods();
@@ -407,11 +411,7 @@ async fn a_new_pgpool_is_not_asked_about_again_while_the_caches_lag() {
     stage.try_once().await.unwrap();
     read.next().await;
     stage.api.hold();
-    for _ in 0..3 {
-        Box::pin(reconcile(shown.clone(), stage.context.clone()))
-            .await
-            .unwrap();
-    }
+    stage.thrice(&shown).await;
     let log = stage.api.log();
     assert_eq!(writes(&log).len(), 11, "{log:#?}");
     assert_eq!(log.len(), 12, "one question about the auth Secret");

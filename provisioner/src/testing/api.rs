@@ -31,6 +31,8 @@ struct State {
     budget: Option<usize>,
     /// Objects that the caches have not been told of, while they lag behind.
     held: Option<Vec<(Value, bool)>>,
+    /// When pods are annotated, if not as long ago as everything else.
+    clock: Option<String>,
 }
 
 /// The server, and the caches that follow it.
@@ -170,6 +172,11 @@ impl FakeApi {
         self.lock().budget = writes;
     }
 
+    /// Makes it so late for what is annotated from now on.
+    pub fn set_clock(&self, now: jiff::Timestamp) {
+        self.lock().clock = Some(now.to_string());
+    }
+
     /// Lets the caches fall behind.
     pub fn hold(&self) {
         self.lock().held = Some(Vec::new());
@@ -241,10 +248,12 @@ impl FakeApi {
         }
         state.versions += 1;
         let version = state.versions.to_string();
+        let now = state.clock.clone().unwrap_or_else(|| time(state.versions));
         let Some(object) = state.objects.get_mut(path) else {
             return (404, refusal(404, "NotFound"));
         };
         object["metadata"]["resourceVersion"] = version.into();
+        object["metadata"]["managedFields"] = json!([{ "manager": names::PROVISIONER, "time": now }]);
         for (key, value) in body["metadata"]["annotations"].as_object().unwrap() {
             object["metadata"]["annotations"][key] = value.clone();
         }

@@ -89,3 +89,26 @@ fn without_one_of_the_secrets_there_is_nothing_to_tell() {
     assert_eq!(delivered.note(), None);
     assert!(delivered.untold(&[pod("2026-11-24T10:00:10Z", None)]).is_empty());
 }
+
+#[test]
+fn a_pod_that_was_told_is_given_time_to_read() {
+    let now: Timestamp = "2026-11-24T11:00:00Z".parse().unwrap();
+    let rows = [
+        ("never told", None, false, None),
+        ("told in this very pass", None, true, Some(5)),
+        ("told a moment ago", Some("2026-11-24T10:59:58Z"), false, Some(3)),
+        ("told long enough ago", Some("2026-11-24T10:59:55Z"), false, None),
+        ("by a clock a little ahead", Some("2026-11-24T11:00:02Z"), false, Some(7)),
+        ("by a clock that is wrong", Some("2026-11-24T11:30:00Z"), false, None),
+    ];
+    for (what, told_at, told, left) in rows {
+        let pods = [
+            pod("2026-11-24T10:00:10Z", None),
+            PodFacts {
+                told_at: told_at.map(|time| time.parse().unwrap()),
+                ..pod("2026-11-24T10:00:10Z", Some("11.12.13"))
+            },
+        ];
+        assert_eq!(reading(&pods, told, now), left.map(Duration::from_secs), "{what}");
+    }
+}

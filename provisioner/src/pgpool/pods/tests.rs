@@ -13,6 +13,10 @@ metadata:
     team: shop
   annotations: {note: long, pgpool.kubedb.com/delivered: 3.4.5}
   creationTimestamp: '2026-11-24T10:00:00Z'
+  managedFields:
+    - {manager: kube-controller-manager, operation: Update, time: '2026-11-24T10:00:00Z', fieldsV1: {f:spec: {}}}
+    - {manager: pgpool-provisioner, operation: Update, time: '2026-11-24T11:00:00Z', fieldsV1: {f:metadata: {}}}
+    - {manager: kubelet, operation: Update, subresource: status, time: '2026-11-24T12:00:00Z', fieldsV1: {f:status: {}}}
 spec:
   nodeName: n
   containers: [{name: pgpool, image: i}]
@@ -44,6 +48,7 @@ fn a_running_pod() {
         certificates: Some("pool-tls-abc".to_owned()),
         created: Some("2026-11-24T10:00:00Z".parse().unwrap()),
         told: Some("3.4.5".to_owned()),
+        told_at: Some("2026-11-24T11:00:00Z".parse().unwrap()),
         trouble: None,
     };
     assert_eq!(facts(&pod(RUNNING), 1), expected);

@@ -83,6 +83,7 @@ impl World {
             progress,
             stateful_set: Some(stateful_set()),
             untold: None,
+            told: false,
             init: InitStand::NotAsked,
             init_failure: None,
         };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use operator_runtime::Outcome;
 use operator_runtime::apply::ApplyError;
 use shared_types::Pgpool;
@@ -9,6 +10,7 @@ use shared_types::conditions::Reason;
 
 use super::{Said, remarks};
 use crate::pgpool::apply::{Done, Progress};
+use crate::pgpool::delivery;
 use crate::pgpool::handoff::Judge;
 use crate::pgpool::observe::Observed;
 use crate::pgpool::plan::Stand;
@@ -41,7 +43,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    pub(super) fn judge(pgpool: &Pgpool, observed: &Observed, applied: &Done) -> Self {
+    pub(super) fn judge(pgpool: &Pgpool, observed: &Observed, applied: &Done, now: Timestamp) -> Self {
         match &applied.progress {
             Progress::Stopped(Unmet::Reading { .. }) => Self::Unknown,
             Progress::Stopped(Unmet::Waiting { reason, message }) => Self::waits(*reason, message.clone()),
@@ -78,8 +80,10 @@ impl Work {
                 message: why.clone(),
                 after: *after,
             },
-            Progress::Written(Stand::NotNeeded) => Self::rolling(pgpool, observed, applied, None),
-            Progress::Written(Stand::Passed(judge)) => Self::rolling(pgpool, observed, applied, Some(*judge)),
+            Progress::Written(Stand::NotNeeded) => Self::rolling(pgpool, observed, applied, None, now),
+            Progress::Written(Stand::Passed(judge)) => {
+                Self::rolling(pgpool, observed, applied, Some(*judge), now)
+            }
         }
     }
 
@@ -110,7 +114,13 @@ impl Work {
         }
     }
 
-    fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Done, judge: Option<Judge>) -> Self {
+    fn rolling(
+        pgpool: &Pgpool,
+        observed: &Observed,
+        applied: &Done,
+        judge: Option<Judge>,
+        now: Timestamp,
+    ) -> Self {
         let replicas = pgpool.spec.replicas();
         let all = usize::try_from(replicas).unwrap_or_default();
         let ready = || {
@@ -140,6 +150,14 @@ impl Work {
                     .next()
                     .map(|(pod, trouble)| format!("; pod {}: {trouble}", pod.name));
                 starting(&trouble.unwrap_or_default())
+            }
+            Rollout::Settled if let Some(left) = delivery::reading(&observed.pods, applied.told, now) => {
+                let message = format!("Running pods are reading what has changed{word}");
+                Self::Waits {
+                    reason: Reason::Delivering,
+                    message,
+                    after: Some(left),
+                }
             }
             Rollout::Settled => {
                 let mut remarks = remarks::without_effect(&pgpool.spec);

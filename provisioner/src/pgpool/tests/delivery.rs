@@ -44,11 +44,7 @@ async fn every_running_pod_is_told_once_that_users_have_changed() {
     stage.try_once().await.unwrap();
     read.next().await;
     stage.api.hold();
-    for _ in 0..3 {
-        Box::pin(reconcile(shown.clone(), stage.context.clone()))
-            .await
-            .unwrap();
-    }
+    stage.thrice(&shown).await;
     let log = stage.api.log();
     assert_eq!(
         told(&log),
@@ -73,6 +69,50 @@ async fn every_running_pod_is_told_once_that_users_have_changed() {
         pod.annotations().get(names::ANNOTATION_DELIVERED).cloned()
     };
     assert_eq!(note("pool-0"), None);
+}
+
+#[tokio::test]
+async fn ready_is_about_an_edit_when_pods_have_had_time_to_read() {
+    let generation = |stage: &Stage| {
+        let conditions = stage.pgpool().status.unwrap().conditions;
+        let ready = find(&conditions, ConditionType::Ready).unwrap();
+        (ready.status == "True").then_some(ready.observed_generation).flatten()
+    };
+    let stage = Stage::new(&tls_pgpool());
+    stage.finish().await;
+    assert_eq!(generation(&stage), Some(4));
+    let mut pgpool = stage.pgpool();
+    pgpool.spec.client_auth_mode = Some(shared_types::ClientAuthMode::Md5);
+    pgpool.metadata.generation = Some(5);
+    stage.api.put(POOL, serde_json::to_value(&pgpool).unwrap());
+    stage.api.set_clock(clock::now());
+    stage.reconcile().await;
+    assert_eq!(told(&stage.api.log()).len(), 3);
+    assert_eq!(generation(&stage), Some(4), "it stands and is not read yet");
+
+    // A new process sees the same, and says nothing new.
+    let next = successor(&stage);
+    let outcome = next.checked().await;
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Waiting {
+                reason: "Delivering",
+                after: Some(_)
+            }
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(generation(&next), Some(4));
+    let before = clock::now() - Duration::from_secs(10);
+    for ordinal in 0..3 {
+        let path = format!("/api/v1/namespaces/demo/pods/pool-{ordinal}");
+        let mut pod: Value = next.api.get(&path).unwrap();
+        pod["metadata"]["managedFields"][0]["time"] = before.to_string().into();
+        next.api.put(&path, pod);
+    }
+    assert_eq!(next.reconcile().await, Outcome::Converged);
+    assert_eq!(generation(&next), Some(5));
 }
 
 #[tokio::test]

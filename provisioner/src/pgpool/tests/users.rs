@@ -32,18 +32,21 @@ async fn users_come_change_and_go_with_their_secrets() {
     stage.api.log();
 
     let users = format!("PATCH {USERS}");
-    let expected = |log: &[String]| writes(log)[0] == users && log.len() == 4;
+    let told = format!("PATCH {POOL}/status");
+    let expected = |log: &[String]| writes(log)[0] == users && log[4] == told && log.len() == 5;
     for (data, lines) in [
         (json!({ "username": "YW5u", "password": "b25l" }), "ann:TEXTone\n"),
         (json!({ "username": "YW5u", "password": "dHdv" }), "ann:TEXTtwo\n"),
     ] {
         stage.api.put(ANN, ann(&data));
-        assert_eq!(stage.reconcile().await, Outcome::Converged);
+        assert_eq!(stage.reconcile().await.reason(), Some("Delivering"));
         let log = stage.api.log();
         assert!(
             expected(&log),
-            "one Secret, and each of three pods is told: {log:?}"
+            "one Secret, each of three pods is told, and so are people: {log:?}"
         );
+        assert_eq!(stage.reconcile().await, Outcome::Converged);
+        stage.api.log();
         assert_eq!(file(&stage), format!("{lines}{before}"));
     }
 
@@ -62,6 +65,7 @@ async fn users_come_change_and_go_with_their_secrets() {
     stage.reconcile().await;
     assert_eq!(file(&stage), before);
     assert_eq!(stage.reason(ConditionType::UsersIncomplete), None);
+    assert_eq!(stage.reconcile().await, Outcome::Converged);
     stage.api.log();
     stage.reconcile().await;
     assert_eq!(stage.api.log(), [""; 0]);

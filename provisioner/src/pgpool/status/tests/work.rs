@@ -192,7 +192,9 @@ fn ready_is_about_the_spec_that_is_in_effect() {
         world.applied.progress = Progress::Stopped(Unmet::rejected(Reason::NotSupported, "leave it out"));
     };
     let refusing = |world: &mut World| world.refuse(0, "no");
-    let rows: [(&str, Change, &str, i64); 5] = [
+    let telling = |world: &mut World| world.applied.told = true;
+    let rows: [(&str, Change, &str, i64); 6] = [
+        ("a pod is told", telling, "True", 3),
         ("nothing to do", |_| {}, "True", 4),
         ("old pods are left", rolling, "True", 3),
         ("the workload is just written", unnoticed, "True", 3),
@@ -232,4 +234,30 @@ fn only_the_wording_differs() {
     let mut phase = healthy.clone();
     phase.phase = Some(Phase::Critical);
     assert!(!differ_in_words_only(&healthy, &phase));
+}
+
+#[test]
+fn pods_that_were_told_have_time_to_read() {
+    let mut world = World::new();
+    let second = Duration::from_secs(1);
+    world.observed.pods[1].told_at = Some(now() - second);
+    let Report { status, outcome } = world.report();
+    let work = find(&status.unwrap().conditions, ConditionType::Reconciling)
+        .unwrap()
+        .clone();
+    assert_eq!((work.status.as_str(), work.reason.as_str()), ("True", "Delivering"));
+    let after = Some(4 * second);
+    assert_eq!(
+        outcome,
+        Outcome::Waiting {
+            reason: "Delivering",
+            after
+        }
+    );
+    // What is said meanwhile does not change with the time.
+    world.observed.pods[1].told_at = Some(now() - 3 * second);
+    let later = world.status();
+    assert_eq!(find(&later.conditions, ConditionType::Reconciling), Some(&work));
+    world.observed.pods[1].told_at = Some(now() - 5 * second);
+    assert_eq!(world.report().outcome, Outcome::Converged);
 }
