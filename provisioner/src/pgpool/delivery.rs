@@ -41,7 +41,8 @@ pub fn reading(pods: &[PodFacts], told: bool, now: Timestamp) -> Option<Duration
     }
     let times = pods.iter().filter_map(|pod| pod.told_at);
     let left = times.filter_map(|told| Duration::try_from((told + READING).duration_since(now)).ok());
-    left.filter(|left| !left.is_zero() && *left <= READING + MARGIN).max()
+    left.filter(|left| !left.is_zero() && *left <= READING + MARGIN)
+        .max()
 }
 
 /// The Secrets that are mounted in the pods and may change under them.

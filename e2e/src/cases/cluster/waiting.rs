@@ -4,25 +4,35 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::LogParams;
 use serde_json::json;
 use shared_types::conditions::{self, ConditionType, Reason};
 use shared_types::{Alias, Pgpool};
 
-use super::flow::prepared;
+use super::flow::{READY, prepared};
 use crate::cases::{Case, Context};
 use crate::command;
 use crate::scene::Scene;
 use crate::scene::fixtures::{Manifest, POOL};
 use crate::scene::pool::is_ready;
+use crate::scene::psql;
 use crate::target::Target;
+use crate::wait;
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::cluster(
-        "waiting::helm_and_kubectl_go_on_in_time",
-        |context| Box::pin(waited(context)),
-    )]
+    vec![
+        Case::cluster("waiting::helm_and_kubectl_go_on_in_time", |context| {
+            Box::pin(waited(context))
+        }),
+        Case::cluster("waiting::an_edit_without_restart_is_in_force", |context| {
+            Box::pin(reloaded(context))
+        }),
+    ]
 }
 
 /// The release of the user's own chart.
@@ -124,6 +134,85 @@ async fn waited(context: Context) -> anyhow::Result<()> {
     chart.upgrade(&[&named]).await.context("taking it back")?;
     in_effect(&scene, 2).await?;
     before.same(&scene.identities(POOL).await?)
+}
+
+/// What running pods take over: kubectl goes on when the last of them has, as a client sees it who asks each all the time.
+async fn reloaded(context: Context) -> anyhow::Result<()> {
+    let (scene, pool) = prepared(&context).await?;
+    scene.put(&pool.with("/spec/replicas", json!(PODS))).await?;
+    scene.ready(POOL, READY).await?;
+    let before = scene.identities(POOL).await?;
+    let database = context.database().await?;
+    scene.put(&database.credentials(scene.namespace())).await?;
+    let script = asking(&scene);
+    let client = scene
+        .put(&psql::pod("asking", &script, "postgres-auth", &[]))
+        .await?
+        .name_any();
+    seen(&scene, &client, "began").await?;
+    let edits = [
+        (
+            "setting",
+            json!({"configuration": {"inline": {"pgpool.conf": SETTING}}}),
+        ),
+        ("rule", json!({"clientAuthMode": "cert"})),
+    ];
+    for (what, edit) in edits {
+        scene.edit(POOL, edit).await?;
+        kubectl_waits(&context, &scene).await?;
+        let went_on = now()?;
+        in_effect(&scene, PODS).await?;
+        let seen = seen(&scene, &client, what).await?;
+        let ahead: Vec<_> = seen.iter().map(|at| format!("{:.2} s", went_on - at)).collect();
+        eprintln!("{what}: in force before kubectl went on by {}", ahead.join(", "));
+        ensure!(seen.iter().all(|at| *at <= went_on), "kubectl went on too early");
+    }
+    before.same(&scene.identities(POOL).await?)
+}
+
+/// Pods of the pool that is asked.
+const PODS: usize = 2;
+/// A setting that a reload puts into effect, and pgpool shows.
+const SETTING: &str = "client_idle_limit = 77";
+
+/// Asks each pod until it has the setting, and then until it lets nobody in by password.
+fn asking(scene: &Scene) -> String {
+    let one = |pod: usize| {
+        let host = format!("{POOL}-{pod}.{POOL}-pods.{}.svc", scene.namespace());
+        let psql = format!(
+            "psql 'host={host} port=9999 dbname=postgres user=postgres sslmode=require connect_timeout=5' -wXAtc"
+        );
+        let said = |what: &str| format!("echo \"{what} $(date +%s.%N)\"");
+        format!(
+            "( until {psql} 'select 1'; do sleep 0.2; done; {}\n\
+             until {psql} 'PGPOOL SHOW client_idle_limit' | grep -q 77; do sleep 0.1; done; {}\n\
+             while {psql} 'select 1' >/dev/null; do sleep 0.1; done; {} ) &\n",
+            said("began"),
+            said("setting"),
+            said("rule")
+        )
+    };
+    (0..PODS).map(one).collect::<String>() + "wait\n"
+}
+
+/// Waits until the client has seen something in every pod. Returns when it was, in seconds.
+async fn seen(scene: &Scene, client: &str, what: &str) -> anyhow::Result<Vec<f64>> {
+    let pods = scene.api::<Pod>();
+    wait::until(&format!("the client has seen: {what}"), READY, async || {
+        let said = pods.logs(client, &LogParams::default()).await?;
+        let times = said
+            .lines()
+            .filter_map(|line| line.strip_prefix(what)?.trim().parse().ok());
+        let times: Vec<f64> = times.collect();
+        ensure!(times.len() == PODS, "in {} of {PODS} pods: {said}", times.len());
+        Ok(times)
+    })
+    .await
+}
+
+fn now() -> anyhow::Result<f64> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    Ok(since.as_secs_f64())
 }
 
 /// The present spec is in effect in every pod. Returns the certificate that all serve.

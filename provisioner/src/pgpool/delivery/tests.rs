@@ -98,8 +98,18 @@ fn a_pod_that_was_told_is_given_time_to_read() {
         ("told in this very pass", None, true, Some(5)),
         ("told a moment ago", Some("2026-11-24T10:59:58Z"), false, Some(3)),
         ("told long enough ago", Some("2026-11-24T10:59:55Z"), false, None),
-        ("by a clock a little ahead", Some("2026-11-24T11:00:02Z"), false, Some(7)),
-        ("by a clock that is wrong", Some("2026-11-24T11:30:00Z"), false, None),
+        (
+            "by a clock a little ahead",
+            Some("2026-11-24T11:00:02Z"),
+            false,
+            Some(7),
+        ),
+        (
+            "by a clock that is wrong",
+            Some("2026-11-24T11:30:00Z"),
+            false,
+            None,
+        ),
     ];
     for (what, told_at, told, left) in rows {
         let pods = [

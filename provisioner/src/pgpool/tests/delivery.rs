@@ -76,7 +76,9 @@ async fn ready_is_about_an_edit_when_pods_have_had_time_to_read() {
     let generation = |stage: &Stage| {
         let conditions = stage.pgpool().status.unwrap().conditions;
         let ready = find(&conditions, ConditionType::Ready).unwrap();
-        (ready.status == "True").then_some(ready.observed_generation).flatten()
+        (ready.status == "True")
+            .then_some(ready.observed_generation)
+            .flatten()
     };
     let stage = Stage::new(&tls_pgpool());
     stage.finish().await;

@@ -245,7 +245,10 @@ fn pods_that_were_told_have_time_to_read() {
     let work = find(&status.unwrap().conditions, ConditionType::Reconciling)
         .unwrap()
         .clone();
-    assert_eq!((work.status.as_str(), work.reason.as_str()), ("True", "Delivering"));
+    assert_eq!(
+        (work.status.as_str(), work.reason.as_str()),
+        ("True", "Delivering")
+    );
     let after = Some(4 * second);
     assert_eq!(
         outcome,
