@@ -1,5 +1,6 @@
 //! One Pgpool and the world around it, as the tests of every step need them.
 
+pub mod ops;
 pub mod world;
 
 use std::collections::BTreeMap;

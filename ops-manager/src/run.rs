@@ -17,11 +17,13 @@ use crate::grpc::Leader;
 use crate::grpc::certificates::Certificates;
 use crate::grpc::flow::Flows;
 use crate::inquiry::Inquiry;
+use crate::ops_requests;
 use crate::verdicts::Board;
 
 /// Runs ops-manager until it is told to stop.
 pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<()> {
     let caches = Caches::start(&mut runtime, args.cluster_resource_namespace.clone());
+    let requests = ops_requests::caches::Caches::start(&mut runtime, &caches);
     let board = Arc::new(Board::default());
     let cluster_domain = args.common.kube.cluster_domain.clone();
     let inquiry = Inquiry::new(caches.clone(), Arc::clone(&board), cluster_domain.clone());
@@ -52,7 +54,25 @@ pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<(
         "certificates",
         drive(options, pgpools, triggers, context, reconcile),
     );
+    operate(&mut runtime, requests);
     runtime.run().await
+}
+
+/// Starts the controller of requests.
+fn operate(runtime: &mut Runtime, caches: ops_requests::caches::Caches) {
+    let requests = caches.requests.clone();
+    let triggers = ops_requests::triggers::triggers(&caches);
+    let writer = ops_requests::Writer::new(&runtime.client(), runtime.events());
+    let context = Arc::new(ops_requests::Context { caches, writer });
+    let triggers = {
+        let context = Arc::clone(&context);
+        triggers.inspect(move |request| context.forget_if_gone(request))
+    };
+    let options = runtime.controller("ops_requests");
+    runtime.spawn(
+        "ops_requests",
+        drive(options, requests, triggers, context, ops_requests::reconcile),
+    );
 }
 
 fn serve(runtime: &mut Runtime, args: &OpsManagerArgs, board: &Arc<Board>, inquiry: Inquiry) {

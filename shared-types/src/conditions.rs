@@ -1,4 +1,4 @@
-//! The conditions of a Pgpool: what they are called, why they hold, and how they change.
+//! The conditions of a Pgpool, and of a request about one: what they are called, why they hold, and how they change.
 //!
 //! A condition's transition time moves only when its status does. Time is an argument.
 
@@ -237,6 +237,93 @@ words! {
         BackendCertificateUntrusted,
         /// Everything is as asked.
         Converged,
+    }
+}
+
+words! {
+    /// What a condition of a `PgpoolOpsRequest` is about, in the order in which a request gets them. The reason of a
+    /// step that is done is the same word.
+    pub enum OpsCondition {
+        /// The operation has begun: all pods are restarted.
+        Restart,
+        /// The operation has begun: the number of pods changes.
+        HorizontalScaling,
+        /// The operation has begun: the resources of the pods change.
+        VerticalScaling,
+        /// The operation has begun: settings change.
+        Reconfigure,
+        /// The operation has begun: certificates are added, changed, rotated or removed.
+        ReconfigureTLS,
+        /// The operation has begun: another version is to run.
+        UpdateVersion,
+        /// The operation has begun: the password of the PCP user changes.
+        RotateAuth,
+        /// The spec of the Pgpool says what the request asks for. From here on the provisioner is at work.
+        UpdateDatabase,
+        /// The Secret of the PCP user holds the new password, and the one before under `password.prev`.
+        UpdateCredential,
+        /// cert-manager was asked for every certificate anew.
+        IssueCertificates,
+        /// Every certificate is issued as asked, and fits.
+        CertificateSynced,
+        /// Every pod was replaced where the change needs it, and all are ready.
+        RestartPods,
+        /// The new settings are in force in every pod. Pods were replaced only if a setting needs that.
+        ConfigurationApplied,
+        /// As many pods are there and ready as were asked for.
+        HorizontalScale,
+        /// The file by which pgpool knows the PCP user holds the new password.
+        ControlPortSynced,
+        /// The request waits or is at work; the reason and the message say for what. Absent when it is over.
+        Reconciling,
+        /// The request was given up, and nothing goes on by itself. Only together with `Failed`.
+        Stalled,
+        /// Everything that the request asked for is done.
+        Successful,
+        /// The request was given up; the reason and the message say why.
+        Failed,
+        /// A later request of the same type made this one needless before it started.
+        Skipped,
+    }
+}
+
+words! {
+    /// Why a `PgpoolOpsRequest` waits, or was given up.
+    pub enum OpsReason {
+        /// Another request for the same Pgpool comes first.
+        Queued,
+        /// There is no Pgpool of the name in `spec.databaseRef`.
+        PgpoolNotFound,
+        /// `spec.apply` asks for a Pgpool that is `Ready`, and it is not.
+        PgpoolNotReady,
+        /// A step is being carried out.
+        Progressing,
+        /// The provisioner is at work on the Pgpool; the message passes on what it waits for.
+        WaitingForPgpool,
+        /// Certificates are being issued, or not served by every pod yet.
+        WaitingForCertificates,
+        /// The provisioner has not written the new password for pgpool yet.
+        WaitingForControlPort,
+        /// The step took longer than `spec.timeout`.
+        TimedOut,
+        /// The API server does not take the change of the Pgpool, because of a rule, a policy or a missing right.
+        ChangeRefused,
+        /// The provisioner cannot carry the change out before somebody changes something.
+        PgpoolStalled,
+        /// The target is not in the catalogue.
+        VersionNotFound,
+        /// The catalogue does not allow an update from the present version to the target.
+        VersionNotAllowed,
+        /// A Secret that the request names does not exist.
+        SecretNotFound,
+        /// A Secret that the request names lacks what is needed of it.
+        SecretInvalid,
+        /// The Secret of the PCP user is managed by its owner alone.
+        SecretExternallyManaged,
+        /// The Pgpool has no certificates that could be rotated.
+        NoCertificates,
+        /// A later request of the same type.
+        Superseded,
     }
 }
 

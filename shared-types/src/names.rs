@@ -77,6 +77,10 @@ pub const ANNOTATION_RESUME_CERTIFICATES: &str = "pgpool.kubedb.com/resume-certi
 /// Annotation of a certificate Secret, in the memory of an operator alone: who wrote what stands in it, unless that was
 /// cert-manager.
 pub const ANNOTATION_WRITTEN_BY: &str = "pgpool.kubedb.com/written-by";
+/// Annotation of the auth Secret: UID of the `PgpoolOpsRequest` that made its password.
+pub const ANNOTATION_ROTATED_BY: &str = "pgpool.kubedb.com/rotated-by";
+/// Annotation in `spec.podTemplate.metadata` of a Pgpool: pods are replaced one by one whenever it changes.
+pub const ANNOTATION_RESTARTED_AT: &str = "pgpool.kubedb.com/restarted-at";
 
 /// Annotation of the stats Service: who scrapes, one of the values of `spec.monitor.agent`.
 pub const ANNOTATION_AGENT: &str = "monitoring.appscode.com/agent";

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     object::{GoDuration, LocalReference, TypedReference},
-    pgpool::{Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
+    pgpool::{Alias, Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
     schema,
 };
 
@@ -40,14 +40,16 @@ pub struct PgpoolOpsRequestSpec {
     /// The operation, which decides which of the other fields is set.
     #[serde(rename = "type")]
     pub type_: OpsType,
-    /// How long each step may take, such as `5m`; no limit when unset.
+    /// How long each step may take, waiting for a Pgpool that is `Ready` included, such as `5m`; no limit when unset. A
+    /// request that takes longer fails; what it has changed stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
     /// Whether to run when the Pgpool is not `Ready`; `IfReady` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ApplyOption>")]
     pub apply: Option<ApplyOption>,
-    /// How often a failed step is tried again; 1 when unset.
+    /// Accepted for compatibility, without effect: a request to the API server that fails is tried again until `timeout`,
+    /// and what was refused would be refused again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<i32>,
     /// What `UpdateVersion` does: the version to run.
@@ -128,7 +130,7 @@ pub struct VerticalScaling {
     /// The new resources of the `pgpool` container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeResources>,
-    /// With or without a restart; `Restart` when unset.
+    /// With or without a restart; `Restart` when unset. `InPlace` is carried out as `Restart`, and the request says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<VerticalScalingMode>")]
     pub mode: Option<VerticalScalingMode>,
@@ -140,7 +142,7 @@ pub enum VerticalScalingMode {
     /// Pods are restarted.
     #[default]
     Restart,
-    /// Pods keep running where the node allows it.
+    /// Asks that pods keep running. The workload's template must change too, which replaces pods: so it is as `Restart`.
     InPlace,
 }
 
@@ -185,7 +187,8 @@ pub struct Reconfigure {
     /// Drop all settings of yours first: Secret, inline text and backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_custom_config: Option<bool>,
-    /// Whether pods are restarted; `auto` when unset.
+    /// Whether pods are restarted; `auto` when unset. `false` is as `auto`: a setting that only a restart puts into effect
+    /// restarts the pods, one by one, and no other does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ReconfigureRestart>")]
     pub restart: Option<ReconfigureRestart>,
@@ -203,7 +206,7 @@ pub enum ReconfigureRestart {
     Auto,
     /// Always.
     True,
-    /// Never.
+    /// Not more than needed, which is as `auto`.
     False,
 }
 
@@ -274,9 +277,36 @@ pub struct PgpoolOpsRequestStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+    /// The generation of the Pgpool whose spec says what is asked for: by it one knows when the provisioner has done it.
+    // Progress that cannot be observed again: a user may have edited the Pgpool since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_generation: Option<i64>,
+    /// The certificates as they were before they were issued anew. Only of a request that rotates them.
+    // Progress that cannot be observed again: by it each is asked for once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "replaced")]
+    pub replaced_certificates: Vec<ReplacedCertificate>,
     /// Backups paused meanwhile; always empty for a pooler.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused_backups: Vec<crate::app_binding::AppReference>,
+}
+
+/// A certificate as it was before it was issued anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedCertificate {
+    /// Which certificate: `server`, `client` or `metrics-exporter`.
+    pub alias: Alias,
+    /// How often cert-manager had issued it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// SHA-256 of the certificate, in lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+fn replaced(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_map(&generator.subschema_for::<ReplacedCertificate>(), "alias")
 }
 
 /// Where an operation stands, in one word.

@@ -54,11 +54,18 @@ subjects:
 
 {{- /* What is needed in every namespace that is served. Nothing here may be wider than what the code does. */ -}}
 {{- define "pgpool-ops-manager.rules" -}}
+# Changes the spec, but only to carry out a PgpoolOpsRequest.
 - apiGroups: [kubedb.com]
   resources: [pgpools]
-  verbs: [list, watch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [kubedb.com]
   resources: [pgpools/status]
+  verbs: [patch]
+- apiGroups: [ops.kubedb.com]
+  resources: [pgpoolopsrequests]
+  verbs: [list, watch]
+- apiGroups: [ops.kubedb.com]
+  resources: [pgpoolopsrequests/status]
   verbs: [patch]
 # Owner references that block the deletion of the owner ask for this.
 - apiGroups: [kubedb.com]
@@ -74,10 +81,11 @@ subjects:
 - apiGroups: [cert-manager.io]
   resources: [issuers, certificaterequests]
   verbs: [list, watch]
-# Patches no more than the owner of what cert-manager wrote.
+# Patches no more than the owner of what cert-manager wrote, and the password of the PCP user when a request asks for
+# another. Reads by name what a request names.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [{{ ternary "list, watch, patch, delete" "list, watch, patch" .Values.rbac.enforcedOwnerReferences }}]
+  verbs: [{{ ternary "get, list, watch, patch, delete" "get, list, watch, patch" .Values.rbac.enforcedOwnerReferences }}]
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch]
@@ -91,6 +99,10 @@ subjects:
 - apiGroups: [cert-manager.io]
   resources: [clusterissuers]
   verbs: [list, watch]
+# Which updates the catalogue allows.
+- apiGroups: [catalog.kubedb.com]
+  resources: [pgpoolversions]
+  verbs: [get]
 {{- end }}
 
 {{- /* The issuer of the channel: the one that was named, or our own. */ -}}

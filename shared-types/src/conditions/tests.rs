@@ -79,5 +79,11 @@ fn words_are_camel_case_and_read_back() {
     for ty in ConditionType::ALL {
         assert_eq!(ConditionType::from_word(ty.as_str()), Some(*ty));
     }
+    for reason in OpsReason::ALL {
+        assert_eq!(OpsReason::from_word(reason.as_str()), Some(*reason));
+    }
+    for ty in OpsCondition::ALL {
+        assert_eq!(OpsCondition::from_word(ty.as_str()), Some(*ty));
+    }
     assert_eq!(Reason::from_word("converged"), None);
 }

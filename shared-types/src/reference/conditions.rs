@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{GENERATED, cell};
-use crate::conditions::{ConditionType, Reason};
+use crate::conditions::{ConditionType, OpsCondition, OpsReason, Reason};
 
 /// Writes the page.
 pub(super) fn page() -> String {
@@ -23,5 +23,23 @@ pub(super) fn page() -> String {
     for reason in Reason::ALL {
         let _ = writeln!(page, "| `{reason}` | {} |", cell(&reason.meaning()));
     }
+    requests(&mut page);
     page
+}
+
+/// The part about requests.
+fn requests(page: &mut String) {
+    page.push_str(
+        "\n# Conditions of a PgpoolOpsRequest\n\nA request tells each step that is done by a condition of its own, whose \
+         reason is its type. The last one is `Successful`, `Failed` or `Skipped`, and then nothing changes any more.\n\n\
+         ```sh\nkubectl wait --for=condition=Successful pgpoolopsrequest/NAME --timeout=10m\n```\n\n\
+         | Type | Holds when |\n|---|---|\n",
+    );
+    for ty in OpsCondition::ALL {
+        let _ = writeln!(page, "| `{ty}` | {} |", cell(&ty.meaning()));
+    }
+    page.push_str("\n| Reason to wait or to give up | |\n|---|---|\n");
+    for reason in OpsReason::ALL {
+        let _ = writeln!(page, "| `{reason}` | {} |", cell(&reason.meaning()));
+    }
 }

@@ -37,7 +37,6 @@ const DENIED: &[Deed<'_>] = &[
     ),
     deed("list", "", "nodes", ""),
     deed("update", "kubedb.com", "pgpools", ""),
-    deed("patch", "kubedb.com", "pgpools", ""),
     deed("delete", "kubedb.com", "pgpools", ""),
     deed("patch", "cert-manager.io", "issuers", ""),
     deed("create", "cert-manager.io", "certificaterequests", ""),
@@ -49,7 +48,9 @@ async fn rights(context: Context) -> anyhow::Result<()> {
     let mut provisioner: Vec<_> = DENIED.iter().map(|deed| (*deed, false)).collect();
     let mut ops_manager = provisioner.clone();
     provisioner.extend([
+        (deed("patch", "kubedb.com", "pgpools", ""), false),
         (deed("patch", "kubedb.com", "pgpools", "status"), true),
+        (deed("list", "ops.kubedb.com", "pgpoolopsrequests", ""), false),
         (deed("create", "", "pods", ""), true),
         (deed("delete", "", "pods", ""), true),
         (deed("deletecollection", "", "pods", ""), false),
@@ -75,6 +76,20 @@ async fn rights(context: Context) -> anyhow::Result<()> {
         (deed("watch", "", "configmaps", ""), false),
     ]);
     ops_manager.extend([
+        // To carry out requests.
+        (deed("patch", "kubedb.com", "pgpools", ""), true),
+        (deed("get", "kubedb.com", "pgpools", ""), true),
+        (
+            deed("patch", "ops.kubedb.com", "pgpoolopsrequests", "status"),
+            true,
+        ),
+        (deed("patch", "ops.kubedb.com", "pgpoolopsrequests", ""), false),
+        (deed("create", "ops.kubedb.com", "pgpoolopsrequests", ""), false),
+        (deed("delete", "ops.kubedb.com", "pgpoolopsrequests", ""), false),
+        (deed("get", "catalog.kubedb.com", "pgpoolversions", ""), true),
+        (deed("list", "catalog.kubedb.com", "pgpoolversions", ""), false),
+        (deed("list", "", "pods", ""), false),
+        (deed("patch", "", "pods", "resize"), false),
         (deed("patch", "kubedb.com", "pgpools", "status"), true),
         (deed("create", "", "pods", ""), false),
         (deed("delete", "", "pods", ""), false),

@@ -1,0 +1,102 @@
+//! Whose turn it is.
+
+use super::*;
+use crate::fixtures::ops::{created, request};
+
+fn rival(name: &str, type_: OpsType, created: &str, stand: Stand) -> Rival {
+    Rival {
+        name: name.into(),
+        type_,
+        created: Some(created.parse().unwrap()),
+        stand,
+    }
+}
+
+const EARLY: &str = "2026-06-01T11:00:00Z";
+const NOON: &str = "2026-06-01T12:00:00Z";
+const LATE: &str = "2026-06-01T13:00:00Z";
+
+fn behind(other: &str) -> Turn {
+    Turn::Behind { other: other.into() }
+}
+
+/// What a `Restart` of noon is told beside these.
+fn restart_beside(rivals: &[Rival]) -> Turn {
+    turn(&created(request("me", OpsType::Restart, "{}"), NOON), rivals)
+}
+
+#[test]
+fn one_at_a_time_and_the_oldest_first() {
+    use OpsType::{HorizontalScaling, Reconfigure, Restart};
+    let one = |type_, created, stand| restart_beside(&[rival("x", type_, created, stand)]);
+    assert_eq!(restart_beside(&[]), Turn::Mine);
+    assert_eq!(one(Restart, EARLY, Stand::Over(None)), Turn::Mine);
+    assert_eq!(one(Restart, LATE, Stand::Runs), behind("x"));
+    assert_eq!(one(HorizontalScaling, EARLY, Stand::Waits), behind("x"));
+    assert_eq!(one(HorizontalScaling, LATE, Stand::Waits), Turn::Mine);
+    // It may be what the pool needs.
+    assert_eq!(one(HorizontalScaling, EARLY, Stand::Held), Turn::Mine);
+    let both = [
+        rival("y", HorizontalScaling, EARLY, Stand::Waits),
+        rival("x", Reconfigure, LATE, Stand::Runs),
+    ];
+    assert_eq!(restart_beside(&both), behind("x"), "whoever runs is named first");
+}
+
+#[test]
+fn of_one_type_the_newest_is_wanted() {
+    let superseded = |by: &str| Turn::Superseded { by: by.into() };
+    let one = |name, created, stand| restart_beside(&[rival(name, OpsType::Restart, created, stand)]);
+    assert_eq!(one("x", LATE, Stand::Waits), superseded("x"));
+    assert_eq!(one("x", LATE, Stand::Held), superseded("x"));
+    assert_eq!(one("x", EARLY, Stand::Waits), Turn::Mine, "that one is skipped");
+    // Of one second the smallest name is the newest.
+    assert_eq!(one("a", NOON, Stand::Waits), superseded("a"));
+    assert_eq!(one("z", NOON, Stand::Waits), Turn::Mine);
+}
+
+#[test]
+fn settings_add_up_in_their_order() {
+    let mine = created(request("me", OpsType::Reconfigure, "{}"), NOON);
+    let beside = |created| turn(&mine, &[rival("x", OpsType::Reconfigure, created, Stand::Waits)]);
+    assert_eq!(beside(LATE), Turn::Mine);
+    assert_eq!(beside(EARLY), behind("x"));
+}
+
+/// Two that begin at once each see the other as waiting: exactly one may go.
+#[test]
+fn of_two_exactly_one_may_begin() {
+    for (one, other) in [(EARLY, NOON), (NOON, EARLY), (NOON, NOON)] {
+        for types in [
+            [OpsType::Restart; 2],
+            [OpsType::Restart, OpsType::RotateAuth],
+            [OpsType::Reconfigure; 2],
+        ] {
+            let [a, b] = [("a", types[0], one), ("b", types[1], other)]
+                .map(|(name, type_, time)| created(request(name, type_, "{}"), time));
+            let seen = |request: &PgpoolOpsRequest| Rival::new(request, &PgpoolOpsRequestStatus::default());
+            let turns = [turn(&a, &[seen(&b)]), turn(&b, &[seen(&a)])];
+            assert_eq!(
+                turns.iter().filter(|turn| **turn == Turn::Mine).count(),
+                1,
+                "{turns:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_time_to_wait_for_the_pool_begins_when_the_others_are_over() {
+    let mine = created(request("me", OpsType::Restart, "{}"), NOON);
+    let over = |at: &str| {
+        rival(
+            "x",
+            OpsType::Restart,
+            EARLY,
+            Stand::Over(Some(at.parse().unwrap())),
+        )
+    };
+    assert_eq!(free_since(&mine, &[]), Some(NOON.parse().unwrap()));
+    assert_eq!(free_since(&mine, &[over(EARLY)]), Some(NOON.parse().unwrap()));
+    assert_eq!(free_since(&mine, &[over(LATE)]), Some(LATE.parse().unwrap()));
+}
