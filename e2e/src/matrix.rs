@@ -6,14 +6,20 @@
 //! | [`cells`] | the ways in which a client connects to one of them |
 //! | [`oracle`] | what the rules of pgpool and libpq say about a cell, written down without looking |
 //! | [`reading`] | what psql said about it |
-//! | [`clients`], [`waves`] | asking real pools, a node full at a time |
-//! | [`table`], [`page`] | the result, for people, for programs, and for the book |
+//! | [`clients`], [`script`], [`waves`] | asking real pools, a node full at a time |
+//! | [`walk`], [`transitions`], [`load`] | changing running pools from mode to mode, while clients connect |
+//! | [`table`], [`changes`], [`page`] | the result, for people, for programs, and for the book |
 
 pub mod cells;
+pub mod changes;
 pub mod clients;
+pub mod load;
 pub mod oracle;
 pub mod page;
 pub mod pools;
 pub mod reading;
+pub mod script;
 pub mod table;
+pub mod transitions;
+pub mod walk;
 pub mod waves;

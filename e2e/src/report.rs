@@ -2,6 +2,7 @@
 
 pub mod manifests;
 mod modes;
+mod transitions;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use crate::target::Target;
 pub enum Report {
     /// Every security mode against every kind of client: who gets in, and why not.
     Modes,
+    /// Every kind of change of the mode of a running pool: who gets in before, meanwhile and after.
+    Transitions,
     /// The manifests of KubeDB's documentation, applied as they are: what becomes of each.
     Manifests {
         /// Their folder, docs/examples/pgpool in a checkout of that documentation.
@@ -29,6 +32,7 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, report: &Report) -> anyhow:
     let target = Target::prepare(stage, kubeconfig)?;
     match report {
         Report::Modes => target.run(modes::report(stage, &target)),
+        Report::Transitions => target.run(transitions::report(stage, &target)),
         Report::Manifests { folder } => target.run(manifests::report(stage, &target, folder)),
     }
 }

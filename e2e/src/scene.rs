@@ -18,6 +18,7 @@ pub mod reissue;
 pub mod rights;
 pub mod rotation;
 pub mod scrape;
+pub mod shell;
 pub mod sightings;
 pub mod snapshot;
 pub mod tollgate;

@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
-use kube::api::{AttachParams, LogParams};
+use kube::api::LogParams;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::cells::{Cell, Certificate, Expects, From, Password};
+use super::cells::{Cell, Certificate, Expects, From};
+use super::load::Load;
 use super::pools::Combination;
-use super::reading::{self, Seen};
+use super::reading::Seen;
+use super::script::{AUTHORITIES, CERTIFICATES, attempt, numbered, preamble, sorted};
 use super::table::USER;
 use crate::scene::authority::{Authority, Pair, Wanted};
 use crate::scene::database::Database;
@@ -31,18 +32,11 @@ const SHELLS: usize = 2;
 /// The last line of all.
 const ALL: &str = "= all";
 
-/// The folder of the authorities in the client's pod.
-const AUTHORITIES: &str = "/authorities";
-
-/// The folder of the client certificates there.
-const CERTIFICATES: &str = "/certificates";
+/// The certificate of clients that outlives those of the pools.
+const FAITHFUL: &str = "client-faithful";
 
 /// The folder of the socket in the pods of the pools.
 const SOCKET: &str = "/run/pgpool";
-
-/// What every attempt does: it tells how it is secured, who it is, and how pgpool's own connection is.
-const QUERY: &str =
-    "select 'row ' || current_user || ' ' || ssl from pg_stat_ssl where pid = pg_backend_pid()";
 
 /// Clients with everything that they may show.
 pub struct Clients {
@@ -53,8 +47,38 @@ pub struct Clients {
     certificates: BTreeMap<&'static str, Pair>,
 }
 
-/// The pools of a wave, with their cells.
-pub type Asking = [(Combination, Vec<Cell>)];
+/// A pool that is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Its name in the cluster.
+    pub name: String,
+    /// What it is.
+    pub pool: Combination,
+    /// How many pods it has.
+    pub replicas: usize,
+    /// What it is asked.
+    pub cells: Vec<Cell>,
+}
+
+impl Question {
+    /// Everything that a pool can be asked.
+    #[must_use]
+    pub fn all(name: String, pool: Combination, replicas: usize) -> Self {
+        let cells = Cell::of(&pool);
+        Self {
+            name,
+            pool,
+            replicas,
+            cells,
+        }
+    }
+
+    /// A host name with all of its pods behind.
+    #[must_use]
+    pub fn host(&self, namespace: &str) -> String {
+        format!("{}.{namespace}.svc", self.name)
+    }
+}
 
 impl Clients {
     /// Has all certificates issued in the namespace of the pools, where the issuer of the fixtures is.
@@ -66,6 +90,7 @@ impl Clients {
             own(Certificate::WrongName, "somebody", "client auth"),
             own(Certificate::OtherCase, &USER.to_uppercase(), "client auth"),
             own(Certificate::ServerOnly, USER, "server auth"),
+            ordered(FAITHFUL, USER, "client auth", PLATFORM_CA),
         ] {
             scene.put(&manifest).await?;
         }
@@ -102,20 +127,25 @@ impl Clients {
         })
     }
 
+    /// Starts clients of these pools that connect all the time, with a certificate that stays when those of the pools
+    /// go.
+    pub async fn load(&self, pools: &[String]) -> anyhow::Result<Load> {
+        let [own, _] = &self.authorities;
+        let pair = issued(&self.scene, FAITHFUL).await?;
+        Load::start(&self.scene, pools, own, &self.password, &pair).await
+    }
+
     /// Makes all attempts of a wave from a pod beside the pools, and returns what was seen, pool by pool.
-    pub async fn outside(&self, asking: &Asking) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {
+    pub async fn outside(&self, asking: &[Question]) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {
         let scene = &self.scene;
         let mut files = BTreeMap::new();
         for (name, pair) in &self.certificates {
             add(&mut files, name, pair);
         }
-        let serve_tls = |pool: &Combination| pool.mode.effective().enabled();
-        for (pool, _) in asking.iter().filter(|(pool, _)| serve_tls(pool)) {
-            add(
-                &mut files,
-                &pool.name(),
-                &issued(scene, &format!("{}-client-cert", pool.name())).await?,
-            );
+        let serve_tls = |question: &&Question| question.pool.mode.effective().enabled();
+        for Question { name, .. } in asking.iter().filter(serve_tls) {
+            let pair = issued(scene, &format!("{name}-client-cert")).await?;
+            add(&mut files, name, &pair);
         }
         let name = format!("clients-{:08x}", rand::random::<u32>());
         let [own, other] = &self.authorities;
@@ -145,42 +175,33 @@ impl Clients {
             scene.put(&Manifest(manifest)).await?;
         }
         let log = self.run(&name).await?;
-        sorted(asking, From::Service, &log)
+        asking
+            .iter()
+            .map(|question| sorted(question, From::Service, &log))
+            .collect()
     }
 
-    /// Makes the attempts on one pool from inside its pod.
-    pub async fn inside(&self, pool: &Combination, cells: &[Cell]) -> anyhow::Result<Vec<(Cell, Seen)>> {
+    /// Makes the attempts on one pool from inside each of its pods.
+    pub async fn inside(&self, question: &Question) -> anyhow::Result<Vec<(Cell, Seen)>> {
         let mut script = preamble();
         // Neither an argument nor the environment of the container: both can be read by others.
         let _ = writeln!(script, "export PGPASSWORD={}", self.password);
-        for (index, cell) in numbered(cells, |from| from != From::Service) {
+        for (index, cell) in numbered(&question.cells, |from| from != From::Service) {
             let host = if cell.from == From::Socket {
                 SOCKET
             } else {
                 "127.0.0.1"
             };
-            script.push_str(&attempt(pool, index, *cell, &format!("host={host}")));
+            script.push_str(&attempt(&question.name, index, *cell, &format!("host={host}")));
         }
         script.push_str("exit 0\n");
-        let parameters = AttachParams::default()
-            .container("pgpool")
-            .stdin(true)
-            .stderr(false);
-        let pod = format!("{}-0", pool.name());
-        let mut attached = self.scene.api::<Pod>().exec(&pod, ["sh"], &parameters).await?;
-        let mut input = attached.stdin().context("no way into the shell")?;
-        let mut output = attached.stdout().context("no way out of the shell")?;
-        input.write_all(script.as_bytes()).await?;
-        input.flush().await?;
-        let mut log = String::new();
-        output.read_to_string(&mut log).await?;
-        attached
-            .join()
-            .await
-            .with_context(|| format!("running psql in {pod}"))?;
-        let asking = [(*pool, cells.to_vec())];
-        let seen = sorted(&asking, From::Loopback, &log)?;
-        Ok(seen.into_iter().flatten().collect())
+        let mut all = Vec::new();
+        for ordinal in 0..question.replicas {
+            let pod = format!("{}-{ordinal}", question.name);
+            let log = self.scene.shell(&pod, "pgpool", &script).await?;
+            all.extend(sorted(question, From::Loopback, &log)?);
+        }
+        Ok(all)
     }
 
     async fn run(&self, name: &str) -> anyhow::Result<String> {
@@ -227,109 +248,26 @@ impl Clients {
     }
 
     /// Every other pool, so that as many are asked at once as there are shards.
-    fn shard(&self, asking: &Asking, shard: usize) -> String {
+    fn shard(&self, asking: &[Question], shard: usize) -> String {
         let mut script = preamble();
-        for (pool, cells) in asking.iter().skip(shard).step_by(SHELLS) {
-            let host = format!("{}.{}.svc", pool.name(), self.scene.namespace());
+        for question in asking.iter().skip(shard).step_by(SHELLS) {
+            let host = question.host(self.scene.namespace());
             // A node learns a moment later than the rest of the cluster that the Service has a pod.
             let _ = writeln!(
                 script,
                 "for _ in $(seq 30); do pg_isready -q -t 3 -h {host} -p 9999; test $? -lt 2 && break; sleep 0.3; done\n\
                  address=$(getent hosts {host} | cut -d' ' -f1)"
             );
-            for (index, cell) in numbered(cells, |from| from == From::Service) {
+            for (index, cell) in numbered(&question.cells, |from| from == From::Service) {
                 let host = match cell.expects {
                     Expects::OtherName => "host=other.example hostaddr=$address".to_owned(),
                     _ => format!("host={host}"),
                 };
-                script.push_str(&attempt(pool, index, *cell, &host));
+                script.push_str(&attempt(&question.name, index, *cell, &host));
             }
         }
         script
     }
-}
-
-fn preamble() -> String {
-    format!(
-        "try() {{ echo \"@ $1\"; psql \"connect_timeout=20 port=9999 user={USER} dbname=postgres $2\" -wXAtc '\\conninfo' -c \
-         \"{QUERY}\" 2>&1; echo \"= $?\"; }}\n"
-    )
-}
-
-/// One call of psql.
-fn attempt(pool: &Combination, index: usize, cell: Cell, host: &str) -> String {
-    let mut options = format!("{host} sslmode={}", cell.client.as_str());
-    let authority = match cell.expects {
-        Expects::OtherAuthority => "other",
-        _ => "own",
-    };
-    if cell.client.as_str().starts_with("verify") {
-        let _ = write!(options, " sslrootcert={AUTHORITIES}/{authority}");
-    }
-    if cell.expects == Expects::ChannelBinding {
-        options.push_str(" channel_binding=require");
-    }
-    let name = pool.name();
-    let file = match cell.certificate {
-        Certificate::Right => Some(name.as_str()),
-        other => other.file(),
-    };
-    if let Some(file) = file {
-        let _ = write!(
-            options,
-            " sslcert={CERTIFICATES}/{file}.crt sslkey={CERTIFICATES}/{file}.key"
-        );
-    }
-    match cell.password {
-        Password::Right => {}
-        Password::Wrong => options.push_str(" password=wrong"),
-        Password::None => options.push_str(" passfile=/dev/null password=''"),
-    }
-    format!("try '{name} {index}' \"{options}\"\n")
-}
-
-fn numbered(cells: &[Cell], wanted: impl Fn(From) -> bool) -> impl Iterator<Item = (usize, &Cell)> {
-    cells
-        .iter()
-        .enumerate()
-        .filter(move |(_, cell)| wanted(cell.from))
-}
-
-/// Takes the log apart, and fails when an attempt is missing from it.
-fn sorted(asking: &Asking, from: From, log: &str) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {
-    let seen = attempts(log);
-    let wanted = |it: From| (it == From::Service) == (from == From::Service);
-    let mut all = Vec::new();
-    for (pool, cells) in asking {
-        let mut found = Vec::new();
-        for (index, cell) in numbered(cells, wanted) {
-            let key = format!("{} {index}", pool.name());
-            let seen = seen
-                .get(key.as_str())
-                .with_context(|| format!("psql did not end for {key}: {log}"))?;
-            found.push((*cell, seen.clone()));
-        }
-        all.push(found);
-    }
-    Ok(all)
-}
-
-/// What a log tells, by the key of each attempt.
-fn attempts(log: &str) -> BTreeMap<&str, Seen> {
-    let mut all = BTreeMap::new();
-    let mut open: Option<(&str, Vec<&str>)> = None;
-    for line in log.lines() {
-        if let Some(key) = line.strip_prefix("@ ") {
-            open = Some((key, Vec::new()));
-        } else if let Some(status) = line.strip_prefix("= ").and_then(|status| status.parse().ok()) {
-            if let Some((key, said)) = open.take() {
-                all.insert(key, reading::read(status, &said.join("\n")));
-            }
-        } else if let Some((_, said)) = &mut open {
-            said.push(line);
-        }
-    }
-    all
 }
 
 fn add(files: &mut BTreeMap<String, Value>, name: &str, pair: &Pair) {
@@ -339,6 +277,10 @@ fn add(files: &mut BTreeMap<String, Value>, name: &str, pair: &Pair) {
 
 fn asked_for(certificate: Certificate, common_name: &str, usage: &str, issuer: &str) -> Manifest {
     let name = format!("client-{}", certificate.file().unwrap_or_default());
+    ordered(&name, common_name, usage, issuer)
+}
+
+fn ordered(name: &str, common_name: &str, usage: &str, issuer: &str) -> Manifest {
     Manifest(json!({
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
@@ -363,46 +305,4 @@ async fn issued(scene: &Scene, secret: &str) -> anyhow::Result<Pair> {
         })
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::cells::Client;
-    use super::super::oracle::Verdict;
-    use super::*;
-
-    #[test]
-    fn a_log_is_taken_apart() {
-        let pool = Combination::all()[0];
-        let cells = vec![
-            Cell::new(Client::Disable, Password::Right, Certificate::None),
-            Cell::new(Client::Require, Password::Right, Certificate::None),
-        ];
-        let asking = [(pool, cells)];
-        let name = pool.name();
-        let log = format!("noise\n@ {name} 1\nno\n= 2\n@ {name} 0\nrow postgres false\n= 0\n");
-        let seen = sorted(&asking, From::Service, &log).unwrap();
-        assert_eq!(seen[0][0].1.verdict, Some(Verdict::Allowed { encrypted: false }));
-        assert_eq!(seen[0][1].1.said, "no");
-        let half = format!("@ {name} 0\nrow postgres false\n= 0\n@ {name} 1\n");
-        assert!(sorted(&asking, From::Service, &half).is_err());
-    }
-
-    #[test]
-    fn an_attempt_shows_what_its_cell_has() {
-        let pool = Combination::all()[0];
-        let cell = Cell {
-            expects: Expects::OtherAuthority,
-            ..Cell::new(Client::VerifyCa, Password::Wrong, Certificate::Foreign)
-        };
-        let line = attempt(&pool, 7, cell, "host=a");
-        for words in [
-            " 7'",
-            "host=a sslmode=verify-ca sslrootcert=/authorities/other",
-            "sslcert=/certificates/foreign.crt",
-            "password=wrong",
-        ] {
-            assert!(line.contains(words), "{words}: {line}");
-        }
-    }
 }

@@ -14,9 +14,10 @@ use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::cells::Cell;
-use super::clients::{Asking, Clients};
+use super::clients::{Clients, Question};
 use super::oracle;
 use super::pools::{Backend, Combination};
+use super::reading::Seen;
 use super::table::Asked;
 use crate::progress::Progress;
 use crate::scene::database::Database;
@@ -60,7 +61,15 @@ impl Databases {
         self.plain.scene().remove().await
     }
 
-    fn behind(&self, pool: &Combination) -> &Database {
+    /// The one with TLS, whose authority is known.
+    #[must_use]
+    pub fn known(&self) -> &Database {
+        &self.tls
+    }
+
+    /// The one behind a pool.
+    #[must_use]
+    pub fn behind(&self, pool: &Combination) -> &Database {
         match pool.backend {
             Backend::Plain => &self.plain,
             Backend::Known | Backend::Unknown => &self.tls,
@@ -85,7 +94,10 @@ pub async fn ask(
         step.note("they start");
         let ready = raise(scene, databases, wave).await?;
         step.note("clients connect");
-        let asking: Vec<_> = wave.iter().map(|pool| (*pool, Cell::of(pool))).collect();
+        let asking: Vec<_> = wave
+            .iter()
+            .map(|pool| Question::all(pool.name(), *pool, 1))
+            .collect();
         let cells = connect(&clients, &asking).await?;
         step.note("they end");
         lower(scene, wave).await?;
@@ -109,20 +121,35 @@ async fn raise(scene: &Scene, databases: &Databases, wave: &[Combination]) -> an
         scene.put(&pool.manifest(database)?).await.map(drop)
     });
     created.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-    let serving: Mutex<BTreeMap<String, Duration>> = Mutex::default();
-    wait::until("the pools of the wave serve", READY, async || {
+    let names: Vec<_> = wave.iter().map(|pool| (pool.name(), *pool)).collect();
+    serving(scene, &names, begin, |_| {}).await
+}
+
+/// Waits until each of these pools serves, or says why it never will, and tells how long that took since `begin`.
+/// `look` sees each pool that does not serve yet, again and again.
+pub async fn serving(
+    scene: &Scene,
+    pools: &[(String, Combination)],
+    begin: Instant,
+    look: impl FnMut(&Pgpool) + Send,
+) -> anyhow::Result<Vec<Duration>> {
+    let state = Mutex::new((BTreeMap::<String, Duration>::new(), look));
+    wait::until("the pools serve", READY, async || {
         // One list for all: this machine has better things to do than to answer for each pool.
         let found = scene.api::<Pgpool>().list(&ListParams::default()).await?.items;
-        let mut serving = serving.lock().unwrap_or_else(PoisonError::into_inner);
+        let (serving, look) = &mut *state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = Vec::new();
-        for pool in wave {
-            let name = pool.name();
-            if serving.contains_key(&name) {
+        for (name, pool) in pools {
+            if serving.contains_key(name) {
                 continue;
             }
-            match settled(pool, found.iter().find(|found| found.name_any() == name)) {
-                Ok(()) => drop(serving.insert(name, begin.elapsed())),
-                Err(error) => waiting.push(format!("{name}: {error:#}")),
+            let found = found.iter().find(|found| found.name_any() == *name);
+            match settled(pool, found) {
+                Ok(()) => drop(serving.insert(name.clone(), begin.elapsed())),
+                Err(error) => {
+                    found.into_iter().for_each(&mut *look);
+                    waiting.push(format!("{name}: {error:#}"));
+                }
             }
         }
         ensure!(
@@ -134,10 +161,10 @@ async fn raise(scene: &Scene, databases: &Databases, wave: &[Combination]) -> an
         Ok(())
     })
     .await?;
-    let serving = serving.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(wave
+    let (serving, _) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(pools
         .iter()
-        .map(|pool| serving.get(&pool.name()).copied().unwrap_or_default())
+        .map(|(name, _)| serving.get(name).copied().unwrap_or_default())
         .collect())
 }
 
@@ -159,13 +186,11 @@ const NEVER: Says<'_> = Says {
     words: &["spec.clientConfig.caBundle"],
 };
 
-async fn connect(
-    clients: &Clients,
-    asking: &Asking,
-) -> anyhow::Result<Vec<Vec<(Cell, super::reading::Seen)>>> {
+/// Asks each pool everything, from outside and from inside, and tells what was seen, pool by pool.
+pub async fn connect(clients: &Clients, asking: &[Question]) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {
     let inside = async {
         let each = futures::stream::iter(asking.to_vec())
-            .map(|(pool, cells)| async move { clients.inside(&pool, &cells).await });
+            .map(|question| async move { clients.inside(&question).await });
         each.buffered(2).try_collect::<Vec<_>>().await
     };
     let (mut outside, inside) = future::try_join(clients.outside(asking), inside).await?;

@@ -6,8 +6,10 @@ use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::flow::{READY, prepared};
 use crate::cases::{Case, Context};
+use crate::matrix::changes;
 use crate::matrix::table::{self, Asked};
 use crate::matrix::waves::{self, Databases};
+use crate::matrix::{transitions, walk};
 use crate::scene::database::base64;
 use crate::scene::fixtures::{self, POOL};
 use crate::scene::pool::Says;
@@ -30,6 +32,9 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::cluster("modes::every_client_gets_what_the_rules_say", |context| {
             Box::pin(matrix(context))
+        }),
+        Case::cluster("modes::a_change_turns_no_client_away", |context| {
+            Box::pin(changed(context))
         }),
     ]
 }
@@ -135,6 +140,22 @@ async fn matrix(context: Context) -> anyhow::Result<()> {
         cells > 0 && unexpected == 0,
         "{cells} cells, {unexpected} unexpected:\n{}",
         faults.join("\n")
+    );
+    Ok(())
+}
+
+/// The changes that tell most. Every kind of change is in `cargo e2e report transitions`.
+async fn changed(context: Context) -> anyhow::Result<()> {
+    let scene = context.scene().await?;
+    let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
+    let made = transitions::walk(&scene, &databases, &walk::few(), &context.stage.progress).await;
+    databases.remove().await?;
+    let made = made?;
+    let (transitions, cells, connections, unexpected) = changes::counts(&made);
+    ensure!(
+        transitions > 0 && cells > 0 && connections > 0 && unexpected == 0,
+        "{}",
+        changes::rendered(&made)
     );
     Ok(())
 }

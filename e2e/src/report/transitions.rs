@@ -1,0 +1,42 @@
+//! Every kind of change of the mode of a running pool.
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::matrix::{changes, transitions, walk, waves};
+use crate::scene::Scene;
+use crate::scene::database::Database;
+use crate::stage::Stage;
+use crate::target::Target;
+
+/// Makes all changes, prints what came of each, and leaves the same for programs.
+pub async fn report(stage: &Stage, target: &Target) -> anyhow::Result<ExitCode> {
+    let begin = Instant::now();
+    let client = target.client().await?;
+    let step = stage.progress.step("start a PostgreSQL with TLS and one without");
+    let tls = Database::start(&client, "matrix-tls").await?;
+    let databases = waves::Databases::beside(&client, tls.clone()).await?;
+    step.done();
+    let scene = Scene::create(&client, "transitions").await?;
+    let made = transitions::walk(&scene, &databases, &walk::every(), &stage.progress).await;
+    // Nobody waits for their end.
+    for place in [&scene, tls.scene()] {
+        place.remove().await?;
+    }
+    databases.remove().await?;
+    let made = made?;
+    let file = stage.results().join("report-transitions.json");
+    fs::create_dir_all(stage.results())?;
+    let value = changes::as_json(&made, begin.elapsed());
+    fs::write(&file, serde_json::to_string_pretty(&value)?)
+        .with_context(|| format!("writing {}", file.display()))?;
+    stage.progress.line(format_args!("written to {}", file.display()));
+    print!("{}", changes::rendered(&made));
+    Ok(match changes::counts(&made) {
+        (.., 0) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
