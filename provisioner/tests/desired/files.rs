@@ -280,3 +280,43 @@ fn a_persistent_secret_is_owned_only_when_all_is_wiped_out() {
         );
     }
 }
+
+/// A pod mounts by name what the Secret of the settings holds, and stays for a while when the mode changes.
+#[test]
+fn no_change_of_the_mode_takes_a_file_from_under_a_pod_that_runs() {
+    let modes = [
+        "{sslMode: disable, clientAuthMode: md5, tls: null}",
+        "{sslMode: disable, clientAuthMode: scram}",
+        "{sslMode: prefer, clientAuthMode: md5}",
+        "{sslMode: allow, clientAuthMode: cert}",
+        "{sslMode: require, clientAuthMode: scram}",
+        "{sslMode: verify-full, clientAuthMode: cert}",
+    ];
+    let backends: [fn(World) -> World; 2] = [|world| world, |world| world.backend_ca(POSTGRES_CA)];
+    for backend in backends {
+        for (before, after) in modes
+            .iter()
+            .flat_map(|before| modes.map(|after| (*before, after)))
+        {
+            let [before_world, after_world] = [before, after].map(|mode| backend(World::tls().spec(mode)));
+            let running = desired::workload(&before_world.valid(), Some("pool-tls-0123456789"));
+            let config = desired::foundation(&after_world.valid()).config_secret;
+            let volumes = running.spec.unwrap().template.spec.unwrap().volumes.unwrap();
+            let sources = volumes
+                .into_iter()
+                .filter_map(|volume| volume.projected?.sources)
+                .flatten();
+            let ours = sources
+                .filter_map(|source| source.secret)
+                .find(|secret| Some(&secret.name) == config.metadata.name.as_ref());
+            let there = config.data.unwrap();
+            for item in ours.unwrap().items.unwrap() {
+                assert!(
+                    there.contains_key(&item.key),
+                    "{before} -> {after}: {} is gone",
+                    item.key
+                );
+            }
+        }
+    }
+}

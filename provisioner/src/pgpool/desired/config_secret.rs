@@ -31,6 +31,12 @@ pub(super) fn files(validated: &Validated) -> BTreeMap<String, String> {
     files
 }
 
+/// The files that pods mount: all that they read.
+pub(super) fn mounted(validated: &Validated) -> Vec<String> {
+    let read = |name: &String| name != paths::BACKEND_CA || pgpool_conf::needs_backend_ca(validated);
+    files(validated).into_keys().filter(read).collect()
+}
+
 /// What takes effect only by a restart, in short. The rest reaches running pods, as users and rules do; what only reads
 /// differently is no change at all.
 ///
@@ -47,7 +53,8 @@ pub(super) fn revision(validated: &Validated) -> String {
     hex(&hash.finalize())[..REVISION_LENGTH].to_owned()
 }
 
-/// The files that pgpool reads.
+/// The files that pgpool reads. The authorities of PostgreSQL are there even when certificates bring them along: a pod
+/// from before mounts them from here until its turn comes, and its kubelet mounts nothing of a Secret that lacks a part.
 fn settings(validated: &Validated) -> BTreeMap<String, String> {
     let mut files = BTreeMap::from([
         (paths::PGPOOL_CONF.to_owned(), pgpool_conf::render(validated)),
@@ -56,7 +63,7 @@ fn settings(validated: &Validated) -> BTreeMap<String, String> {
             pool_hba::render(validated.ssl_mode, validated.client_auth_mode),
         ),
     ]);
-    if pgpool_conf::needs_backend_ca(validated) {
+    if !validated.backend.ca.is_empty() {
         files.insert(
             paths::BACKEND_CA.to_owned(),
             tls_secret::pem(&validated.backend.ca),

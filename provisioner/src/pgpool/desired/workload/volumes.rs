@@ -92,10 +92,10 @@ fn key_to_path(key: &str, path: &str) -> KeyToPath {
 
 /// Three Secrets in one directory: settings, the control port's users, and users, each changing on its own terms.
 fn config(validated: &Validated) -> Volume {
-    let files = config_secret::files(validated);
+    let files = config_secret::mounted(validated);
     let names = &validated.names;
     let sources = vec![
-        projection(&names.config_secret, files.keys().map(String::as_str)),
+        projection(&names.config_secret, files.iter().map(String::as_str)),
         projection(&names.pcp_secret, [paths::PCP_CONF]),
         projection(&names.users_secret, [paths::POOL_PASSWD]),
     ];
