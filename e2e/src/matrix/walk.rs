@@ -277,10 +277,11 @@ mod tests {
 
     #[test]
     fn the_few_add_and_remove_tls_and_change_every_method() {
+        use Strength::{None, Optional, Required};
+
         let walks = few();
         let made = made(&walks);
         let has = |wanted: fn(&Kind) -> bool| made.iter().any(wanted);
-        use Strength::{None, Optional, Required};
         assert!(has(|kind| matches!(kind, Kind::Strength(None, _, Required, _))));
         assert!(has(|kind| matches!(kind, Kind::Strength(Required, _, None, _))));
         assert!(has(|kind| matches!(
