@@ -67,6 +67,9 @@ pub struct Access {
     pub trust: Vec<u8>,
     /// Shown to the pod when clients log in by certificate.
     pub client: Option<ClientPair>,
+    /// What was shown before clients were to log in otherwise: a pod that has not heard of that yet asks for it still.
+    /// Filled in by [`Health::follow`] and lost with the process, which costs a false alarm at the worst.
+    pub former: Option<ClientPair>,
     /// User and password.
     pub login: Credential,
     /// Where they come from, for people: `namespace/name` of the Secret.
@@ -93,6 +96,13 @@ impl Access {
             (true, SslMode::Disable) => SslMode::Require,
             (true, mode) => mode,
         }
+    }
+
+    /// The same, with what was shown to the pods before.
+    fn after(self, before: Option<&Self>) -> Self {
+        let shown = before.and_then(|before| before.client.as_ref().or(before.former.as_ref()));
+        let former = shown.filter(|_| self.client.is_none()).cloned();
+        Self { former, ..self }
     }
 }
 
@@ -183,10 +193,11 @@ impl Health {
     pub fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
         let mut state = self.lock();
         let check = state.checks.entry(key.clone()).or_default();
-        if let Some(access) = access
-            && check.access.as_deref() != Some(&access)
-        {
-            check.access = Some(Arc::new(access));
+        if let Some(access) = access {
+            let access = access.after(check.access.as_deref());
+            if check.access.as_deref() != Some(&access) {
+                check.access = Some(Arc::new(access));
+            }
         }
         let Some(access) = check.access.clone() else {
             return;

@@ -1,6 +1,6 @@
 //! Logs in to one pod and asks one question, over a connection that shows the served certificate on the way.
 //!
-//! One TCP connection to the pod's own address. Writes nothing anywhere, in the user's database least of all: whether
+//! One TCP connection to the pod's own address; a second one where the pod does not know yet how clients log in now. Writes nothing anywhere, in the user's database least of all: whether
 //! PostgreSQL takes writes is asked, not tried.
 
 use std::borrow::Cow;
@@ -8,6 +8,7 @@ use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -15,6 +16,7 @@ use operator_runtime::wording::chain;
 use rustls::crypto::CryptoProvider;
 use shared_types::{SslMode, ports};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::SslMode as Negotiation;
 
@@ -115,7 +117,7 @@ pub enum LoginFailure {
     },
     /// No answer in time.
     #[error("no answer to a login within {} s: all children of pgpool are busy, or PostgreSQL hangs", .0.as_secs())]
-    Timeout(std::time::Duration),
+    Timeout(Duration),
 }
 
 impl LoginFailure {
@@ -183,28 +185,51 @@ impl Prober for Network {
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
         let (provider, port) = (self.provider.clone(), self.port);
         async move {
+            let address = (pod.ip, port);
             let mode = access.mode(&pod);
-            let (connector, seen) = match Connector::new(&access, mode, &provider) {
-                Ok(prepared) => prepared,
-                Err(unusable) => {
-                    return Probe {
-                        served: None,
-                        login: Err(unusable.into()),
-                    };
-                }
+            let begin = Instant::now();
+            let probe = once(address, &access, mode, &provider, access.timeout).await;
+            let Some(former) = access.former.as_ref().filter(|_| wants_certificate(&probe)) else {
+                return probe;
             };
-            let asked = tokio::time::timeout(
-                access.timeout,
-                ask((pod.ip, port), &access, mode, connector, &seen),
-            )
-            .await;
-            let login = asked.unwrap_or(Err(LoginFailure::Timeout(access.timeout)));
-            Probe {
-                served: seen.served(),
-                login,
-            }
+            let access = Access {
+                client: Some(former.clone()),
+                ..Access::clone(&access)
+            };
+            let left = access.timeout.saturating_sub(begin.elapsed());
+            once(address, &access, mode, &provider, left).await
         }
         .boxed()
+    }
+}
+
+/// Whether a pod turned a login down for want of a certificate, in the words of pgpool.
+fn wants_certificate(probe: &Probe) -> bool {
+    matches!(&probe.login, Err(LoginFailure::TurnedDown { answer, .. }) if answer.contains("CERT authentication failed"))
+}
+
+/// One connection.
+async fn once(
+    address: (IpAddr, u16),
+    access: &Access,
+    mode: SslMode,
+    provider: &Arc<CryptoProvider>,
+    limit: Duration,
+) -> Probe {
+    let (connector, seen) = match Connector::new(access, mode, provider) {
+        Ok(prepared) => prepared,
+        Err(unusable) => {
+            return Probe {
+                served: None,
+                login: Err(unusable.into()),
+            };
+        }
+    };
+    let asked = tokio::time::timeout(limit, ask(address, access, mode, connector, &seen)).await;
+    let login = asked.unwrap_or(Err(LoginFailure::Timeout(access.timeout)));
+    Probe {
+        served: seen.served(),
+        login,
     }
 }
 

@@ -525,3 +525,39 @@ mod verdicts {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_shown_before_clients_log_in_otherwise_is_kept() {
+    let stage = Stage::new([]);
+    let pair = |word: &str| {
+        Some(ClientPair {
+            chain: word.into(),
+            key: word.into(),
+        })
+    };
+    let showing = |client| Access {
+        client,
+        ..access("u")
+    };
+    let shown = |client| {
+        stage
+            .health
+            .follow(&key(), vec![pod("a", true)], Some(showing(client)));
+        let known = stage.health.lock().checks[&key()].access.clone().unwrap();
+        (known.client.clone(), known.former.clone())
+    };
+    assert_eq!(shown(None), (None, None));
+    assert_eq!(shown(pair("one")), (pair("one"), None));
+    assert_eq!(shown(None), (None, pair("one")));
+    assert_eq!(
+        shown(None),
+        (None, pair("one")),
+        "as long as nothing else is shown"
+    );
+    assert_eq!(shown(pair("two")), (pair("two"), None));
+    stage.until(1).await;
+    let asked = stage.asked("a").len();
+    shown(pair("two"));
+    stage.until(2).await;
+    assert_eq!(stage.asked("a").len(), asked, "the same is no change");
+}

@@ -14,6 +14,7 @@ pub fn access() -> Access {
         ssl_mode: SslMode::Disable,
         trust: Vec::new(),
         client: None,
+        former: None,
         login: Credential {
             user: "postgres".to_owned(),
             password: Password::new("hunter2"),

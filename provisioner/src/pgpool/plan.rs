@@ -313,6 +313,7 @@ pub fn access(
         ssl_mode: validated.ssl_mode,
         trust: trust(observed, plan),
         client,
+        former: None,
         login: validated.backend.login.clone(),
         login_source: login_source(pgpool, observed),
         backend: backend(pgpool, validated),

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::health::ClientPair;
 use crate::health::tests_support::access;
 use crate::testing::{Pair, Pki};
 
@@ -339,4 +340,73 @@ async fn nobody_at_the_port() {
     let network = Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
     let failure = network.probe(pod, Arc::new(access())).await.login.unwrap_err();
     assert_eq!(failure.kind(), "unreachable");
+}
+
+/// Takes two connections, and lets in only who shows a certificate. Gives how many it took.
+async fn asks_for_certificate(listener: TcpListener, pki: &Pki, pair: &Pair) -> usize {
+    const REFUSAL: &[u8] =
+        b"SERROR\0CXX000\0MCERT authentication failed\0Dno valid certificate presented\0\0";
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(pki.ca().as_bytes()).unwrap())
+        .unwrap();
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
+        .map(Result::unwrap)
+        .collect();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap());
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    for taken in 1.. {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        message(&mut stream, false).await.unwrap();
+        stream.write_all(b"S").await.unwrap();
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        if stream.get_ref().1.peer_certificates().is_some() {
+            play(stream, Play::Serve, TAKES_WRITES).await.unwrap();
+            return taken;
+        }
+        message(&mut stream, false).await.unwrap();
+        stream.write_all(&answer(b'E', REFUSAL)).await.unwrap();
+        stream.shutdown().await.unwrap();
+    }
+    0
+}
+
+#[tokio::test]
+async fn a_pod_that_still_asks_for_a_certificate_is_shown_the_former_one() {
+    let pki = Pki::new();
+    let (server, client) = (pki.server(&["pool.demo.svc".to_owned()]), pki.client("postgres"));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let network =
+        Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(listener.local_addr().unwrap().port());
+    let pod = Pod {
+        uid: "a".to_owned(),
+        ip: Ipv4Addr::LOCALHOST.into(),
+        ready: true,
+        tls: true,
+    };
+    let access = Access {
+        ssl_mode: SslMode::Require,
+        former: Some(ClientPair {
+            chain: client.certificate.into_bytes(),
+            key: client.key.into_bytes(),
+        }),
+        ..access()
+    };
+    let (probe, taken) = futures::join!(
+        network.probe(pod, Arc::new(access)),
+        asks_for_certificate(listener, &pki, &server)
+    );
+    assert!(probe.login.is_ok(), "{probe:?}");
+    assert_eq!(probe.served.unwrap().fingerprint, server.fingerprint);
+    assert_eq!(taken, 2);
 }
