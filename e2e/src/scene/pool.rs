@@ -203,15 +203,19 @@ pub fn told_of(pgpool: &Pgpool) -> String {
     told(conditions_of(pgpool))
 }
 
-/// The pool serves as its present spec asks, with all pods.
+/// The pool serves as its present spec asks, with all pods: what `kubectl wait --for=condition=Ready` waits for, which
+/// minds the generation that a condition is about.
 #[must_use]
 pub fn is_ready(pgpool: &Pgpool) -> bool {
     let Some(status) = &pgpool.status else {
         return false;
     };
+    let ready = conditions::find(&status.conditions, ConditionType::Ready);
     status.phase == Some(Phase::Ready)
         && status.observed_generation == pgpool.metadata.generation
-        && conditions::is_true(&status.conditions, ConditionType::Ready)
+        && ready.is_some_and(|ready| {
+            ready.status == Status::True.as_str() && ready.observed_generation == pgpool.metadata.generation
+        })
 }
 
 /// The name of the immutable Secret whose certificate the pods of a workload use.
