@@ -33,6 +33,9 @@ const PODS: usize = 2;
 const READY: Duration = Duration::from_mins(2);
 /// Time for one rotation, and once more for the calm after it.
 const LIMIT: Duration = Duration::from_mins(2);
+/// Rotations of one pool. ops-manager stops a certificate that is issued more than thirty times within an hour, unless it is
+/// told otherwise, and is right to do so.
+const PER_POOL: usize = 25;
 /// The shortest lifetime that cert-manager issues for; see its API reference, `Certificate.spec.duration`.
 const LIFETIME: &str = "1h";
 /// The issuers that take turns.
@@ -73,71 +76,72 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Res
         let step = stage.progress.step("start a PostgreSQL");
         let database = Database::start(&client, "soak-postgres").await?;
         step.done();
-        let scene = Scene::create(&client, "soak").await?;
-        let mut tally = Tally::default();
-        let begin = Instant::now();
-        let result = rotate(stage, &target, &scene, &database, soak, &mut tally).await;
+        let (mut tally, begin) = (Tally::default(), Instant::now());
+        tally.before = memory(&client, &target).await?;
+        let result = all(stage, &database, soak, &mut tally).await;
+        tally.after = memory(&client, &target).await?;
         tally.whole = begin.elapsed();
         // What was seen is told, however it ended.
         let figures = tally.figures(soak.rotations);
         print!("{}", table::rendered(&figures));
         let file = table::keep(stage, "soak", &figures)?;
         println!("written to {}", file.display());
-        let places = [scene.namespace(), database.scene().namespace()];
-        explained(stage, &client, "soak", &places, result).await?;
-        scene.remove().await?;
+        result?;
         database.scene().remove().await?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
+/// Goes through all rotations, with a new pool from time to time.
+async fn all(stage: &Stage, database: &Database, soak: &Soak, tally: &mut Tally) -> anyhow::Result<()> {
+    let client = database.scene().client();
+    let plan = changes(soak.rotations, soak.authority_every);
+    for part in plan.chunks(PER_POOL) {
+        let scene = Scene::create(client, "soak").await?;
+        let places = [scene.namespace(), database.scene().namespace()];
+        let result = rotate(stage, &scene, database, soak, part, tally).await;
+        explained(stage, client, "soak", &places, result).await?;
+        scene.remove().await?;
+    }
+    Ok(())
+}
+
+/// Goes through some rotations with one pool.
 async fn rotate(
     stage: &Stage,
-    target: &Target,
     scene: &Scene,
     database: &Database,
     soak: &Soak,
+    plan: &[Change],
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let plan = changes(soak.rotations, soak.authority_every);
-    let mut ground = Ground::prepare(stage, scene, database, &plan, soak.proof()).await?;
-    tally.before = memory(scene.client(), target).await?;
+    let mut ground = Ground::prepare(stage, scene, database, plan, soak.proof()).await?;
     let load = Load::start(scene, POOL, database, &ground.trusted(), soak.proof()).await?;
     let step = stage.progress.step(format!("rotate {} times", plan.len()));
-    let mut failure = None;
-    for (index, change) in plan.iter().enumerate() {
-        step.note(format!("{} of {}: {change}", index + 1, plan.len()));
+    let earlier = tally.clients.clone();
+    for change in plan {
+        let number = tally.rotations() + 1;
+        step.note(format!("{number} of {}: {change}", soak.rotations));
         let rotated = ground.rotated(*change, tally).await;
-        tally.clients = load.counts().await?;
+        let said = tally.clients.said.len();
+        tally.clients = earlier.plus(&load.counts().await?);
         match rotated {
-            Ok(rotation) => told(&step, index + 1, *change, &rotation, tally),
+            Ok(rotation) => told(&step, number, *change, &rotation, tally, said),
             Err(error) => {
-                failure = Some(error.context(format!("rotation {}: {change}", index + 1)));
-                break;
+                for line in &tally.clients.said {
+                    step.line(line);
+                }
+                return Err(error.context(format!("rotation {number}: {change}")));
             }
         }
     }
-    if let Some(error) = failure {
-        for line in &tally.clients.said {
-            step.line(line);
-        }
-        return Err(error);
-    }
-    tally.clients = load.stop().await?;
-    tally.after = memory(scene.client(), target).await?;
-    for line in tally
-        .clients
-        .said
-        .iter()
-        .filter(|line| line.contains("connection"))
-    {
-        step.line(line);
-    }
+    tally.clients = earlier.plus(&load.stop().await?);
     step.done();
     Ok(())
 }
 
-fn told(step: &Step, number: usize, change: Change, rotation: &Rotation, tally: &Tally) {
+/// Tells of one rotation, and of connections that failed in it.
+fn told(step: &Step, number: usize, change: Change, rotation: &Rotation, tally: &Tally, said: usize) {
     let clients = &tally.clients;
     step.line(format!(
         "{number:>3} {change}: served by {} pods {} after the Secret changed; {} of {} new connections failed, {} sessions \
@@ -148,6 +152,10 @@ fn told(step: &Step, number: usize, change: Change, rotation: &Rotation, tally: 
         clients.connections + clients.failed,
         clients.broken(),
     ));
+    let new = clients.said.iter().skip(said);
+    for line in new.filter(|line| line.contains("connection to server")) {
+        step.line(format_args!("      {line}"));
+    }
 }
 
 /// The pool, its authorities, and what watches it.
@@ -244,12 +252,7 @@ impl<'a> Ground<'a> {
         };
         let rotation = self.follower.follow(goal, act).await?;
         self.follower.calm(Some(&pem), LIMIT).await?;
-        tally.rotated(
-            change,
-            &rotation,
-            &between(&before, &self.follower.requests()),
-            self.follower.proofs(),
-        );
+        tally.rotated(change, &rotation, &between(&before, &self.follower.requests()));
         Ok(rotation)
     }
 }

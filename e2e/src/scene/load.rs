@@ -64,6 +64,19 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// What both saw together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            failed: self.failed + other.failed,
+            broken_queries: self.broken_queries + other.broken_queries,
+            broken_idle: self.broken_idle + other.broken_idle,
+            broken_busy: self.broken_busy + other.broken_busy,
+            said: [self.said.clone(), other.said.clone()].concat(),
+        }
+    }
+
     /// All sessions that broke.
     #[must_use]
     pub fn broken(&self) -> usize {
@@ -221,5 +234,7 @@ half";
         );
         assert_eq!(counts.broken(), 3);
         assert_eq!(counts.said.len(), 6);
+        let twice = counts.plus(&counts);
+        assert_eq!((twice.connections, twice.failed, twice.broken()), (92, 4, 6));
     }
 }

@@ -204,12 +204,6 @@ impl Follower {
         handshake::leaf(entry(secret, "tls.crt")?.as_bytes()).ok()
     }
 
-    /// Handshakes so far that showed the leaf that was wanted.
-    #[must_use]
-    pub fn proofs(&self) -> usize {
-        self.fleet.proofs()
-    }
-
     /// Waits until nothing changes any more and all is well: the pool ready, its workload settled, every certificate
     /// issued and, if one is named, by that authority.
     pub async fn calm(&mut self, authority: Option<&str>, limit: Duration) -> anyhow::Result<()> {

@@ -33,15 +33,21 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Takes in one rotation, its requests, and the handshakes that proved a leaf so far.
-    pub fn rotated(&mut self, change: Change, rotation: &Rotation, requests: &Requests, proofs: usize) {
+    /// Takes in one rotation, and its requests.
+    pub fn rotated(&mut self, change: Change, rotation: &Rotation, requests: &Requests) {
         self.rotations += 1;
         self.of_authority += usize::from(change.is_of_authority());
         self.served.push(rotation.served.as_secs_f64());
         self.requests += requests.values().sum::<usize>();
         let most = requests.values().copied().max().unwrap_or_default();
         self.most_requests = self.most_requests.max(most);
-        self.proofs = proofs;
+        self.proofs += rotation.pods.len();
+    }
+
+    /// Rotations so far.
+    #[must_use]
+    pub fn rotations(&self) -> usize {
+        self.rotations
     }
 
     /// The figures, when so many rotations were wanted.
@@ -109,7 +115,7 @@ mod tests {
                 pods: Vec::new(),
             };
             let requests = Requests::from([("pool-server-cert".to_owned(), requests)]);
-            tally.rotated(Change::Issuer, &rotation, &requests, 4);
+            tally.rotated(Change::Issuer, &rotation, &requests);
         }
         let figures = tally.figures(3);
         let value = |title: &str| {
