@@ -71,7 +71,8 @@ async fn settle(
     // Pure.
     let plan = validated
         .as_ref()
-        .map(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
+        .map_err(Clone::clone)
+        .and_then(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
     let look_again = plan.as_ref().ok().and_then(|plan| plan.look_again);
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
     let access = access.and_then(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan, now));
@@ -82,7 +83,7 @@ async fn settle(
         written: &context.written,
         key,
     };
-    let applied = Box::pin(apply::apply(writer, plan.map_err(Clone::clone), &observed)).await;
+    let applied = Box::pin(apply::apply(writer, plan, &observed)).await;
     // Pure.
     let report = status::report(&pgpool, &observed, &applied, context.health.asks(key), now);
     let complaints = validated.as_ref().ok().map(|it| it.user_complaints.as_slice());

@@ -112,6 +112,17 @@ pub fn mark_judged(config_secret: &mut Secret, hash: Option<String>) {
     }
 }
 
+/// Names the settings that pods have, if they fit a pool as it is asked for but for the settings themselves.
+#[must_use]
+pub fn revision_in_force(validated: &Validated, config_secret: &Secret) -> Option<String> {
+    config_secret::revision_in_force(validated, config_secret.data.as_ref()?)
+}
+
+/// Lets a workload stay with the settings that its pods have.
+pub fn keep_revision(workload: &mut StatefulSet, revision: String) {
+    workload::keep_revision(workload, revision);
+}
+
 /// Builds the objects of step 4.
 #[must_use]
 pub fn foundation(validated: &Validated) -> Foundation {

@@ -14,7 +14,7 @@ use shared_types::names;
 use super::desired::{self, Candidate};
 use super::observe::Live;
 use super::pods;
-use super::validate::{Setting, Validated};
+use super::validate::{Setting, Unmet, Validated};
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,16 @@ pub enum Judgement {
     },
     /// pgpool is to be asked.
     Ask(Box<Candidate>),
-    /// It is being asked.
+    /// They may not be used.
+    Doubtful(Doubt),
+}
+
+/// Why settings may not be used, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// They were refused before pgpool could be asked, or are not there.
+    Unmet(Unmet),
+    /// pgpool is being asked.
     Pending {
         /// One sentence.
         why: String,
@@ -64,6 +73,9 @@ pub enum Judgement {
 /// What is known of the settings, and the name of the candidate that is still needed; all others are to go.
 #[must_use]
 pub fn judge(validated: &Validated, live: &Live, now: Timestamp) -> (Judgement, Option<String>) {
+    if let Some(unmet) = &validated.unmet_settings {
+        return (Judgement::Doubtful(Doubt::Unmet(unmet.clone())), None);
+    }
     let Some(candidate) = desired::candidate(validated) else {
         return (Judgement::Fit { hash: None }, None);
     };
@@ -81,7 +93,8 @@ pub fn judge(validated: &Validated, live: &Live, now: Timestamp) -> (Judgement, 
     };
     let judgement = of_pod(pod, validated, hash, now);
     // One that could not answer makes room for the next once its time is over.
-    let spent = ended(pod).is_some() && matches!(judgement, Judgement::Mute { after: None, .. });
+    let spent =
+        ended(pod).is_some() && matches!(judgement, Judgement::Doubtful(Doubt::Mute { after: None, .. }));
     let kept = match &judgement {
         Judgement::Fit { .. } => None,
         _ if spent => None,
@@ -97,12 +110,12 @@ fn of_pod(pod: &Pod, validated: &Validated, hash: String, now: Timestamp) -> Jud
         let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
         patience.checked_sub(age).filter(|left| !left.is_zero())
     };
-    match ended(pod) {
-        Some(End { code: 0, .. }) => Judgement::Fit { hash: Some(hash) },
-        Some(End { code: REFUSED, said }) => Judgement::Unfit {
+    Judgement::Doubtful(match ended(pod) {
+        Some(End { code: 0, .. }) => return Judgement::Fit { hash: Some(hash) },
+        Some(End { code: REFUSED, said }) => Doubt::Unfit {
             complaint: complaint(&said, &validated.custom_settings),
         },
-        Some(End { code, said }) => Judgement::Mute {
+        Some(End { code, said }) => Doubt::Mute {
             why: format!(
                 "pgpool could not be asked about the settings: {title} ended with exit code {code}{}",
                 suffix(&said)
@@ -112,17 +125,17 @@ fn of_pod(pod: &Pod, validated: &Validated, hash: String, now: Timestamp) -> Jud
         None => {
             let trouble = suffix(&pods::facts(pod, 0).trouble.unwrap_or_default());
             match left(PATIENCE) {
-                Some(left) => Judgement::Pending {
+                Some(left) => Doubt::Pending {
                     why: format!("Waits until pgpool has judged the settings in {title}{trouble}"),
                     after: Some(left),
                 },
-                None => Judgement::Mute {
+                None => Doubt::Mute {
                     why: format!("pgpool cannot be asked about the settings: {title} does not run{trouble}"),
                     after: None,
                 },
             }
         }
-    }
+    })
 }
 
 fn suffix(text: &str) -> String {

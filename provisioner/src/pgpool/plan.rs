@@ -3,6 +3,7 @@
 
 mod init;
 mod newest;
+mod withheld;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use shared_types::{Alias, ClientAuthMode, Pgpool};
 
 use super::desired::{self, Candidate, Foundation, TlsMaterial};
 use super::handoff::{self, Certificate, Handoff, Judge, View, Words};
-use super::judgement::{self, Judgement};
+use super::judgement::{self, Doubt, Judgement};
 use super::monitoring::{self, Scrape};
 use super::observe::{self, Observed};
 use super::rollout;
-use super::validate::Validated;
+use super::validate::{Unmet, Validated};
 use crate::health::{Access, ClientPair, Pod};
 
 pub use init::{InitStand, Initiate};
@@ -92,42 +93,61 @@ pub enum Stand {
         /// When to look again, if nothing happens before.
         after: Option<Duration>,
     },
-    /// pgpool is judging the settings.
-    Judging {
-        /// One sentence.
-        why: String,
-        /// When to look again, if nothing happens before.
-        after: Option<Duration>,
-    },
-    /// pgpool does not take the settings.
-    Unfit {
-        /// One sentence.
-        complaint: String,
-    },
-    /// pgpool could not be asked about the settings.
-    Mute {
-        /// One sentence.
-        why: String,
-        /// When to look again, if nothing happens before.
+    /// Pods keep the settings that they have, for this reason; where that may be, everything else is as asked.
+    Doubted {
+        /// What is wrong with those that are asked for.
+        doubt: Doubt,
+        /// When to look again for another reason: the certificates.
         after: Option<Duration>,
     },
 }
 
+impl Stand {
+    /// When the certificates are to be looked at again.
+    fn after(&self) -> Option<Duration> {
+        match self {
+            Self::NotNeeded | Self::Passed(_) => None,
+            Self::Listening { left } => Some(*left),
+            Self::Held { after, .. } | Self::Doubted { after, .. } => *after,
+        }
+    }
+}
+
 /// Decides what is to be written now.
-#[must_use]
+///
+/// # Errors
+/// [`Unmet`] when the user's settings cannot be used, and there are none that pods could go on with.
 pub fn plan(
     pgpool: &Pgpool,
     validated: &Validated,
     observed: &Observed,
     grace: Duration,
     now: Timestamp,
-) -> Plan {
-    let mut plan = pool(pgpool, validated, observed, grace, now);
+) -> Result<Plan, Unmet> {
+    let (judgement, kept_candidate) = judgement::judge(validated, &observed.live, now);
+    let mut plan = Plan {
+        kept_candidate,
+        ..pool(pgpool, validated, observed, grace, now)
+    };
+    match judgement {
+        Judgement::Fit { hash } => desired::mark_judged(&mut plan.foundation.config_secret, hash),
+        Judgement::Ask(candidate) => {
+            plan.candidate = Some(*candidate);
+            let why = "Asks pgpool to judge the settings".to_owned();
+            withheld::withhold(
+                &mut plan,
+                Doubt::Pending { why, after: None },
+                validated,
+                observed,
+            )?;
+        }
+        Judgement::Doubtful(doubt) => withheld::withhold(&mut plan, doubt, validated, observed)?,
+    }
     plan.init = init::initiate(pgpool, validated, observed, plan.workload.as_ref());
-    plan
+    Ok(plan)
 }
 
-/// Everything but the scripts.
+/// Everything but the scripts, if the settings are good.
 fn pool(
     pgpool: &Pgpool,
     validated: &Validated,
@@ -135,24 +155,19 @@ fn pool(
     grace: Duration,
     now: Timestamp,
 ) -> Plan {
-    let (judgement, kept_candidate) = judgement::judge(validated, &observed.live, now);
     let mut foundation = desired::foundation(validated);
     let scrape = monitoring::scrape(validated, &observed.live, &mut foundation);
     let mut plan = Plan {
         foundation,
         configuration: Configuration::Write,
         candidate: None,
-        kept_candidate,
+        kept_candidate: None,
         workload: None,
         handoff: Stand::NotNeeded,
         init: Initiate::Nothing(InitStand::NotAsked),
         scrape,
         look_again: None,
     };
-    match judgement {
-        Judgement::Fit { hash } => desired::mark_judged(&mut plan.foundation.config_secret, hash),
-        other => return withheld(plan, other, observed),
-    }
     if !validated.serves_tls() {
         let stateful_set = desired::workload(validated, None);
         plan.workload = Some(Workload {
@@ -190,31 +205,6 @@ fn pool(
         plan.configuration = Configuration::Keep;
     }
     plan
-}
-
-/// Before pgpool has taken the settings no pod gets them. While there are no pods, the Secret may be there already, for
-/// others who wait for it.
-fn withheld(plan: Plan, judgement: Judgement, observed: &Observed) -> Plan {
-    let (candidate, handoff) = match judgement {
-        Judgement::Ask(candidate) => {
-            let why = "Asks pgpool to judge the settings".to_owned();
-            (Some(*candidate), Stand::Judging { why, after: None })
-        }
-        Judgement::Pending { why, after } => (None, Stand::Judging { why, after }),
-        Judgement::Unfit { complaint } => (None, Stand::Unfit { complaint }),
-        Judgement::Mute { why, after } => (None, Stand::Mute { why, after }),
-        Judgement::Fit { .. } => (None, Stand::NotNeeded),
-    };
-    let configuration = match observed.live.stateful_set {
-        Some(_) => Configuration::Withhold,
-        None => Configuration::Write,
-    };
-    Plan {
-        configuration,
-        candidate,
-        handoff,
-        ..plan
-    }
 }
 
 /// The workload with the certificates that it has: everything else about it may still change.

@@ -31,6 +31,7 @@ use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 pub use crate::pgpool::observe::Inputs;
 pub use environment::referred_secrets;
 pub use init::{GIT_SECRET, Git, Init, Initialization, Source};
+pub(in crate::pgpool) use settings::is_ours;
 pub use unmet::Unmet;
 pub use users::Complaint;
 pub use validated::{
@@ -44,7 +45,8 @@ const LONGEST_NAME: usize = 52;
 /// Judges a `Pgpool` against what it refers to.
 ///
 /// # Errors
-/// [`Unmet`] names the first thing in the way: what is wrong in the spec itself before what may still appear.
+/// [`Unmet`] names the first thing in the way: what is wrong in the spec itself before what may still appear. What is wrong
+/// with the user's settings is no error here, see [`Validated::unmet_settings`].
 pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     check_spec(pgpool)?;
     monitor::check(pgpool)?;
@@ -52,8 +54,13 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     let release = release::release(&pgpool.spec.version, inputs)?;
     let monitoring = monitor::monitoring(pgpool, &release, pod.exporter.take())?;
     let backend = backend::backend(pgpool, inputs)?;
-    let custom_settings = settings::custom_settings(pgpool, inputs, release.version)?;
-    check_primary(&backend.nodes, &custom_settings)?;
+    let custom_settings = settings::custom_settings(pgpool, inputs, release.version)
+        .and_then(|settings| check_primary(&backend.nodes, &settings).map(|()| settings));
+    let (custom_settings, unmet_settings) = match custom_settings {
+        Ok(settings) => (settings, None),
+        Err(unmet @ Unmet::Reading { .. }) => return Err(unmet),
+        Err(unmet) => (Vec::new(), Some(unmet)),
+    };
     check_backend_tls(pgpool, &backend)?;
     let (users, user_complaints) = users::users(pgpool, &backend.login, environment, inputs)?;
     Ok(Validated {
@@ -74,6 +81,7 @@ pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
         users,
         user_complaints,
         custom_settings,
+        unmet_settings,
         custom_nodes: lists_nodes(pgpool),
         pod,
         init: init::initialization(pgpool, inputs),

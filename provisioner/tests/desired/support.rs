@@ -100,7 +100,11 @@ impl World {
         if inputs.app_binding == Lookup::Pending {
             inputs.app_binding = Lookup::Present(Arc::new(self.binding.clone()));
         }
-        validate(&self.pgpool, &inputs)
+        let validated = validate(&self.pgpool, &inputs)?;
+        match validated.unmet_settings {
+            Some(unmet) => Err(unmet),
+            None => Ok(validated),
+        }
     }
 
     pub fn valid(&self) -> Validated {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::json;
-use shared_types::conditions::Reason;
+use shared_types::conditions::{ConditionType, Reason, is_true};
 use shared_types::names;
 
 use super::flow::{READY, prepared};
@@ -104,7 +104,26 @@ async fn nonsense(context: Context) -> anyhow::Result<()> {
         Ok(())
     })
     .await?;
-    nobody_is_asked(&scene).await
+    nobody_is_asked(&scene).await?;
+    the_rest_goes_on(&scene, loud).await
+}
+
+/// Whatever is wrong with the settings, a pod may be added, which gets those that the others have.
+async fn the_rest_goes_on(scene: &Scene, bad: &str) -> anyhow::Result<()> {
+    scene.put(&settings(bad)).await?;
+    scene.edit(POOL, json!({"replicas": 2})).await?;
+    wait::until("there are two pods, and people are told", READY, async || {
+        let pgpool = scene.pgpool(POOL).await?;
+        let status = pgpool.status.unwrap_or_default();
+        let ready = status.pods.iter().filter(|pod| pod.ready).count();
+        ensure!(ready == 2, "{ready}");
+        ensure!(is_true(&status.conditions, ConditionType::Stalled), "not stalled");
+        Ok(())
+    })
+    .await?;
+    scene
+        .stalled(POOL, Reason::ConfigurationInvalid, &["log_min_messages"])
+        .await
 }
 
 /// Waits until a line stands in what the pods get.

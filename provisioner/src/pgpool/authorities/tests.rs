@@ -32,7 +32,7 @@ impl Pool {
 
     fn plan(&self, now: Timestamp) -> Plan {
         let validated = validate(&self.pgpool, &self.world.inputs).unwrap();
-        plan(&self.pgpool, &validated, &self.world, Duration::ZERO, now)
+        plan(&self.pgpool, &validated, &self.world, Duration::ZERO, now).unwrap()
     }
 
     /// Carries a plan out, and tells in how long another look is asked for.

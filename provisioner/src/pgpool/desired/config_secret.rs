@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
 
 use super::config::{essence, pgpool_conf, pool_hba};
 use super::{hex, metadata, opaque, paths, tls_secret};
 use crate::pgpool::catalogue::needs_restart;
-use crate::pgpool::validate::Validated;
+use crate::pgpool::validate::{Validated, is_ours};
 
 /// Hexadecimal digits of a revision.
 const REVISION_LENGTH: usize = 16;
@@ -51,6 +52,27 @@ pub(super) fn revision(validated: &Validated) -> String {
         hash.update(part);
     }
     hex(&hash.finalize())[..REVISION_LENGTH].to_owned()
+}
+
+/// The revision that a Secret with these files names, if pods may go on with it: their rules are those that are asked for,
+/// and so are the settings that no user makes. They decide on TLS, on how clients log in and on where PostgreSQL is, and
+/// a workload which is built for others would not work with them.
+pub(super) fn revision_in_force(
+    validated: &Validated,
+    files: &BTreeMap<String, ByteString>,
+) -> Option<String> {
+    let text = |name: &str| std::str::from_utf8(&files.get(name)?.0).ok();
+    let asked = self::files(validated);
+    let firm = |conf| -> Vec<_> {
+        let settings = essence::settings(conf).into_iter();
+        settings.filter(|(name, _)| is_ours(name)).collect()
+    };
+    let conf = asked.get(paths::PGPOOL_CONF)?;
+    let fits = files.keys().eq(asked.keys())
+        && text(paths::POOL_HBA) == asked.get(paths::POOL_HBA).map(String::as_str)
+        && firm(text(paths::PGPOOL_CONF)?) == firm(conf);
+    let revision = text(paths::REVISION)?.trim();
+    fits.then(|| revision.to_owned())
 }
 
 /// The files that pgpool reads. The authorities of PostgreSQL are there even when certificates bring them along: a pod

@@ -64,6 +64,16 @@ fn pod_metadata(validated: &Validated) -> ObjectMeta {
     }
 }
 
+/// Puts another revision in the place of the one that the settings asked for would have.
+pub(super) fn keep_revision(workload: &mut StatefulSet, revision: String) {
+    let template = workload.spec.as_mut().map(|spec| &mut spec.template);
+    let metadata = template.and_then(|template| template.metadata.as_mut());
+    if let Some(metadata) = metadata {
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), revision);
+    }
+}
+
 fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
     let asked = validated.pod.spec.clone();
     let mut containers = vec![container::pgpool(validated)];

@@ -53,11 +53,14 @@ fn told(judged: (Judgement, Option<String>)) -> (String, bool) {
         Judgement::Fit { hash: None } => "fit".to_owned(),
         Judgement::Fit { hash: Some(_) } => "judged".to_owned(),
         Judgement::Ask(_) => "ask".to_owned(),
-        Judgement::Pending { why, after } => {
+        Judgement::Doubtful(Doubt::Pending { why, after }) => {
             format!("pending {}: {why}", after.unwrap_or_default().as_secs())
         }
-        Judgement::Unfit { complaint } => format!("unfit: {complaint}"),
-        Judgement::Mute { why, after } => format!("mute {}: {why}", after.unwrap_or_default().as_secs()),
+        Judgement::Doubtful(Doubt::Unfit { complaint }) => format!("unfit: {complaint}"),
+        Judgement::Doubtful(Doubt::Unmet(unmet)) => format!("unmet: {unmet:?}"),
+        Judgement::Doubtful(Doubt::Mute { why, after }) => {
+            format!("mute {}: {why}", after.unwrap_or_default().as_secs())
+        }
     };
     (told, kept.is_some())
 }

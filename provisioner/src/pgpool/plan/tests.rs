@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use serde_json::json;
 use shared_types::SslMode;
 
 use super::*;
@@ -18,12 +19,12 @@ type Change = fn(&mut Access);
 
 fn planned(pgpool: &Pgpool, observed: &Observed) -> Plan {
     let validated = validate(pgpool, &observed.inputs).unwrap();
-    plan(pgpool, &validated, observed, GRACE, now())
+    plan(pgpool, &validated, observed, GRACE, now()).unwrap()
 }
 
 fn asked(pgpool: &Pgpool, observed: &Observed) -> Access {
     let validated = validate(pgpool, &observed.inputs).unwrap();
-    let plan = plan(pgpool, &validated, observed, GRACE, now());
+    let plan = plan(pgpool, &validated, observed, GRACE, now()).unwrap();
     access(pgpool, &validated, observed, &plan, now()).unwrap()
 }
 
@@ -274,7 +275,7 @@ fn a_client_certificate_that_is_no_good_is_not_shown() {
             let mut world = patient(&pgpool, &pki);
             spoil(&mut world);
             let validated = validate(&pgpool, &world.inputs).unwrap();
-            let plan = plan(&pgpool, &validated, &world, GRACE, now());
+            let plan = plan(&pgpool, &validated, &world, GRACE, now()).unwrap();
             let access = access(&pgpool, &validated, &world, &plan, now());
             assert_eq!(access.is_some(), known, "row {row}, {mode:?}");
         }
@@ -302,4 +303,75 @@ fn pods_without_an_address_cannot_be_asked() {
         .map(|pod| (pod.uid, pod.ready))
         .collect();
     assert_eq!(asked, [("a".to_owned(), true), ("c".to_owned(), false)]);
+}
+
+#[test]
+fn pods_go_on_with_their_settings_unless_what_is_asked_needs_others() {
+    type Edit = fn(&mut Pgpool, &mut Observed);
+    let rows: [(&str, Edit, bool); 6] = [
+        ("nothing else", |_, _| {}, true),
+        ("more pods", |pgpool, _| pgpool.spec.replicas = Some(3), true),
+        (
+            "other rules",
+            |pgpool, _| pgpool.spec.client_auth_mode = Some(ClientAuthMode::Scram),
+            false,
+        ),
+        (
+            "another PostgreSQL",
+            |_, observed| {
+                let Lookup::Present(binding) = &mut observed.inputs.app_binding else {
+                    panic!("no AppBinding")
+                };
+                let service = &mut Arc::make_mut(binding).spec.client_config.service;
+                "elsewhere".clone_into(&mut service.as_mut().unwrap().name);
+            },
+            false,
+        ),
+        (
+            "another pgpool",
+            |_, observed| {
+                let Lookup::Present(version) = &mut observed.inputs.version else {
+                    panic!("no version")
+                };
+                "pgpool:other".clone_into(&mut Arc::make_mut(version).spec.pgpool.image);
+            },
+            false,
+        ),
+        (
+            "the settings are gone",
+            |_, observed| observed.live.config_secret = None,
+            false,
+        ),
+    ];
+    for (what, edit, goes_on) in rows {
+        let (mut pgpool, pki) = (plain_pgpool(), Pki::new());
+        let mut observed = observed(&pgpool, &pki);
+        let Plan {
+            foundation, workload, ..
+        } = planned(&pgpool, &observed);
+        let running = workload.unwrap().stateful_set;
+        observed.live.config_secret = Some(Arc::new(with_data(foundation.config_secret)));
+        observed.live.stateful_set = Some(Arc::new(running.clone()));
+        let configuration = json!({ "inline": { "pgpool.conf": "num_init_children = 8\nssl = off" } });
+        pgpool.spec.configuration = Some(serde_json::from_value(configuration).unwrap());
+        edit(&mut pgpool, &mut observed);
+        let validated = validate(&pgpool, &observed.inputs).unwrap();
+        let plan = plan(&pgpool, &validated, &observed, GRACE, now());
+        assert_eq!(plan.is_ok(), goes_on, "{what}");
+        let Ok(plan) = plan else { continue };
+        assert_eq!(plan.configuration, Configuration::Withhold, "{what}");
+        let template = |it: StatefulSet| it.spec.unwrap().template;
+        let planned = plan.workload.unwrap().stateful_set;
+        assert_eq!(template(planned), template(running), "{what}");
+    }
+}
+
+/// As the API server gives a Secret back.
+fn with_data(mut secret: Secret) -> Secret {
+    let texts = secret.string_data.take().unwrap_or_default();
+    let bytes = texts
+        .into_iter()
+        .map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes())));
+    secret.data.get_or_insert_default().extend(bytes);
+    secret
 }

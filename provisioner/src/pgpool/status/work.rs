@@ -12,6 +12,7 @@ use super::{Said, remarks};
 use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::delivery;
 use crate::pgpool::handoff::Judge;
+use crate::pgpool::judgement::Doubt;
 use crate::pgpool::observe::Observed;
 use crate::pgpool::plan::Stand;
 use crate::pgpool::rollout::{Rollout, rollout};
@@ -45,13 +46,7 @@ pub(super) enum Work {
 impl Work {
     pub(super) fn judge(pgpool: &Pgpool, observed: &Observed, applied: &Done, now: Timestamp) -> Self {
         match &applied.progress {
-            Progress::Stopped(Unmet::Reading { .. }) => Self::Unknown,
-            Progress::Stopped(Unmet::Waiting { reason, message }) => Self::waits(*reason, message.clone()),
-            Progress::Stopped(Unmet::Rejected { reason, message }) => Self::Stuck {
-                reason: *reason,
-                message: message.clone(),
-                after: None,
-            },
+            Progress::Stopped(unmet) => Self::unmet(unmet),
             // The foreign object has not our labels, so nothing tells when it goes.
             Progress::Refused { message } => Self::Stuck {
                 reason: Reason::NameConflict,
@@ -65,26 +60,53 @@ impl Work {
                 message: why.clone(),
                 after: *after,
             },
-            Progress::Written(Stand::Judging { why, after }) => Self::Waits {
-                reason: Reason::JudgingConfiguration,
-                message: why.clone(),
-                after: *after,
-            },
-            Progress::Written(Stand::Unfit { complaint }) => Self::Stuck {
-                reason: Reason::ConfigurationInvalid,
-                message: complaint.clone(),
-                after: None,
-            },
-            Progress::Written(Stand::Mute { why, after }) => Self::Stuck {
-                reason: Reason::ConfigurationNotJudged,
-                message: why.clone(),
-                after: *after,
-            },
+            Progress::Written(Stand::Doubted { doubt, after }) => Self::doubted(doubt).no_later_than(*after),
             Progress::Written(Stand::NotNeeded) => Self::rolling(pgpool, observed, applied, None, now),
             Progress::Written(Stand::Passed(judge)) => {
                 Self::rolling(pgpool, observed, applied, Some(*judge), now)
             }
         }
+    }
+
+    fn unmet(unmet: &Unmet) -> Self {
+        match unmet {
+            Unmet::Reading { .. } => Self::Unknown,
+            Unmet::Waiting { reason, message } => Self::waits(*reason, message.clone()),
+            Unmet::Rejected { reason, message } => Self::Stuck {
+                reason: *reason,
+                message: message.clone(),
+                after: None,
+            },
+        }
+    }
+
+    fn doubted(doubt: &Doubt) -> Self {
+        match doubt {
+            Doubt::Unmet(unmet) => Self::unmet(unmet),
+            Doubt::Pending { why, after } => Self::Waits {
+                reason: Reason::JudgingConfiguration,
+                message: why.clone(),
+                after: *after,
+            },
+            Doubt::Unfit { complaint } => Self::Stuck {
+                reason: Reason::ConfigurationInvalid,
+                message: complaint.clone(),
+                after: None,
+            },
+            Doubt::Mute { why, after } => Self::Stuck {
+                reason: Reason::ConfigurationNotJudged,
+                message: why.clone(),
+                after: *after,
+            },
+        }
+    }
+
+    /// The same, but looked at again after this time.
+    fn no_later_than(mut self, time: Option<Duration>) -> Self {
+        if let Self::Waits { after, .. } | Self::Stuck { after, .. } = &mut self {
+            *after = after.iter().copied().chain(time).min();
+        }
+        self
     }
 
     fn waits(reason: Reason, message: impl Into<String>) -> Self {

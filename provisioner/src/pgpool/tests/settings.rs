@@ -29,11 +29,29 @@ fn is_judge(path: &str) -> bool {
 }
 
 fn set_conf(stage: &Stage, conf: &str) {
+    set(
+        stage,
+        "configuration",
+        json!({ "inline": { "pgpool.conf": conf } }),
+    );
+}
+
+fn set(stage: &Stage, field: &str, value: Value) {
     let mut pgpool: Value = stage.api.get(POOL).unwrap();
     let generation = pgpool["metadata"]["generation"].as_i64().unwrap();
     pgpool["metadata"]["generation"] = (generation + 1).into();
-    pgpool["spec"]["configuration"] = json!({ "inline": { "pgpool.conf": conf } });
+    pgpool["spec"][field] = value;
     stage.api.put(POOL, pgpool);
+}
+
+fn replicas(stage: &Stage) -> Option<i32> {
+    stage.workload().unwrap().spec.unwrap().replicas
+}
+
+fn revision(stage: &Stage) -> String {
+    let template = stage.workload().unwrap().spec.unwrap().template;
+    let annotations = template.metadata.unwrap().annotations.unwrap();
+    annotations[names::ANNOTATION_CONFIG_HASH].clone()
 }
 
 fn config(stage: &Stage) -> Secret {
@@ -141,4 +159,92 @@ async fn a_judgement_survives_a_death_at_any_write() {
         }
     }
     panic!("never got through");
+}
+
+/// Settings that pods must not get, how far pgpool comes with them, and the reason that people are told.
+type Bad = (Value, Option<i32>, &'static str);
+
+fn bad_settings() -> [Bad; 4] {
+    let inline = |conf: &str| json!({ "inline": { "pgpool.conf": conf } });
+    [
+        (inline("ssl = off"), None, "ConfigurationInvalid"),
+        (
+            json!({ "secretName": "nowhere" }),
+            None,
+            "ConfigurationSecretNotFound",
+        ),
+        (
+            inline("num_init_children = seven"),
+            Some(judgement::REFUSED),
+            "ConfigurationInvalid",
+        ),
+        (inline("max_pool = 5"), Some(127), "ConfigurationNotJudged"),
+    ]
+}
+
+#[tokio::test]
+async fn settings_that_may_not_be_used_hold_up_nothing_else() {
+    for (settings, exit_code, reason) in bad_settings() {
+        let stage = Stage::new(&tls_pgpool());
+        set_conf(&stage, "max_pool = 3");
+        stage.reconcile().await;
+        stage.judge_settings(0, "");
+        stage.finish().await;
+        let (before, copy, judged) = (config(&stage), stage.copy().unwrap(), revision(&stage));
+
+        set(&stage, "configuration", settings);
+        set(&stage, "replicas", 5.into());
+        stage.reconcile().await;
+        assert_eq!(replicas(&stage), Some(5), "{reason}, or before that is known");
+        if let Some(exit_code) = exit_code {
+            assert_eq!(stage.judge_settings(exit_code, "no"), 1);
+        }
+        let certificates = stage.issue();
+        stage.judge(&certificates, true);
+        let path = "/api/v1/namespaces/demo/secrets/pg-auth";
+        let mut secret: Value = stage.api.get(path).unwrap();
+        secret["data"]["password"] = "YW5vdGhlcg==".into();
+        stage.api.put(path, secret);
+        let next = Stage::on(stage.api.clone(), Duration::ZERO);
+        assert_eq!(next.reconcile().await.reason(), Some(reason));
+        assert_eq!(replicas(&next), Some(5), "{reason}");
+        assert_ne!(next.copy().unwrap().name_any(), copy.name_any(), "{reason}");
+        let log = stage.api.log();
+        let users = "PATCH /api/v1/namespaces/demo/secrets/pool-users";
+        assert!(log.iter().any(|line| line == users), "{reason}: {log:?}");
+        assert_eq!(
+            (config(&next), revision(&next)),
+            (before.clone(), judged.clone()),
+            "{reason}"
+        );
+        next.run_pods();
+        assert_eq!(next.checked().await.reason(), Some(reason));
+        let told = next.pgpool().status.unwrap();
+        let said = told
+            .conditions
+            .iter()
+            .any(|it| it.reason == reason && it.status == "True");
+        assert!(said && told.phase == Some(Phase::Ready), "{told:?}");
+        next.api.log();
+        next.reconcile().await;
+        assert_eq!(next.api.log(), [""; 0], "{reason}: nothing is said twice");
+
+        // What needs the new settings waits as a whole.
+        let workload = next.workload();
+        set(&next, "clientAuthMode", "cert".into());
+        set(&next, "replicas", 2.into());
+        next.reconcile().await;
+        assert_eq!(
+            (next.workload(), config(&next)),
+            (workload, before.clone()),
+            "{reason}"
+        );
+
+        set_conf(&next, "max_pool = 4");
+        next.reconcile().await;
+        next.judge_settings(0, "");
+        next.reconcile().await;
+        assert_eq!(replicas(&next), Some(2), "{reason}");
+        assert!(revision(&next) != judged && config(&next) != before, "{reason}");
+    }
 }

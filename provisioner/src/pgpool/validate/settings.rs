@@ -12,6 +12,11 @@ use super::reference::{Reference, text};
 use super::{Inputs, Setting, Unmet};
 use crate::pgpool::catalogue::Version;
 
+/// Whether a setting is the operator's alone to make.
+pub(in crate::pgpool) fn is_ours(name: &str) -> bool {
+    refusal::refusal(name, false).is_some()
+}
+
 const FILE: &str = "pgpool.conf";
 
 /// The settings of the Secret, overruled by those in place; each name once, in the order of first mention.

@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 use shared_types::pgpool::{Agent, ServiceMonitor};
 use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
+use super::Unmet;
 use super::init::Initialization;
 
 use super::users::Complaint;
@@ -51,6 +52,9 @@ pub struct Validated {
     pub user_complaints: Vec<Complaint>,
     /// The user's own lines of `pgpool.conf`, each name once.
     pub custom_settings: Vec<Setting>,
+    /// Why the settings that the user asks for cannot be used. Then there are none in `custom_settings`, and what would be
+    /// written without them is for nobody: pods keep those that they have.
+    pub unmet_settings: Option<Unmet>,
     /// Whether the nodes are the user's own list.
     pub custom_nodes: bool,
     /// The user's wishes for pods.
