@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod flow;
 pub mod grpc;
 pub mod inquiry;
+pub mod metrics;
 pub mod ops_requests;
 pub mod run;
 pub mod verdicts;

@@ -17,6 +17,7 @@ use crate::grpc::Leader;
 use crate::grpc::certificates::Certificates;
 use crate::grpc::flow::Flows;
 use crate::inquiry::Inquiry;
+use crate::metrics;
 use crate::ops_requests;
 use crate::verdicts::Board;
 
@@ -24,6 +25,9 @@ use crate::verdicts::Board;
 pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<()> {
     let caches = Caches::start(&mut runtime, args.cluster_resource_namespace.clone());
     let requests = ops_requests::caches::Caches::start(&mut runtime, &caches);
+    let registry = runtime.registry();
+    registry
+        .with(|registry| registry.register_collector(Box::new(metrics::Certificates::new(caches.clone()))));
     let board = Arc::new(Board::default());
     let cluster_domain = args.common.kube.cluster_domain.clone();
     let inquiry = Inquiry::new(caches.clone(), Arc::clone(&board), cluster_domain.clone());

@@ -141,6 +141,14 @@ pub fn is_signed_by(certificate: &[u8], authority: &[u8]) -> Option<bool> {
     origin::is_signed_by(certificate, authority)
 }
 
+/// Gives what is worth telling about the leaf of a `tls.crt`, or nothing when it cannot be read. No judgement.
+#[must_use]
+pub fn leaf(pem: &[u8]) -> Option<Leaf> {
+    let certificates = pem::certificates(pem).ok()?;
+    let parsed = certificate::parse(certificates.first()?).ok()?;
+    Some(certificate::leaf(&parsed))
+}
+
 /// Gives the leaf of a `tls.crt` in DER form, or nothing when the text cannot be read.
 #[must_use]
 pub fn leaf_der(pem: &[u8]) -> Option<Vec<u8>> {

@@ -61,7 +61,8 @@ impl Caches {
         secrets.collect()
     }
 
-    fn secret(&self, pgpool: &Pgpool, name: &str) -> Lookup<Secret> {
+    /// A Secret by its name, whichever cache has it.
+    pub(crate) fn secret(&self, pgpool: &Pgpool, name: &str) -> Lookup<Secret> {
         if let Some(secret) = self.labelled_secret(pgpool, name) {
             return Lookup::Present(secret);
         }

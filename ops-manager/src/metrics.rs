@@ -1,0 +1,244 @@
+//! Metrics of certificates: when each began, ends and is to be renewed, and which are stopped.
+//!
+//! They are read from the caches at the moment of a scrape. So they tell the truth while no reconcile gets anywhere, and
+//! while this process stands by; an alert that is reckoned from them needs nobody who works.
+//!
+//! These are the only metrics that name objects: four for each certificate, three certificates for each Pgpool with TLS.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use operator_runtime::Lookup;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use shared_types::{Alias, Pgpool, names};
+use tls_bundle::Leaf;
+
+use crate::certificates::caches::Caches;
+
+/// Tells of the certificates in the caches.
+pub struct Certificates {
+    caches: Caches,
+}
+
+/// One certificate, as the metrics tell of it.
+struct Certificate {
+    namespace: String,
+    pgpool: String,
+    alias: Alias,
+    leaf: Option<Leaf>,
+    renewal: Option<Timestamp>,
+    stopped: bool,
+}
+
+/// A metric, and its value for a certificate that has one.
+struct Metric {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    value: fn(&Certificate) -> Option<i64>,
+}
+
+const METRICS: [Metric; 4] = [
+    Metric {
+        name: "pgpool_certificate_not_after_timestamp",
+        help: "When the certificate in the Secret ends",
+        unit: Some(Unit::Seconds),
+        value: |certificate| Some(certificate.leaf.as_ref()?.not_after.as_second()),
+    },
+    Metric {
+        name: "pgpool_certificate_not_before_timestamp",
+        help: "When the certificate in the Secret began",
+        unit: Some(Unit::Seconds),
+        value: |certificate| Some(certificate.leaf.as_ref()?.not_before.as_second()),
+    },
+    Metric {
+        name: "pgpool_certificate_renewal_timestamp",
+        help: "When cert-manager means to renew the certificate",
+        unit: Some(Unit::Seconds),
+        value: |certificate| Some(certificate.renewal?.as_second()),
+    },
+    Metric {
+        name: "pgpool_certificate_circuit_open",
+        help: "1 while nothing is asked for because the certificate changed too often",
+        unit: None,
+        value: |certificate| certificate.stopped.then_some(1),
+    },
+];
+
+impl Certificates {
+    /// Makes the metrics of these caches.
+    #[must_use]
+    pub fn new(caches: Caches) -> Self {
+        Self { caches }
+    }
+
+    fn read(&self) -> Vec<Certificate> {
+        let pgpools = self.caches.pgpools.list();
+        let secured = pgpools
+            .iter()
+            .filter(|pgpool| pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled());
+        secured
+            .flat_map(|pgpool| Alias::ALL.map(|alias| self.certificate(pgpool, alias)))
+            .collect()
+    }
+
+    fn certificate(&self, pgpool: &Pgpool, alias: Alias) -> Certificate {
+        let namespace = pgpool.namespace().unwrap_or_default();
+        let secret = self
+            .caches
+            .secret(pgpool, &names::certificate_secret(pgpool, alias));
+        let leaf = match &secret {
+            Lookup::Present(secret) => secret.data.as_ref().and_then(|data| data.get("tls.crt")),
+            _ => None,
+        };
+        let asked = names::certificate(pgpool, alias);
+        let asked = self.caches.certificates.get(Some(&namespace), &asked);
+        let status = asked.as_ref().and_then(|asked| asked.status.as_ref());
+        let told = pgpool.status.iter().flat_map(|status| &status.certificates);
+        let changes = told
+            .filter(|told| told.alias == alias)
+            .find_map(|told| told.changes.as_ref());
+        Certificate {
+            alias,
+            leaf: leaf.and_then(|pem| tls_bundle::leaf(&pem.0)),
+            renewal: status.and_then(|status| Some(status.renewal_time.as_ref()?.0)),
+            stopped: changes.is_some_and(|changes| changes.stopped.is_some()),
+            pgpool: pgpool.name_any(),
+            namespace,
+        }
+    }
+}
+
+impl Collector for Certificates {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let certificates = self.read();
+        for metric in METRICS {
+            let mut family = encoder.encode_descriptor(
+                metric.name,
+                metric.help,
+                metric.unit.as_ref(),
+                MetricType::Gauge,
+            )?;
+            for certificate in &certificates {
+                let Some(value) = (metric.value)(certificate) else {
+                    continue;
+                };
+                let labels = [
+                    ("namespace", certificate.namespace.as_str()),
+                    ("pgpool", certificate.pgpool.as_str()),
+                    ("alias", certificate.alias.as_str()),
+                ];
+                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Never shows the caches: some hold Secrets.
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use operator_runtime::metrics::SharedRegistry;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cert_manager::CertificateStatus;
+    use crate::fixtures::world::{World, issuer};
+    use crate::fixtures::{at, change_certificate, issued, pgpool};
+
+    fn scraped(world: &World) -> Vec<String> {
+        let registry = SharedRegistry::default();
+        registry.with(|to| to.register_collector(Box::new(Certificates::new(world.caches.clone()))));
+        let text = registry.encode().unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_alerts_are_reckoned_from_metrics_that_exist() {
+        let rules = include_str!("../../charts/ops-manager/templates/prometheusrule.yaml");
+        let words = rules.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let asked: Vec<_> = words
+            .filter(|word| word.starts_with("pgpool_certificate_"))
+            .collect();
+        for word in &asked {
+            let known = METRICS.iter().any(|metric| {
+                let unit = metric.unit.as_ref().map_or("", |_| "_seconds");
+                *word == format!("{}{unit}", metric.name)
+            });
+            assert!(known, "{word}");
+        }
+        let all = METRICS
+            .iter()
+            .filter(|metric| asked.iter().any(|word| word.starts_with(metric.name)));
+        assert_eq!(all.count(), METRICS.len(), "and none is for nothing");
+    }
+
+    /// Nothing here reconciles.
+    #[tokio::test]
+    async fn a_scrape_reads_what_the_caches_show_at_that_moment() {
+        let mut pool = pgpool();
+        let mut observed = issued(&pool);
+        change_certificate(&mut observed, Alias::Server, |certificate| {
+            certificate.status = Some(CertificateStatus {
+                renewal_time: Some(Time(at("2026-09-01T08:00:00Z"))),
+                ..CertificateStatus::default()
+            });
+        });
+        let world = World::of([pool.clone()], [issuer("ca", true)]);
+        assert_eq!(
+            scraped(&world),
+            Vec::<String>::new(),
+            "what is not there has no value"
+        );
+        for child in observed.children.values() {
+            world
+                .certificates
+                .apply(child.certificate.as_deref().unwrap().clone());
+        }
+        let secret = observed
+            .secrets()
+            .find(|secret| secret.name_any() == "pool-server-cert")
+            .unwrap();
+        world.secrets.apply(secret.as_ref().clone());
+        let labels = r#"{namespace="demo",pgpool="pool",alias="server"}"#;
+        let times = [
+            format!("pgpool_certificate_not_after_timestamp_seconds{labels} 1798761600"),
+            format!("pgpool_certificate_not_before_timestamp_seconds{labels} 1767225600"),
+            format!("pgpool_certificate_renewal_timestamp_seconds{labels} 1788249600"),
+        ];
+        assert_eq!(scraped(&world), times);
+
+        pool.status = Some(
+            serde_json::from_value(json!({"certificates": [{
+                "alias": "server", "ready": false,
+                "changes": {"since": "2026-06-01T12:00:00Z", "issued": 31, "stopped": "2026-06-01T12:10:00Z"},
+            }]}))
+            .unwrap(),
+        );
+        world.pgpools.apply(pool.clone());
+        let stopped = format!("pgpool_certificate_circuit_open{labels} 1");
+        assert_eq!(scraped(&world).last(), Some(&stopped));
+
+        pool.spec.tls = None;
+        pool.spec.ssl_mode = None;
+        world.pgpools.apply(pool);
+        assert_eq!(
+            scraped(&world),
+            Vec::<String>::new(),
+            "without TLS there is nothing to tell"
+        );
+    }
+}
