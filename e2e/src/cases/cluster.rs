@@ -1,5 +1,6 @@
 //! What is true where pods run: real pgpool, a real PostgreSQL, and the operators as Deployments.
 
+mod authorities;
 mod damage;
 mod flow;
 mod init;
@@ -31,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         rotation::cases(),
         samples::cases(),
         damage::cases(),
+        authorities::cases(),
         operators::cases(),
         settings::cases(),
         users::cases(),
