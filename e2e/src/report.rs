@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::matrix::walk::Part;
 use crate::stage::Stage;
 use crate::target::Target;
 
@@ -18,7 +19,11 @@ pub enum Report {
     /// Every security mode against every kind of client: who gets in, and why not.
     Modes,
     /// Every kind of change of the mode of a running pool: who gets in before, meanwhile and after.
-    Transitions,
+    Transitions {
+        /// A part of them alone, such as 2/3.
+        #[arg(long, value_name = "PART/PARTS")]
+        part: Option<Part>,
+    },
     /// The manifests of KubeDB's documentation, applied as they are: what becomes of each.
     Manifests {
         /// Their folder, docs/examples/pgpool in a checkout of that documentation.
@@ -32,7 +37,7 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, report: &Report) -> anyhow:
     let target = Target::prepare(stage, kubeconfig)?;
     match report {
         Report::Modes => target.run(modes::report(stage, &target)),
-        Report::Transitions => target.run(transitions::report(stage, &target)),
+        Report::Transitions { part } => target.run(transitions::report(stage, &target, *part)),
         Report::Manifests { folder } => target.run(manifests::report(stage, &target, folder)),
     }
 }

@@ -8,7 +8,9 @@
 //! Left out: `cert` in front of a PostgreSQL of an unknown authority, where nobody gets in (the table of modes says so).
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
+use anyhow::{Context as _, ensure};
 use shared_types::{ClientAuthMode, SslMode};
 
 use super::cells::{Cell, Certificate, Client, Password};
@@ -25,6 +27,48 @@ pub struct Walk {
     pub name: String,
     /// What it is at first, and all that it becomes.
     pub stops: Vec<Combination>,
+}
+
+/// A part of all changes, for whoever has not the time for all of them at once: `2/3` is the second of three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    number: usize,
+    of: usize,
+}
+
+impl Part {
+    /// The changes of each pool in this part; a pool begins as what the part before has left it.
+    #[must_use]
+    pub fn of(self, walks: Vec<Walk>) -> Vec<Walk> {
+        let cut = |walk: Walk| {
+            let changes = walk.stops.len().saturating_sub(1);
+            let at = |number: usize| changes * number / self.of;
+            Walk {
+                stops: walk.stops[at(self.number - 1)..=at(self.number)].to_vec(),
+                ..walk
+            }
+        };
+        walks.into_iter().map(cut).collect()
+    }
+}
+
+impl FromStr for Part {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (number, of) = text.split_once('/').context("a part is written as in 1/3")?;
+        let part = Self {
+            number: number.parse()?,
+            of: of.parse()?,
+        };
+        ensure!(
+            (1..=part.of).contains(&part.number),
+            "there is no part {} of {}",
+            part.number,
+            part.of
+        );
+        Ok(part)
+    }
 }
 
 /// A kind of change.
@@ -303,6 +347,17 @@ mod tests {
             for pair in walk.stops.windows(2) {
                 assert!(!faithful(&pair[0], &pair[1]).is_empty(), "{pair:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_parts_are_the_whole() {
+        let whole = made(&every());
+        let parts = ["1/3", "2/3", "3/3"].map(|part| part.parse::<Part>().unwrap());
+        let made: BTreeSet<_> = parts.iter().flat_map(|part| made(&part.of(every()))).collect();
+        assert_eq!(made, whole);
+        for wrong in ["0/3", "4/3", "1", "1/0", "a/b"] {
+            assert!(wrong.parse::<Part>().is_err(), "{wrong}");
         }
     }
 

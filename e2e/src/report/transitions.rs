@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::matrix::{changes, transitions, walk, waves};
+use crate::matrix::walk::{self, Part};
+use crate::matrix::{changes, transitions, waves};
 use crate::scene::Scene;
 use crate::scene::database::Database;
 use crate::stage::Stage;
 use crate::target::Target;
 
 /// Makes all changes, prints what came of each, and leaves the same for programs.
-pub async fn report(stage: &Stage, target: &Target) -> anyhow::Result<ExitCode> {
+pub async fn report(stage: &Stage, target: &Target, part: Option<Part>) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let client = target.client().await?;
     let step = stage.progress.step("start a PostgreSQL with TLS and one without");
@@ -21,7 +22,11 @@ pub async fn report(stage: &Stage, target: &Target) -> anyhow::Result<ExitCode> 
     let databases = waves::Databases::beside(&client, tls.clone()).await?;
     step.done();
     let scene = Scene::create(&client, "transitions").await?;
-    let made = transitions::walk(&scene, &databases, &walk::every(), &stage.progress).await;
+    let walks = match part {
+        Some(part) => part.of(walk::every()),
+        None => walk::every(),
+    };
+    let made = transitions::walk(&scene, &databases, &walks, &stage.progress).await;
     // Nobody waits for their end.
     for place in [&scene, tls.scene()] {
         place.remove().await?;
