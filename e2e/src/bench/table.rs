@@ -19,8 +19,10 @@ pub struct Figure {
     pub value: Option<f64>,
     /// In what.
     pub unit: &'static str,
-    /// What it must not exceed, where there is a goal.
+    /// What it must not exceed, or be, where there is a goal.
     pub reach: Option<f64>,
+    /// Whether it must be that, no less either.
+    pub exact: bool,
     /// Whether it does not; nothing without a goal or a value.
     pub met: Option<bool>,
 }
@@ -33,6 +35,7 @@ impl Figure {
             value: value.map(rounded),
             unit,
             reach: None,
+            exact: false,
             met: None,
         }
     }
@@ -43,6 +46,17 @@ impl Figure {
         Self {
             reach: Some(reach),
             met: self.value.map(|value| value <= reach),
+            ..self
+        }
+    }
+
+    /// The same with what it must be.
+    #[must_use]
+    pub fn exactly(self, reach: f64) -> Self {
+        Self {
+            reach: Some(reach),
+            exact: true,
+            met: self.value.map(|value| (value - reach).abs() < f64::EPSILON),
             ..self
         }
     }
@@ -72,7 +86,13 @@ pub fn rendered(figures: &[Figure]) -> String {
             .map_or_else(|| "not here".to_owned(), |value| value.to_string());
         let reach = figure
             .reach
-            .map(|_| format!("≤ {}", number(figure.reach)))
+            .map(|_| {
+                format!(
+                    "{} {}",
+                    if figure.exact { '=' } else { '≤' },
+                    number(figure.reach)
+                )
+            })
             .unwrap_or_default();
         let met = match figure.met {
             Some(true) => "yes",
@@ -110,6 +130,8 @@ mod tests {
         assert_eq!(figure.clone().at_most(5.9).met, Some(false));
         assert_eq!(figure.met, None);
         assert_eq!(Figure::new("time", None, "s").at_most(1.0).met, None);
+        let count = |value| Figure::new("count", Some(value), "").exactly(1.0).met;
+        assert_eq!([0.0, 1.0, 2.0].map(count), [Some(false), Some(true), Some(false)]);
     }
 
     #[test]
@@ -128,7 +150,7 @@ mod tests {
         let value = serde_json::to_value(Figure::new("a", Some(1.0), "s").at_most(2.0)).unwrap();
         assert_eq!(
             value,
-            serde_json::json!({"figure": "a", "value": 1.0, "unit": "s", "reach": 2.0, "met": true})
+            serde_json::json!({"figure": "a", "value": 1.0, "unit": "s", "reach": 2.0, "exact": false, "met": true})
         );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::scene::certificates::SERVER;
+
 /// What makes the certificate change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -20,6 +22,12 @@ impl Change {
     #[must_use]
     pub fn is_of_authority(self) -> bool {
         matches!(self, Self::Authority | Self::Issuer)
+    }
+
+    /// The certificate in a Secret is issued again.
+    #[must_use]
+    pub fn is_of(self, secret: &str) -> bool {
+        self != Self::Server || secret == SERVER
     }
 }
 
