@@ -400,6 +400,22 @@ impl Debug for Applier {
     }
 }
 
+/// Whether every field of a desired object, or of a part of one, stands in the live one. A field that was taken out of
+/// what is desired is not noticed.
+#[must_use]
+pub fn stands<T: Serialize>(desired: &T, live: &T) -> bool {
+    let json = |part| {
+        serde_json::to_value(part).map(|mut json| {
+            drop_nulls(&mut json);
+            json
+        })
+    };
+    match (json(desired), json(live)) {
+        (Ok(desired), Ok(live)) => compare::stands(&desired, &live),
+        _ => false,
+    }
+}
+
 /// Turns a desired object into what is sent: nothing but what is wanted, stamped with its hash.
 fn prepared<K>(desired: &K) -> Result<Value, serde_json::Error>
 where

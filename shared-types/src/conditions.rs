@@ -223,11 +223,15 @@ words! {
         WaitingForCertificates,
         /// Pods are starting.
         WaitingForPods,
-        /// Pods are being replaced one by one.
+        /// Pods are being replaced one by one: each when the one before is ready and was seen to serve as it should, and
+        /// the `PodDisruptionBudget` lets it go.
         RollingOut,
         /// Running pods were told a moment ago of settings, rules or users that have changed, and are given some
         /// seconds to read them.
         Delivering,
+        /// A pod that was replaced does not become ready, or does not serve as it should. The pods after it stay as they
+        /// are; the work goes on when the pod mends, or with the next change.
+        RolloutFailed,
         /// A pod serves another certificate than it should, or none.
         PodsNotServing,
         /// PostgreSQL turns pgpool down before it asks for a password: it may demand a client certificate, and pgpool

@@ -59,6 +59,8 @@ pub const USER_SELECTOR: &str = "app.kubernetes.io/name=postgreses.kubedb.com";
 pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
 /// Annotation of a pod template: hash of the settings that only a restart makes effective.
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
+/// Annotation of the workload: hash of the template of its pods, by which it is seen that fields were taken out of it.
+pub const ANNOTATION_TEMPLATE: &str = "pgpool.kubedb.com/template";
 /// Annotation of the configuration Secret: hash of the settings that pgpool has judged good, and of its image.
 pub const ANNOTATION_JUDGED: &str = "pgpool.kubedb.com/judged";
 /// Annotation of a pod: the versions of the Secrets that it was last told to read anew. Says nothing of what is in them.

@@ -10,6 +10,7 @@ mod operators;
 mod outage;
 mod pods;
 mod rights;
+mod rollout;
 mod rotation;
 mod samples;
 mod settings;
@@ -32,6 +33,7 @@ pub fn cases() -> Vec<Case> {
         rotation::cases(),
         samples::cases(),
         damage::cases(),
+        rollout::cases(),
         authorities::cases(),
         operators::cases(),
         settings::cases(),

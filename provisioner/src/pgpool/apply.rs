@@ -29,7 +29,7 @@ use super::monitoring::Scrape;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
 use super::pods::{self, PodFacts};
-use super::rollout::{self, Rollout};
+use super::rollout::{self, Rollout, Step};
 use super::validate::Unmet;
 use super::written::Written;
 
@@ -54,6 +54,8 @@ pub struct Done {
     pub progress: Progress,
     /// The workload: the one just written, else that of the cache.
     pub stateful_set: Option<StatefulSet>,
+    /// How far its pods may go now; `None` where nothing was written.
+    pub step: Option<Step>,
     /// Why Prometheus could not be told. Apart from the progress: a pool serves without.
     pub untold: Option<ApplyError>,
     /// Whether a pod was told just now of what has changed under it.
@@ -62,6 +64,21 @@ pub struct Done {
     pub init: InitStand,
     /// Why the Job that runs them was not taken.
     pub init_failure: Option<ApplyError>,
+}
+
+impl Done {
+    /// Where something stopped it.
+    fn none(progress: Progress, live: &Live) -> Self {
+        Self {
+            progress,
+            stateful_set: live.stateful_set.as_deref().cloned(),
+            step: None,
+            untold: None,
+            told: false,
+            init: InitStand::Unknown,
+            init_failure: None,
+        }
+    }
 }
 
 /// What a plan has become where nothing stopped it.
@@ -149,27 +166,23 @@ impl Writer<'_> {
 /// Brings the owned objects to what the plan says.
 pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Observed) -> Done {
     let live = &observed.live;
-    let before = || live.stateful_set.as_deref().cloned();
     let plan = match plan {
         Ok(plan) => plan,
         Err(unmet) => {
-            return Done {
-                progress: Progress::Stopped(unmet),
-                stateful_set: before(),
-                untold: None,
-                told: false,
-                init: InitStand::Unknown,
-                init_failure: None,
-            };
+            return Done::none(Progress::Stopped(unmet), live);
         }
     };
     let service_monitor = plan.scrape.service_monitor.clone();
+    let step = plan.step.clone();
     let progress = match Box::pin(write(writer, plan, observed)).await {
         Ok(stands) => {
             let told = writer.put_some(service_monitor, live.service_monitor.as_deref());
             return Done {
                 progress: Progress::Written(stands.handoff),
-                stateful_set: stands.stateful_set.or_else(before),
+                stateful_set: stands
+                    .stateful_set
+                    .or_else(|| live.stateful_set.as_deref().cloned()),
+                step,
                 untold: told.await.err(),
                 told: stands.told,
                 init: stands.init,
@@ -181,14 +194,7 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
         },
         Err(error) => Progress::Failed(error),
     };
-    Done {
-        progress,
-        stateful_set: before(),
-        untold: None,
-        told: false,
-        init: InitStand::Unknown,
-        init_failure: None,
-    }
+    Done::none(progress, live)
 }
 
 async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<Stands, ApplyError> {
@@ -198,6 +204,7 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         candidate,
         kept_candidate,
         workload,
+        step: _,
         handoff,
         init,
         scrape,

@@ -168,6 +168,13 @@ pub fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
     workload::workload(validated, tls_copy)
 }
 
+/// Holds the pods before this ordinal back: they stay at the revision that they are of.
+pub fn hold_back(stateful_set: &mut StatefulSet, partition: i32) {
+    if let Some(spec) = &mut stateful_set.spec {
+        spec.update_strategy = Some(workload::down_to(partition));
+    }
+}
+
 /// Builds the Job that runs the user's scripts, with the certificates of the workload: `tls_copy` as there.
 #[must_use]
 pub fn init_job(validated: &Validated, init: &Init, tls_copy: Option<&str>) -> Job {

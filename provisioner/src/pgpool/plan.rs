@@ -1,6 +1,7 @@
 //! Decides what is to be written now: the foundation always, the workload when the handoff allows it, the user's scripts
 //! when the pool is ready. Pure.
 
+mod advance;
 mod init;
 mod newest;
 mod withheld;
@@ -19,7 +20,7 @@ use super::handoff::{self, Certificate, Handoff, Judge, View, Words};
 use super::judgement::{self, Doubt, Judgement};
 use super::monitoring::{self, Scrape};
 use super::observe::{self, Observed};
-use super::rollout;
+use super::rollout::{self, Step};
 use super::validate::{Unmet, Validated};
 use crate::health::{Access, ClientPair, Pod};
 
@@ -44,6 +45,8 @@ pub struct Plan {
     pub kept_candidate: Option<String>,
     /// What runs; `None` while nothing may run yet.
     pub workload: Option<Workload>,
+    /// How far the pods may go towards it now.
+    pub step: Option<Step>,
     /// How the handoff stands.
     pub handoff: Stand,
     /// The user's scripts.
@@ -143,6 +146,10 @@ pub fn plan(
         }
         Judgement::Doubtful(doubt) => withheld::withhold(&mut plan, doubt, validated, observed)?,
     }
+    plan.step = plan
+        .workload
+        .as_mut()
+        .map(|workload| advance::advance(validated, observed, workload, now));
     plan.init = init::initiate(pgpool, validated, observed, plan.workload.as_ref());
     Ok(plan)
 }
@@ -163,6 +170,7 @@ fn pool(
         candidate: None,
         kept_candidate: None,
         workload: None,
+        step: None,
         handoff: Stand::NotNeeded,
         init: Initiate::Nothing(InitStand::NotAsked),
         scrape,

@@ -45,6 +45,8 @@ pub struct PodFacts {
     pub certificates: Option<String>,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// Since when it is not ready; `None` while it is.
+    pub unready_since: Option<Timestamp>,
     /// The note of the Secrets that it was last told of.
     pub told: Option<String>,
     /// When it was, by the clock of the API server.
@@ -96,6 +98,12 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
                 containers.into_iter().find_map(halted)
             })
     };
+    let ready = !going && condition("Ready").is_some_and(|it| it.status == "True");
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let turned = condition("Ready").filter(|it| it.status != "True");
+    let turned = turned
+        .and_then(|it| it.last_transition_time.as_ref())
+        .map(|time| time.0);
     PodFacts {
         name: pod.name_any(),
         ordinal,
@@ -103,10 +111,11 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         ip: status
             .and_then(|status| status.pod_ip.as_ref()?.parse().ok())
             .filter(|_| !going),
-        ready: !going && condition("Ready").is_some_and(|it| it.status == "True"),
+        ready,
         revision: pod.labels().get(REVISION).cloned(),
         certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
-        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        created,
+        unready_since: turned.or(created).filter(|_| !ready),
         told: pod.annotations().get(names::ANNOTATION_DELIVERED).cloned(),
         told_at: told_at(pod),
         trouble: trouble(),

@@ -3,11 +3,17 @@
 //! Read from the pods themselves where possible: they are known earlier than the counters in the status of the
 //! workload, and a `Pgpool` is ready no sooner than that is known.
 
+mod proof;
+mod step;
+
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PodSpec;
 use shared_types::reserved;
 
 use super::pods::PodFacts;
+
+pub use proof::Leaves;
+pub use step::{Step, Stride, View, step};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod initialized;
 mod monitored;
 mod phase;
 mod remarks;
+mod rolling;
 mod users;
 pub(super) mod work;
 

@@ -1,10 +1,13 @@
 //! A `Pgpool` from its manifest to a proven pod, against an API server that is played.
 
+mod cluster;
 mod delivery;
 mod init;
+mod rolling;
 mod users;
 mod walk;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use tls_bundle::Fingerprint;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::health::{Access, Health, Pod, Probe, Prober, Served};
+use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, Served};
 use crate::metrics::Metrics;
 use crate::peer::{Board, CertificateVerdict, Verdict, Verdicts};
 use crate::pgpool::handoff::Certificate;
@@ -37,21 +40,31 @@ const PATIENT: Duration = Duration::from_hours(1);
 const POOL: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool";
 const WORKLOAD: &str = "/apis/apps/v1/namespaces/demo/statefulsets/pool";
 
-/// Every pod accepts logins and serves what it was told to.
+/// Every pod accepts logins and serves what it mounts, unless somebody says otherwise of it.
 #[derive(Default)]
-struct Willing(Mutex<Option<Fingerprint>>);
+struct Willing(Mutex<Pods>);
+
+#[derive(Clone, Default)]
+struct Pods {
+    /// By UID.
+    serve: HashMap<String, Fingerprint>,
+    /// By UID.
+    refuse: HashSet<String>,
+}
 
 impl Prober for Willing {
-    fn probe(&self, _: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
-        let served = self.0.lock().unwrap().map(|fingerprint| Served {
-            fingerprint,
+    fn probe(&self, pod: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
+        let pods = self.0.lock().unwrap();
+        let served = pods.serve.get(&pod.uid).map(|fingerprint| Served {
+            fingerprint: *fingerprint,
             not_after: None,
         });
-        std::future::ready(Probe {
-            served,
-            login: Ok(()),
-        })
-        .boxed()
+        let login = if pods.refuse.contains(&pod.uid) {
+            Err(LoginFailure::PlainText)
+        } else {
+            Ok(())
+        };
+        std::future::ready(Probe { served, login }).boxed()
     }
 }
 
@@ -214,37 +227,9 @@ impl Stage {
         self.board.put(&ObjectRef::from_obj(&self.pgpool()), verdict);
     }
 
-    /// Kubernetes brings the pods to the workload, and they serve what they mount.
+    /// Kubernetes brings as many pods to the workload as it may at once, and they are ready.
     fn run_pods(&self) {
-        let mut workload: Value = self.api.get(WORKLOAD).unwrap();
-        let generation = workload["metadata"]["generation"].clone();
-        let replicas = workload["spec"]["replicas"].as_i64().unwrap();
-        let volumes = workload["spec"]["template"]["spec"]["volumes"].clone();
-        let revision = format!("pool-{generation}");
-        workload["status"] = json!({
-            "replicas": replicas, "observedGeneration": generation,
-            "currentRevision": revision, "updateRevision": revision,
-        });
-        self.api.put(WORKLOAD, workload);
-        let mut labels = serde_json::to_value(names::selector_labels("pool")).unwrap();
-        labels["controller-revision-hash"] = revision.clone().into();
-        for ordinal in 0..replicas {
-            let pod = json!({
-                "kind": "Pod",
-                "metadata": {
-                    "name": format!("pool-{ordinal}"), "namespace": "demo", "labels": labels,
-                    "uid": format!("{revision}-{ordinal}"),
-                },
-                "spec": { "containers": [], "volumes": volumes },
-                "status": { "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] },
-            });
-            self.api
-                .put(&format!("/api/v1/namespaces/demo/pods/pool-{ordinal}"), pod);
-        }
-        *self.prober.0.lock().unwrap() = self.copy().map(|copy| {
-            let pem = &copy.data.unwrap()["tls.crt"].0;
-            Fingerprint::of_der(&tls_bundle::leaf_der(pem).unwrap())
-        });
+        cluster::run_pods(self);
     }
 
     /// The copy of the certificates that the workload mounts.
@@ -254,13 +239,28 @@ impl Stage {
         self.api.get(&format!("/api/v1/namespaces/demo/secrets/{name}"))
     }
 
-    /// Waits until every pod has been asked, then reconciles.
+    /// Reconciles when every pod that runs has been asked, until no pod is left to be replaced.
     async fn checked(&self) -> Outcome {
+        loop {
+            let outcome = self.asked().await;
+            if !cluster::is_behind(self) {
+                return outcome;
+            }
+            self.run_pods();
+        }
+    }
+
+    /// Waits until every pod has been asked, then reconciles.
+    async fn asked(&self) -> Outcome {
         let mut asked = self.context.health.changes();
         let key = ObjectRef::from_obj(&self.pgpool());
         self.reconcile().await;
-        let pods = usize::try_from(self.pgpool().spec.replicas()).unwrap();
-        while self.context.health.standings(&key).len() < pods {
+        let pods = || pods::of(&self.pgpool(), &self.context.caches.pods, &self.context.written);
+        let known = || self.context.health.standings(&key);
+        while pods()
+            .iter()
+            .any(|pod| pod.ready && !known().contains_key(&pod.uid))
+        {
             tokio::time::timeout(Duration::from_secs(5), asked.next())
                 .await
                 .unwrap();
@@ -378,7 +378,7 @@ async fn converged_means_that_nothing_is_sent() {
 
         // Nor by a new process, whose memory is empty.
         let successor = Stage::on(stage.api.clone(), Duration::ZERO);
-        *successor.prober.0.lock().unwrap() = *stage.prober.0.lock().unwrap();
+        *successor.prober.0.lock().unwrap() = stage.prober.0.lock().unwrap().clone();
         assert_eq!(successor.checked().await, Outcome::Converged);
         let log = successor.api.log();
         let said = log.iter().all(|line| *line == format!("PATCH {POOL}/status"));
@@ -614,10 +614,7 @@ async fn a_renewed_certificate_rolls_and_the_old_copy_goes_last() {
     stage.reconcile().await;
     let new = stage.copy().unwrap().name_any();
     assert_ne!(new, old);
-    assert_eq!(
-        stage.reason(ConditionType::Reconciling).unwrap().1,
-        "WaitingForPods"
-    );
+    assert_eq!(stage.reason(ConditionType::Reconciling).unwrap().1, "RollingOut");
     assert!(stage.api.get::<Secret>(&path(&old)).is_some(), "pods mount it");
 
     stage.run_pods();

@@ -17,4 +17,5 @@ mod pods;
 mod services;
 mod smuggling;
 mod start;
+mod stop;
 mod support;

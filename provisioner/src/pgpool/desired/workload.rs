@@ -5,29 +5,40 @@ pub(super) mod container;
 mod exporter;
 pub(super) mod probes;
 mod start;
+mod stop;
 mod volumes;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
+use k8s_openapi::api::apps::v1::{
+    RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
 use k8s_openapi::api::core::v1::{
     PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use sha2::{Digest, Sha256};
 use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
-use super::{config_secret, metadata};
+use super::{config_secret, hex, metadata};
 use crate::pgpool::validate::Validated;
 
-/// Long enough for pgpool's fast stop, which takes less than a second.
-const GRACE_SECONDS: i64 = 30;
+/// Hexadecimal digits that tell two templates apart.
+const HASH_LENGTH: usize = 16;
 
-/// Builds the `StatefulSet`. Pods start together, since none needs another; they are replaced one by one.
+/// Builds the `StatefulSet`. Pods start together, since none needs another. As it stands here all pods may be of
+/// its revision; [`down_to`] holds some back.
 pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
     let mut metadata = metadata::owned(validated, &validated.name);
     metadata.labels = Some(metadata::labels(validated, &validated.pod.controller_labels));
-    metadata.annotations = metadata::annotations(&validated.pod.controller_annotations);
+    let template = PodTemplateSpec {
+        metadata: Some(pod_metadata(validated)),
+        spec: Some(pod(validated, tls_copy)),
+    };
+    let mut annotations = validated.pod.controller_annotations.clone();
+    annotations.insert(names::ANNOTATION_TEMPLATE.to_owned(), hash(&template));
+    metadata.annotations = Some(annotations);
     StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {
@@ -36,18 +47,28 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
             revision_history_limit: Some(2),
             selector: metadata::selector(validated),
             service_name: Some(validated.names.governing_service.clone()),
-            template: PodTemplateSpec {
-                metadata: Some(pod_metadata(validated)),
-                spec: Some(pod(validated, tls_copy)),
-            },
-            update_strategy: Some(StatefulSetUpdateStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                rolling_update: None,
-            }),
+            template,
+            update_strategy: Some(down_to(0)),
             ..StatefulSetSpec::default()
         }),
         status: None,
     }
+}
+
+/// Pods from this ordinal on are of the present revision, those before it stay as they are.
+pub(super) fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
+    StatefulSetUpdateStrategy {
+        type_: Some("RollingUpdate".to_owned()),
+        rolling_update: Some(RollingUpdateStatefulSetStrategy {
+            partition: Some(partition),
+            max_unavailable: None,
+        }),
+    }
+}
+
+fn hash(template: &PodTemplateSpec) -> String {
+    let text = serde_json::to_vec(template).unwrap_or_default();
+    hex(&Sha256::digest(text))[..HASH_LENGTH].to_owned()
 }
 
 /// The revision makes pods follow settings that only a restart puts into effect.
@@ -93,7 +114,7 @@ fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
         )),
         service_account_name: Some(validated.names.service_account.clone()),
         service_account: None,
-        termination_grace_period_seconds: asked.termination_grace_period_seconds.or(Some(GRACE_SECONDS)),
+        termination_grace_period_seconds: Some(grace(validated)),
         topology_spread_constraints: Some(
             ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
                 .map(|key| spread(validated, key))
@@ -102,6 +123,12 @@ fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
         volumes: Some(volumes),
         ..asked
     }
+}
+
+/// Seconds that a pod may take to go.
+fn grace(validated: &Validated) -> i64 {
+    let asked = validated.pod.spec.termination_grace_period_seconds;
+    asked.unwrap_or(stop::GRACE_SECONDS)
 }
 
 /// What the user leaves open: the group that may read the key, and the runtime's own filter of system calls.

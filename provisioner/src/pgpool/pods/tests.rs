@@ -47,6 +47,7 @@ fn a_running_pod() {
         revision: Some("pool-5d4c".to_owned()),
         certificates: Some("pool-tls-abc".to_owned()),
         created: Some("2026-11-24T10:00:00Z".parse().unwrap()),
+        unready_since: None,
         told: Some("3.4.5".to_owned()),
         told_at: Some("2026-11-24T11:00:00Z".parse().unwrap()),
         trouble: None,

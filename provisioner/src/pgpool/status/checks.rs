@@ -7,13 +7,13 @@ use kube::ResourceExt;
 use shared_types::conditions::{Reason, Status};
 use shared_types::pgpool::PodStatus;
 use shared_types::{Pgpool, PgpoolStatus};
-use tls_bundle::Fingerprint;
 
 use super::Said;
 use crate::health::{Login, Standing};
 use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::observe::Observed;
 use crate::pgpool::pods::PodFacts;
+use crate::pgpool::rollout::Leaves;
 
 /// The pods, and what is known of each.
 pub(super) struct Checks<'a> {
@@ -24,17 +24,11 @@ pub(super) struct Checks<'a> {
     before: Option<&'a PgpoolStatus>,
     pods: &'a [PodFacts],
     standings: &'a BTreeMap<String, Standing>,
-    /// The leaf in each copy of the certificates.
-    leaves: BTreeMap<&'a str, Fingerprint>,
+    leaves: Leaves<'a>,
 }
 
 impl<'a> Checks<'a> {
     pub(super) fn new(pgpool: &'a Pgpool, observed: &'a Observed, applied: &Done, asked: bool) -> Self {
-        let leaf = |copy: &'a k8s_openapi::api::core::v1::Secret| {
-            let pem = copy.data.as_ref()?.get("tls.crt")?;
-            Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
-        };
-        let copies = observed.live.tls_copies.iter();
         Self {
             replicas: pgpool.spec.replicas(),
             title: format!("{}/", pgpool.namespace().unwrap_or_default()),
@@ -42,9 +36,7 @@ impl<'a> Checks<'a> {
             before: pgpool.status.as_ref(),
             pods: &observed.pods,
             standings: &observed.standings,
-            leaves: copies
-                .filter_map(|(name, copy)| Some((name.as_str(), leaf(copy)?)))
-                .collect(),
+            leaves: Leaves::of(&observed.live.tls_copies),
         }
     }
 
@@ -131,7 +123,7 @@ impl<'a> Checks<'a> {
                     format!("Pod {}{}: {message}", self.title, pod.name),
                 );
             }
-            if let Some(message) = self.wrong_leaf(pod, standing) {
+            if let Some(message) = self.leaves.wrong(pod, standing) {
                 return no(
                     Reason::PodsNotServing,
                     format!("Pod {}{}: {message}", self.title, pod.name),
@@ -144,27 +136,6 @@ impl<'a> Checks<'a> {
             "Every pod accepts logins"
         };
         Some(Said::new(true, Reason::ReadinessCheckSucceeded, message))
-    }
-
-    /// What is wrong with the certificate that a pod serves. A pod is measured by the copy that it mounts, so that
-    /// one which still waits for its turn in a rollout is not called broken.
-    fn wrong_leaf(&self, pod: &PodFacts, standing: &Standing) -> Option<String> {
-        let mounted = pod.certificates.as_deref()?;
-        let Some(expected) = self.leaves.get(mounted) else {
-            return Some(format!(
-                "mounts Secret {mounted}, which is gone: what it serves cannot be proven, and it could not start again"
-            ));
-        };
-        match &standing.served {
-            Some(served) if served.fingerprint == *expected => None,
-            Some(served) => Some(format!(
-                "serves the certificate {} instead of {expected} from Secret {mounted}; delete the pod",
-                served.fingerprint
-            )),
-            None => Some(format!(
-                "serves no certificate although it mounts Secret {mounted}; see its log"
-            )),
-        }
     }
 
     /// The pods as the status tells them. One of which nothing is known yet is not worth a write.
@@ -189,7 +160,7 @@ impl<'a> Checks<'a> {
             .login
             .trouble()
             .map(str::to_owned)
-            .or_else(|| self.wrong_leaf(pod, standing));
+            .or_else(|| self.leaves.wrong(pod, standing));
         Some(PodStatus {
             name,
             ready: pod.ready && message.is_none(),

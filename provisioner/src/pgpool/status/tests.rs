@@ -82,6 +82,7 @@ impl World {
         let applied = Done {
             progress,
             stateful_set: Some(stateful_set()),
+            step: None,
             untold: None,
             told: false,
             init: InitStand::NotAsked,

@@ -8,7 +8,7 @@ use operator_runtime::apply::ApplyError;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 
-use super::{Said, remarks};
+use super::{Said, remarks, rolling};
 use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::delivery;
 use crate::pgpool::handoff::Judge;
@@ -157,6 +157,9 @@ impl Work {
             let message = format!("Waits for the pods to become ready{trouble}{word}");
             Self::waits(Reason::WaitingForPods, message)
         };
+        if let Some(work) = rolling::rolling(pgpool, observed, applied, word) {
+            return work;
+        }
         match rollout(applied.stateful_set.as_ref(), &observed.pods, replicas) {
             Rollout::Absent | Rollout::Unnoticed => starting(""),
             Rollout::Replacing { updated } => Self::waits(

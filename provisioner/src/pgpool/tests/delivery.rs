@@ -32,7 +32,7 @@ async fn changed() -> Stage {
 
 fn successor(before: &Stage) -> Stage {
     let stage = Stage::on(before.api.clone(), Duration::ZERO);
-    *stage.prober.0.lock().unwrap() = *before.prober.0.lock().unwrap();
+    *stage.prober.0.lock().unwrap() = before.prober.0.lock().unwrap().clone();
     stage
 }
 
@@ -62,7 +62,7 @@ async fn every_running_pod_is_told_once_that_users_have_changed() {
     // Neither by a new process, nor for pods that come later.
     let next = successor(&stage);
     next.checked().await;
-    next.run_pods();
+    cluster::restart(&next);
     next.checked().await;
     assert!(told(&next.api.log()).is_empty());
     let note = |pod: &str| -> Option<String> {

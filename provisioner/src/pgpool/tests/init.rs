@@ -52,7 +52,7 @@ impl Stage {
     /// The same cluster under a new process.
     async fn successor(&self) -> Self {
         let successor = Self::on(self.api.clone(), Duration::ZERO);
-        *successor.prober.0.lock().unwrap() = *self.prober.0.lock().unwrap();
+        *successor.prober.0.lock().unwrap() = self.prober.0.lock().unwrap().clone();
         successor.checked().await;
         successor.settled().await;
         successor

@@ -204,7 +204,7 @@ async fn an_old_verdict_does_not_pass_for_one_on_the_new_spec() {
     walk.reconcile("and nothing happens").await;
 
     let stage = Stage::on(walk.stage.api.clone(), Duration::ZERO);
-    *stage.prober.0.lock().unwrap() = *walk.stage.prober.0.lock().unwrap();
+    *stage.prober.0.lock().unwrap() = walk.stage.prober.0.lock().unwrap().clone();
     let old = std::mem::replace(&mut walk.stage, stage);
     walk.stage.checked().await;
     walk.sees("the grace time is over", &Underway);

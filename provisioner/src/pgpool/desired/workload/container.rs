@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, SecurityContext, VolumeMount};
 use shared_types::ports;
 
-use super::{probes, runtime_default, start, volumes};
+use super::{probes, runtime_default, start, stop, volumes};
 use crate::pgpool::validate::Validated;
 
 /// Builds the container.
@@ -14,7 +14,7 @@ pub(super) fn pgpool(validated: &Validated) -> Container {
         image: Some(validated.release.image.clone()),
         command: Some(["sh", "-c"].map(str::to_owned).into()),
         args: Some(vec![start::script()]),
-        lifecycle: Some(probes::lifecycle(asked.lifecycle)),
+        lifecycle: Some(stop::lifecycle(asked.lifecycle, super::grace(validated))),
         liveness_probe: Some(probes::merged(asked.liveness_probe, probes::liveness())),
         ports: Some(container_ports(asked.ports.unwrap_or_default())),
         readiness_probe: Some(probes::merged(

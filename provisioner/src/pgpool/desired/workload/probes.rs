@@ -1,6 +1,6 @@
-//! How the kubelet judges a pod, and how it ends one.
+//! How the kubelet judges a pod.
 
-use k8s_openapi::api::core::v1::{ExecAction, Lifecycle, LifecycleHandler, Probe, TCPSocketAction};
+use k8s_openapi::api::core::v1::{ExecAction, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shared_types::ports;
 
@@ -91,25 +91,7 @@ pub(super) fn merged(asked: Option<Probe>, ours: Probe) -> Probe {
     }
 }
 
-/// Lets the Services forget the pod, then stops pgpool fast: its answer to the kubelet's own signal is to wait for
-/// every client, while new ones hang.
-///
-/// A user's own `preStop` takes the place of this one.
-pub(super) fn lifecycle(asked: Option<Lifecycle>) -> Lifecycle {
-    let run = paths::RUN;
-    let stop = format!("sleep 2; kill -INT \"$(head -n 1 {run}/pgpool.pid)\"");
-    let asked = asked.unwrap_or_default();
-    let ours = || LifecycleHandler {
-        exec: Some(shell(&stop)),
-        ..LifecycleHandler::default()
-    };
-    Lifecycle {
-        pre_stop: Some(asked.pre_stop.unwrap_or_else(ours)),
-        ..asked
-    }
-}
-
-fn shell(script: &str) -> ExecAction {
+pub(super) fn shell(script: &str) -> ExecAction {
     ExecAction {
         command: Some(["sh", "-c", script].map(str::to_owned).into()),
     }

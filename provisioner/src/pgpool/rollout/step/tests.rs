@@ -1,0 +1,341 @@
+use k8s_openapi::api::policy::v1::PodDisruptionBudgetStatus;
+
+use super::*;
+use crate::health::{Login, Served};
+use crate::testing::{Pki, now, parse, secret};
+use tls_bundle::Fingerprint;
+
+/// A workload of three pods, in the middle of becoming `b`.
+struct World {
+    desired: StatefulSet,
+    live: StatefulSet,
+    budget: PodDisruptionBudget,
+    pods: Vec<PodFacts>,
+    standings: BTreeMap<String, Standing>,
+    copies: BTreeMap<String, std::sync::Arc<k8s_openapi::api::core::v1::Secret>>,
+    leaf: Fingerprint,
+    asked: bool,
+}
+
+fn workload(image: &str, partition: i32) -> StatefulSet {
+    parse(&format!(
+        "
+metadata: {{name: pool, generation: 2, annotations: {{pgpool.kubedb.com/template: {image}}}}}
+spec:
+  replicas: 3
+  selector: {{}}
+  serviceName: pool-pods
+  template: {{spec: {{containers: [{{name: pgpool, image: {image}}}]}}}}
+  updateStrategy: {{type: RollingUpdate, rollingUpdate: {{partition: {partition}}}}}
+status: {{replicas: 3, observedGeneration: 2, currentRevision: a, updateRevision: b}}
+"
+    ))
+}
+
+impl World {
+    /// The revisions of the pods, from the first on; all are ready and serve what they mount.
+    fn new(partition: i32, revisions: &[&str]) -> Self {
+        let pair = Pki::new().server(&["pool".to_owned()]);
+        let mut world = Self {
+            desired: workload("new", 0),
+            live: workload("new", partition),
+            budget: PodDisruptionBudget {
+                status: Some(PodDisruptionBudgetStatus {
+                    disruptions_allowed: 1,
+                    ..PodDisruptionBudgetStatus::default()
+                }),
+                ..PodDisruptionBudget::default()
+            },
+            pods: Vec::new(),
+            standings: BTreeMap::new(),
+            copies: BTreeMap::from([("copy".to_owned(), secret("copy", &pair).into())]),
+            leaf: pair.fingerprint,
+            asked: true,
+        };
+        for (ordinal, revision) in (0..).zip(revisions) {
+            let name = format!("pool-{ordinal}");
+            world
+                .standings
+                .insert(name.clone(), world.serves(Login::Accepted));
+            world.pods.push(PodFacts {
+                uid: name.clone(),
+                name,
+                ordinal,
+                ready: true,
+                revision: Some((*revision).to_owned()),
+                certificates: Some("copy".to_owned()),
+                created: Some(now()),
+                ..PodFacts::default()
+            });
+        }
+        world
+    }
+
+    fn serves(&self, login: Login) -> Standing {
+        Standing {
+            served: Some(Served {
+                fingerprint: self.leaf,
+                not_after: None,
+            }),
+            login,
+            failures: 0,
+        }
+    }
+
+    fn unready(mut self, pod: usize, seconds: i64) -> Self {
+        let since = now() - Duration::from_secs(seconds.unsigned_abs());
+        self.pods[pod].ready = false;
+        self.pods[pod].unready_since = Some(since);
+        self.pods[pod].created = Some(since);
+        self
+    }
+
+    fn trouble(mut self, pod: usize) -> Self {
+        self.pods[pod].trouble = Some("its image cannot be pulled".to_owned());
+        self
+    }
+
+    fn without(mut self, pod: usize) -> Self {
+        self.pods.remove(pod);
+        self
+    }
+
+    fn allows(mut self, pods: i32) -> Self {
+        self.budget.status.as_mut().unwrap().disruptions_allowed = pods;
+        self
+    }
+
+    fn changed(mut self) -> Self {
+        self.desired = workload("newer", 0);
+        self
+    }
+
+    fn settled(mut self) -> Self {
+        self.live.status.as_mut().unwrap().current_revision = Some("b".to_owned());
+        self
+    }
+
+    fn standing(mut self, pod: &str, change: impl FnOnce(&mut Standing)) -> Self {
+        change(self.standings.get_mut(pod).unwrap());
+        self
+    }
+
+    fn step(&self) -> Step {
+        step(&View {
+            desired: &self.desired,
+            live: Some(&self.live),
+            budget: Some(&self.budget),
+            pods: &self.pods,
+            standings: &self.standings,
+            leaves: &Leaves::of(&self.copies),
+            asked: self.asked,
+            now: now(),
+        })
+    }
+
+    /// Partition, pods that are proven, and what happens in few words.
+    fn told(&self) -> (i32, usize, String) {
+        let step = self.step();
+        let words = match step.stride {
+            Stride::Level => "level".to_owned(),
+            Stride::Unnoticed => "unnoticed".to_owned(),
+            Stride::Replaces { pod } => format!("replaces {pod}"),
+            Stride::Proves { pod, left, .. } => format!("proves {pod} for {}", left.as_secs()),
+            Stride::Waits { after, .. } => format!("waits {:?}", after.map(|it| it.as_secs())),
+            Stride::Failed { pod, .. } => format!("failed {pod}"),
+        };
+        (step.partition, step.proven, words)
+    }
+}
+
+fn refused() -> Login {
+    Login::Refused {
+        fault: "no".into(),
+        message: "no".to_owned(),
+    }
+}
+
+const NONE: [&str; 3] = ["a", "a", "a"];
+const ONE: [&str; 3] = ["a", "a", "b"];
+const ALL: [&str; 3] = ["b", "b", "b"];
+
+fn all(rows: Vec<(&str, World, &str)>) {
+    for (what, world, expected) in rows {
+        let (partition, proven, words) = world.told();
+        assert_eq!(format!("{partition} {proven} {words}"), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_pod_is_replaced_and_proven() {
+    let changed = World::new(0, &ALL).settled().changed();
+    let starts = |seconds| World::new(2, &ONE).unready(2, seconds);
+    all(vec![
+        ("the template is changed", changed, "2 0 replaces pool-2"),
+        ("nobody has begun", World::new(2, &NONE), "2 0 replaces pool-2"),
+        (
+            "it goes",
+            World::new(2, &NONE).unready(2, 1),
+            "2 0 replaces pool-2",
+        ),
+        (
+            "it is gone",
+            World::new(2, &NONE).without(2),
+            "2 0 replaces pool-2",
+        ),
+        ("it starts", starts(10), "2 0 proves pool-2 for 290"),
+        (
+            "it is in trouble",
+            starts(10).trouble(2),
+            "2 0 proves pool-2 for 50",
+        ),
+        ("trouble lasts", starts(60).trouble(2), "2 0 failed pool-2"),
+        ("it takes too long", starts(300), "2 0 failed pool-2"),
+        ("it is proven", World::new(2, &ONE), "1 1 replaces pool-1"),
+    ]);
+}
+
+#[test]
+fn the_budget_counts_before_a_pod_goes() {
+    let used_up = || World::new(2, &ONE).allows(0);
+    let begun = World::new(1, &ONE).allows(0);
+    all(vec![
+        ("it is used up", used_up(), "2 1 waits None"),
+        ("that counts for nothing once begun", begun, "1 1 replaces pool-1"),
+        (
+            "a pod before is away",
+            used_up().unready(0, 20),
+            "2 1 waits Some(40)",
+        ),
+        (
+            "but not for ever",
+            used_up().unready(0, 60),
+            "1 1 replaces pool-1",
+        ),
+        (
+            "one that is lost comes first",
+            used_up().without(0),
+            "2 1 waits None",
+        ),
+        ("no loss", used_up().unready(1, 1), "1 1 replaces pool-1"),
+    ]);
+}
+
+#[test]
+fn the_end_of_a_rollout() {
+    let settled = || World::new(0, &ALL).settled();
+    let starts = World::new(0, &ALL).unready(0, 0);
+    all(vec![
+        ("the last", World::new(1, &["a", "b", "b"]), "0 2 replaces pool-0"),
+        ("the last starts", starts, "0 2 proves pool-0 for 300"),
+        ("all are proven", World::new(0, &ALL), "0 3 level"),
+        ("and settled", settled(), "0 0 level"),
+        (
+            "a pod is lost when all is settled",
+            settled().without(1),
+            "0 0 level",
+        ),
+    ]);
+}
+
+#[test]
+fn a_change_in_the_middle_begins_anew_with_what_is_broken() {
+    let stuck = World::new(2, &["a", "a", "b"]).unready(2, 400).changed();
+    assert_eq!(stuck.told(), (2, 0, "replaces pool-2".to_owned()));
+    let further = World::new(1, &["a", "b", "b"]).unready(1, 30).allows(0).changed();
+    assert_eq!(
+        further.told(),
+        (3, 0, "waits Some(30)".to_owned()),
+        "two pods away would be one too many"
+    );
+    let later = World::new(1, &["a", "b", "b"])
+        .unready(1, 400)
+        .allows(0)
+        .changed();
+    assert_eq!(later.told(), (2, 0, "replaces pool-2".to_owned()));
+}
+
+#[test]
+fn a_field_that_was_taken_out_of_the_template_is_a_change() {
+    let mut world = World::new(0, &["b", "b", "b"]).settled();
+    world
+        .desired
+        .annotations_mut()
+        .insert(names::ANNOTATION_TEMPLATE.to_owned(), "less".to_owned());
+    assert_eq!(world.step().partition, 2);
+    // One that an older operator made bears no note.
+    world.live.metadata.annotations = None;
+    assert_eq!(world.step().partition, 0);
+}
+
+#[test]
+fn one_replica_rolls_at_once() {
+    let mut world = World::new(0, &["b"]).settled().changed();
+    for set in [&mut world.desired, &mut world.live] {
+        set.spec.as_mut().unwrap().replicas = Some(1);
+    }
+    for allowed in [0, 1] {
+        world = world.allows(allowed);
+        assert_eq!(world.told(), (0, 0, "replaces pool-0".to_owned()));
+    }
+}
+
+#[test]
+fn a_change_that_nobody_has_noticed_holds_everything() {
+    let mut world = World::new(2, &["b", "b", "b"]);
+    world.live.metadata.generation = Some(3);
+    assert_eq!(world.told(), (2, 0, "unnoticed".to_owned()));
+}
+
+#[test]
+fn what_counts_as_proof() {
+    let world = || World::new(2, &["a", "a", "b"]);
+    let other =
+        |standing: &mut Standing| standing.served.as_mut().unwrap().fingerprint = Fingerprint::of_der(b"x");
+    let nothing = |standing: &mut Standing| standing.served = None;
+    let refuses = |standing: &mut Standing| standing.login = refused();
+    let unreachable = |standing: &mut Standing| {
+        standing.served = None;
+        standing.login = refused();
+    };
+    let everywhere = |world: World, change: fn(&mut Standing)| {
+        ["pool-0", "pool-1", "pool-2"]
+            .iter()
+            .fold(world, |world, pod| world.standing(pod, change))
+    };
+    let unasked = || {
+        let mut world = world();
+        world.standings.remove("pool-2");
+        world
+    };
+    let rows = vec![
+        ("its certificate", world(), true),
+        ("another certificate", world().standing("pool-2", other), false),
+        (
+            "another certificate, as everywhere",
+            everywhere(world(), other),
+            false,
+        ),
+        ("no certificate", world().standing("pool-2", nothing), false),
+        ("no login", world().standing("pool-2", refuses), false),
+        ("no login, as everywhere", everywhere(world(), refuses), true),
+        ("out of reach", world().standing("pool-2", unreachable), false),
+        (
+            "out of reach, as everywhere",
+            everywhere(world(), unreachable),
+            true,
+        ),
+        ("not asked yet", unasked(), false),
+        (
+            "nobody can ask",
+            World {
+                asked: false,
+                ..unasked()
+            },
+            true,
+        ),
+    ];
+    for (what, world, proven) in rows {
+        assert_eq!(world.step().partition == 1, proven, "{what}");
+    }
+}
