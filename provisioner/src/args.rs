@@ -6,6 +6,8 @@ use clap::Args as ClapArgs;
 use operator_runtime::CommonArgs;
 use operator_runtime::args::{duration, duration_or_none};
 
+use crate::pgpool::window::Window;
+
 /// Every flag of the provisioner.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct Args {
@@ -28,6 +30,16 @@ pub struct CertificateArgs {
     /// replaced, so that clients can take up theirs; `0s` for not at all.
     #[arg(long, env = "PGPOOL_CA_OVERLAP", default_value = "10m", value_parser = duration_or_none)]
     pub ca_overlap: Duration,
+    /// How many Pgpools give a new certificate to their pods at one time, each to one pod after the other; 0 for no limit.
+    #[arg(long, env = "PGPOOL_ROTATION_AT_ONCE", default_value_t = 20)]
+    pub rotation_at_once: u32,
+    /// How many pods are replaced in a minute for the sake of a new certificate; 0 for no limit.
+    #[arg(long, env = "PGPOOL_ROTATION_PODS_PER_MINUTE", default_value_t = 120)]
+    pub rotation_pods_per_minute: u32,
+    /// When new certificates may be given to pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`, where a Pgpool does not say
+    /// so itself; at any time when left out.
+    #[arg(long, env = "PGPOOL_MAINTENANCE_WINDOW")]
+    pub maintenance_window: Option<Window>,
 }
 
 /// Flags about ops-manager.

@@ -5,12 +5,14 @@
 //! any two lines, and the channel to the other operator can be cut, without changing where a `Pgpool` ends up.
 
 pub mod args;
+pub mod fleet;
 pub mod grpc;
 pub mod health;
 pub mod metrics;
 pub mod peer;
 pub mod pgpool;
 pub mod prometheus;
+pub mod rotations;
 pub mod run;
 
 #[cfg(test)]

@@ -1,16 +1,33 @@
 //! What this operator counts beside what every controller does. No object is ever named in a label.
 
+use std::time::Duration;
+
 use operator_runtime::metrics::SharedRegistry;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 
 /// The metrics of the provisioner.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     checks: Family<Check, Counter>,
     heard: Gauge,
+    rotations: Durations,
+    mismatches: Gauge,
+}
+
+/// From seconds for one pod to half an hour for nine.
+const DURATIONS: [f64; 9] = [5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
+
+#[derive(Clone, Debug)]
+struct Durations(Histogram);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(Histogram::new(DURATIONS))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -34,6 +51,16 @@ impl Metrics {
                 "Whether the verdicts of ops-manager arrive on the channel",
                 metrics.heard.clone(),
             );
+            registry.register(
+                "pgpool_provisioner_rotation_seconds",
+                "Time from a workload that wants new certificates to pods that all serve them",
+                metrics.rotations.0.clone(),
+            );
+            registry.register(
+                "pgpool_provisioner_served_mismatches",
+                "Ready pods that serve another certificate than they should, or none",
+                metrics.mismatches.clone(),
+            );
         });
         metrics
     }
@@ -41,6 +68,16 @@ impl Metrics {
     /// Counts a check of a pod; `result` is from a fixed set.
     pub fn checked(&self, result: &'static str) {
         self.checks.get_or_create(&Check { result }).inc();
+    }
+
+    /// Notes how long new certificates took into all pods of a Pgpool.
+    pub fn rotated(&self, took: Duration) {
+        self.rotations.0.observe(took.as_secs_f64());
+    }
+
+    /// Notes how many pods serve another certificate than they should.
+    pub fn mismatched(&self, pods: usize) {
+        self.mismatches.set(i64::try_from(pods).unwrap_or(i64::MAX));
     }
 
     /// Notes whether ops-manager is heard.

@@ -16,12 +16,15 @@ pub mod pace;
 pub mod patience;
 pub mod plan;
 pub mod pods;
+mod progress;
 pub mod publish;
 pub mod rollout;
 pub mod secrets;
 pub mod status;
 pub mod triggers;
+pub mod turn;
 pub mod validate;
+pub mod window;
 pub mod written;
 
 use std::sync::Arc;
@@ -65,14 +68,24 @@ async fn settle(
 ) -> Result<Outcome, Error> {
     let pgpool = context.written.with_status(pgpool);
     // Client: caches, and at most one question to the API server.
-    let observed = observe::observe(&pgpool, context, now).await?;
+    let mut observed = observe::observe(&pgpool, context, now).await?;
     // Pure.
     let validated = validate::validate(&pgpool, &observed.inputs);
     // Pure.
-    let plan = validated
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|it| plan::plan(&pgpool, it, &observed, context.grace, now));
+    let plan_of = |observed: &observe::Observed| {
+        let validated = validated.as_ref().map_err(Clone::clone);
+        validated.and_then(|it| plan::plan(&pgpool, it, observed, context.grace, now))
+    };
+    let mut plan = plan_of(&observed);
+    if let Some(ask) = plan.as_ref().ok().and_then(|plan| plan.asks) {
+        // Memory, and what came of it makes another plan.
+        observed.schedule.admission = Some(context.fleet.admit(key, ask, now));
+        plan = plan_of(&observed);
+    }
+    if let Ok(plan) = &plan {
+        progress::note(plan, &observed, context, key, now);
+    }
+    let remark = plan.as_ref().ok().map(|plan| plan.remark.clone());
     let look_again = plan.as_ref().ok().and_then(|plan| plan.look_again);
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
     let access = access.and_then(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan, now));
@@ -88,6 +101,7 @@ async fn settle(
     let report = status::report(&pgpool, &observed, &applied, context.health.asks(key), now);
     let complaints = validated.as_ref().ok().map(|it| it.user_complaints.as_slice());
     let report = report.about_users(&pgpool, complaints, now);
+    let report = report.about_rotation(&pgpool, remark.as_ref().map(Option::as_ref), now);
     // Client.
     let outcome = publish::publish(&pgpool, context, report, now).await?;
     let outcome = look_again.map_or(outcome, |after| outcome.no_later_than(after));

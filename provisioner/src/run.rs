@@ -13,6 +13,7 @@ use shared_types::{Pgpool, names};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::fleet::{Fleet, Limits};
 use crate::grpc;
 use crate::health::Health;
 use crate::health::login::Network;
@@ -25,6 +26,7 @@ use crate::pgpool::pace::Pace;
 use crate::pgpool::patience::Patience;
 use crate::pgpool::written::Written;
 use crate::pgpool::{reconcile, secrets};
+use crate::rotations::Rotations;
 
 /// Who this process is.
 pub const IDENTITY: Identity = Identity {
@@ -56,6 +58,12 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         jobs,
         verdicts: Arc::new(board.clone()),
         health,
+        fleet: Fleet::new(Limits {
+            at_once: args.certificates.rotation_at_once,
+            per_minute: args.certificates.rotation_pods_per_minute,
+        }),
+        rotations: Rotations::new(metrics.clone()),
+        window: args.certificates.maintenance_window.clone(),
         patience: Patience::default(),
         pace: Pace::default(),
         written: Written::default(),
@@ -103,10 +111,11 @@ fn triggers_of(
 ) -> impl futures::Stream<Item = ObjectRef<Pgpool>> + Send + 'static {
     let heard = context.verdicts.changes();
     let asked = context.health.changes();
+    let let_in = context.fleet.changes();
     let read = context.named.changes().boxed();
     let elsewhere = context.elsewhere.changes().boxed();
     let scripts = context.jobs.changes().boxed();
     let context = context.clone();
-    select_all([watched.boxed(), heard, asked, read, elsewhere, scripts])
+    select_all([watched.boxed(), heard, asked, let_in, read, elsewhere, scripts])
         .inspect(move |key| context.forget_if_gone(key))
 }

@@ -17,7 +17,9 @@ use serde::de::DeserializeOwned;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
+use crate::fleet::Admission;
 use crate::pgpool::handoff::Certificate;
+use crate::pgpool::turn::Schedule;
 use shared_types::certificates::required;
 
 use crate::pgpool::observe::{Inputs, Lookup, Observed};
@@ -72,7 +74,7 @@ pub fn inputs(pgpool: &Pgpool) -> Inputs {
     }
 }
 
-/// A `Pgpool` with TLS whose certificates are all there and good.
+/// A `Pgpool` with TLS whose certificates are all there and good, and whose turn it is.
 pub fn observed(pgpool: &Pgpool, pki: &Pki) -> Observed {
     let certificates = if pgpool.spec.ssl_mode().enabled() {
         certificates(pgpool, pki)
@@ -82,6 +84,10 @@ pub fn observed(pgpool: &Pgpool, pki: &Pki) -> Observed {
     Observed {
         inputs: inputs(pgpool),
         certificates,
+        schedule: Schedule {
+            window: None,
+            admission: Some(Admission::Granted),
+        },
         ..Observed::default()
     }
 }

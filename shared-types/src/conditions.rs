@@ -71,6 +71,9 @@ words! {
         Monitored,
         /// An operation runs, and the provisioner keeps its hands off.
         Paused,
+        /// A new certificate is not given to the pods yet, and the message says what it waits for. `False` when it is
+        /// given to them although it should wait, or when a maintenance window cannot be read. Absent otherwise.
+        RotationHeld,
         /// The scripts of `spec.init` have run. Absent when there are none. Says nothing about the pool itself: a
         /// script that fails takes no readiness away.
         Initialized,
@@ -232,6 +235,18 @@ words! {
         /// A pod that was replaced does not become ready, or does not serve as it should. The pods after it stay as they
         /// are; the work goes on when the pod mends, or with the next change.
         RolloutFailed,
+        /// A new certificate waits for the maintenance window.
+        WaitingForWindow,
+        /// A new certificate waits until fewer pods are replaced in the whole cluster.
+        WaitingForTurn,
+        /// A new certificate is given to the pods outside the maintenance window, since the one that is served is about to
+        /// end.
+        WindowOverridden,
+        /// A new certificate is given to the pods beyond the limits of the operator, since the one that is served is about
+        /// to end.
+        LimitsOverridden,
+        /// The annotation `pgpool.kubedb.com/maintenance-window` cannot be read.
+        MaintenanceWindowInvalid,
         /// A pod serves another certificate than it should, or none.
         PodsNotServing,
         /// PostgreSQL turns pgpool down before it asks for a password: it may demand a client certificate, and pgpool

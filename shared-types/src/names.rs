@@ -61,6 +61,9 @@ pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
 /// Annotation of the workload: hash of the template of its pods, by which it is seen that fields were taken out of it.
 pub const ANNOTATION_TEMPLATE: &str = "pgpool.kubedb.com/template";
+/// Annotation of a Pgpool: when new certificates may be given to its pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`;
+/// `none` for at any time.
+pub const ANNOTATION_MAINTENANCE_WINDOW: &str = "pgpool.kubedb.com/maintenance-window";
 /// Annotation of the configuration Secret: hash of the settings that pgpool has judged good, and of its image.
 pub const ANNOTATION_JUDGED: &str = "pgpool.kubedb.com/judged";
 /// Annotation of a pod: the versions of the Secrets that it was last told to read anew. Says nothing of what is in them.

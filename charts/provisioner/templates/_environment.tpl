@@ -42,6 +42,14 @@
 {{- end }}
 - name: PGPOOL_CA_OVERLAP
   value: {{ .Values.caOverlap | quote }}
+- name: PGPOOL_ROTATION_AT_ONCE
+  value: {{ .Values.rotation.atOnce | quote }}
+- name: PGPOOL_ROTATION_PODS_PER_MINUTE
+  value: {{ .Values.rotation.podsPerMinute | quote }}
+{{- with .Values.rotation.maintenanceWindow }}
+- name: PGPOOL_MAINTENANCE_WINDOW
+  value: {{ . | quote }}
+{{- end }}
 - name: PGPOOL_HANDOFF_GRACE
   value: {{ .Values.handoffGrace | quote }}
 {{- end }}

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Applier;
@@ -209,6 +209,8 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         init,
         scrape,
         look_again: _,
+        asks: _,
+        remark: _,
     } = plan;
     let live = &observed.live;
     let old_login = scrape.old_login.clone();
@@ -222,7 +224,7 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
     let mut stateful_set = None;
     if let Some(workload) = workload {
         let written = Box::pin(write_workload(writer, workload, live)).await?;
-        for copy in obsolete(observed, &written) {
+        for copy in rollout::obsolete(observed, &written) {
             writer.delete(copy).await?;
         }
         if let Some(login) = old_login.filter(|_| is_settled(&observed.pods, &written)) {
@@ -387,24 +389,4 @@ async fn write_workload(
         .and_then(|copy| live.tls_copies.get(&copy.name_any()));
     writer.put_some(tls_copy, known.map(AsRef::as_ref)).await?;
     writer.put(&stateful_set, live.stateful_set.as_deref()).await
-}
-
-/// Copies of certificates that no pod mounts and none will.
-fn obsolete<'a>(observed: &'a Observed, stateful_set: &StatefulSet) -> Vec<&'a Secret> {
-    if rollout::earlier_revision_may_return(stateful_set) {
-        return Vec::new();
-    }
-    let next = rollout::certificates(stateful_set);
-    let pods = observed.pods.iter().map(|pod| pod.certificates.as_deref());
-    let mounted: Vec<_> = pods
-        .chain([next, observed.init.certificates()])
-        .flatten()
-        .collect();
-    let used = |name: &str| mounted.contains(&name);
-    let live = &observed.live;
-    live.tls_copies
-        .iter()
-        .filter(|(name, _)| !used(name))
-        .map(|(_, copy)| copy.as_ref())
-        .collect()
 }

@@ -14,9 +14,12 @@ use shared_types::{AppBinding, Pgpool};
 use super::caches::Caches;
 use super::pace::Pace;
 use super::patience::Patience;
+use super::window::Window;
 use super::written::Written;
+use crate::fleet::Fleet;
 use crate::health::Health;
 use crate::peer::Verdicts;
+use crate::rotations::Rotations;
 
 /// Handles to everything outside, and the settings. What is kept in memory here is a cache or a hint: losing it
 /// costs time, never an end state.
@@ -42,6 +45,12 @@ pub struct Context {
     pub health: Health,
     /// Since when certificates are complete.
     pub patience: Patience,
+    /// How many Pgpools replace pods for the sake of certificates.
+    pub fleet: Fleet,
+    /// How long that takes.
+    pub rotations: Rotations,
+    /// When that may be, where a Pgpool does not say so itself.
+    pub window: Option<Window>,
     /// What the caches do not show yet.
     pub written: Written,
     /// When each status was last written.
@@ -67,6 +76,8 @@ impl Context {
         self.caches.monitored.set(key, false);
         self.caches.synced.set(key, false);
         self.health.forget(key);
+        self.fleet.note(key, None, false);
+        self.rotations.forget(key);
         self.patience.forget(key);
         self.written.forget(key);
         self.pace.forget(key);

@@ -27,6 +27,7 @@ use super::context::Context;
 use super::error::Error;
 use super::handoff::Certificate;
 use super::pods::{self, PodFacts};
+use super::turn::Schedule;
 use crate::health::Standing;
 use crate::peer::Verdict;
 use crate::prometheus::ServiceMonitor;
@@ -185,6 +186,8 @@ pub struct Observed {
     pub pods: Vec<PodFacts>,
     /// The user's scripts.
     pub init: InitFacts,
+    /// What new certificates may wait for.
+    pub schedule: Schedule,
     /// What the pods' last checks add up to, by UID.
     pub standings: BTreeMap<String, Standing>,
 }
@@ -212,6 +215,10 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
             .complete_for(&key, pgpool.meta().generation, leaves, now),
         certificates,
         pods: pods::of(pgpool, &context.caches.pods, &context.written),
+        schedule: Schedule {
+            window: context.window.clone(),
+            admission: None,
+        },
         standings: context.health.standings(&key),
     })
 }

@@ -21,7 +21,9 @@ use super::judgement::{self, Doubt, Judgement};
 use super::monitoring::{self, Scrape};
 use super::observe::{self, Observed};
 use super::rollout::{self, Step};
+use super::turn::Remark;
 use super::validate::{Unmet, Validated};
+use crate::fleet::Ask;
 use crate::health::{Access, ClientPair, Pod};
 
 pub use init::{InitStand, Initiate};
@@ -55,6 +57,10 @@ pub struct Plan {
     pub scrape: Scrape,
     /// When time alone changes this plan: an earlier authority has been trusted for long enough.
     pub look_again: Option<Duration>,
+    /// It may go further when it is the turn of this Pgpool.
+    pub asks: Option<Ask>,
+    /// What there is to tell about a new certificate that waits, or does not.
+    pub remark: Option<Remark>,
 }
 
 /// What becomes of the configuration Secret.
@@ -175,6 +181,8 @@ fn pool(
         init: Initiate::Nothing(InitStand::NotAsked),
         scrape,
         look_again: None,
+        asks: None,
+        remark: None,
     };
     if !validated.serves_tls() {
         let stateful_set = desired::workload(validated, None);
@@ -203,9 +211,8 @@ fn pool(
     let handoff = handoff::settle(handoff::decide(&view), &observed.certificates, now);
     (plan.workload, plan.handoff) = match (handoff, material(&observed.certificates)) {
         (Handoff::Go { judge, .. }, Some(material)) => {
-            let (workload, look_again) = newest(pgpool, validated, observed, material, now);
-            plan.look_again = look_again;
-            (Some(workload), Stand::Passed(judge))
+            newest(pgpool, validated, observed, material, &mut plan, now);
+            (plan.workload.take(), Stand::Passed(judge))
         }
         (handoff, _) => (running(validated, observed), held(handoff, observed)),
     };

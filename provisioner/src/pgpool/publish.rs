@@ -79,6 +79,11 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     if let Some(stalled) = new(ConditionType::Stalled) {
         events.push((Kind::Warning, stalled.reason.clone(), stalled.message.clone()));
     }
+    if let Some(held) = new(ConditionType::RotationHeld)
+        && let Some(kind) = kind_of_held(held)
+    {
+        events.push((kind, held.reason.clone(), held.message.clone()));
+    }
     if let Some(users) = new(ConditionType::UsersIncomplete) {
         events.push((Kind::Warning, users.reason.clone(), users.message.clone()));
     }
@@ -127,6 +132,16 @@ fn is_planned(ready: &Condition, after: &PgpoolStatus) -> bool {
     is_work
         && (work.reason == Reason::RollingOut.as_str()
             || ready.observed_generation < work.observed_generation)
+}
+
+/// Whether a certificate that waits, or does not, is worth an event, and which. To wait for one's turn is none: there are
+/// many who do.
+fn kind_of_held(condition: &Condition) -> Option<Kind> {
+    match Reason::from_word(&condition.reason)? {
+        Reason::WaitingForTurn => None,
+        Reason::WaitingForWindow => Some(Kind::Normal),
+        _ => Some(Kind::Warning),
+    }
 }
 
 /// Whether a step of the scripts is worth an event, and which. Waiting for the pool is none.

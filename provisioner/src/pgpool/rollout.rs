@@ -7,9 +7,10 @@ mod proof;
 mod step;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{PodSpec, Secret};
 use shared_types::reserved;
 
+use super::observe::Observed;
 use super::pods::PodFacts;
 
 pub use proof::Leaves;
@@ -78,4 +79,25 @@ pub fn certificates(workload: &StatefulSet) -> Option<&str> {
         .iter()
         .find(|volume| volume.name == reserved::VOLUME_CERTS)?;
     volume.secret.as_ref()?.secret_name.as_deref()
+}
+
+/// Copies of certificates that no pod mounts and none will.
+#[must_use]
+pub fn obsolete<'a>(observed: &'a Observed, stateful_set: &StatefulSet) -> Vec<&'a Secret> {
+    if earlier_revision_may_return(stateful_set) {
+        return Vec::new();
+    }
+    let next = certificates(stateful_set);
+    let pods = observed.pods.iter().map(|pod| pod.certificates.as_deref());
+    let mounted: Vec<_> = pods
+        .chain([next, observed.init.certificates()])
+        .flatten()
+        .collect();
+    let used = |name: &str| mounted.contains(&name);
+    let live = &observed.live;
+    live.tls_copies
+        .iter()
+        .filter(|(name, _)| !used(name))
+        .map(|(_, copy)| copy.as_ref())
+        .collect()
 }

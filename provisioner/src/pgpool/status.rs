@@ -3,6 +3,7 @@
 //! Holds this operator's part of the status only; the rest belongs to ops-manager and is read, never written.
 
 mod checks;
+mod held;
 mod initialized;
 mod monitored;
 mod phase;
@@ -30,7 +31,7 @@ use work::Work;
 mod tests;
 
 /// The conditions that this operator writes, in their order.
-const OURS: [ConditionType; 10] = [
+const OURS: [ConditionType; 11] = [
     ConditionType::ProvisioningStarted,
     ConditionType::ReplicaReady,
     ConditionType::AcceptingConnection,
@@ -41,6 +42,7 @@ const OURS: [ConditionType; 10] = [
     ConditionType::Stalled,
     ConditionType::Initialized,
     ConditionType::UsersIncomplete,
+    ConditionType::RotationHeld,
 ];
 
 /// What a reconcile has to tell.

@@ -25,10 +25,12 @@ use tls_bundle::Fingerprint;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::fleet::{Fleet, Limits};
 use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, Served};
 use crate::metrics::Metrics;
 use crate::peer::{Board, CertificateVerdict, Verdict, Verdicts};
 use crate::pgpool::handoff::Certificate;
+use crate::rotations::Rotations;
 use crate::testing::api::FakeApi;
 use crate::testing::{Pki, certificates, plain_pgpool, tls_pgpool};
 
@@ -125,6 +127,9 @@ impl Stage {
             jobs: Named::new(&mut runtime, observe::trim_job),
             verdicts: Arc::new(board.clone()) as Arc<dyn Verdicts>,
             health: Health::new(prober.clone(), Metrics::default(), CancellationToken::new()),
+            fleet: Fleet::new(Limits::default()),
+            rotations: Rotations::default(),
+            window: None,
             patience: patience::Patience::default(),
             pace: pace::Pace::default(),
             written: written::Written::default(),

@@ -36,10 +36,8 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
         metadata: Some(pod_metadata(validated)),
         spec: Some(pod(validated, tls_copy)),
     };
-    let mut annotations = validated.pod.controller_annotations.clone();
-    annotations.insert(names::ANNOTATION_TEMPLATE.to_owned(), hash(&template));
-    metadata.annotations = Some(annotations);
-    StatefulSet {
+    metadata.annotations = Some(validated.pod.controller_annotations.clone());
+    let mut workload = StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {
             pod_management_policy: Some("Parallel".to_owned()),
@@ -52,6 +50,17 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
             ..StatefulSetSpec::default()
         }),
         status: None,
+    };
+    stamp(&mut workload);
+    workload
+}
+
+/// Notes which template it has; anew after a change of that.
+pub(super) fn stamp(workload: &mut StatefulSet) {
+    let hash = workload.spec.as_ref().map(|spec| hash(&spec.template));
+    if let Some(hash) = hash {
+        let annotations = workload.metadata.annotations.get_or_insert_default();
+        annotations.insert(names::ANNOTATION_TEMPLATE.to_owned(), hash);
     }
 }
 
@@ -93,6 +102,7 @@ pub(super) fn keep_revision(workload: &mut StatefulSet, revision: String) {
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), revision);
     }
+    stamp(workload);
 }
 
 fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {

@@ -31,6 +31,7 @@ fn events_for_transitions_and_for_nothing_else() {
     ]);
     let stuck = status(&[(Stalled, true, Reason::NameConflict)]);
     let empty = PgpoolStatus::default();
+    let held = |holds, reason| status(&[(ConditionType::RotationHeld, holds, reason)]);
     let none: &[(Kind, &str)] = &[];
     let rows = [
         ("not ready for the first time is no news", &empty, &never, none),
@@ -51,6 +52,19 @@ fn events_for_transitions_and_for_nothing_else() {
         ("stuck", &empty, &stuck, &[(Kind::Warning, "NameConflict")]),
         ("stuck still", &stuck, &stuck, none),
         ("not stuck any more", &stuck, &empty, none),
+        (
+            "held",
+            &empty,
+            &held(true, Reason::WaitingForWindow),
+            &[(Kind::Normal, "WaitingForWindow")],
+        ),
+        ("one of many", &empty, &held(true, Reason::WaitingForTurn), none),
+        (
+            "overridden",
+            &held(true, Reason::WaitingForWindow),
+            &held(false, Reason::WindowOverridden),
+            &[(Kind::Warning, "WindowOverridden")],
+        ),
     ];
     for (what, before, after, expected) in rows {
         assert_eq!(told(before, after), expected, "{what}");

@@ -208,3 +208,83 @@ async fn killed_between_any_two_steps_the_next_goes_on_where_it_was() {
         );
     }
 }
+
+/// A window that is closed for at least an hour.
+fn closed_window() -> String {
+    let hour = clock::now().to_zoned(jiff::tz::TimeZone::UTC).hour();
+    format!("daily {:02}:00-{:02}:00", (hour + 2) % 24, (hour + 3) % 24)
+}
+
+fn set_window(stage: &Stage, window: &str) {
+    let mut pgpool: Value = stage.api.get(POOL).unwrap();
+    pgpool["metadata"]["annotations"][names::ANNOTATION_MAINTENANCE_WINDOW] = window.into();
+    stage.api.put(POOL, pgpool);
+}
+
+fn held(stage: &Stage) -> Option<(String, String)> {
+    let (status, reason, _) = stage.reason(ConditionType::RotationHeld)?;
+    Some((status, reason))
+}
+
+#[tokio::test]
+async fn a_certificate_waits_for_the_window_and_what_is_asked_for_does_not() {
+    let stage = renewed().await;
+    set_window(&stage, &closed_window());
+    let before = stage.copy().unwrap().name_any();
+    let outcome = stage.asked().await;
+    assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
+    let waits = ("True".to_owned(), "WaitingForWindow".to_owned());
+    assert_eq!(held(&stage), Some(waits.clone()));
+    let status = stage.pgpool().status.unwrap();
+    assert!(is_true(&status.conditions, ConditionType::Ready));
+    assert_eq!(stage.copy().unwrap().name_any(), before);
+    stage.api.log();
+    stage.asked().await;
+    assert_eq!(stage.api.log(), [""; 0], "it waits without a word");
+
+    // Pods that are replaced for another cause keep what runs.
+    let mut pgpool = stage.pgpool();
+    let template = json!({ "spec": { "terminationGracePeriodSeconds": 60 } });
+    pgpool.spec.pod_template = Some(serde_json::from_value(template).unwrap());
+    stage.api.put(POOL, serde_json::to_value(&pgpool).unwrap());
+    stage.checked().await;
+    assert_eq!(stage.copy().unwrap().name_any(), before);
+    assert_eq!((replaced(&stage), held(&stage)), (vec![0, 1, 2], Some(waits)));
+
+    set_window(&stage, "none");
+    assert_eq!(stage.checked().await, Outcome::Converged);
+    assert_ne!(stage.copy().unwrap().name_any(), before);
+    assert_eq!((replaced(&stage), held(&stage)), (vec![0, 1, 2], None));
+}
+
+#[tokio::test]
+async fn a_certificate_waits_for_its_turn_and_is_told_when_that_comes() {
+    let mut stage = renewed().await;
+    let fleet = Fleet::new(Limits {
+        at_once: 1,
+        per_minute: 0,
+    });
+    Arc::make_mut(&mut stage.context).fleet = fleet.clone();
+    let mut told = fleet.changes();
+    let other = ObjectRef::new("other").within("demo");
+    fleet.note(&other, Some(clock::now()), false);
+    let before = stage.copy().unwrap().name_any();
+    stage.asked().await;
+    assert_eq!(held(&stage).unwrap().1, "WaitingForTurn");
+    assert_eq!(stage.copy().unwrap().name_any(), before);
+    fleet.note(&other, None, false);
+    let next = tokio::time::timeout(Duration::from_secs(5), told.next()).await;
+    assert_eq!(next.unwrap(), Some(ObjectRef::from_obj(&stage.pgpool())));
+    assert_eq!(stage.checked().await, Outcome::Converged);
+    assert_eq!((replaced(&stage), held(&stage)), (vec![0, 1, 2], None));
+    // It has given its place back.
+    let ask = crate::fleet::Ask {
+        ends: clock::now(),
+        pods: 1,
+        urgent: false,
+    };
+    assert_eq!(
+        fleet.admit(&other, ask, clock::now()),
+        crate::fleet::Admission::Granted
+    );
+}

@@ -47,7 +47,7 @@ fn script(grace: i64) -> String {
     {{ read -r title </proc/$child/cmdline; }} 2>/dev/null
     case $title in
       *' idle') continue ;;
-      *') '*|*'[local] '*) ;;
+      'pgpool: '*') '*|'pgpool: '*'[local] '*) ;;
       *) continue ;;
     esac
     case $title in

@@ -1,0 +1,232 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::StatefulSetStatus;
+
+use super::*;
+use crate::pgpool::plan::{Plan, plan};
+use crate::pgpool::pods::PodFacts;
+use crate::pgpool::validate::validate;
+use crate::testing::{Pki, observed, tls_pgpool};
+
+/// A Friday. What is served ends with the year 2039, so that its last day is the urgent one.
+const FRIDAY: &str = "2027-01-15T12:00:00Z";
+const LAST_DAY: &str = "2039-12-31T12:00:00Z";
+const GRACE: Duration = Duration::from_secs(2);
+
+const QUEUED: Admission = Admission::Queued {
+    after: Duration::from_secs(7),
+};
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+/// A pool that serves, and a renewed certificate for it.
+fn renewed(pgpool: &Pgpool) -> Observed {
+    let pki = Pki::new();
+    let world = || Observed {
+        complete_for: GRACE,
+        ..observed(pgpool, &pki)
+    };
+    let mut now = world();
+    let first = planned(pgpool, &now, FRIDAY).workload.unwrap();
+    let (copy, mut set) = (first.tls_copy.unwrap(), first.stateful_set);
+    set.status = Some(StatefulSetStatus {
+        current_revision: Some("a".to_owned()),
+        update_revision: Some("a".to_owned()),
+        ..StatefulSetStatus::default()
+    });
+    now = world();
+    for ordinal in 0..3 {
+        now.pods.push(PodFacts {
+            ordinal,
+            ready: true,
+            revision: Some("a".to_owned()),
+            certificates: Some(copy.name_any()),
+            ..PodFacts::default()
+        });
+    }
+    now.live.stateful_set = Some(Arc::new(set));
+    now.live.tls_copies.insert(copy.name_any(), Arc::new(copy));
+    now
+}
+
+fn planned(pgpool: &Pgpool, observed: &Observed, now: &str) -> Plan {
+    let validated = validate(pgpool, &observed.inputs).unwrap();
+    plan(pgpool, &validated, observed, GRACE, at(now)).unwrap()
+}
+
+fn told(plan: &Plan, observed: &Observed) -> Told {
+    let live = observed.live.stateful_set.as_ref().unwrap();
+    let next = &plan.workload.as_ref().unwrap().stateful_set;
+    let remark = plan.remark.as_ref();
+    let remark = remark.map(|it| (it.holds, it.reason, it.after.map(|after| after.as_secs())));
+    (rollout::certificates(next) != rollout::certificates(live), remark)
+}
+
+fn with_window(window: Option<&str>) -> Pgpool {
+    let mut pgpool = tls_pgpool();
+    if let Some(window) = window {
+        let annotations = pgpool.annotations_mut();
+        annotations.insert(names::ANNOTATION_MAINTENANCE_WINDOW.to_owned(), window.to_owned());
+    }
+    pgpool
+}
+
+/// Whether the new certificate is taken, and what is told.
+type Told = (bool, Option<(bool, Reason, Option<u64>)>);
+
+fn waits(reason: Reason, after: u64) -> Told {
+    (false, Some((true, reason, Some(after))))
+}
+
+fn goes(reason: Reason) -> Told {
+    (true, Some((false, reason, None)))
+}
+
+fn all(rows: Vec<(&str, Option<&str>, &str, Admission, Told)>) {
+    for (what, window, now, admission, expected) in rows {
+        let pgpool = with_window(window);
+        let mut world = renewed(&pgpool);
+        world.schedule.admission = Some(admission);
+        assert_eq!(told(&planned(&pgpool, &world, now), &world), expected, "{what}");
+    }
+}
+
+const CLOSED: Option<&str> = Some("Sat 02:00-05:00");
+const OPEN: Option<&str> = Some("Fri 11:00-13:00");
+
+#[test]
+fn a_new_certificate_waits_for_others() {
+    use Admission::{Granted, Overdue};
+    let others = waits(Reason::WaitingForTurn, 7);
+    let beyond = goes(Reason::LimitsOverridden);
+    all(vec![
+        ("nothing to wait for", None, FRIDAY, Granted, (true, None)),
+        ("others", None, FRIDAY, QUEUED, others),
+        ("others, but it cannot", None, LAST_DAY, Overdue, beyond),
+        ("the window is open for others", OPEN, FRIDAY, QUEUED, others),
+    ]);
+}
+
+#[test]
+fn a_new_certificate_waits_for_the_window() {
+    use Admission::{Granted, Overdue};
+    let opens = waits(Reason::WaitingForWindow, 14 * 3600);
+    let despite = goes(Reason::WindowOverridden);
+    let left = at("2039-12-31T00:00:00Z").duration_since(at(FRIDAY)).as_secs();
+    let invalid = Reason::MaintenanceWindowInvalid;
+    let held = waits(invalid, u64::try_from(left).unwrap());
+    all(vec![
+        ("it is closed", CLOSED, FRIDAY, Granted, opens),
+        ("it is open", OPEN, FRIDAY, Granted, (true, None)),
+        ("it cannot wait", CLOSED, LAST_DAY, Granted, despite),
+        ("nor for others", CLOSED, LAST_DAY, Overdue, despite),
+        ("one that is none", Some("soon"), FRIDAY, Granted, held),
+        (
+            "it cannot wait for that",
+            Some("soon"),
+            LAST_DAY,
+            Granted,
+            goes(invalid),
+        ),
+    ]);
+}
+
+#[test]
+fn a_turn_is_asked_for_when_nothing_else_is_in_the_way() {
+    let asks = |window, now| {
+        let pgpool = with_window(window);
+        let mut world = renewed(&pgpool);
+        world.schedule.admission = None;
+        planned(&pgpool, &world, now).asks
+    };
+    let ask = |urgent| Ask {
+        ends: at("2040-01-01T00:00:00Z"),
+        pods: 3,
+        urgent,
+    };
+    assert_eq!(asks(None, FRIDAY), Some(ask(false)));
+    assert_eq!(asks(None, LAST_DAY), Some(ask(true)));
+    assert_eq!(asks(Some("Sat 02:00-05:00"), FRIDAY), None);
+}
+
+#[test]
+fn the_window_of_all_counts_where_none_is_named() {
+    let reason = |own: Option<&str>| {
+        let pgpool = with_window(own);
+        let mut world = renewed(&pgpool);
+        world.schedule.window = Some("Sat 02:00-05:00".parse().unwrap());
+        planned(&pgpool, &world, FRIDAY)
+            .remark
+            .map(|remark| remark.reason)
+    };
+    assert_eq!(reason(None), Some(Reason::WaitingForWindow));
+    assert_eq!(reason(Some("Fri 11:00-13:00")), None);
+    assert_eq!(reason(Some("none")), None);
+}
+
+#[test]
+fn what_does_not_do_for_the_spec_or_is_underway_waits_for_nothing() {
+    let pgpool = with_window(Some("Sat 02:00-05:00"));
+    let taken = |world: &Observed| told(&planned(&pgpool, world, FRIDAY), world).0;
+    assert!(!taken(&renewed(&pgpool)));
+
+    let mut other_name = renewed(&pgpool);
+    other_name.certificates[0].required[0]
+        .dns_names
+        .push("db.example.com".to_owned());
+    let mut status = other_name.clone();
+    status.certificates = renewed(&pgpool).certificates;
+    assert!(!taken(&status));
+    // The certificate in the Secret has the name, what runs has not.
+    let pair = Pki::new().server(&other_name.certificates[0].required[0].dns_names);
+    let secret = crate::testing::secret("pool-server-cert", &pair);
+    other_name.certificates[0].secret = crate::pgpool::observe::Lookup::Present(Arc::new(secret));
+    assert!(taken(&other_name));
+
+    let mut gone = renewed(&pgpool);
+    gone.live.tls_copies.clear();
+    assert!(taken(&gone), "the copy of what runs is gone");
+
+    let mut rolls = renewed(&pgpool);
+    let mut set = rolls.live.stateful_set.as_deref().unwrap().clone();
+    set.status.as_mut().unwrap().update_revision = Some("b".to_owned());
+    rolls.live.stateful_set = Some(Arc::new(set));
+    assert!(!taken(&rolls), "pods are replaced for another cause");
+    rolls.pods[0].certificates = Some("earlier".to_owned());
+    assert!(taken(&rolls), "pods are taking over a certificate anyway");
+}
+
+#[test]
+fn while_pods_take_it_over_it_is_told_that_the_window_was_not_waited_for() {
+    let pgpool = with_window(Some("Sat 02:00-05:00"));
+    let mut world = renewed(&pgpool);
+    world.schedule.admission = Some(Admission::Granted);
+    let plan = planned(&pgpool, &world, LAST_DAY).workload.unwrap();
+    let copy = plan.tls_copy.unwrap();
+    world
+        .live
+        .tls_copies
+        .insert(copy.name_any(), Arc::new(copy.clone()));
+    world.live.stateful_set = Some(Arc::new(plan.stateful_set));
+    let reason = |world: &Observed| planned(&pgpool, world, LAST_DAY).remark.map(|it| it.reason);
+    assert_eq!(reason(&world), Some(Reason::WindowOverridden));
+    for pod in &mut world.pods {
+        pod.certificates = Some(copy.name_any());
+    }
+    assert_eq!(reason(&world), None, "it is done");
+}
+
+#[test]
+fn a_window_that_cannot_be_read_is_told() {
+    let pgpool = with_window(Some("Caturday"));
+    let world = renewed(&pgpool);
+    let remark = planned(&pgpool, &world, FRIDAY).remark.unwrap();
+    assert_eq!(remark.reason, Reason::MaintenanceWindowInvalid);
+    assert!(
+        remark.message.contains("maintenance-window") && remark.message.contains("Caturday"),
+        "{}",
+        remark.message
+    );
+}
