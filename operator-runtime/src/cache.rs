@@ -9,6 +9,7 @@ mod availability;
 mod changes;
 mod demand;
 mod feed;
+mod instances;
 mod last_change;
 
 use std::fmt::{self, Debug, Formatter};
@@ -27,6 +28,7 @@ pub use self::changes::Changes;
 use self::changes::Queues;
 pub use self::demand::Demand;
 pub(crate) use self::feed::{Refusal, patience, refusal, trim};
+use self::instances::Instances;
 pub use self::last_change::{keep_last_change, last_change};
 use crate::gates::Gate;
 use crate::placement::Placement;
@@ -40,6 +42,7 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     store: Store<K>,
+    instances: Arc<Instances>,
     queues: Arc<Queues<K>>,
     availability: watch::Receiver<Availabilities>,
 }
@@ -75,6 +78,15 @@ where
     #[must_use]
     pub fn list(&self) -> Vec<Arc<K>> {
         self.store.state()
+    }
+
+    /// Returns the objects in a namespace that bear an instance in their labels, in no order: what belongs to one thing, found
+    /// without a look through everything.
+    #[must_use]
+    pub fn of_instance(&self, namespace: &str, instance: &str) -> Vec<Arc<K>> {
+        let names = self.instances.names(namespace, instance);
+        let found = names.iter().filter_map(|name| self.get(Some(namespace), name));
+        found.collect()
     }
 
     /// Returns whether the kind is served to us everywhere. For a cluster-scoped kind, or for what
@@ -215,6 +227,7 @@ where
 {
     writer: Mutex<Writer<K>>,
     store: Store<K>,
+    instances: Arc<Instances>,
     queues: Arc<Queues<K>>,
     availability: watch::Sender<Availabilities>,
     gate: Mutex<Option<Gate>>,
@@ -237,15 +250,18 @@ where
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let store = writer.as_reader();
         let queues = Arc::new(Queues::default());
+        let instances = Arc::<Instances>::default();
         let (availability, receiver) = watch::channel(Availabilities::starting(parts));
         let cache = Cache {
             store: store.clone(),
+            instances: Arc::clone(&instances),
             queues: Arc::clone(&queues),
             availability: receiver,
         };
         let shared = Self {
             writer: Mutex::new(writer),
             store,
+            instances,
             queues,
             availability,
             gate: Mutex::new(gate),
@@ -256,15 +272,19 @@ where
 
     fn applied(&self, object: K) {
         let key = ObjectRef::from(&object);
+        let before = self.store.get(&key);
         self.write(&watcher::Event::Apply(object));
         if let Some(object) = self.store.get(&key) {
+            self.instances.replace(before.as_deref(), Some(object.as_ref()));
             self.queues.push(&object, false);
         }
     }
 
     fn deleted(&self, object: K) {
         let last = Arc::new(object.clone());
+        let before = self.store.get(&ObjectRef::from(&object));
         self.write(&watcher::Event::Delete(object));
+        self.instances.replace(before.as_deref(), None);
         self.queues.push(&last, true);
     }
 

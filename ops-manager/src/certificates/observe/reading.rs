@@ -153,18 +153,19 @@ impl Caches {
         });
         let secret = self.secret(pgpool, &names::certificate_secret(pgpool, alias));
         Child {
-            request: unready.and_then(|certificate| self.newest_request(certificate)),
+            request: unready.and_then(|certificate| self.newest_request(pgpool, certificate)),
             maker: made_for(&secret).and_then(|name| self.certificates.get(namespace.as_deref(), name)),
             secret,
             certificate,
         }
     }
 
-    fn newest_request(&self, certificate: &Certificate) -> Option<Arc<CertificateRequest>> {
-        let requests = self.requests.list().into_iter().filter(|request| {
-            request.metadata.namespace == certificate.metadata.namespace
-                && request.annotations().get(cert_manager::CERTIFICATE_NAME)
-                    == certificate.metadata.name.as_ref()
+    /// cert-manager gives a request the labels of its Certificate, by which the watch finds it.
+    fn newest_request(&self, pgpool: &Pgpool, certificate: &Certificate) -> Option<Arc<CertificateRequest>> {
+        let namespace = pgpool.namespace().unwrap_or_default();
+        let requests = self.requests.of_instance(&namespace, &pgpool.name_any());
+        let requests = requests.into_iter().filter(|request| {
+            request.annotations().get(cert_manager::CERTIFICATE_NAME) == certificate.metadata.name.as_ref()
         });
         requests.max_by_key(|request| (created(&request.metadata), request.name_any()))
     }

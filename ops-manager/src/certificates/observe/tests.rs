@@ -263,6 +263,9 @@ async fn the_newest_request_tells_about_a_certificate_that_is_not_ready() {
         request.meta_mut().name = Some(name.into());
         request.meta_mut().namespace = Some("demo".into());
         request
+            .labels_mut()
+            .insert(names::LABEL_INSTANCE.into(), "pool".into());
+        request
             .annotations_mut()
             .insert(cert_manager::CERTIFICATE_NAME.into(), made_for.into());
         world.requests.apply(request);

@@ -64,15 +64,17 @@ impl Look<'_> {
     }
 }
 
-/// Copies of certificates, and settings to be judged: the Secrets whose names follow from their contents, found by one
-/// look through all.
+/// Copies of certificates, and settings to be judged: the Secrets whose names follow from their contents, found by the
+/// labels that all our objects bear.
 fn addressed(
     pgpool: &Pgpool,
     look: &Look<'_>,
 ) -> (BTreeMap<String, Arc<Secret>>, BTreeMap<String, Candidate>) {
     let cache = &look.context.caches.secrets;
     let of_this = |secret: &Secret| is_tls_copy(secret, pgpool) || is_candidate(secret, pgpool);
-    let cached = cache.list().into_iter().filter(|secret| of_this(secret));
+    let namespace = look.key.namespace.as_deref().unwrap_or_default();
+    let cached = cache.of_instance(namespace, &look.key.name).into_iter();
+    let cached = cached.filter(|secret| of_this(secret));
     let names: BTreeSet<_> = cached
         .map(|secret| secret.name_any())
         .chain(look.context.written.names::<Secret>(look.key))

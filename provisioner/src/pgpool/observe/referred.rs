@@ -141,13 +141,8 @@ fn synced(pgpool: &Pgpool, context: &Context) -> Option<Lookup<Vec<Arc<Secret>>>
         Availability::Absent => Lookup::Absent,
         Availability::Forbidden => Lookup::Forbidden,
         Availability::Served => {
-            let mut secrets = caches.user_secrets.list();
-            secrets.retain(|secret| {
-                let instance = secret.labels().get(names::LABEL_INSTANCE);
-                secret.namespace().as_ref() == Some(&namespace)
-                    && instance == Some(&pgpool.spec.postgres_ref.name)
-            });
-            Lookup::Present(secrets)
+            let postgres = &pgpool.spec.postgres_ref.name;
+            Lookup::Present(caches.user_secrets.of_instance(&namespace, postgres))
         }
     })
 }
