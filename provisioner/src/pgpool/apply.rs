@@ -6,6 +6,8 @@
 //! kubelet's next try. The Job of the user's scripts comes last: it needs all of these. Running pods are told of what has
 //! changed under them before the workload is looked at: that must not wait for anything.
 
+mod candidates;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};
 
 use super::delivery::Delivered;
-use super::desired::{Candidate, Foundation};
+use super::desired::Foundation;
 use super::monitoring::Scrape;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
@@ -218,8 +220,8 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
     let (delivered, written) = Box::pin(write_foundation(writer, foundation, configuration, live)).await;
     let told = tell(writer, &delivered, &observed.pods).await;
     written?;
-    let asked = Box::pin(ask(writer, candidate, live)).await;
-    Box::pin(retire(writer, kept_candidate.as_deref(), live)).await?;
+    let asked = Box::pin(candidates::ask(writer, candidate, live)).await;
+    Box::pin(candidates::retire(writer, kept_candidate.as_deref(), live)).await?;
     asked?;
     let mut stateful_set = None;
     if let Some(workload) = workload {
@@ -248,34 +250,6 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         init,
         init_failure,
     })
-}
-
-/// Lets pgpool judge settings: what it reads before the pod in which it does.
-async fn ask(writer: Writer<'_>, candidate: Option<Candidate>, live: &Live) -> Result<(), ApplyError> {
-    let Some(Candidate { secret, pod, .. }) = candidate else {
-        return Ok(());
-    };
-    let known = live.candidates.get(&secret.name_any());
-    writer
-        .put(&secret, known.map(|known| known.secret.as_ref()))
-        .await?;
-    writer.put(&pod, None).await.map(|_| ())
-}
-
-/// Removes settings that are judged, or that nobody wants any more. The pod first: it is found by its settings.
-async fn retire(writer: Writer<'_>, kept: Option<&str>, live: &Live) -> Result<(), ApplyError> {
-    for (_, candidate) in live
-        .candidates
-        .iter()
-        .filter(|(name, _)| Some(name.as_str()) != kept)
-    {
-        let pod = candidate.pod.as_deref();
-        if let Some(pod) = pod.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-            writer.delete(pod).await?;
-        }
-        writer.delete(candidate.secret.as_ref()).await?;
-    }
-    Ok(())
 }
 
 /// Tells the pods all at once: what they are told of has to be in force in all of them soon. Returns whether one had to

@@ -13,6 +13,7 @@ mod goldens;
 mod init;
 mod init_runner;
 mod inputs;
+mod metrics_offer;
 mod pods;
 mod services;
 mod smuggling;

@@ -1,0 +1,135 @@
+//! Why a write failed, told about an object as a person would name it.
+
+use kube::{Resource, ResourceExt};
+
+use crate::client::DEADLINE;
+use crate::controller::Classified;
+use crate::wording::chain;
+
+/// Names an object for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(super) kind: String,
+    pub(super) name: String,
+}
+
+impl Subject {
+    pub(crate) fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
+        let name = object.name_any();
+        Self {
+            kind: K::kind(&()).into_owned(),
+            name: match object.namespace() {
+                Some(namespace) => format!("{namespace}/{name}"),
+                None => name,
+            },
+        }
+    }
+
+    fn failed(&self, source: kube::Error) -> ApplyError {
+        ApplyError::Api {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn unserialisable(&self, source: serde_json::Error) -> ApplyError {
+        ApplyError::Serialize {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            source,
+        }
+    }
+
+    /// Waits for an answer of the API server, but not for ever.
+    pub(crate) async fn answered<T>(
+        &self,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ApplyError> {
+        match tokio::time::timeout(DEADLINE, request).await {
+            Ok(answer) => answer.map_err(|source| self.failed(source)),
+            Err(_) => Err(ApplyError::Timeout {
+                kind: self.kind.clone(),
+                name: self.name.clone(),
+            }),
+        }
+    }
+}
+
+/// Why an apply or a delete failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// An object of this name belongs to somebody else.
+    #[error("{kind} {name} exists and belongs to {owner}; rename or delete it")]
+    NameConflict {
+        /// The kind.
+        kind: String,
+        /// `namespace/name`.
+        name: String,
+        /// Who it belongs to.
+        owner: String,
+    },
+    /// The API server did not answer in time.
+    #[error("the API server did not answer in time about {kind} {name}")]
+    Timeout {
+        /// The kind.
+        kind: String,
+        /// `namespace/name`.
+        name: String,
+    },
+    /// The API server refused.
+    #[error("{kind} {name} could not be written: {}", chain(source.as_ref()))]
+    Api {
+        /// The kind.
+        kind: String,
+        /// `namespace/name`.
+        name: String,
+        /// The answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The object could not be turned into JSON.
+    #[error("{kind} {name} could not be serialised: {source}")]
+    Serialize {
+        /// The kind.
+        kind: String,
+        /// `namespace/name`.
+        name: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl ApplyError {
+    /// Returns the HTTP status of a refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Classified for ApplyError {
+    fn class(&self) -> &'static str {
+        match self {
+            Self::NameConflict { .. } => "name_conflict",
+            Self::Timeout { .. } => "timeout",
+            Self::Api { .. } => match self.code() {
+                Some(403) => "forbidden",
+                Some(404) => "not_found",
+                Some(409) => "conflict",
+                Some(422) => "invalid",
+                Some(429) => "throttled",
+                Some(500..) => "server",
+                _ => "request",
+            },
+            Self::Serialize { .. } => "serialize",
+        }
+    }
+}
