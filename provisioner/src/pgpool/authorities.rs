@@ -78,13 +78,16 @@ pub fn earlier(
     // Pods that do not trust the present ones yet are none that could do without the earlier.
     let settled = present.iter().all(|der| trusted.contains(der)) && is_settled(pgpool, observed, name);
     let gone = trusted.into_iter().filter(|der| !present.contains(der));
+    let begin = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let earlier = gone.filter_map(|der| {
         let since = match &noted {
             // Authorities of PostgreSQL are not noted: what is behind the pool has other certificates at once.
-            Some(noted) => noted.get(&Fingerprint::of_der(&der).to_string())?.unwrap_or(now),
+            Some(noted) => noted
+                .get(&Fingerprint::of_der(&der).to_string())?
+                .unwrap_or(begin),
             // The copy is from before there were notes.
             None if backend.contains(&der) => return None,
-            None => now,
+            None => begin,
         };
         let over = settled && remaining(since, overlap, now).is_zero();
         (!over).then_some(Earlier { der, since })
@@ -99,6 +102,16 @@ pub fn due(pgpool: &Pgpool, observed: &Observed, earlier: &[Earlier], now: Times
     let left = earlier.iter().map(|it| remaining(it.since, overlap, now));
     // Over, and still there: the pods are not settled, and they tell when they are.
     left.filter(|left| !left.is_zero()).min()
+}
+
+/// Until when the pods accept certificates of an earlier authority, if they do.
+#[must_use]
+pub fn accepted_until(pgpool: &Pgpool, observed: &Observed) -> Option<Timestamp> {
+    let (_, copy) = running(observed)?;
+    let latest = noted(copy)?.into_values().flatten().max()?;
+    latest
+        .checked_add(overlap(pgpool, observed.inputs.ca_overlap))
+        .ok()
 }
 
 fn remaining(since: Timestamp, overlap: Duration, now: Timestamp) -> Duration {

@@ -101,8 +101,10 @@ fn an_earlier_authority_is_trusted_until_all_serve_the_new_one_and_its_time_is_o
 
     // Then the client: from here on time is counted, and no pod restarts for that.
     pool.reissued(1, &new);
+    assert_eq!(accepted_until(&pool.pgpool, &pool.world), None);
     assert_eq!(pool.step(later(1)), Some(OVERLAP));
     assert_eq!(pool.copy().name_any(), served);
+    assert_eq!(accepted_until(&pool.pgpool, &pool.world), Some(later(11)));
     assert_eq!(
         pool.step(later(4)),
         Some(Duration::from_mins(7)),
@@ -127,6 +129,7 @@ fn an_earlier_authority_is_trusted_until_all_serve_the_new_one_and_its_time_is_o
     pool.rolled();
     assert_eq!(pool.step(later(13)), None);
     assert!(!pool.trusts(&old) && pool.trusts(&new));
+    assert_eq!(accepted_until(&pool.pgpool, &pool.world), None);
     let copy = pool.copy().clone();
     pool.rolled();
     pool.step(later(14));

@@ -10,6 +10,7 @@ use shared_types::conditions::Reason;
 
 use super::{Said, remarks, rolling};
 use crate::pgpool::apply::{Done, Progress};
+use crate::pgpool::authorities;
 use crate::pgpool::delivery;
 use crate::pgpool::handoff::Judge;
 use crate::pgpool::judgement::Doubt;
@@ -192,8 +193,12 @@ impl Work {
                     "" => remarks,
                     fields => format!("; without effect: {fields}"),
                 };
+                let earlier = authorities::accepted_until(pgpool, observed).map(|until| {
+                    format!("; certificates of the earlier CA are accepted until {until}, for clients to take up new ones")
+                });
+                let earlier = earlier.unwrap_or_default();
                 Self::Done {
-                    message: format!("Everything is as asked{remarks}{word}"),
+                    message: format!("Everything is as asked{earlier}{remarks}{word}"),
                 }
             }
         }
