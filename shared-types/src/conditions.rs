@@ -341,6 +341,8 @@ words! {
         SecretExternallyManaged,
         /// The Pgpool has no certificates that could be rotated.
         NoCertificates,
+        /// A certificate changed so often that nothing is asked for any more.
+        CertificatesStopped,
         /// A later request of the same type.
         Superseded,
     }

@@ -161,6 +161,15 @@ fn whole_second(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }
 
+/// A certificate about which everything is stopped, as the status tells.
+#[must_use]
+pub fn stopped(pgpool: &Pgpool) -> Option<Alias> {
+    let mut told = pgpool.status.iter().flat_map(|status| &status.certificates);
+    let is_stopped = |changes: &CertificateChanges| changes.stopped.is_some();
+    let stopped = told.find(|told| told.changes.as_ref().is_some_and(is_stopped))?;
+    Some(stopped.alias)
+}
+
 impl Circuits {
     /// Whether everything about a certificate is stopped.
     #[must_use]

@@ -10,6 +10,7 @@ use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolVersion, Phase};
 use super::plan;
 use super::ranges;
 use super::status::Verdict;
+use crate::certificates::breaker;
 
 /// What a request refers to, beside its Pgpool.
 #[derive(Clone, Debug, Default)]
@@ -165,7 +166,16 @@ fn certificates(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Option<(OpsReaso
     let tls = request.spec.tls.as_ref()?;
     let has_some = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
     let alone = tls.issuer_ref.is_none() && tls.ssl_mode.is_none();
-    (tls.rotate_certificates == Some(true) && alone && !has_some).then(|| {
+    let rotates = tls.rotate_certificates == Some(true);
+    if rotates && let Some(alias) = breaker::stopped(pgpool) {
+        let message = format!(
+            "The {alias} certificate of Pgpool {} changed so often that nothing is asked for any more: see to what its \
+             condition CertificatesReady says, then ask again",
+            request.spec.database_ref.name
+        );
+        return Some((OpsReason::CertificatesStopped, message));
+    }
+    (rotates && alone && !has_some).then(|| {
         let message = format!(
             "Pgpool {} serves no TLS, so there are no certificates to rotate: add some with spec.tls.issuerRef",
             request.spec.database_ref.name

@@ -138,6 +138,18 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
         Some(OpsReason::NoCertificates)
     );
 
+    let mut stopped = ready(1);
+    stopped.status.get_or_insert_default().certificates = serde_json::from_value(json!([{
+        "alias": "client",
+        "ready": false,
+        "changes": {"since": "2026-06-01T12:00:00Z", "issued": 31, "stopped": "2026-06-01T12:10:00Z"},
+    }]))
+    .unwrap();
+    assert_eq!(
+        refused(&admitted(&rotate, Some(&stopped))),
+        Some(OpsReason::CertificatesStopped)
+    );
+
     let mut external = ready(1);
     external.spec.auth_secret = Some(AuthSecret {
         externally_managed: Some(true),
