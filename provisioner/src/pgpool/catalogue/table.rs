@@ -141,6 +141,7 @@ pub(super) const RELOADED: &[&str] = &[
     "sr_check_user",
     "syslog_facility",
     "syslog_ident",
+    "user_redirect_preference_list",
     "wd_authkey",
     "wd_de_escalation_command",
     "wd_escalation_command",
@@ -209,7 +210,7 @@ pub(super) const INDEXED: &[&str] = &[
 /// The first version that has a setting, where it is not the oldest that is served.
 pub(super) const SINCE: &[(&str, Version)] = &[
     ("delay_threshold_by_time", (4, 4)),
-    ("delegate_ip", (4, 5)),
+    ("delegate_ip", (4, 4)),
     ("failover_on_backend_shutdown", (4, 3)),
     ("log_backend_messages", (4, 6)),
     ("log_pcp_processes", (4, 5)),
@@ -224,6 +225,7 @@ pub(super) const SINCE: &[(&str, Version)] = &[
     ("unix_socket_directories", (4, 4)),
     ("unix_socket_group", (4, 4)),
     ("unix_socket_permissions", (4, 4)),
+    ("user_redirect_preference_list", (4, 5)),
     ("wd_lost_node_removal_timeout", (4, 3)),
     ("wd_no_show_node_removal_timeout", (4, 3)),
     ("wd_remove_shutdown_nodes", (4, 3)),
@@ -253,7 +255,7 @@ pub(super) const OLD_NAMES: &[(&str, &str, Version)] = &[
         "primary_routing_query_pattern_list",
         (4, 2),
     ),
-    ("delegate_IP", "delegate_ip", (4, 5)),
+    ("delegate_IP", "delegate_ip", (4, 4)),
     ("fail_over_on_backend_error", "failover_on_backend_error", (4, 1)),
     ("follow_master_command", "follow_primary_command", (4, 2)),
     ("heartbeat_destination", "heartbeat_hostname", (4, 2)),

@@ -1,6 +1,7 @@
 //! A renewed certificate on its way into the pods: one after the other, each proven before the next.
 
 use super::*;
+use crate::fleet::{Fleet, Limits};
 
 const PODS: &str = "/api/v1/namespaces/demo/pods/pool-";
 
