@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::args::duration_or_none;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use shared_types::{Pgpool, names};
+use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
 use super::observe::Observed;
@@ -118,6 +118,25 @@ fn remaining(since: Timestamp, overlap: Duration, now: Timestamp) -> Duration {
     // A clock that was ahead when it was noted must not make this longer.
     let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
     overlap.saturating_sub(passed)
+}
+
+/// Whether pods with this copy accept the client certificate that is issued now. Where they do not, its holders are
+/// refused, and nothing that pods wait for is worth that.
+#[must_use]
+pub fn knows_clients(observed: &Observed, copy: &Secret) -> bool {
+    let entry = |secret: &Secret, key: &str| -> Vec<_> {
+        let pem = secret.data.as_ref().and_then(|data| data.get(key));
+        pem.into_iter().flat_map(|pem| read(&pem.0)).collect()
+    };
+    let trusted = entry(copy, "ca.pem");
+    let clients = observed
+        .certificates
+        .iter()
+        .filter(|it| it.alias == Alias::Client);
+    let issued = clients.filter_map(|client| client.secret.present());
+    issued
+        .flat_map(|secret| entry(secret, "ca.crt"))
+        .all(|authority| trusted.contains(&authority))
 }
 
 /// The note on a copy: the authorities of the Secrets, and those that stay trusted with the time of their last

@@ -12,6 +12,7 @@ use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Bundle;
 
+use super::authorities;
 use super::desired;
 use super::observe::Observed;
 use super::plan::Workload;
@@ -139,7 +140,7 @@ fn does(validated: &Validated, observed: &Observed, copy: &Secret) -> bool {
     let fits = required
         .iter()
         .all(|required| tls_bundle::judge(&bundle, required, begun).fits());
-    fits && desired::serves_exporter(validated, copy)
+    fits && authorities::knows_clients(observed, copy) && desired::serves_exporter(validated, copy)
 }
 
 /// When what is served begins and ends.

@@ -6,7 +6,7 @@ use super::*;
 use crate::pgpool::plan::{Plan, plan};
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
-use crate::testing::{Pki, observed, tls_pgpool};
+use crate::testing::{Pki, certificates, observed, tls_pgpool};
 
 /// A Friday. What is served ends with the year 2039, so that its last day is the urgent one.
 const FRIDAY: &str = "2027-01-15T12:00:00Z";
@@ -90,6 +90,18 @@ fn all(rows: Vec<(&str, Option<&str>, &str, Admission, Told)>) {
         let mut world = renewed(&pgpool);
         world.schedule.admission = Some(admission);
         assert_eq!(told(&planned(&pgpool, &world, now), &world), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_client_certificate_that_no_pod_would_accept_waits_for_nothing() {
+    let pgpool = with_window(Some("Sat 02:00-05:00"));
+    // One of each at a time comes from an authority that the pods do not know.
+    for (index, goes) in [(0, false), (1, true)] {
+        let mut world = renewed(&pgpool);
+        world.schedule.admission = Some(QUEUED);
+        world.certificates[index] = certificates(&pgpool, &Pki::new()).remove(index);
+        assert_eq!(told(&planned(&pgpool, &world, FRIDAY), &world).0, goes, "{index}");
     }
 }
 
@@ -177,7 +189,7 @@ fn what_does_not_do_for_the_spec_or_is_underway_waits_for_nothing() {
         .dns_names
         .push("db.example.com".to_owned());
     let mut status = other_name.clone();
-    status.certificates = renewed(&pgpool).certificates;
+    status.certificates[0].required = renewed(&pgpool).certificates.remove(0).required;
     assert!(!taken(&status));
     // The certificate in the Secret has the name, what runs has not.
     let pair = Pki::new().server(&other_name.certificates[0].required[0].dns_names);
