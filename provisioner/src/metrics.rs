@@ -52,12 +52,12 @@ impl Metrics {
                 metrics.heard.clone(),
             );
             registry.register(
-                "pgpool_provisioner_rotation_seconds",
+                "pgpool_rotation_duration_seconds",
                 "Time from a workload that wants new certificates to pods that all serve them",
                 metrics.rotations.0.clone(),
             );
             registry.register(
-                "pgpool_provisioner_served_mismatches",
+                "pgpool_served_fingerprint_mismatches",
                 "Ready pods that serve another certificate than they should, or none",
                 metrics.mismatches.clone(),
             );

@@ -104,20 +104,20 @@ mod tests {
             let text = registry.encode().unwrap();
             assert!(text.contains(line), "{line} is not in\n{text}");
         };
-        shows("pgpool_provisioner_served_mismatches 3");
-        shows("pgpool_provisioner_rotation_seconds_count 0");
+        shows("pgpool_served_fingerprint_mismatches 3");
+        shows("pgpool_rotation_duration_seconds_count 0");
         note("a", Rotation::Proving, 0, 20);
         for _ in 0..2 {
             note("a", Rotation::Done, 0, 22);
         }
-        shows("pgpool_provisioner_rotation_seconds_sum 12.0");
-        shows("pgpool_provisioner_rotation_seconds_count 1");
+        shows("pgpool_rotation_duration_seconds_sum 12.0");
+        shows("pgpool_rotation_duration_seconds_count 1");
         // Overtaken by the next: measured from there.
         note("a", underway("y"), 0, 30);
         note("a", underway("z"), 0, 40);
         note("a", Rotation::Done, 0, 45);
-        shows("pgpool_provisioner_rotation_seconds_sum 17.0");
+        shows("pgpool_rotation_duration_seconds_sum 17.0");
         rotations.forget(&key("b"));
-        shows("pgpool_provisioner_served_mismatches 0");
+        shows("pgpool_served_fingerprint_mismatches 0");
     }
 }

@@ -68,17 +68,7 @@ async fn renew(scene: &Scene, before: &str) -> anyhow::Result<()> {
 
 /// Never is more than one pod away, and no pod is of the new revision before the ones after it were proven.
 fn in_turn(pgpool: &Pgpool, pods: &[Pod], before: &str) -> anyhow::Result<()> {
-    let is_up = |pod: &&Pod| {
-        let conditions = pod
-            .status
-            .iter()
-            .flat_map(|status| status.conditions.iter().flatten());
-        let ready = conditions
-            .filter(|it| it.type_ == "Ready")
-            .any(|it| it.status == "True");
-        ready && pod.metadata.deletion_timestamp.is_none()
-    };
-    let up = pods.iter().filter(is_up).count();
+    let up = pods.iter().filter(|pod| is_up(pod)).count();
     let hopeless = |what: String| Err(anyhow::Error::new(wait::Hopeless(what)));
     if up < 2 {
         return hopeless(format!("only {up} of 3 pods are up"));
@@ -136,6 +126,7 @@ async fn broken(context: Context) -> anyhow::Result<()> {
         now[..2] == before[..2],
         "the others were touched: {now:?}, before {before:?}"
     );
+    let before = lost(&scene).await?;
     scene
         .psql(POOL, context.database().await?, &[Attempt::verify_full()])
         .await?[0]
@@ -152,6 +143,34 @@ async fn broken(context: Context) -> anyhow::Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A pod whose turn has not come is lost meanwhile: it comes back as it was.
+async fn lost(scene: &Scene) -> anyhow::Result<Vec<String>> {
+    let pods = scene.api::<Pod>();
+    let old = pods.get("pool-0").await?.uid();
+    pods.delete("pool-0", &DeleteParams::default()).await?;
+    wait::until("the pod is there again, as it was", SOON, async || {
+        let pod = pods.get("pool-0").await?;
+        ensure!(pod.uid() != old, "the old pod is still there");
+        ensure!(is_up(&pod), "it is not ready");
+        let selector = pod.spec.and_then(|spec| spec.node_selector);
+        ensure!(selector.is_none(), "it is of the new revision: {selector:?}");
+        Ok(())
+    })
+    .await?;
+    uids(scene).await
+}
+
+fn is_up(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .filter(|it| it.type_ == "Ready")
+        .any(|it| it.status == "True");
+    ready && pod.metadata.deletion_timestamp.is_none()
 }
 
 async fn uids(scene: &Scene) -> anyhow::Result<Vec<String>> {
