@@ -1,6 +1,7 @@
 //! What is true where no pod runs: a real API server, real cert-manager, and the operators as processes.
 
 mod backend;
+mod breaker;
 mod channel;
 mod crash;
 mod damage;
@@ -23,6 +24,7 @@ pub fn cases() -> Vec<Case> {
     [
         crash::cases(),
         late::cases(),
+        breaker::cases(),
         monitor::cases(),
         lease::cases(),
         damage::cases(),

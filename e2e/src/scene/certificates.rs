@@ -40,7 +40,9 @@ impl Scene {
         self.cert_manager("Issuer")
     }
 
-    fn cert_manager(&self, kind: &str) -> Api<DynamicObject> {
+    /// The objects of one of its kinds.
+    #[must_use]
+    pub fn cert_manager(&self, kind: &str) -> Api<DynamicObject> {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", kind));
         Api::namespaced_with(self.client().clone(), self.namespace(), &resource)
     }
