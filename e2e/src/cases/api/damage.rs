@@ -9,16 +9,19 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DynamicObject;
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use serde_json::json;
 use shared_types::conditions::Reason;
 
 use crate::cases::Case;
-use crate::cases::props::still;
-use crate::scene::Scene;
+use crate::cases::props::{served, still};
 use crate::scene::authority::{Authority, Pair, Wanted};
 use crate::scene::certificates::{SERVER, wanted};
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::certificate_copy;
+use crate::scene::sightings::holds;
+use crate::scene::{SOON, Scene};
 use crate::wait;
 
 pub fn cases() -> Vec<Case> {
@@ -40,6 +43,9 @@ pub fn cases() -> Vec<Case> {
         }),
         Case::api("damage::an_absent_secret_is_waited_for", |context| {
             Box::pin(still(context, absent))
+        }),
+        Case::api("damage::what_is_deleted_or_emptied_comes_back", |context| {
+            Box::pin(served(context, mended))
         }),
     ]
 }
@@ -225,6 +231,60 @@ async fn absent(scene: Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Here cert-manager runs, and nobody has to do anything.
+async fn mended(scene: Scene) -> anyhow::Result<()> {
+    scene.apply(ISSUER).await?;
+    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
+    scene.certificates_ready(POOL).await?;
+    let before = scene.workload(POOL).await?;
+
+    let old = scene.pem(SERVER, "tls.crt").await?;
+    scene.delete::<Secret>(SERVER).await?;
+    let next = replaced(&scene, &old)
+        .await
+        .context("after the Secret was deleted")?;
+    let empty = Patch::Merge(json!({"data": {"tls.crt": "", "tls.key": "", "ca.crt": ""}}));
+    let secrets = scene.api::<Secret>();
+    secrets.patch(SERVER, &PatchParams::default(), &empty).await?;
+    let last = replaced(&scene, &next)
+        .await
+        .context("after the Secret was emptied")?;
+    renewed(&scene, &before).await?;
+
+    // A Certificate that comes back finds that its Secret fits.
+    let gone = scene.certificate(SERVER).await?.uid();
+    scene
+        .certificates()
+        .delete(SERVER, &DeleteParams::default())
+        .await?;
+    let back = |certificate: &DynamicObject| {
+        ensure!(
+            certificate.uid() != gone && holds(certificate, "Ready"),
+            "not yet"
+        );
+        Ok(())
+    };
+    wait::object(&scene.certificates(), SERVER, SOON, "is there again", back).await?;
+    scene.certificates_ready(POOL).await?;
+    ensure!(
+        scene.pem(SERVER, "tls.crt").await? == last,
+        "it was issued anew without need"
+    );
+    Ok(())
+}
+
+/// Waits until another certificate stands in the Secret, and all are ready.
+async fn replaced(scene: &Scene, old: &str) -> anyhow::Result<String> {
+    let new = wait::until("cert-manager has issued another one", SOON, async || {
+        let now = scene.pem(SERVER, "tls.crt").await?;
+        ensure!(!now.is_empty() && now != old, "not yet");
+        Ok(now)
+    })
+    .await?;
+    scene.certificates_ready(POOL).await?;
+    Ok(new)
+}
+
 /// Steps 1 and 2, with an issuer that is reported as ready; returns the Certificate of the server.
 async fn asked(scene: &Scene) -> anyhow::Result<DynamicObject> {
     scene.apply(ISSUER).await?;
@@ -260,7 +320,7 @@ async fn renewed(scene: &Scene, before: &StatefulSet) -> anyhow::Result<()> {
     wait::object(
         &scene.api::<StatefulSet>(),
         POOL,
-        crate::scene::SOON,
+        SOON,
         "takes the new pair over",
         |now| {
             ensure!(certificate_copy(now)? != old, "it still mounts {old}");

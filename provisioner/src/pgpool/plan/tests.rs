@@ -75,10 +75,18 @@ fn a_good_set_is_copied_and_mounted() {
 #[test]
 fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
     let (pgpool, pki) = (tls_pgpool(), Pki::new());
-    let stands: [(Spoil, &str); 2] = [
+    let stands: [(Spoil, &str); 3] = [
         (
             |it| it.certificates[1].secret = Lookup::Absent,
             "demo/pool-client-cert",
+        ),
+        (
+            |it| {
+                for key in ["ca.crt", "tls.crt", "tls.key"] {
+                    spoil(&mut it.certificates[0], key, None);
+                }
+            },
+            "tls.crt is missing",
         ),
         (
             |it| spoil(&mut it.certificates[0], "ca.crt", None),
