@@ -13,6 +13,7 @@ use shared_types::names;
 use super::flow::{READY, prepared};
 use crate::cases::{Case, Context};
 use crate::scene::fixtures::{Manifest, POOL};
+use crate::scene::pods::Identities;
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
@@ -88,11 +89,16 @@ async fn nonsense(context: Context) -> anyhow::Result<()> {
     nobody_is_asked(&scene).await?;
     before.same(&scene.identities(POOL).await?)?;
 
-    // And what only a restart does.
+    only_a_restart_does(&scene, &before).await?;
+    the_rest_goes_on(&scene, loud).await
+}
+
+/// Changes a setting that needs a restart, and sees the pod replaced.
+async fn only_a_restart_does(scene: &Scene, before: &Identities) -> anyhow::Result<()> {
     scene
         .put(&settings("max_pool = 4\nlog_min_messages = notice\n"))
         .await?;
-    written(&scene, "max_pool = 4").await?;
+    written(scene, "max_pool = 4").await?;
     wait::until("the pod is replaced", READY, async || {
         let now = scene.identities(POOL).await?;
         ensure!(before.same(&now).is_err(), "it is still the same pod");
@@ -104,8 +110,7 @@ async fn nonsense(context: Context) -> anyhow::Result<()> {
         Ok(())
     })
     .await?;
-    nobody_is_asked(&scene).await?;
-    the_rest_goes_on(&scene, loud).await
+    nobody_is_asked(scene).await
 }
 
 /// Whatever is wrong with the settings, a pod may be added, which gets those that the others have.
