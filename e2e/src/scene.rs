@@ -10,6 +10,7 @@ pub mod database;
 pub mod fixtures;
 pub mod handshake;
 pub mod load;
+pub mod operation;
 pub mod operator;
 pub mod pods;
 pub mod pool;

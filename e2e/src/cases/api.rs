@@ -11,6 +11,7 @@ mod late;
 mod lease;
 mod monitor;
 mod names;
+mod operations;
 mod ownership;
 mod policies;
 mod schema;
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         lease::cases(),
         damage::cases(),
         names::cases(),
+        operations::cases(),
         ownership::cases(),
         deletion::cases(),
         shape::cases(),

@@ -6,6 +6,7 @@ mod flow;
 mod init;
 mod metrics;
 mod modes;
+mod operations;
 mod operators;
 mod outage;
 mod pods;
@@ -35,6 +36,7 @@ pub fn cases() -> Vec<Case> {
         damage::cases(),
         rollout::cases(),
         authorities::cases(),
+        operations::cases(),
         operators::cases(),
         settings::cases(),
         users::cases(),

@@ -129,15 +129,29 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Example>> {
     Ok(found)
 }
 
-/// First what others refer to, then the pools, those of one name after each other, last those that need a tainted node.
+/// First what others refer to, then the pools, those of one name after each other, each with the requests about it, last
+/// those that need a tainted node.
 async fn play_all(player: &Player<'_>, examples: Vec<Example>, stage: &Stage) -> Vec<Verdict> {
     let (pools, others): (Vec<_>, Vec<_>) = examples
         .into_iter()
         .partition(|example| example.expectation.is_some_and(Expectation::is_a_pool));
+    let mut requests: BTreeMap<&'static str, Vec<(u8, Example)>> = BTreeMap::new();
     let mut verdicts = Vec::new();
     for example in others {
-        verdicts.push(player.play(&example).await);
+        match example.expectation {
+            Some(Expectation::Carried(pool, place, _)) if pools.iter().any(|it| it.name == pool) => {
+                requests.entry(pool).or_default().push((place, example));
+            }
+            _ => verdicts.extend(player.play(&example, &[]).await),
+        }
     }
+    for of_pool in requests.values_mut() {
+        of_pool.sort_by_key(|(place, _)| *place);
+    }
+    let requests_of = |pool: &str| {
+        let all = requests.get(pool).into_iter().flatten();
+        all.map(|(_, request)| request.clone()).collect::<Vec<_>>()
+    };
     let (tainted, plain): (Vec<_>, Vec<_>) = pools
         .into_iter()
         .partition(|example| example.expectation.is_some_and(Expectation::needs_taint));
@@ -145,11 +159,17 @@ async fn play_all(player: &Player<'_>, examples: Vec<Example>, stage: &Stage) ->
     for example in plain {
         queues.entry(play::pool_of(&example)).or_default().push(example);
     }
-    let queues = futures::stream::iter(queues.into_values()).map(|queue| async move {
+    let queues = queues.into_values().map(|queue| {
+        let with_requests = queue
+            .into_iter()
+            .map(|example| (requests_of(&example.name), example));
+        with_requests.collect::<Vec<_>>()
+    });
+    let queues = futures::stream::iter(queues).map(|queue| async move {
         let mut verdicts = Vec::new();
-        for example in queue {
+        for (requests, example) in queue {
             let step = stage.progress.step(&example.name);
-            verdicts.push(player.play(&example).await);
+            verdicts.extend(player.play(&example, &requests).await);
             step.done();
         }
         verdicts

@@ -102,14 +102,7 @@ async fn edit(
             source,
         })?
         else {
-            let message = format!(
-                "The spec of Pgpool {name} says so already{}",
-                plan::remark(request)
-            );
-            return Ok(Effect::Done {
-                generation: live.metadata.generation,
-                message,
-            });
+            return Ok(edited(request, &live));
         };
         let fields = fields(&change);
         let patch = Patch::Merge(json!({
@@ -121,12 +114,9 @@ async fn edit(
                 let generation = written.metadata.generation;
                 info!(%namespace, %name, ?generation, "operation: changed {fields}");
                 let key = ObjectRef::from_obj(request);
+                let done = edited(request, &written);
                 writer.written.object(&key, written, facts.pgpool.as_deref());
-                let remark = plan::remark(request);
-                return Ok(Effect::Done {
-                    generation,
-                    message: format!("Changed {fields} of Pgpool {name}{remark}"),
-                });
+                return Ok(done);
             }
             Err(error) => match refusal(&error) {
                 Some(404) => return Ok(gone(name)),
@@ -142,6 +132,18 @@ async fn edit(
         }
     }
     Err(conflict.unwrap_or(Error::Timeout { what }))
+}
+
+/// The same whether it was written now or is found written, since whoever looks again must not say anything else.
+fn edited(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Effect {
+    Effect::Done {
+        generation: pgpool.metadata.generation,
+        message: format!(
+            "The spec of Pgpool {} says what is asked for{}",
+            pgpool.name_any(),
+            plan::remark(request)
+        ),
+    }
 }
 
 /// What has to be sent so that the Pgpool says what is asked for.

@@ -14,8 +14,9 @@ pub enum Expectation {
     WaitsOnTainted(&'static [&'static str]),
     /// Something that others refer to: it is accepted, and the others show whether it does.
     Referred,
-    /// A request to ops-manager, which is accepted, and no more than that.
-    Accepted,
+    /// A request about the pool of another manifest, carried out with success once that is ready, in this place among
+    /// the requests for it; all this holds then.
+    Carried(&'static str, u8, &'static [Fact]),
     /// A kind that is not ours to serve: it is not even tried.
     Foreign,
 }
@@ -47,14 +48,16 @@ pub enum Fact {
     Certified(&'static [&'static str]),
     /// psql gets a row with the pool's client certificate and without a password.
     ByCertificate,
+    /// A Secret has something under a key.
+    Credential(&'static str, &'static str),
     /// A Job is to run the script of a repository, fetched with these arguments among others.
     Fetches(&'static [&'static str]),
 }
 
-use Expectation::{Accepted, Foreign, Ready, ReadyOnTainted, Referred, Waits, WaitsOnTainted};
+use Expectation::{Carried, Foreign, Ready, ReadyOnTainted, Referred, Waits, WaitsOnTainted};
 use Fact::{
-    Account, AllReady, Annotated, ByCertificate, Certified, Containers, Fetches, Monitored, Pgpool, Pod,
-    Pods, Setting, Users,
+    Account, AllReady, Annotated, ByCertificate, Certified, Containers, Credential, Fetches, Monitored,
+    Pgpool, Pod, Pods, Setting, Users,
 };
 
 /// The defaults of a pool whose manifest asks for next to nothing.
@@ -67,6 +70,14 @@ const DEFAULTS: &[Fact] = &[
     Setting("num_init_children", "5"),
     Setting("max_pool", "15"),
     Users(&["postgres"]),
+];
+
+/// A pool with the resources that the requests for more of them name.
+const LARGE: &[Fact] = &[
+    AllReady,
+    Pgpool("/resources/requests/cpu", "1"),
+    Pgpool("/resources/limits/cpu", "1"),
+    Pgpool("/resources/limits/memory", "2Gi"),
 ];
 
 /// The settings of `configuration/pgpool.conf`, which are also in the Secret that the harness provides.
@@ -154,26 +165,77 @@ pub const EXAMPLES: &[(&str, Expectation)] = &[
     ("quickstart/quick-pgpool", Ready(DEFAULTS)),
     ("quickstart/quick-postgres", Foreign),
     ("reconfiguration/pp-custom-config", Ready(SETTINGS)),
-    ("reconfiguration/ppops-reconfigure-apply", Accepted),
-    ("reconfiguration/ppops-reconfigure-remove", Accepted),
-    ("reconfiguration/ppops-reconfigure", Accepted),
+    (
+        "reconfiguration/ppops-reconfigure-apply",
+        Carried(
+            "reconfiguration/pp-custom-config",
+            2,
+            &[Setting("max_pool", "75"), AllReady],
+        ),
+    ),
+    (
+        "reconfiguration/ppops-reconfigure-remove",
+        Carried(
+            "reconfiguration/pp-custom-config",
+            3,
+            &[Setting("max_pool", "15"), AllReady],
+        ),
+    ),
+    (
+        "reconfiguration/ppops-reconfigure",
+        Carried("reconfiguration/pp-custom-config", 1, SETTINGS),
+    ),
     ("reconfigure-tls/issuer", Referred),
     ("reconfigure-tls/new-issuer", Referred),
     ("tls/issuer", Referred),
     ("reconfigure-tls/pgpool", Ready(DEFAULTS)),
     ("restart/pgpool", Ready(DEFAULTS)),
     ("scaling/pp-vertical", Ready(DEFAULTS)),
-    ("reconfigure-tls/ppops-add-tls", Accepted),
-    ("reconfigure-tls/ppops-change-issuer", Accepted),
-    ("reconfigure-tls/ppops-remove", Accepted),
-    ("reconfigure-tls/ppops-rotate", Accepted),
-    ("restart/ops", Accepted),
-    ("rotateauth/rotateauth", Accepted),
-    ("rotateauth/rotateauthuser", Accepted),
-    ("scaling/pp-vertical-ops-inplace", Accepted),
-    ("scaling/pp-vertical-ops", Accepted),
-    ("scaling/ppops-hscale-up-ops", Accepted),
-    ("scaling/ppops-hscale-down-ops", Accepted),
+    (
+        "reconfigure-tls/ppops-add-tls",
+        Carried("reconfigure-tls/pgpool", 1, &[ByCertificate, AllReady]),
+    ),
+    (
+        "reconfigure-tls/ppops-change-issuer",
+        Carried("reconfigure-tls/pgpool", 3, &[ByCertificate, AllReady]),
+    ),
+    (
+        "reconfigure-tls/ppops-remove",
+        Carried("reconfigure-tls/pgpool", 4, &[Users(&["postgres"]), AllReady]),
+    ),
+    (
+        "reconfigure-tls/ppops-rotate",
+        Carried("reconfigure-tls/pgpool", 2, &[ByCertificate, AllReady]),
+    ),
+    ("restart/ops", Carried("restart/pgpool", 1, DEFAULTS)),
+    (
+        "rotateauth/rotateauth",
+        Carried(
+            "quickstart/quick-pgpool",
+            1,
+            &[Credential("quick-pgpool-auth", "password.prev")],
+        ),
+    ),
+    (
+        "rotateauth/rotateauthuser",
+        Carried("quickstart/quick-pgpool", 2, &[AllReady]),
+    ),
+    (
+        "scaling/pp-vertical-ops-inplace",
+        Carried("scaling/pp-vertical", 2, LARGE),
+    ),
+    (
+        "scaling/pp-vertical-ops",
+        Carried("scaling/pp-vertical", 1, LARGE),
+    ),
+    (
+        "scaling/ppops-hscale-up-ops",
+        Carried("scaling/pp-horizontal", 1, &[Pods(3), AllReady]),
+    ),
+    (
+        "scaling/ppops-hscale-down-ops",
+        Carried("scaling/pp-horizontal", 2, &[Pods(2), AllReady]),
+    ),
     (
         "scaling/pp-horizontal",
         Ready(&[Setting("max_pool", "60"), AllReady]),
@@ -190,7 +252,10 @@ pub const EXAMPLES: &[(&str, Expectation)] = &[
         ]),
     ),
     ("update-version/pp-update", Ready(DEFAULTS)),
-    ("update-version/ppops-update", Accepted),
+    (
+        "update-version/ppops-update",
+        Carried("update-version/pp-update", 1, DEFAULTS),
+    ),
     ("vs", Waits(&["virtual-secrets.dev"], &[])),
 ];
 
@@ -265,5 +330,13 @@ mod tests {
         assert_eq!(EXAMPLES.len(), 45);
         assert!(of(EXAMPLES, "vs").is_some());
         assert!(of(EXAMPLES, "vs.yaml").is_none());
+        for (name, expectation) in EXAMPLES {
+            if let Carried(pool, ..) = expectation {
+                assert!(
+                    matches!(of(EXAMPLES, pool), Some(Ready(_))),
+                    "{name} is about no pool"
+                );
+            }
+        }
     }
 }

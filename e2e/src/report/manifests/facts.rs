@@ -38,6 +38,7 @@ impl Fact {
                 let outcomes = scene.psql(name, database, &[Attempt::certificate()]).await?;
                 outcomes.first().context("psql did not run")?.expect_row()
             }
+            Self::Credential(secret, key) => pool.file(secret, key).await.map(|_| ()),
             Self::Fetches(arguments) => pool.fetches(arguments).await,
         }
     }

@@ -55,6 +55,12 @@ pub async fn prepare(client: &Client, database: &Database) -> anyhow::Result<()>
         scene.put(&secret(name, "pgpool.conf", PGPOOL_CONF)).await?;
     }
     scene.put(&account("my-custom-serviceaccount")).await?;
+    // What a request for other credentials names.
+    let user = Manifest(json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "quick-pb-user-auth"},
+        "type": "kubernetes.io/basic-auth", "stringData": {"username": "pcp", "password": "another-one"},
+    }));
+    Scene::existing(client, POOL).put(&user).await?;
     offer_versions(client, &VERSIONS).await
 }
 

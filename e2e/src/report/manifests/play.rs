@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use serde_json::Value;
 use shared_types::conditions;
+use shared_types::ops_request::OpsPhase;
 
 use super::expectations::{Expectation, Fact};
 use super::{Example, Verdict};
@@ -23,6 +24,8 @@ use crate::wait;
 
 /// Time for a pool to be ready: its pods start on a node that starts others as well.
 const READY: Duration = Duration::from_mins(3);
+/// Time for a request to be carried out.
+const CARRIED: Duration = Duration::from_mins(5);
 /// Time for facts that follow from that.
 const SOON: Duration = Duration::from_secs(30);
 /// The taint that the examples tolerate, or do not.
@@ -70,23 +73,24 @@ impl<'a> Player<'a> {
         })
     }
 
-    /// Applies a manifest as it is, and tells what became of it.
-    pub async fn play(&self, example: &Example) -> Verdict {
+    /// Applies a manifest as it is, and tells what became of it; if it is a pool, the same of the requests about it.
+    pub async fn play(&self, example: &Example, requests: &[Example]) -> Vec<Verdict> {
         let seen = match example.expectation {
             None => Err(anyhow::anyhow!("nobody knows what is expected of it")),
             Some(Expectation::Foreign) => Ok("not ours: the kind is not served here".to_owned()),
             Some(Expectation::Referred) => self.apply(&example.file).await.map(|()| "accepted".to_owned()),
-            Some(Expectation::Accepted) => self.apply(&example.file).await.map(|()| {
-                "accepted by strict validation; not executed: requests are another part of this project"
-                    .to_owned()
-            }),
-            Some(expectation) => self.pool(example, expectation).await,
+            Some(Expectation::Carried(..)) => Err(anyhow::anyhow!("its pool is not among the manifests")),
+            Some(expectation) => return self.pool(example, expectation, requests).await,
         };
-        Verdict {
+        Self::verdict(example, seen)
+    }
+
+    fn verdict(example: &Example, seen: anyhow::Result<String>) -> Vec<Verdict> {
+        vec![Verdict {
             manifest: example.name.clone(),
             expected: seen.is_ok(),
             seen: seen.unwrap_or_else(|error| format!("{error:#}")),
-        }
+        }]
     }
 
     /// Plays those that need a node with a taint. Only the local cluster has a node that is ours.
@@ -104,14 +108,14 @@ impl<'a> Player<'a> {
         };
         let mut verdicts = Vec::new();
         for example in examples {
-            verdicts.push(match &tainted {
-                Ok(()) => self.play(example).await,
-                Err(error) => Verdict {
+            match &tainted {
+                Ok(()) => verdicts.extend(self.play(example, &[]).await),
+                Err(error) => verdicts.push(Verdict {
                     manifest: example.name.clone(),
                     expected: !ours,
                     seen: format!("{error:#}"),
-                },
-            });
+                }),
+            }
         }
         if tainted.is_ok()
             && let Err(error) = self
@@ -127,15 +131,49 @@ impl<'a> Player<'a> {
         verdicts
     }
 
-    async fn pool(&self, example: &Example, expectation: Expectation) -> anyhow::Result<String> {
+    async fn pool(&self, example: &Example, expectation: Expectation, requests: &[Example]) -> Vec<Verdict> {
+        let followed = self.follow(example, expectation).await;
+        let mut verdicts = Vec::new();
+        for request in requests {
+            let seen = match &followed {
+                Ok(_) => self.carried(request).await,
+                Err(_) => Err(anyhow::anyhow!("its pool is not as expected")),
+            };
+            verdicts.extend(Self::verdict(request, seen));
+        }
+        let removed = self.remove(&example.file).await;
+        let seen = followed.and_then(|seen| {
+            removed.context("it was as expected, and does not go away")?;
+            Ok(seen)
+        });
+        verdicts.extend(Self::verdict(example, seen));
+        verdicts
+    }
+
+    async fn follow(&self, example: &Example, expectation: Expectation) -> anyhow::Result<String> {
         self.apply(&example.file).await?;
         let (namespace, name) = identity(&example.file)?;
         let scene = Scene::existing(&self.client, &namespace);
-        let followed = follow(&scene, &name, self.database, expectation).await;
-        let removed = self.remove(&example.file, &scene, &name).await;
-        let seen = followed?;
-        removed.context("it was as expected, and does not go away")?;
-        Ok(seen)
+        follow(&scene, &name, self.database, expectation).await
+    }
+
+    /// Waits until a request is carried out, and looks at its pool.
+    async fn carried(&self, request: &Example) -> anyhow::Result<String> {
+        let Some(Expectation::Carried(_, _, facts)) = request.expectation else {
+            bail!("it is no request")
+        };
+        self.apply(&request.file).await?;
+        let (namespace, name) = identity(&request.file)?;
+        let scene = Scene::existing(&self.client, &namespace);
+        scene
+            .operation_is(&name, OpsPhase::Successful, "Successful", CARRIED)
+            .await?;
+        let pool = scene.operation(&name).await?.spec.database_ref.name;
+        let seen = follow(&scene, &pool, self.database, Expectation::Ready(facts)).await?;
+        let file = request.file.to_string_lossy();
+        self.kubectl(&["delete", "--timeout=60s", "--filename", &file])
+            .await?;
+        Ok(format!("Successful, and its pool is {seen}"))
     }
 
     async fn apply(&self, file: &Path) -> anyhow::Result<()> {
@@ -145,11 +183,13 @@ impl<'a> Player<'a> {
     }
 
     /// Deletes it and waits for the end, since others have the same name.
-    async fn remove(&self, file: &Path, scene: &Scene, name: &str) -> anyhow::Result<()> {
+    async fn remove(&self, file: &Path) -> anyhow::Result<()> {
+        let (namespace, name) = identity(file)?;
+        let scene = Scene::existing(&self.client, &namespace);
         let file = file.to_string_lossy();
         self.kubectl(&["delete", "--timeout=60s", "--filename", &file])
             .await?;
-        wait::gone(&scene.api::<StatefulSet>(), name, READY).await?;
+        wait::gone(&scene.api::<StatefulSet>(), &name, READY).await?;
         wait::gone(&scene.api::<Pod>(), &format!("{name}-0"), READY).await
     }
 

@@ -1,0 +1,93 @@
+//! Requests for operations, as a user makes them, and what becomes of them.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+use shared_types::ops_request::OpsPhase;
+use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
+
+use super::Scene;
+use super::fixtures::Manifest;
+use crate::wait::{self, Hopeless};
+
+/// A request of a type about a pool; `rest` is what stands beside in its spec.
+#[must_use]
+pub fn request(name: &str, pool: &str, type_: &str, rest: Value) -> Manifest {
+    let mut spec = rest;
+    spec["type"] = json!(type_);
+    spec["databaseRef"] = json!({"name": pool});
+    Manifest(json!({
+        "apiVersion": "ops.kubedb.com/v1alpha1",
+        "kind": "PgpoolOpsRequest",
+        "metadata": {"name": name},
+        "spec": spec,
+    }))
+}
+
+impl Scene {
+    /// A request as it is now.
+    pub async fn operation(&self, name: &str) -> anyhow::Result<PgpoolOpsRequest> {
+        let api = self.api::<PgpoolOpsRequest>();
+        api.get(name)
+            .await
+            .with_context(|| format!("reading PgpoolOpsRequest {name}"))
+    }
+
+    /// Waits until a request is in a phase, with a word in one of its conditions.
+    pub async fn operation_is(
+        &self,
+        name: &str,
+        phase: OpsPhase,
+        reason: &str,
+        limit: Duration,
+    ) -> anyhow::Result<PgpoolOpsRequestStatus> {
+        let what = format!("PgpoolOpsRequest {name} is {phase:?} with {reason}");
+        wait::until(&what, limit, async || {
+            let status = self.operation(name).await?.status.unwrap_or_default();
+            let has_reason = status
+                .conditions
+                .iter()
+                .any(|condition| condition.reason == reason);
+            if status.phase == Some(phase) && has_reason {
+                return Ok(status);
+            }
+            if status.phase == Some(OpsPhase::Failed) {
+                bail!(Hopeless(told(&status)));
+            }
+            bail!("{}", told(&status))
+        })
+        .await
+    }
+
+    /// Makes a request and waits until it is carried out.
+    pub async fn operate(
+        &self,
+        request: &Manifest,
+        limit: Duration,
+    ) -> anyhow::Result<PgpoolOpsRequestStatus> {
+        self.put(request).await?;
+        let name = request.0["metadata"]["name"]
+            .as_str()
+            .context("a request without a name")?;
+        let status = self
+            .operation_is(name, OpsPhase::Successful, "Successful", limit)
+            .await?;
+        let last = status.conditions.last().map(|condition| condition.type_.as_str());
+        ensure!(last == Some("Successful"), "{}", told(&status));
+        Ok(status)
+    }
+}
+
+/// All that a request says, for people.
+#[must_use]
+pub fn told(status: &PgpoolOpsRequestStatus) -> String {
+    let conditions = status.conditions.iter().map(|condition| {
+        format!(
+            "{}={} {} ({})",
+            condition.type_, condition.status, condition.reason, condition.message
+        )
+    });
+    let conditions: Vec<_> = conditions.collect();
+    format!("{:?}: {}", status.phase, conditions.join("; "))
+}
