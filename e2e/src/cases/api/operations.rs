@@ -2,13 +2,14 @@
 //! said.
 
 use anyhow::{Context as _, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
+use shared_types::PgpoolOpsRequestStatus;
 use shared_types::ops_request::OpsPhase;
 
 use super::writes::Writes;
 use crate::cases::props::watched;
 use crate::cases::{Case, Context};
-use crate::scene::fixtures::{self, POOL};
+use crate::scene::fixtures::{self, Manifest, POOL};
 use crate::scene::operation::request;
 use crate::scene::{SOON, Scene};
 
@@ -28,22 +29,9 @@ async fn one_at_a_time(context: Context) -> anyhow::Result<()> {
 }
 
 async fn played(scene: &Scene, writes: &Writes) -> anyhow::Result<()> {
-    let ask = async |name: &str, type_: &str, rest: Value, phase: OpsPhase, reason: &str| {
-        scene.put(&request(name, POOL, type_, rest)).await?;
-        scene
-            .operation_is(name, phase, reason, SOON)
-            .await
-            .with_context(|| name.to_owned())
-    };
-    let three = || json!({"horizontalScaling": {"node": 3}});
-    ask(
-        "scale",
-        "HorizontalScaling",
-        three(),
-        OpsPhase::Pending,
-        "PgpoolNotFound",
-    )
-    .await?;
+    let three = json!({"horizontalScaling": {"node": 3}});
+    let scale = request("scale", POOL, "HorizontalScaling", three);
+    told(scene, &scale, "scale", OpsPhase::Pending, "PgpoolNotFound").await?;
     let pool = fixtures::pgpool(scene.namespace())?
         .without("/spec/tls")
         .with("/spec/sslMode", json!("disable"));
@@ -52,15 +40,9 @@ async fn played(scene: &Scene, writes: &Writes) -> anyhow::Result<()> {
     scene
         .operation_is("scale", OpsPhase::Pending, "PgpoolNotReady", SOON)
         .await?;
-    let always = || json!({"apply": "Always"});
-    let begun = ask(
-        "first",
-        "Restart",
-        always(),
-        OpsPhase::Progressing,
-        "WaitingForPgpool",
-    )
-    .await?;
+    let restart = |name| request(name, POOL, "Restart", json!({"apply": "Always"}));
+    let first = restart("first");
+    let begun = told(scene, &first, "first", OpsPhase::Progressing, "WaitingForPgpool").await?;
     let pgpool = scene.pgpool(POOL).await?;
     ensure!(
         begun.database_generation == pgpool.metadata.generation,
@@ -69,33 +51,34 @@ async fn played(scene: &Scene, writes: &Writes) -> anyhow::Result<()> {
     ensure!(pgpool.spec.replicas() == 1, "it was scaled out of its turn");
 
     // One runs: those that could are queued, the older of two gives way, and what cannot be is told at once.
-    ask("second", "Restart", always(), OpsPhase::Pending, "Queued").await?;
+    told(scene, &restart("second"), "second", OpsPhase::Pending, "Queued").await?;
     // Of two that are made in the same second the smallest name counts as the newer one.
-    ask("a-third", "Restart", always(), OpsPhase::Pending, "Queued").await?;
+    told(scene, &restart("a-third"), "a-third", OpsPhase::Pending, "Queued").await?;
     scene
         .operation_is("second", OpsPhase::Skipped, "Superseded", SOON)
         .await?;
+    refusals(scene, pool).await?;
+
+    writes.over().await?;
+    writes.none().await
+}
+
+/// What cannot be, each with its reason, however long the queue is.
+async fn refusals(scene: &Scene, pool: Manifest) -> anyhow::Result<()> {
     let version = json!({"apply": "Always", "updateVersion": {"targetVersion": "4.99.0"}});
-    scene
-        .put(&request("unknown", POOL, "UpdateVersion", version))
-        .await?;
-    refused(scene, "unknown", "VersionNotFound").await?;
+    let unknown = request("unknown", POOL, "UpdateVersion", version);
+    refused(scene, &unknown, "unknown", "VersionNotFound").await?;
     let rotate = json!({"tls": {"rotateCertificates": true}});
-    scene
-        .put(&request("rotate", POOL, "ReconfigureTLS", rotate))
-        .await?;
-    refused(scene, "rotate", "NoCertificates").await?;
+    let rotate = request("rotate", POOL, "ReconfigureTLS", rotate);
+    refused(scene, &rotate, "rotate", "NoCertificates").await?;
     let secret = json!({"configuration": {"configSecret": {"name": "nowhere"}}});
-    scene
-        .put(&request("settings", POOL, "Reconfigure", secret))
-        .await?;
-    refused(scene, "settings", "SecretNotFound").await?;
-    let short = json!({"apply": "Always", "timeout": "1s", "horizontalScaling": {"node": 3}});
+    let settings = request("settings", POOL, "Reconfigure", secret);
+    refused(scene, &settings, "settings", "SecretNotFound").await?;
+
     scene.put(&pool.named("other")).await?;
-    scene
-        .put(&request("short", "other", "HorizontalScaling", short))
-        .await?;
-    refused(scene, "short", "TimedOut").await?;
+    let short = json!({"apply": "Always", "timeout": "1s", "horizontalScaling": {"node": 3}});
+    let short = request("short", "other", "HorizontalScaling", short);
+    refused(scene, &short, "short", "TimedOut").await?;
     ensure!(
         scene.pgpool("other").await?.spec.replicas() == 3,
         "what was changed stays"
@@ -104,16 +87,26 @@ async fn played(scene: &Scene, writes: &Writes) -> anyhow::Result<()> {
     // The rules of the Pgpool hold for requests too: certificates of no issuer.
     let nobody =
         json!({"apply": "Always", "tls": {"certificates": [{"alias": "server"}], "sslMode": "require"}});
-    scene
-        .put(&request("nobody", "other", "ReconfigureTLS", nobody))
-        .await?;
-    refused(scene, "nobody", "ChangeRefused").await?;
-
-    writes.over().await?;
-    writes.none().await
+    let nobody = request("nobody", "other", "ReconfigureTLS", nobody);
+    refused(scene, &nobody, "nobody", "ChangeRefused").await
 }
 
-async fn refused(scene: &Scene, name: &str, reason: &str) -> anyhow::Result<()> {
+async fn told(
+    scene: &Scene,
+    request: &Manifest,
+    name: &str,
+    phase: OpsPhase,
+    reason: &str,
+) -> anyhow::Result<PgpoolOpsRequestStatus> {
+    scene.put(request).await?;
+    scene
+        .operation_is(name, phase, reason, SOON)
+        .await
+        .with_context(|| name.to_owned())
+}
+
+async fn refused(scene: &Scene, request: &Manifest, name: &str, reason: &str) -> anyhow::Result<()> {
+    scene.put(request).await?;
     let refused = crate::wait::until(&format!("{name} is refused"), SOON, async || {
         let status = scene.operation(name).await?.status.unwrap_or_default();
         ensure!(

@@ -15,6 +15,7 @@ use crate::scene::Scene;
 use crate::scene::authority::Authority;
 use crate::scene::fixtures::{PLATFORM_CA, POOL};
 use crate::scene::operation::request;
+use crate::scene::pods::Identities;
 use crate::scene::pool::{is_ready, told_of};
 use crate::scene::psql::Attempt;
 use crate::wait;
@@ -66,13 +67,24 @@ async fn pods(context: Context) -> anyhow::Result<()> {
         .same(&scene.identities(POOL).await?)
         .context("scaling touched the pod that stays")?;
 
+    settings(&scene, &restarted).await?;
+    passwords(&scene).await?;
+
+    resources(&scene).await?;
+    let outcomes = scene
+        .psql(POOL, context.database().await?, &[Attempt::plain()])
+        .await?;
+    outcomes[0].expect_plain_row()
+}
+
+async fn settings(scene: &Scene, before: &Identities) -> anyhow::Result<()> {
     // What a reload puts into force, and what a restart does.
     let apply = |conf: &str| json!({"configuration": {"applyConfig": {"pgpool.conf": conf}}});
-    operate("reload", "Reconfigure", apply("log_min_messages = notice")).await?;
-    restarted
+    operated(scene, "reload", "Reconfigure", apply("log_min_messages = notice")).await?;
+    before
         .same(&scene.identities(POOL).await?)
         .context("a reload would have done")?;
-    operate("settings", "Reconfigure", apply("max_pool = 4")).await?;
+    operated(scene, "settings", "Reconfigure", apply("max_pool = 4")).await?;
     let inline = scene
         .pgpool(POOL)
         .await?
@@ -85,21 +97,23 @@ async fn pods(context: Context) -> anyhow::Result<()> {
         "{inline:?}"
     );
     ensure!(
-        restarted.same(&scene.identities(POOL).await?).is_err(),
+        before.same(&scene.identities(POOL).await?).is_err(),
         "no pod was replaced"
     );
-    operate(
+    operated(
+        scene,
         "defaults",
         "Reconfigure",
         json!({"configuration": {"removeCustomConfig": true}}),
     )
     .await?;
+    Ok(())
+}
 
-    passwords(&scene).await?;
-
+async fn resources(scene: &Scene) -> anyhow::Result<()> {
     let resources = json!({"requests": {"cpu": "60m", "memory": "80Mi"}, "limits": {"memory": "600Mi"}});
     let asked = json!({"verticalScaling": {"mode": "InPlace", "node": {"resources": resources}}});
-    let status = operate("resources", "VerticalScaling", asked).await?;
+    let status = operated(scene, "resources", "VerticalScaling", asked).await?;
     let remark = status
         .conditions
         .iter()
@@ -109,12 +123,9 @@ async fn pods(context: Context) -> anyhow::Result<()> {
         "it does not tell that pods were replaced: {:?}",
         status.conditions
     );
-    let container = pgpool_container(&scene).await?;
+    let container = pgpool_container(scene).await?;
     ensure!(container["resources"]["requests"]["cpu"] == "60m", "{container}");
-    let outcomes = scene
-        .psql(POOL, context.database().await?, &[Attempt::plain()])
-        .await?;
-    outcomes[0].expect_plain_row()
+    Ok(())
 }
 
 /// Asks for an operation, and finds the pool as it should be as soon as that is told.
