@@ -4,10 +4,13 @@ pub mod manifests;
 mod modes;
 mod transitions;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::matrix::walk::Part;
 use crate::stage::Stage;
@@ -40,4 +43,14 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, report: &Report) -> anyhow:
         Report::Transitions { part } => target.run(transitions::report(stage, &target, *part)),
         Report::Manifests { folder } => target.run(manifests::report(stage, &target, folder)),
     }
+}
+
+/// Writes a report for programs to `target/e2e/<name>.json`, and says so.
+fn keep(stage: &Stage, name: &str, report: &Value) -> anyhow::Result<()> {
+    let file = stage.results().join(format!("{name}.json"));
+    fs::create_dir_all(stage.results())?;
+    fs::write(&file, serde_json::to_string_pretty(report)?)
+        .with_context(|| format!("writing {}", file.display()))?;
+    stage.progress.line(format_args!("written to {}", file.display()));
+    Ok(())
 }

@@ -84,17 +84,13 @@ pub async fn report(stage: &Stage, target: &Target, folder: &Path) -> anyhow::Re
     database.scene().remove().await?;
     let verdicts = played?;
     let unexpected = verdicts.iter().filter(|verdict| !verdict.expected).count();
-    let file = stage.results().join("report-manifests.json");
     let value = json!({
         "seconds": begin.elapsed().as_secs(),
         "manifests": verdicts.len(),
         "unexpected": unexpected,
         "verdicts": verdicts,
     });
-    fs::create_dir_all(stage.results())?;
-    fs::write(&file, serde_json::to_string_pretty(&value)?)
-        .with_context(|| format!("writing {}", file.display()))?;
-    stage.progress.line(format_args!("written to {}", file.display()));
+    super::keep(stage, "report-manifests", &value)?;
     print!("{}", rendered(&verdicts));
     println!("{} manifests, {unexpected} unexpected", verdicts.len());
     Ok(if unexpected == 0 {

@@ -1,10 +1,7 @@
 //! The whole matrix of modes and clients, against real pools.
 
-use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
-
-use anyhow::Context as _;
 
 use crate::matrix::{table, waves};
 use crate::scene::Scene;
@@ -28,12 +25,7 @@ pub async fn report(stage: &Stage, target: &Target) -> anyhow::Result<ExitCode> 
     }
     databases.remove().await?;
     let asked = asked?;
-    let file = stage.results().join("report-modes.json");
-    fs::create_dir_all(stage.results())?;
-    let value = table::as_json(&asked, begin.elapsed());
-    fs::write(&file, serde_json::to_string_pretty(&value)?)
-        .with_context(|| format!("writing {}", file.display()))?;
-    stage.progress.line(format_args!("written to {}", file.display()));
+    super::keep(stage, "report-modes", &table::as_json(&asked, begin.elapsed()))?;
     print!("{}", table::rendered(&asked));
     Ok(match table::counts(&asked) {
         (_, 0) => ExitCode::SUCCESS,

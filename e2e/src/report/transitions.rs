@@ -1,10 +1,7 @@
 //! Every kind of change of the mode of a running pool.
 
-use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
-
-use anyhow::Context as _;
 
 use crate::matrix::walk::{self, Part};
 use crate::matrix::{changes, transitions, waves};
@@ -33,12 +30,11 @@ pub async fn report(stage: &Stage, target: &Target, part: Option<Part>) -> anyho
     }
     databases.remove().await?;
     let made = made?;
-    let file = stage.results().join("report-transitions.json");
-    fs::create_dir_all(stage.results())?;
-    let value = changes::as_json(&made, begin.elapsed());
-    fs::write(&file, serde_json::to_string_pretty(&value)?)
-        .with_context(|| format!("writing {}", file.display()))?;
-    stage.progress.line(format_args!("written to {}", file.display()));
+    super::keep(
+        stage,
+        "report-transitions",
+        &changes::as_json(&made, begin.elapsed()),
+    )?;
     print!("{}", changes::rendered(&made));
     Ok(match changes::counts(&made) {
         (.., 0) => ExitCode::SUCCESS,

@@ -6,11 +6,10 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
 use provisioner::pgpool::desired;
 
-use crate::support::World;
+use crate::support::{World, until};
 
 /// Not a shell: one that was started in the background could not catch the signal for a fast stop.
 const PGPOOL: &str = "#!/usr/bin/perl
@@ -100,14 +99,6 @@ fn project(etc: &Path, name: &str, revision: &str) {
     fs::rename(etc.join("..data_tmp"), etc.join("..data")).expect("moves");
     if let Ok(before) = before {
         fs::remove_dir_all(before).expect("goes");
-    }
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < end, "not seen: {what}");
-        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use provisioner::pgpool::desired;
 
-use crate::support::World;
+use crate::support::{World, until};
 
 /// A main process with sessions. What a session shows is in a file; the main process writes down how it is stopped.
 const PGPOOL: &str = r"
@@ -104,14 +104,6 @@ impl Drop for Pod {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        assert!(Instant::now() < end, "not seen: {what}");
-        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -203,4 +204,13 @@ pub fn setting(conf: &str, name: &str) -> Option<String> {
     let value = found.next();
     assert_eq!(found.next(), None, "{name} stands in the file twice");
     value
+}
+
+/// Waits until something is so that a process of the test brings about.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "not seen: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
 }
