@@ -238,20 +238,24 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
     scene.certificates_ready(POOL).await?;
     let before = scene.workload(POOL).await?;
 
-    let old = scene.pem(SERVER, "tls.crt").await?;
+    settled(&scene).await?;
+    let deleted = scene.api::<Secret>().get(SERVER).await?;
     scene.delete::<Secret>(SERVER).await?;
-    let next = replaced(&scene, &old)
+    restored(&scene, &deleted)
         .await
         .context("after the Secret was deleted")?;
-    let empty = Patch::Merge(json!({"data": {"tls.crt": "", "tls.key": "", "ca.crt": ""}}));
-    let secrets = scene.api::<Secret>();
-    secrets.patch(SERVER, &PatchParams::default(), &empty).await?;
-    let last = replaced(&scene, &next)
-        .await
-        .context("after the Secret was emptied")?;
     renewed(&scene, &before).await?;
 
+    settled(&scene).await?;
+    let empty = Patch::Merge(json!({"data": {"tls.crt": "", "tls.key": "", "ca.crt": ""}}));
+    let secrets = scene.api::<Secret>();
+    let emptied = secrets.patch(SERVER, &PatchParams::default(), &empty).await?;
+    let last = restored(&scene, &emptied)
+        .await
+        .context("after the Secret was emptied")?;
+
     // A Certificate that comes back finds that its Secret fits.
+    settled(&scene).await?;
     let gone = scene.certificate(SERVER).await?.uid();
     scene
         .certificates()
@@ -273,16 +277,33 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until another certificate stands in the Secret, and all are ready.
-async fn replaced(scene: &Scene, old: &str) -> anyhow::Result<String> {
-    let new = wait::until("cert-manager has issued another one", SOON, async || {
-        let now = scene.pem(SERVER, "tls.crt").await?;
-        ensure!(!now.is_empty() && now != old, "not yet");
-        Ok(now)
+/// Waits until cert-manager is done with the Certificate. Damage done while it still issues may be undone with
+/// the pair that it holds already, or be overlooked with it.
+async fn settled(scene: &Scene) -> anyhow::Result<()> {
+    let done = |certificate: &DynamicObject| {
+        ensure!(
+            holds(certificate, "Ready") && !holds(certificate, "Issuing"),
+            "not yet"
+        );
+        Ok(())
+    };
+    let certificates = scene.certificates();
+    wait::object(&certificates, SERVER, SOON, "is issued, and at rest", done).await?;
+    Ok(())
+}
+
+/// Waits until the Secret was written after the damage and holds a pair that fits; returns its certificate.
+async fn restored(scene: &Scene, damaged: &Secret) -> anyhow::Result<String> {
+    let secrets = scene.api::<Secret>();
+    wait::until("cert-manager has written the Secret again", SOON, async || {
+        let now = secrets.get(SERVER).await?;
+        ensure!(now.resource_version() != damaged.resource_version(), "not yet");
+        ensure!(!scene.pem(SERVER, "tls.crt").await?.is_empty(), "it is empty");
+        Ok(())
     })
     .await?;
     scene.certificates_ready(POOL).await?;
-    Ok(new)
+    scene.pem(SERVER, "tls.crt").await
 }
 
 /// Steps 1 and 2, with an issuer that is reported as ready; returns the Certificate of the server.
