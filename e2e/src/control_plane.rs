@@ -8,7 +8,7 @@
 pub mod arguments;
 mod leftovers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -217,7 +217,28 @@ pub async fn ready(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A port that nobody has just now.
-fn free_port(address: IpAddr) -> anyhow::Result<u16> {
-    Ok(TcpListener::bind((address, 0))?.local_addr()?.port())
+/// A port that nobody has just now, and that this process has promised to nobody else: whoever gets it takes some time to
+/// listen there.
+pub fn free_port(address: IpAddr) -> anyhow::Result<u16> {
+    static PROMISED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut promised = PROMISED.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let port = TcpListener::bind((address, 0))?.local_addr()?.port();
+        if promised.insert(port) {
+            return Ok(port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn no_port_is_promised_twice() {
+        let ports = (0..1000).map(|_| free_port(Ipv4Addr::LOCALHOST.into()).unwrap());
+        assert_eq!(ports.collect::<BTreeSet<_>>().len(), 1000);
+    }
 }

@@ -36,7 +36,7 @@ use crate::manifests;
 use fixtures::Manifest;
 
 /// Time for anything that should happen at once. Generous: a build machine does other things as well.
-pub const SOON: Duration = Duration::from_mins(1);
+pub const SOON: Duration = Duration::from_mins(2);
 
 /// One namespace, with nothing in it but what its owner put there and the operators added.
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
 use kube::api::{Api, LogParams};
 
 use super::{Case, Context};
+use crate::scene::SOON;
 use crate::{cluster, images, manifests, node, wait};
 
 /// The cases of this file.
@@ -55,7 +56,7 @@ spec:
 async fn a_ca_issuer_issues(context: Context) -> anyhow::Result<()> {
     manifests::apply(&context.client, &context.namespace, CERTIFICATES).await?;
     let secrets: Api<Secret> = Api::namespaced(context.client, &context.namespace);
-    wait::object(&secrets, "leaf", Duration::from_secs(30), "is issued", |secret| {
+    wait::object(&secrets, "leaf", SOON, "is issued", |secret| {
         let data = secret.data.as_ref().context("it is empty")?;
         for key in ["ca.crt", "tls.crt", "tls.key"] {
             ensure!(

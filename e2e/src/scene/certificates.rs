@@ -91,6 +91,21 @@ impl Scene {
         wait::object(&self.certificates(), name, SOON, "is asked for", |_| Ok(())).await
     }
 
+    /// Waits until a Certificate is issued and cert-manager is done with it. Damage done while it still issues may be undone
+    /// with the pair that it holds already, or be overlooked with it.
+    pub async fn at_rest(&self, name: &str) -> anyhow::Result<()> {
+        let done = |certificate: &DynamicObject| {
+            ensure!(
+                holds(certificate, "Ready") && !holds(certificate, "Issuing"),
+                "not yet"
+            );
+            Ok(())
+        };
+        let certificates = self.certificates();
+        wait::object(&certificates, name, SOON, "is issued, and at rest", done).await?;
+        Ok(())
+    }
+
     /// Writes the Secret of a Certificate as cert-manager does, without `ca.crt` when there is none.
     pub async fn write(
         &self,

@@ -1,7 +1,7 @@
 //! An operator as a process of this machine, beside a control plane without nodes: it can be started, killed
 //! and started again within a test.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 
 use super::SOON;
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, free_port};
 use crate::process::Child;
 use crate::wait;
 
@@ -181,5 +181,6 @@ pub fn explained<T>(result: anyhow::Result<T>, said: impl FnOnce() -> String) ->
 
 /// An address of this machine that nobody has just now.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Ok(SocketAddr::new(address, free_port(address)?))
 }

@@ -11,9 +11,9 @@ use kube::{Client, ResourceExt as _};
 use rustix::process::Signal;
 use shared_types::names;
 
-use super::Scene;
-use crate::operators;
+use super::{SOON, Scene};
 use crate::process::Recorded;
+use crate::{operators, wait};
 
 /// Which pods there are, and how often their containers were started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,16 @@ impl Scene {
             .list(&ListParams::default().labels(&labels))
             .await?
             .items)
+    }
+
+    /// Waits until the first pod of a pool is there, whether it runs or not. What the provisioner says of the pool changes
+    /// once more then.
+    pub async fn first_pod(&self, pool: &str) -> anyhow::Result<()> {
+        wait::object(&self.api::<Pod>(), &format!("{pool}-0"), SOON, "is made", |_| {
+            Ok(())
+        })
+        .await?;
+        Ok(())
     }
 
     /// The pods of a pool, to be compared later.

@@ -61,8 +61,9 @@ impl Scene {
         Ok(snapshot)
     }
 
-    /// Waits until a Pgpool changes no more, and takes a snapshot then.
+    /// Waits until a Pgpool has its first pod and changes no more, and takes a snapshot then.
     pub async fn settled(&self, pool: &str) -> anyhow::Result<Snapshot> {
+        self.first_pod(pool).await?;
         wait::settled(pool, CALM, SOON, async || self.snapshot(pool).await).await
     }
 

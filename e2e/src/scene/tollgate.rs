@@ -16,7 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{Method, StatusCode};
 use kube::Client;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 /// Largest request that passes.
@@ -44,7 +44,29 @@ pub struct Tollgate {
 struct Post {
     client: Client,
     barrier: Mutex<Barrier>,
+    /// Told when the last write turned out to be of somebody who is gone.
+    again: Notify,
     crossings: mpsc::UnboundedSender<String>,
+}
+
+/// The last write on its way. One that was sent just before a kill may arrive after the next one was let pass: its sender is
+/// gone then and nobody is told of it, so whoever comes has a last write as well.
+struct Passage<'a> {
+    post: &'a Post,
+    told: bool,
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        let mut barrier = self.post.barrier();
+        if *barrier == Barrier::Down {
+            *barrier = Barrier::Last;
+            self.post.again.notify_waiters();
+        }
+    }
 }
 
 impl Tollgate {
@@ -58,6 +80,7 @@ impl Tollgate {
         let post = Arc::new(Post {
             client,
             barrier: Mutex::new(Barrier::Open),
+            again: Notify::new(),
             crossings: sender,
         });
         let router = Router::new().fallback(pass).with_state(Arc::clone(&post));
@@ -120,6 +143,18 @@ impl Post {
         self.barrier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until a write may pass; whether it is the last one.
+    async fn admitted(&self) -> bool {
+        loop {
+            let again = self.again.notified();
+            match self.arrive() {
+                Barrier::Open => return false,
+                Barrier::Last => return true,
+                Barrier::Down => again.await,
+            }
+        }
+    }
+
     /// What happens to a write that arrives now.
     fn arrive(&self) -> Barrier {
         let mut barrier = self.barrier();
@@ -136,19 +171,17 @@ async fn pass(State(post): State<Arc<Post>>, request: Request) -> Response {
     let aside = ["/leases", "/events"]
         .iter()
         .any(|part| request.uri().path().contains(part));
-    let barrier = if is_write(request.method()) && !aside {
-        post.arrive()
-    } else {
-        Barrier::Open
-    };
-    if barrier == Barrier::Down {
-        std::future::pending::<()>().await;
-    }
+    let is_last = is_write(request.method()) && !aside && post.admitted().await;
+    let mut passage = is_last.then(|| Passage {
+        post: &post,
+        told: false,
+    });
     let crossing = format!("{} {}", request.method(), request.uri().path());
     let response = forward(&post.client, request).await;
-    if barrier == Barrier::Last {
+    if let Some(passage) = &mut passage {
         // The receiver is gone only when the test is over.
         let _ = post.crossings.send(crossing);
+        passage.told = true;
         std::future::pending::<()>().await;
     }
     response.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response())
@@ -171,10 +204,13 @@ mod tests {
 
     /// An API server that answers everything with 200, and a gate in front of it.
     async fn gate() -> (Tollgate, Client) {
+        gate_to(Router::new().fallback(|| async { "{}" })).await
+    }
+
+    async fn gate_to(router: Router) -> (Tollgate, Client) {
         crate::stage::install_crypto();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(|| async { "{}" });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = |url: &str| Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
         let gate = Tollgate::open(client(&url)).await.unwrap();
@@ -205,5 +241,33 @@ mod tests {
         client.request_text(read).await.unwrap();
         gate.free();
         write(&client).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whoever_is_gone_takes_no_write_of_others() {
+        // The first write is never answered.
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
+        let first = Arc::new(Mutex::new(true));
+        let (mut gate, client) = gate_to(Router::new().fallback(move || {
+            let is_first = std::mem::take(&mut *first.lock().unwrap());
+            arrived.send(()).unwrap();
+            async move {
+                if is_first {
+                    std::future::pending::<()>().await;
+                }
+                "{}"
+            }
+        }))
+        .await;
+        gate.one_more();
+        let killed = tokio::spawn({
+            let client = client.clone();
+            async move { write(&client).await }
+        });
+        arrivals.recv().await.unwrap();
+        let next = tokio::spawn(async move { write(&client).await });
+        killed.abort();
+        assert_eq!(gate.crossing().await, "POST /api/v1/namespaces");
+        assert!(!next.is_finished());
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -45,6 +45,9 @@ const OVERWRITES: usize = 2;
 /// The first request, one for each time that it was overwritten, the last included, and one that was under way when the
 /// Certificate was withdrawn.
 const MOST_REQUESTS: usize = OVERWRITES + 3;
+
+/// How long nothing has gone on when all is over.
+const CALM: Duration = Duration::from_secs(2);
 
 /// How long it is looked whether anything goes on.
 const WATCHED: Duration = Duration::from_secs(4);
@@ -109,19 +112,26 @@ async fn played(scene: &Scene, ops_manager: &mut Operator) -> anyhow::Result<()>
 
 /// Nothing is asked for, and the workload stays as it is.
 async fn ended(scene: &Scene, rival: &Rival) -> anyhow::Result<()> {
-    let before = scene.api::<StatefulSet>().get(POOL).await?.spec;
-    let asked = rival.requests();
+    // What was under way when the Certificate was withdrawn comes to its end first, and is seen a moment later still.
+    let what = "the requests, and the workload";
+    let standing = async || standing(scene, rival).await;
+    let (asked, before) = wait::settled(what, CALM, SOON, standing).await?;
     ensure!(asked <= MOST_REQUESTS, "{asked} requests were made");
     wait::throughout("nothing goes on", WATCHED, async || {
-        let now = rival.requests();
+        let (now, workload) = self::standing(scene, rival).await?;
         ensure!(now == asked, "{} more requests were made", now - asked);
         let certificate = scene.certificates().get_opt(SERVER).await?;
         ensure!(certificate.is_none(), "the Certificate came back");
-        let now = scene.api::<StatefulSet>().get(POOL).await?.spec;
-        ensure!(now == before, "the workload was changed");
+        ensure!(workload == before, "the workload was changed");
         Ok(())
     })
     .await
+}
+
+/// How many requests there were so far, and what the workload is.
+async fn standing(scene: &Scene, rival: &Rival) -> anyhow::Result<(usize, Option<StatefulSetSpec>)> {
+    let workload = scene.api::<StatefulSet>().get(POOL).await?;
+    Ok((rival.requests(), workload.spec))
 }
 
 /// Writes its own pair whenever another one stands in the Secret, and counts what cert-manager does about it.

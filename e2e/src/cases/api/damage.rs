@@ -238,7 +238,7 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
     scene.certificates_ready(POOL).await?;
     let before = scene.workload(POOL).await?;
 
-    settled(&scene).await?;
+    scene.at_rest(SERVER).await?;
     let deleted = scene.api::<Secret>().get(SERVER).await?;
     scene.delete::<Secret>(SERVER).await?;
     restored(&scene, &deleted)
@@ -246,7 +246,7 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
         .context("after the Secret was deleted")?;
     renewed(&scene, &before).await?;
 
-    settled(&scene).await?;
+    scene.at_rest(SERVER).await?;
     let empty = Patch::Merge(json!({"data": {"tls.crt": "", "tls.key": "", "ca.crt": ""}}));
     let secrets = scene.api::<Secret>();
     let emptied = secrets.patch(SERVER, &PatchParams::default(), &empty).await?;
@@ -255,7 +255,7 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
         .context("after the Secret was emptied")?;
 
     // A Certificate that comes back finds that its Secret fits.
-    settled(&scene).await?;
+    scene.at_rest(SERVER).await?;
     let gone = scene.certificate(SERVER).await?.uid();
     scene
         .certificates()
@@ -274,21 +274,6 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
         scene.pem(SERVER, "tls.crt").await? == last,
         "it was issued anew without need"
     );
-    Ok(())
-}
-
-/// Waits until cert-manager is done with the Certificate. Damage done while it still issues may be undone with
-/// the pair that it holds already, or be overlooked with it.
-async fn settled(scene: &Scene) -> anyhow::Result<()> {
-    let done = |certificate: &DynamicObject| {
-        ensure!(
-            holds(certificate, "Ready") && !holds(certificate, "Issuing"),
-            "not yet"
-        );
-        Ok(())
-    };
-    let certificates = scene.certificates();
-    wait::object(&certificates, SERVER, SOON, "is issued, and at rest", done).await?;
     Ok(())
 }
 

@@ -65,6 +65,8 @@ async fn played(scene: &Scene, writes: &Writes) -> anyhow::Result<()> {
 
 /// What cannot be, each with its reason, however long the queue is.
 async fn refusals(scene: &Scene, pool: Manifest) -> anyhow::Result<()> {
+    // For the last two, and early: a request runs out of time as well where its Pgpool is not noticed yet.
+    scene.put(&pool.named("other")).await?;
     let version = json!({"apply": "Always", "updateVersion": {"targetVersion": "4.99.0"}});
     let unknown = request("unknown", POOL, "UpdateVersion", version);
     refused(scene, &unknown, "unknown", "VersionNotFound").await?;
@@ -75,8 +77,8 @@ async fn refusals(scene: &Scene, pool: Manifest) -> anyhow::Result<()> {
     let settings = request("settings", POOL, "Reconfigure", secret);
     refused(scene, &settings, "settings", "SecretNotFound").await?;
 
-    scene.put(&pool.named("other")).await?;
-    let short = json!({"apply": "Always", "timeout": "1s", "horizontalScaling": {"node": 3}});
+    // Long enough for the change itself, whatever the machine does beside.
+    let short = json!({"apply": "Always", "timeout": "4s", "horizontalScaling": {"node": 3}});
     let short = request("short", "other", "HorizontalScaling", short);
     refused(scene, &short, "short", "TimedOut").await?;
     ensure!(

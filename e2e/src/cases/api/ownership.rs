@@ -185,6 +185,10 @@ async fn idle(context: Context) -> anyhow::Result<()> {
             !writes.since(begin)?.is_empty(),
             "the audit log tells of no write at all"
         );
+        scene.first_pod(POOL).await?;
+        for name in SECRETS {
+            scene.at_rest(name).await?;
+        }
         writes.over().await?;
         writes.none().await
     };

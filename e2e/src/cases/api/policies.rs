@@ -15,8 +15,9 @@ use crate::scene::Scene;
 use crate::scene::fixtures::{self, Manifest, POOL};
 use crate::wait;
 
-/// Time for the API server to learn of a policy, and for a namespace to be emptied.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Time for the API server to learn of a policy, and for a namespace to be emptied: after a refusal that is tried again ever
+/// later, up to a minute.
+const PATIENCE: Duration = Duration::from_mins(3);
 /// What a deletion hears.
 const KEPT: &str =
     "spec.deletionPolicy is DoNotTerminate: set it to Halt, Delete or WipeOut, then delete the Pgpool";

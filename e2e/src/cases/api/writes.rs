@@ -15,8 +15,8 @@ use crate::wait;
 /// How long nothing must be written.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long nothing has been written when all is done.
-const CALM: Duration = Duration::from_secs(3);
+/// How long nothing has been written when all is done. Pods, which others make, may take some seconds.
+const CALM: Duration = Duration::from_secs(6);
 
 /// The writes of both operators in one namespace.
 pub struct Writes {

@@ -32,6 +32,9 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+/// How long nothing has been written when all is said.
+const CALM: Duration = Duration::from_secs(4);
+
 /// When a new pod leads: a killed one has not given its lease back.
 const LED: Duration = Duration::from_secs(90);
 
@@ -87,7 +90,11 @@ async fn restarted(context: Context) -> anyhow::Result<()> {
     scene.put(&pool.with("/spec/replicas", json!(2))).await?;
     scene.ready(POOL, READY).await?;
     let before = scene.identities(POOL).await?;
-    let version = scene.pgpool(POOL).await?.resource_version();
+    // Each of the two may have a last word to say after it is ready.
+    let version = wait::settled(POOL, CALM, SOON, async || {
+        Ok(scene.pgpool(POOL).await?.resource_version())
+    })
+    .await?;
     restart_all(&context.client).await?;
     before.same(&scene.identities(POOL).await?)?;
     // They look at everything once more and find nothing to write.

@@ -46,6 +46,7 @@ async fn renewed(context: Context) -> anyhow::Result<()> {
 
 async fn renew(scene: &Scene, before: &str) -> anyhow::Result<()> {
     client_runs(scene).await?;
+    scene.at_rest(SERVER).await?;
     scene
         .api::<Secret>()
         .delete(SERVER, &DeleteParams::default())
