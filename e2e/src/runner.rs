@@ -22,7 +22,7 @@ use crate::stage::Stage;
 use crate::target::Target;
 
 /// Time for one case. Each wait inside has its own, shorter limit; this one is for what hangs elsewhere.
-const LIMIT: Duration = Duration::from_mins(10);
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// Which tests, and how.
 #[derive(Clone, Debug, Args)]

@@ -20,7 +20,7 @@ use crate::scene::{Scene, offer_version};
 use crate::target::Target;
 
 /// Time for all commands of a page, somewhat less than a test case has.
-const LIMIT: Duration = Duration::from_mins(9);
+const LIMIT: Duration = Duration::from_mins(15);
 
 /// Takes every step of the page in `file`, which people know as `shown`.
 pub async fn follow(context: Context, file: &Path, shown: &str) -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use super::{SOON, Scene};
 use crate::wait;
 
 /// Time for PostgreSQL to start: it makes its files first.
-const START: Duration = Duration::from_mins(2);
+const START: Duration = Duration::from_mins(4);
 
 /// The Secret with PostgreSQL's certificate.
 const CERTIFICATE: &str = "postgres-server";

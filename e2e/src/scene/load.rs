@@ -18,7 +18,7 @@ use crate::wait;
 /// The pod, and its folder of scripts and authorities.
 const NAME: &str = "load";
 /// Time for the first connections.
-const START: Duration = Duration::from_mins(2);
+const START: Duration = Duration::from_mins(4);
 /// Clients that connect anew each time.
 const NEWCOMERS: usize = 2;
 /// Connections that each of them makes in a second.

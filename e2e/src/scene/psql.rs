@@ -16,7 +16,7 @@ use super::fixtures::Manifest;
 use crate::{images, wait};
 
 /// Time for all attempts of a pod.
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// Begins the line that tells how an attempt ended.
 const END: &str = "psql ended with ";

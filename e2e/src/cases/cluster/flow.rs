@@ -29,7 +29,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Time for a new pool to be ready.
-pub const READY: Duration = Duration::from_mins(2);
+pub const READY: Duration = Duration::from_mins(4);
 
 /// The namespace of a case with an issuer, and the manifest of a pool in front of the shared PostgreSQL.
 pub async fn prepared(context: &Context) -> anyhow::Result<(Scene, Manifest)> {
@@ -129,7 +129,7 @@ async fn waited_for(context: &Context, scene: &Scene) -> anyhow::Result<()> {
     kubectl.args([
         "wait",
         "--for=condition=Ready",
-        "--timeout=30s",
+        "--timeout=120s",
         &format!("pgpool/{POOL}"),
     ]);
     tokio::task::spawn_blocking(move || command::output(&mut kubectl)).await??;

@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
 /// Pods of the pool.
 const PODS: usize = 2;
 /// Time for one rotation.
-const LIMIT: Duration = Duration::from_mins(3);
+const LIMIT: Duration = Duration::from_mins(5);
 
 async fn under_load(context: Context) -> anyhow::Result<()> {
     let (scene, pool) = prepared(&context).await?;

@@ -65,7 +65,7 @@ impl Chart {
         let mut helm = self.helm()?;
         helm.args(["upgrade", "--install", RELEASE])
             .arg(&self.folder)
-            .args(["--namespace", &self.namespace, "--wait", "--timeout", "180s"])
+            .args(["--namespace", &self.namespace, "--wait", "--timeout", "240s"])
             .arg("--kubeconfig")
             .arg(self.target.kubeconfig());
         tokio::task::spawn_blocking(move || command::output(&mut helm)).await??;
@@ -256,7 +256,7 @@ async fn kubectl_waits(context: &Context, scene: &Scene) -> anyhow::Result<()> {
         .arg("--kubeconfig")
         .arg(target.kubeconfig())
         .args(["--namespace", scene.namespace(), "wait", "--for=condition=Ready"])
-        .args(["--timeout=120s", &format!("pgpool/{POOL}")]);
+        .args(["--timeout=240s", &format!("pgpool/{POOL}")]);
     tokio::task::spawn_blocking(move || command::output(&mut kubectl)).await??;
     Ok(())
 }

@@ -27,7 +27,7 @@ const READY: Duration = Duration::from_mins(3);
 /// Time for a request to be carried out.
 const CARRIED: Duration = Duration::from_mins(5);
 /// Time for facts that follow from that.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(2);
 /// The taint that the examples tolerate, or do not.
 const TAINT: &str = "key1=node1:NoSchedule";
 
