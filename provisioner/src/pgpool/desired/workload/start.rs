@@ -14,6 +14,11 @@ use super::probes;
 /// A PID file that outlives a crash would name the new process itself, which then believes that another pgpool runs.
 /// The proof of TLS is of the process before. `-D`: an old "down" of a node must not outlive a pod.
 ///
+/// A pod of an earlier revision that starts anew while TLS is being added finds settings that name a certificate, and has
+/// none: its turn to be replaced has not come. pgpool would start without TLS and refuse whoever has to come with it, and
+/// the pod would be called ready. So it waits, is not ready, and no client is sent to it. The same with authorities of
+/// PostgreSQL, without which pgpool would talk to it in clear.
+///
 /// Files of another revision are not for this pod: it will be replaced. Before pgpool catches the signal it would die
 /// of it, so the kernel is asked first.
 pub(super) fn script() -> String {
@@ -29,6 +34,24 @@ pub(super) fn script() -> String {
         r#"rm -f {run}/pgpool.pid {run}/{proof}
 PATH="$PATH:/opt/pgpool-II/bin"
 cd -P {etc}/..data; due=
+lacks_file() {{
+  while read -r name is file; do
+    case $name in ssl_cert|ssl_key|ssl_ca_cert)
+      file=${{file#\'}}; file=${{file%\'}}
+      [ -e "${{file:-/}}" ] || return 0;;
+    esac
+  done <{conf}
+  return 1
+}}
+if lacks_file; then
+  trap 'exit 143' TERM INT QUIT
+  echo "pgpool is not started: {conf} names $file, which this pod does not have. The pod is of an earlier revision, from\
+ before TLS was set up like this, and will be replaced." >&2
+  while lacks_file; do
+    sleep 1 & wait $!
+    cd -P {etc}/..data
+  done
+fi
 read -r started <{revision}
 pgpool -n -D -f {etc}/{conf} -a {etc}/{hba} -F {etc}/{pcp} & pgpool=$!
 trap 'kill -INT $pgpool' TERM INT QUIT
