@@ -31,7 +31,7 @@ pub const APPLIED: &str = "pgpool.kubedb.com/applied";
 /// A resource version that no object has: the first revision of etcd precedes every object. The API
 /// server compares it with what exists and ignores it when nothing does, so an apply that carries it
 /// creates or conflicts.
-const NO_VERSION: &str = "1";
+pub const NO_VERSION: &str = "1";
 
 /// Applies objects in the name of one field manager.
 #[derive(Clone)]
@@ -83,6 +83,10 @@ impl Applier {
     ///
     /// Whose the object is follows from the owner references and the labels
     /// `app.kubernetes.io/managed-by` and `app.kubernetes.io/instance` of `desired`.
+    ///
+    /// Content that was decided from what stands in the object itself must not be written over anything else:
+    /// such a `desired` bears the resource version that was read, or [`NO_VERSION`] where there was no object. An
+    /// object of another version is then left as it is, and the answer is a conflict, upon which to decide anew.
     ///
     /// # Errors
     /// [`ApplyError::NameConflict`] when an object of this name belongs to somebody else. Nothing was
@@ -173,6 +177,9 @@ impl Applier {
         }
         // Whatever takes the place of the object that was judged is not written.
         wanted["metadata"]["uid"] = json!(live.meta().uid);
+        if let Some(version) = &desired.meta().resource_version {
+            wanted["metadata"]["resourceVersion"] = json!(version);
+        }
         let object = self.send(api, subject, &desired.name_any(), wanted).await?;
         info!(kind = %subject.kind, name = %subject.name, "configured");
         Ok(Applied {
@@ -302,6 +309,10 @@ where
     }
     drop_nulls(&mut wanted);
     compare::encode_string_data(&mut wanted);
+    // A condition of the write, and nothing that is wanted.
+    if let Some(metadata) = wanted["metadata"].as_object_mut() {
+        metadata.remove("resourceVersion");
+    }
     let hash = compare::hash(&wanted);
     let metadata = &mut wanted["metadata"];
     if !metadata["annotations"].is_object() {

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{APPLIED, Applier, ApplyError, Change, prepared};
+use super::{APPLIED, Applier, ApplyError, Change, NO_VERSION, prepared};
 use crate::controller::Classified;
 use crate::testing::{Call, Script};
 
@@ -154,6 +154,35 @@ async fn an_orphan_of_ours_is_adopted() {
         .start();
     let applied = applier(client).apply(&desired("a"), None).await.unwrap();
     assert_eq!(applied.change, Change::Configured);
+    script.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_decided_from_a_version_is_written_over_no_other() {
+    let changed = "the object has been modified";
+    let at = |version: &str| {
+        let mut wanted = desired("a");
+        wanted.metadata.resource_version = Some(version.to_owned());
+        wanted
+    };
+    let is =
+        |version: &'static str| move |body: &Value| assert_eq!(body["metadata"]["resourceVersion"], version);
+    let mut present = live(&desired("b"));
+    let (client, script) = Script::new()
+        .expect(Call::patch(PATH).check(is("7")).refuse(409, "Conflict", changed))
+        .expect(Call::patch(PATH).check(is("1")).refuse(409, "Conflict", changed))
+        .expect(Call::get(PATH).reply(serde_json::to_value(&present).unwrap()))
+        .expect(Call::patch(PATH).check(is("1")).refuse(409, "Conflict", changed))
+        .start();
+    let applier = applier(client);
+    let error = applier.apply(&at("7"), Some(&present)).await.unwrap_err();
+    assert_eq!((error.class(), error.code()), ("conflict", Some(409)));
+    let error = applier.apply(&at(NO_VERSION), None).await.unwrap_err();
+    assert_eq!(error.class(), "conflict", "somebody else made it meanwhile");
+    // Of what stands already the version does not matter.
+    present = live(&desired("a"));
+    let applied = applier.apply(&at("3"), Some(&present)).await.unwrap();
+    assert_eq!(applied.change, Change::None);
     script.finish().await;
 }
 

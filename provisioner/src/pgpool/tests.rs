@@ -1,5 +1,6 @@
 //! A `Pgpool` from its manifest to a proven pod, against an API server that is played.
 
+mod auth;
 mod cluster;
 mod death;
 mod delivery;

@@ -334,7 +334,8 @@ fn apply(state: &mut State, path: &str, mut body: Value) -> (u16, Value) {
         return (200, object.clone());
     }
     let before = state.objects.get(path);
-    if before.is_some() && !body["metadata"]["resourceVersion"].is_null() {
+    let asked = &body["metadata"]["resourceVersion"];
+    if before.is_some_and(|before| !asked.is_null() && before["metadata"]["resourceVersion"] != *asked) {
         return (409, refusal(409, "Conflict"));
     }
     let blank = json!({ "metadata": { "uid": format!("uid-{version}"), "generation": 0 }, "status": null });

@@ -4,16 +4,24 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use operator_runtime::apply::NO_VERSION;
 
 use super::metadata;
 use crate::pgpool::validate::Validated;
 
 /// `None` when the Secret is the user's. Survives the `Pgpool` unless all is to be wiped out.
+///
+/// The password is the one that was found there. Whoever changes it at the same moment must not find the old one back,
+/// so it is written over nothing but what was read.
 pub(super) fn auth_secret(validated: &Validated) -> Option<Secret> {
     let auth = &validated.auth_secret;
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
     auth.ours.then(|| Secret {
-        metadata: metadata::persistent(validated, &auth.name),
+        metadata: ObjectMeta {
+            resource_version: Some(auth.version.clone().unwrap_or_else(|| NO_VERSION.to_owned())),
+            ..metadata::persistent(validated, &auth.name)
+        },
         data: Some(BTreeMap::from([
             ("username".to_owned(), bytes(&auth.login.user)),
             ("password".to_owned(), bytes(auth.login.password.expose())),

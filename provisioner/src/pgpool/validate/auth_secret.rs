@@ -37,6 +37,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
             name,
             ours: true,
             login,
+            version: None,
         });
     }
     let secret = Reference {
@@ -60,6 +61,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
         name,
         ours: !external && is_ours(pgpool, &secret),
         login,
+        version: secret.resource_version(),
     })
 }
 

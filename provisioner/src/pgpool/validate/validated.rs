@@ -196,6 +196,8 @@ pub struct AuthSecret {
     pub ours: bool,
     /// What stands in it, or will.
     pub login: Credential,
+    /// The resource version that it was read in; `None` for one that is yet to be made.
+    pub version: Option<String>,
 }
 
 /// One line of `pgpool.conf`.
