@@ -16,9 +16,24 @@ pub mod reader;
 pub mod transcript;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::cases::Case;
 use book::Book;
+
+/// Pods of the default size that a guide has at most, where that is not one.
+const PODS: [(&str, u32); 5] = [
+    ("certificates", 2),
+    ("operations", 2),
+    ("pod-template", 0),
+    ("quick-start", 2),
+    ("what-you-need", 0),
+];
+
+fn pods(guide: &str) -> u32 {
+    let known = PODS.iter().find(|(name, _)| *name == guide);
+    known.map_or(1, |(_, pods)| *pods)
+}
 
 /// One case for each guide that the book lists, named after its file.
 pub fn cases(workspace: &Path) -> anyhow::Result<Vec<Case>> {
@@ -27,10 +42,30 @@ pub fn cases(workspace: &Path) -> anyhow::Result<Vec<Case>> {
     Ok(guides
         .map(|entry| {
             let (name, file, shown) = (entry.stem(), book.file(entry), entry.file.clone());
+            let pods = pods(&name);
             Case::cluster(format!("guides::{name}"), move |context| {
                 let (file, shown) = (file.clone(), shown.clone());
-                Box::pin(async move { reader::follow(context, &file, &shown).await })
+                Box::pin(async move {
+                    let props = Arc::clone(&context.props);
+                    let _room = props.room(pods).await?;
+                    reader::follow(context, &file, &shown).await
+                })
             })
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guides_whose_pods_are_counted_are_in_the_book() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let cases = cases(&workspace).unwrap();
+        for (guide, _) in PODS {
+            let name = format!("guides::{guide}");
+            assert!(cases.iter().any(|case| case.name == name), "{name}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use kube::Client;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tonic::transport::Channel;
 
 use super::{Context, Place};
@@ -30,6 +30,18 @@ pub struct Props {
     quiet: OnceCell<Arc<ControlPlane>>,
     operators: BTreeMap<&'static str, PathBuf>,
     database: OnceCell<Database>,
+    room: Room,
+}
+
+/// The room that a node of two processors has for pods of the default size, which ask for half of one each. Of more, some
+/// would wait for a node until others are gone, and those who wait for them would not wait that long.
+struct Room(Semaphore);
+
+impl Default for Room {
+    fn default() -> Self {
+        const PODS: usize = 3;
+        Self(Semaphore::new(PODS))
+    }
 }
 
 /// Both operators beside a control plane, with a channel between them.
@@ -48,6 +60,11 @@ impl Props {
             operators: operators.into_iter().collect(),
             ..Self::default()
         }
+    }
+
+    /// Waits until there is room for so many pods of the default size; it is taken as long as the value is held.
+    pub async fn room(&self, pods: u32) -> anyhow::Result<SemaphorePermit<'_>> {
+        Ok(self.room.0.acquire_many(pods).await?)
     }
 
     /// Removes what would outlive the run.
