@@ -13,6 +13,7 @@ mod quantity;
 
 use std::fmt::{self, Debug};
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -23,6 +24,7 @@ use tracing::info;
 pub(crate) use self::compare::drop_nulls;
 pub use self::error::ApplyError;
 pub(crate) use self::error::Subject;
+pub use self::quantity::same as same_quantity;
 use crate::placement::Placement;
 
 /// The annotation that carries the hash of what was last applied.
@@ -38,6 +40,17 @@ pub const NO_VERSION: &str = "1";
 pub struct Applier {
     client: Client,
     field_manager: &'static str,
+}
+
+/// One pod, and no other that takes its name.
+#[derive(Clone, Copy, Debug)]
+pub struct PodRef<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its UID.
+    pub uid: &'a str,
 }
 
 /// What an apply did.
@@ -259,6 +272,57 @@ impl Applier {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.code() == Some(404) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Sets one label of exactly this pod, which somebody else makes, as one who resizes it.
+    ///
+    /// # Errors
+    /// When the API server does not take it; with code 404 or 409 when the pod is gone.
+    pub async fn label_resized(
+        &self,
+        pod: PodRef<'_>,
+        (key, value): (&str, &str),
+    ) -> Result<Pod, ApplyError> {
+        let patch = json!({ "metadata": { "uid": pod.uid, "labels": { key: value } } });
+        let (subject, api) = self.pod(pod);
+        let patch = Patch::Merge(patch);
+        subject
+            .answered(api.patch(pod.name, &self.resizing(), &patch))
+            .await
+    }
+
+    /// Asks for other CPU and memory of containers of exactly this pod, while it runs: `containers` has an entry with
+    /// `name` and `resources` for each.
+    ///
+    /// # Errors
+    /// When the API server does not take it: with code 404 also when it is older than Kubernetes 1.33, with 422 when what
+    /// is asked for cannot be had without a new pod.
+    pub async fn resize(&self, pod: PodRef<'_>, containers: &Value) -> Result<Pod, ApplyError> {
+        let patch = json!({ "metadata": { "uid": pod.uid }, "spec": { "containers": containers } });
+        let (subject, api) = self.pod(pod);
+        let patch = Patch::Strategic(patch);
+        let params = self.resizing();
+        let resized = subject
+            .answered(api.patch_subresource("resize", pod.name, &params, &patch))
+            .await?;
+        info!(kind = %subject.kind, name = %subject.name, "resized");
+        Ok(resized)
+    }
+
+    fn pod(&self, pod: PodRef<'_>) -> (Subject, Api<Pod>) {
+        let subject = Subject {
+            kind: "Pod".to_owned(),
+            name: format!("{}/{}", pod.namespace, pod.name),
+        };
+        (subject, Api::namespaced(self.client.clone(), pod.namespace))
+    }
+
+    /// A name of its own, so that what is written for another reason can be told apart in the object.
+    fn resizing(&self) -> PatchParams {
+        PatchParams {
+            field_manager: Some(format!("{}-resize", self.field_manager)),
+            ..PatchParams::default()
         }
     }
 

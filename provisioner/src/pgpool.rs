@@ -18,8 +18,10 @@ pub mod plan;
 pub mod pods;
 mod progress;
 pub mod publish;
+pub mod resizes;
 pub mod rollout;
 pub mod secrets;
+pub mod sizes;
 pub mod status;
 pub mod triggers;
 pub mod turn;
@@ -28,6 +30,7 @@ pub mod window;
 pub mod written;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Resource;
@@ -94,6 +97,7 @@ async fn settle(
     let writer = Writer {
         applier: &context.applier,
         written: &context.written,
+        resizes: &context.resizes,
         key,
     };
     let applied = Box::pin(apply::apply(writer, plan, &observed)).await;
@@ -104,6 +108,11 @@ async fn settle(
     let report = report.about_rotation(&pgpool, remark.as_ref().map(Option::as_ref), now);
     // Client.
     let outcome = publish::publish(&pgpool, context, report, now).await?;
+    let look_again = if applied.unresizable {
+        Some(Duration::ZERO)
+    } else {
+        look_again
+    };
     let outcome = look_again.map_or(outcome, |after| outcome.no_later_than(after));
     match (applied.progress, applied.init_failure, applied.untold) {
         (Progress::Failed(error), _, _) | (_, Some(error), _) => Err(Error::Apply(error)),

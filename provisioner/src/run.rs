@@ -24,6 +24,7 @@ use crate::pgpool::context::Context;
 use crate::pgpool::observe;
 use crate::pgpool::pace::Pace;
 use crate::pgpool::patience::Patience;
+use crate::pgpool::resizes::Resizes;
 use crate::pgpool::written::Written;
 use crate::pgpool::{reconcile, secrets};
 use crate::rotations::Rotations;
@@ -65,6 +66,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         rotations: Rotations::new(metrics.clone()),
         window: args.certificates.maintenance_window.clone(),
         patience: Patience::default(),
+        resizes: Resizes::default(),
         pace: Pace::default(),
         written: Written::default(),
         scope: runtime.scope(),

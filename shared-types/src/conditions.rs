@@ -287,6 +287,8 @@ words! {
         CertificateSynced,
         /// Every pod was replaced where the change needs it, and all are ready.
         RestartPods,
+        /// Every pod has the resources that were asked for. Pods were replaced only where they could not be resized.
+        ResizePods,
         /// The new settings are in force in every pod. Pods were replaced only if a setting needs that.
         ConfigurationApplied,
         /// As many pods are there and ready as were asked for.

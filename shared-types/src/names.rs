@@ -61,6 +61,9 @@ pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
 /// Annotation of the workload: hash of the template of its pods, by which it is seen that fields were taken out of it.
 pub const ANNOTATION_TEMPLATE: &str = "pgpool.kubedb.com/template";
+/// Annotation of a pod template: hash of all of it but the CPU and memory of its containers. A pod that bears the same one
+/// becomes like the template by being resized, without being replaced.
+pub const ANNOTATION_MOULD: &str = "pgpool.kubedb.com/mould";
 /// Annotation of a Pgpool: when new certificates may be given to its pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`;
 /// `none` for at any time.
 pub const ANNOTATION_MAINTENANCE_WINDOW: &str = "pgpool.kubedb.com/maintenance-window";

@@ -130,7 +130,7 @@ pub struct VerticalScaling {
     /// The new resources of the `pgpool` container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeResources>,
-    /// With or without a restart; `Restart` when unset. `InPlace` is carried out as `Restart`, and the request says so.
+    /// With or without a restart; `Restart` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<VerticalScalingMode>")]
     pub mode: Option<VerticalScalingMode>,
@@ -142,7 +142,8 @@ pub enum VerticalScalingMode {
     /// Pods are restarted.
     #[default]
     Restart,
-    /// Asks that pods keep running. The workload's template must change too, which replaces pods: so it is as `Restart`.
+    /// Pods keep running, and are resized one after the other. One that cannot be is replaced: where its node never has as
+    /// much, where a limit is taken away, and where Kubernetes is older than 1.33.
     InPlace,
 }
 

@@ -97,7 +97,11 @@ subjects:
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get]
-# Tells a pod by an annotation that what is mounted in it has changed. Starts a pod in which pgpool judges settings of users, and removes it.
+# Gives a pod other CPU and memory while it runs.
+- apiGroups: [""]
+  resources: [pods/resize]
+  verbs: [patch]
+# Tells a pod by an annotation that what is mounted in it has changed, and by a label that it has been resized. Starts a pod in which pgpool judges settings of users, and removes it.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, create, patch, delete]

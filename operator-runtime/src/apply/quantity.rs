@@ -1,7 +1,8 @@
 //! Kubernetes quantities by value: `1000m` is `1`, `1Gi` is `1073741824`. Pure.
 
 /// Returns whether two quantities are worth the same. Text that is no quantity equals only itself.
-pub(super) fn same(one: &str, other: &str) -> bool {
+#[must_use]
+pub fn same(one: &str, other: &str) -> bool {
     one == other
         || match (nanos(one), nanos(other)) {
             (Some(one), Some(other)) => one == other,

@@ -111,7 +111,7 @@ pub fn steps(request: &PgpoolOpsRequest) -> Vec<Step> {
     match request.spec.type_ {
         OpsType::Restart => restart::steps(),
         OpsType::HorizontalScaling => horizontal_scaling::steps(),
-        OpsType::VerticalScaling => vertical_scaling::steps(),
+        OpsType::VerticalScaling => vertical_scaling::steps(request),
         OpsType::Reconfigure => reconfigure::steps(),
         OpsType::UpdateVersion => update_version::steps(),
         OpsType::ReconfigureTls => reconfigure_tls::steps(request),
@@ -138,7 +138,7 @@ pub fn change(request: &PgpoolOpsRequest, begin: Timestamp, spec: &mut PgpoolSpe
     match request.spec.type_ {
         OpsType::Restart => restart::change(request, begin, spec),
         OpsType::HorizontalScaling => horizontal_scaling::change(request, spec),
-        OpsType::VerticalScaling => vertical_scaling::change(request, spec),
+        OpsType::VerticalScaling => vertical_scaling::change(request, begin, spec),
         OpsType::Reconfigure => reconfigure::change(request, begin, spec),
         OpsType::UpdateVersion => update_version::change(request, spec),
         OpsType::ReconfigureTls => reconfigure_tls::change(request, spec),

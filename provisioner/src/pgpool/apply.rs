@@ -18,12 +18,13 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Applier;
-use operator_runtime::apply::{Applied, ApplyError, Change};
+use operator_runtime::apply::{Applied, ApplyError, Change, PodRef};
 use operator_runtime::cache::keep_last_change;
 use operator_runtime::placement::Placement;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};
+use tracing::info;
 
 use super::delivery::Delivered;
 use super::desired::Foundation;
@@ -31,7 +32,8 @@ use super::monitoring::Scrape;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
 use super::pods::{self, PodFacts};
-use super::rollout::{self, Rollout, Step};
+use super::resizes::Resizes;
+use super::rollout::{self, Resize, Rollout, Step, Stride};
 use super::validate::Unmet;
 use super::written::Written;
 
@@ -62,6 +64,8 @@ pub struct Done {
     pub untold: Option<ApplyError>,
     /// Whether a pod was told just now of what has changed under it.
     pub told: bool,
+    /// Whether a pod turned out just now to be one that has to be replaced.
+    pub unresizable: bool,
     /// How the user's scripts stand.
     pub init: InitStand,
     /// Why the Job that runs them was not taken.
@@ -77,6 +81,7 @@ impl Done {
             step: None,
             untold: None,
             told: false,
+            unresizable: false,
             init: InitStand::Unknown,
             init_failure: None,
         }
@@ -88,6 +93,7 @@ struct Stands {
     handoff: Stand,
     stateful_set: Option<StatefulSet>,
     told: bool,
+    unresizable: bool,
     init: InitStand,
     init_failure: Option<ApplyError>,
 }
@@ -99,6 +105,8 @@ pub struct Writer<'a> {
     pub applier: &'a Applier,
     /// Remembers what was sent.
     pub written: &'a Written,
+    /// Remembers which pods cannot be resized.
+    pub resizes: &'a Resizes,
     /// Whose objects they are.
     pub key: &'a ObjectRef<Pgpool>,
 }
@@ -154,6 +162,32 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Brings a pod a step further on its way to other CPU and memory. Returns whether that was refused for good.
+    async fn resize(self, (name, uid): (&str, &str), resize: &Resize) -> Result<bool, ApplyError> {
+        let namespace = self.key.namespace.as_deref().unwrap_or_default();
+        let pod = PodRef { namespace, name, uid };
+        let resized = match resize {
+            Resize::Later | Resize::Underway { .. } => return Ok(false),
+            Resize::Ask { containers } => self.applier.resize(pod, containers).await,
+            Resize::Adopt { revision } => self.applier.label_resized(pod, (pods::REVISION, revision)).await,
+        };
+        match resized {
+            Ok(mut resized) => {
+                pods::trim(&mut resized);
+                self.written.object(self.key, resized, None);
+                Ok(false)
+            }
+            // Another one has its name already, which the watch will tell.
+            Err(error) if error.code() == Some(409) => Ok(false),
+            Err(error) if matches!(error.code(), Some(403 | 404 | 405 | 422)) => {
+                info!(%namespace, pod = %name, %error, "cannot be resized, and is replaced");
+                self.resizes.refused(self.key, uid);
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     async fn delete<K>(self, live: &K) -> Result<(), ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -187,6 +221,7 @@ pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Obs
                 step,
                 untold: told.await.err(),
                 told: stands.told,
+                unresizable: stands.unresizable,
                 init: stands.init,
                 init_failure: stands.init_failure,
             };
@@ -206,7 +241,7 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         candidate,
         kept_candidate,
         workload,
-        step: _,
+        step,
         handoff,
         init,
         scrape,
@@ -223,9 +258,16 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
     let asked = Box::pin(candidates::ask(writer, candidate, live)).await;
     Box::pin(candidates::retire(writer, kept_candidate.as_deref(), live)).await?;
     asked?;
-    let mut stateful_set = None;
+    let (mut stateful_set, mut unresizable) = (None, false);
     if let Some(workload) = workload {
         let written = Box::pin(write_workload(writer, workload, live)).await?;
+        if let Some(Step {
+            stride: Stride::Resizes { pod, uid, resize },
+            ..
+        }) = &step
+        {
+            unresizable = writer.resize((pod, uid), resize).await?;
+        }
         for copy in rollout::obsolete(observed, &written) {
             writer.delete(copy).await?;
         }
@@ -247,6 +289,7 @@ async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<St
         handoff,
         stateful_set,
         told: told?,
+        unresizable,
         init,
         init_failure,
     })

@@ -14,6 +14,7 @@ use shared_types::{AppBinding, Pgpool};
 use super::caches::Caches;
 use super::pace::Pace;
 use super::patience::Patience;
+use super::resizes::Resizes;
 use super::window::Window;
 use super::written::Written;
 use crate::fleet::Fleet;
@@ -53,6 +54,8 @@ pub struct Context {
     pub window: Option<Window>,
     /// What the caches do not show yet.
     pub written: Written,
+    /// Which pods cannot be resized.
+    pub resizes: Resizes,
     /// When each status was last written.
     pub pace: Pace,
     /// The namespaces that this process serves.
@@ -79,6 +82,7 @@ impl Context {
         self.fleet.note(key, None, false);
         self.rotations.forget(key);
         self.patience.forget(key);
+        self.resizes.forget(key);
         self.written.forget(key);
         self.pace.forget(key);
     }

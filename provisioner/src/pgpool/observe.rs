@@ -205,6 +205,8 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
         .map(|each| each.leaf().present().copied())
         .collect();
     let (job, secrets) = init::job(pgpool, context);
+    let mut pods = pods::of(pgpool, &context.caches.pods, &context.written);
+    context.resizes.mark(&key, &mut pods);
     Ok(Observed {
         inputs: referred::inputs(pgpool, context, &certificates, secrets).await?,
         init: init::facts(pgpool, context, job).await?,
@@ -214,7 +216,7 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
             .patience
             .complete_for(&key, pgpool.meta().generation, leaves, now),
         certificates,
-        pods: pods::of(pgpool, &context.caches.pods, &context.written),
+        pods,
         schedule: Schedule {
             window: context.window.clone(),
             admission: None,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -11,13 +11,14 @@ use operator_runtime::Cache;
 use shared_types::reserved::VOLUME_CERTS as CERTIFICATES;
 use shared_types::{Pgpool, names};
 
+use super::sizes::Sizes;
 use super::written::Written;
 
 #[cfg(test)]
 mod tests;
 
-/// Label that the controller of the workload puts on a pod: the revision it was made from.
-const REVISION: &str = "controller-revision-hash";
+/// Label that the controller of the workload puts on a pod: the revision it was made from, or has been brought to.
+pub const REVISION: &str = "controller-revision-hash";
 /// Pgpool has room for so many pods; a pod beyond was made by nobody.
 const MOST_REPLICAS: i32 = 9;
 
@@ -53,6 +54,32 @@ pub struct PodFacts {
     pub told_at: Option<Timestamp>,
     /// What keeps it from running, in the words of Kubernetes.
     pub trouble: Option<String>,
+    /// Its CPU and memory.
+    pub resize: ResizeFacts,
+}
+
+/// What matters for changing the CPU and memory of a pod while it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResizeFacts {
+    /// What it was made from, apart from CPU and memory.
+    pub mould: Option<String>,
+    /// What its spec asks for.
+    pub asked: Sizes,
+    /// What its kubelet has given.
+    pub given: Sizes,
+    /// What its kubelet says of the present spec, while that has not come about.
+    pub underway: Option<Underway>,
+    /// Whether the API server has refused to resize it.
+    pub refused: bool,
+}
+
+/// What a kubelet says of a pod that is to be resized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Underway {
+    /// It is at work, or waits for room; in its words.
+    Waits(String),
+    /// Its node can never give as much.
+    Infeasible,
 }
 
 /// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
@@ -119,6 +146,38 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         told: pod.annotations().get(names::ANNOTATION_DELIVERED).cloned(),
         told_at: told_at(pod),
         trouble: trouble(),
+        resize: resize_facts(pod),
+    }
+}
+
+/// See the conditions of pods in the documentation of Kubernetes, "Resize CPU and Memory Resources assigned to Containers".
+fn resize_facts(pod: &Pod) -> ResizeFacts {
+    let generation = pod.metadata.generation;
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    // One that was written about an earlier spec says nothing any more.
+    let present =
+        |it: &&PodCondition| it.observed_generation.is_none() || it.observed_generation >= generation;
+    let condition = |kind: &str| {
+        let mut conditions = conditions.into_iter().flatten().filter(present);
+        conditions.find(|it| it.type_ == kind && it.status == "True")
+    };
+    let words = |it: &PodCondition| {
+        let words = [it.reason.as_deref(), it.message.as_deref()];
+        words.into_iter().flatten().collect::<Vec<_>>().join(": ")
+    };
+    let pending = condition("PodResizePending");
+    let underway = match pending {
+        Some(it) if it.reason.as_deref() == Some("Infeasible") => Some(Underway::Infeasible),
+        _ => pending
+            .or_else(|| condition("PodResizeInProgress"))
+            .map(|it| Underway::Waits(words(it))),
+    };
+    ResizeFacts {
+        mould: pod.annotations().get(names::ANNOTATION_MOULD).cloned(),
+        asked: pod.spec.as_ref().map(Sizes::asked).unwrap_or_default(),
+        given: pod.status.as_ref().map(Sizes::given).unwrap_or_default(),
+        underway,
+        refused: false,
     }
 }
 
@@ -171,9 +230,9 @@ pub fn trim(pod: &mut Pod) {
     if let Some(labels) = &mut pod.metadata.labels {
         labels.retain(|key, _| keep.contains(&key.as_str()));
     }
-    let told = |key: &str| key == names::ANNOTATION_DELIVERED;
+    let read = [names::ANNOTATION_DELIVERED, names::ANNOTATION_MOULD];
     pod.metadata.annotations = pod.metadata.annotations.take().and_then(|mut annotations| {
-        annotations.retain(|key, _| told(key));
+        annotations.retain(|key, _| read.contains(&key.as_str()));
         (!annotations.is_empty()).then_some(annotations)
     });
     pod.metadata.managed_fields = told_at(pod).map(|time| {
@@ -188,7 +247,13 @@ pub fn trim(pod: &mut Pod) {
         if let Some(volumes) = &mut volumes {
             volumes.retain(|volume| volume.name == CERTIFICATES);
         }
+        let containers = spec.containers.into_iter().map(|container| Container {
+            name: container.name,
+            resources: container.resources,
+            ..Container::default()
+        });
         pod.spec = Some(PodSpec {
+            containers: containers.collect(),
             volumes,
             ..PodSpec::default()
         });

@@ -4,6 +4,7 @@
 //! workload, and a `Pgpool` is ready no sooner than that is known.
 
 mod proof;
+mod resize;
 mod step;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -14,6 +15,7 @@ use super::observe::Observed;
 use super::pods::PodFacts;
 
 pub use proof::Leaves;
+pub use resize::Resize;
 pub use step::{Step, Stride, View, step};
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod death;
 mod delivery;
 mod init;
 mod renewal;
+mod resizing;
 mod rolling;
 mod scraped;
 mod settings;

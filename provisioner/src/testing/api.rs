@@ -29,6 +29,8 @@ struct State {
     versions: u64,
     /// Writes that still succeed; every later one fails.
     budget: Option<usize>,
+    /// No pod can be resized.
+    fixed_sizes: bool,
     /// Objects that the caches have not been told of, while they lag behind.
     held: Option<Vec<(Value, bool)>>,
     /// When pods are annotated, if not as long ago as everything else.
@@ -107,12 +109,12 @@ impl FakeApi {
                     .map(http_body_util::Collected::to_bytes)
                     .unwrap_or_default();
                 let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-                let merge = parts
+                let partial = parts
                     .headers
                     .get("content-type")
-                    .is_some_and(|it| it == "application/merge-patch+json");
-                if merge {
-                    let (code, answer) = api.annotate(parts.uri.path(), &body);
+                    .is_some_and(|it| it != "application/apply-patch+yaml");
+                if partial && parts.method == Method::PATCH {
+                    let (code, answer) = api.change(parts.uri.path(), &body);
                     let answer = Body::from(answer.to_string().into_bytes());
                     return Response::builder().status(code).body(answer);
                 }
@@ -170,6 +172,11 @@ impl FakeApi {
     /// Lets so many writes succeed, and none after them; `None` for all.
     pub fn budget(&self, writes: Option<usize>) {
         self.lock().budget = writes;
+    }
+
+    /// Refuses to resize pods.
+    pub fn fix_sizes(&self) {
+        self.lock().fixed_sizes = true;
     }
 
     /// Makes it so late for what is annotated from now on.
@@ -237,8 +244,8 @@ impl FakeApi {
         (code, changed)
     }
 
-    /// A merge patch, of which only annotations are ever asked for.
-    fn annotate(&self, path: &str, body: &Value) -> (u16, Value) {
+    /// A patch of some of an object: of annotations and labels, or of the resources of containers.
+    fn change(&self, path: &str, body: &Value) -> (u16, Value) {
         let mut state = self.lock();
         state.log.push(format!("PATCH {path}"));
         match &mut state.budget {
@@ -249,13 +256,30 @@ impl FakeApi {
         state.versions += 1;
         let version = state.versions.to_string();
         let now = state.clock.clone().unwrap_or_else(|| time(state.versions));
-        let Some(object) = state.objects.get_mut(path) else {
+        if path.ends_with("/resize") && state.fixed_sizes {
+            return (422, refusal(422, "Invalid"));
+        }
+        let Some(object) = state.objects.get_mut(path.trim_end_matches("/resize")) else {
             return (404, refusal(404, "NotFound"));
         };
+        let uid = &body["metadata"]["uid"];
+        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+            return (409, refusal(409, "Conflict"));
+        }
         object["metadata"]["resourceVersion"] = version.into();
-        object["metadata"]["managedFields"] = json!([{ "manager": names::PROVISIONER, "time": now }]);
-        for (key, value) in body["metadata"]["annotations"].as_object().unwrap() {
-            object["metadata"]["annotations"][key] = value.clone();
+        if let Some(annotations) = body["metadata"]["annotations"].as_object() {
+            object["metadata"]["managedFields"] = json!([{ "manager": names::PROVISIONER, "time": now }]);
+            for (key, value) in annotations {
+                object["metadata"]["annotations"][key] = value.clone();
+            }
+        }
+        for (key, value) in body["metadata"]["labels"].as_object().into_iter().flatten() {
+            object["metadata"]["labels"][key] = value.clone();
+        }
+        for container in body["spec"]["containers"].as_array().into_iter().flatten() {
+            let containers = object["spec"]["containers"].as_array_mut().unwrap();
+            let known = containers.iter_mut().find(|it| it["name"] == container["name"]);
+            known.unwrap()["resources"] = container["resources"].clone();
         }
         let object = object.clone();
         drop(state);

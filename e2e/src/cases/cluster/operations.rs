@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use serde_json::{Value, json};
 use shared_types::{Alias, PgpoolOpsRequestStatus};
 
@@ -110,21 +110,35 @@ async fn settings(scene: &Scene, before: &Identities) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// In place no pod ends, and a pod that starts later has the same; where a restart is asked for, there is one.
 async fn resources(scene: &Scene) -> anyhow::Result<()> {
-    let resources = json!({"requests": {"cpu": "60m", "memory": "80Mi"}, "limits": {"memory": "600Mi"}});
-    let asked = json!({"verticalScaling": {"mode": "InPlace", "node": {"resources": resources}}});
-    let status = operated(scene, "resources", "VerticalScaling", asked).await?;
-    let remark = status
-        .conditions
-        .iter()
-        .any(|condition| condition.message.contains("as Restart"));
+    let resize = async |name: &str, mode: &str, cpu: &str| {
+        let resources = json!({"requests": {"cpu": cpu, "memory": "80Mi"}, "limits": {"memory": "600Mi"}});
+        let asked = json!({"verticalScaling": {"mode": mode, "node": {"resources": resources}}});
+        operated(scene, name, "VerticalScaling", asked).await?;
+        let pod = scene.api::<Pod>().get(&format!("{POOL}-0")).await?;
+        let status = pod.status.unwrap_or_default();
+        let containers = status.container_statuses.unwrap_or_default();
+        let pgpool = containers.iter().find(|it| it.name == "pgpool");
+        let pgpool = pgpool.context("no container")?;
+        let given = serde_json::to_value(&pgpool.resources)?;
+        ensure!(given["requests"]["cpu"] == cpu, "{given}");
+        ensure!(given["limits"]["memory"] == "600Mi", "{given}");
+        ensure!(pgpool.restart_count == 0, "it was restarted");
+        let template = pgpool_container(scene).await?;
+        ensure!(template["resources"]["requests"]["cpu"] == cpu, "{template}");
+        anyhow::Ok(())
+    };
+    let before = scene.identities(POOL).await?;
+    resize("in-place", "InPlace", "60m").await?;
+    before
+        .same(&scene.identities(POOL).await?)
+        .context("a pod was replaced")?;
+    resize("by-restart", "Restart", "70m").await?;
     ensure!(
-        remark,
-        "it does not tell that pods were replaced: {:?}",
-        status.conditions
+        before.same(&scene.identities(POOL).await?).is_err(),
+        "no pod was replaced"
     );
-    let container = pgpool_container(scene).await?;
-    ensure!(container["resources"]["requests"]["cpu"] == "60m", "{container}");
     Ok(())
 }
 

@@ -54,6 +54,8 @@ const PROVISIONER: &[(Deed<'_>, bool)] = &[
     (deed("deletecollection", "", "pods", ""), false),
     (deed("patch", "apps", "statefulsets", ""), true),
     (deed("patch", "", "pods", ""), true),
+    (deed("patch", "", "pods", "resize"), true),
+    (deed("update", "", "pods", "resize"), false),
     (deed("delete", "apps", "statefulsets", ""), false),
     // The Service of metrics goes when nobody scrapes any more.
     (deed("delete", "", "services", ""), true),

@@ -222,11 +222,11 @@ pub const EXAMPLES: &[(&str, Expectation)] = &[
     ),
     (
         "scaling/pp-vertical-ops-inplace",
-        Carried("scaling/pp-vertical", 2, LARGE),
+        Carried("scaling/pp-vertical", 1, LARGE),
     ),
     (
         "scaling/pp-vertical-ops",
-        Carried("scaling/pp-vertical", 1, LARGE),
+        Carried("scaling/pp-vertical", 2, LARGE),
     ),
     (
         "scaling/ppops-hscale-up-ops",

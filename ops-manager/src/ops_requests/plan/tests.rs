@@ -72,7 +72,7 @@ fn word(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus, facts: &Fac
 
 use OpsCondition::{
     CertificateSynced, ConfigurationApplied, ControlPortSynced, HorizontalScale, IssueCertificates,
-    RestartPods, UpdateCredential, UpdateDatabase,
+    ResizePods, RestartPods, UpdateCredential, UpdateDatabase,
 };
 
 #[test]
@@ -80,10 +80,15 @@ fn each_operation_is_a_list_of_steps() {
     use OpsType::{
         HorizontalScaling, Reconfigure, ReconfigureTls, Restart, RotateAuth, UpdateVersion, VerticalScaling,
     };
-    let cases: [(OpsType, &str, &[OpsCondition]); 11] = [
+    let cases: [(OpsType, &str, &[OpsCondition]); 12] = [
         (Restart, "{}", &[UpdateDatabase, RestartPods]),
         (HorizontalScaling, "{}", &[UpdateDatabase, HorizontalScale]),
         (VerticalScaling, "{}", &[UpdateDatabase, RestartPods]),
+        (
+            VerticalScaling,
+            "verticalScaling: {mode: InPlace}",
+            &[UpdateDatabase, ResizePods],
+        ),
         (Reconfigure, "{}", &[UpdateDatabase, ConfigurationApplied]),
         (UpdateVersion, "{}", &[UpdateDatabase, RestartPods]),
         (RotateAuth, "{}", &[UpdateCredential, ControlPortSynced]),

@@ -1,38 +1,55 @@
 //! `VerticalScaling`: other resources of the container `pgpool`, or other nodes.
 //!
-//! In place is done as with a restart: the template of the workload has to say the same as its pods, or the next pod that
-//! starts has the old resources, and a change of the template replaces every pod.
+//! The provisioner gives pods other CPU and memory while they run, wherever nothing else of them changes. A restart is
+//! therefore asked for by a mark of its own, as in the operation `Restart`.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Toleration};
 use shared_types::conditions::OpsCondition;
 use shared_types::ops_request::{NodeResources, VerticalScalingMode};
 use shared_types::pgpool::PodSpec;
 use shared_types::{PgpoolOpsRequest, PgpoolSpec};
 
-use super::{Goal, Step, edit, until};
+use super::{Goal, Step, edit, restart, until};
 
 /// The container whose resources are meant.
 const PGPOOL: &str = "pgpool";
 
-pub(super) fn steps() -> Vec<Step> {
-    vec![edit(), until(Goal::Ready, OpsCondition::RestartPods)]
+pub(super) fn steps(request: &PgpoolOpsRequest) -> Vec<Step> {
+    let milestone = if is_in_place(request) {
+        OpsCondition::ResizePods
+    } else {
+        OpsCondition::RestartPods
+    };
+    vec![edit(), until(Goal::Ready, milestone)]
 }
 
 pub(super) fn remark(request: &PgpoolOpsRequest) -> &'static str {
-    let mode = request
-        .spec
-        .vertical_scaling
-        .as_ref()
-        .and_then(|scaling| scaling.mode);
-    match mode {
-        Some(VerticalScalingMode::InPlace) => {
-            "; mode InPlace is carried out as Restart, since the template of the workload changes too: pods are replaced one by one"
-        }
-        Some(VerticalScalingMode::Restart) | None => "",
+    let asked = request.spec.vertical_scaling.as_ref();
+    let asked = asked.and_then(|scaling| scaling.node.as_ref());
+    if is_in_place(request) && asked.is_some_and(moves) {
+        "; the choice of nodes changes too, which no pod can while it runs: pods are replaced one by one"
+    } else {
+        ""
     }
 }
 
-pub(super) fn change(request: &PgpoolOpsRequest, spec: &mut PgpoolSpec) {
+fn is_in_place(request: &PgpoolOpsRequest) -> bool {
+    let scaling = request.spec.vertical_scaling.as_ref();
+    scaling.and_then(|scaling| scaling.mode) == Some(VerticalScalingMode::InPlace)
+}
+
+fn moves(asked: &NodeResources) -> bool {
+    let topology = asked.topology.as_ref();
+    let key = topology.and_then(|topology| topology.key.as_ref());
+    let chosen = matches!(
+        asked.node_selection_policy.as_deref(),
+        Some("LabelSelector" | "Taint")
+    );
+    chosen && key.is_some_and(|key| !key.is_empty())
+}
+
+pub(super) fn change(request: &PgpoolOpsRequest, begin: Timestamp, spec: &mut PgpoolSpec) {
     let asked = request
         .spec
         .vertical_scaling
@@ -46,10 +63,15 @@ pub(super) fn change(request: &PgpoolOpsRequest, spec: &mut PgpoolSpec) {
         .get_or_insert_default()
         .spec
         .get_or_insert_default();
-    if let Some(resources) = &asked.resources {
-        container(pod).resources = Some(resources.clone());
+    let resources = asked.resources.as_ref();
+    let differs = resources.is_some_and(|resources| container(pod).resources.as_ref() != Some(resources));
+    if differs {
+        container(pod).resources = resources.cloned();
     }
     place(asked, pod);
+    if differs && !is_in_place(request) {
+        restart::change(request, begin, spec);
+    }
 }
 
 fn container(pod: &mut PodSpec) -> &mut Container {
@@ -69,7 +91,7 @@ fn container(pod: &mut PodSpec) -> &mut Container {
 
 fn place(asked: &NodeResources, pod: &mut PodSpec) {
     let topology = asked.topology.clone().unwrap_or_default();
-    let Some(key) = topology.key.filter(|key| !key.is_empty()) else {
+    let Some(key) = topology.key.filter(|_| moves(asked)) else {
         return;
     };
     match asked.node_selection_policy.as_deref() {

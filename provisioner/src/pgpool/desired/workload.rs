@@ -22,6 +22,7 @@ use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
 use super::{config_secret, hex, metadata};
+use crate::pgpool::sizes;
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits that tell two templates apart.
@@ -55,13 +56,35 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
     workload
 }
 
-/// Notes which template it has; anew after a change of that.
+/// Notes which template it has, and of which mould that is; anew after a change of it.
 pub(super) fn stamp(workload: &mut StatefulSet) {
-    let hash = workload.spec.as_ref().map(|spec| hash(&spec.template));
-    if let Some(hash) = hash {
-        let annotations = workload.metadata.annotations.get_or_insert_default();
-        annotations.insert(names::ANNOTATION_TEMPLATE.to_owned(), hash);
+    let Some(spec) = &mut workload.spec else {
+        return;
+    };
+    let mould = mould(spec.template.clone());
+    let pods = spec.template.metadata.get_or_insert_default();
+    let pods = pods.annotations.get_or_insert_default();
+    pods.insert(names::ANNOTATION_MOULD.to_owned(), mould);
+    let hash = hash(&spec.template);
+    let annotations = workload.metadata.annotations.get_or_insert_default();
+    annotations.insert(names::ANNOTATION_TEMPLATE.to_owned(), hash);
+}
+
+/// The hash of what no pod can change while it runs.
+fn mould(mut template: PodTemplateSpec) -> String {
+    if let Some(annotations) = template
+        .metadata
+        .as_mut()
+        .and_then(|pods| pods.annotations.as_mut())
+    {
+        annotations.remove(names::ANNOTATION_MOULD);
     }
+    for container in template.spec.iter_mut().flat_map(|pod| &mut pod.containers) {
+        if let Some(resources) = &mut container.resources {
+            sizes::leave_out(resources);
+        }
+    }
+    hash(&template)
 }
 
 /// Pods from this ordinal on are of the present revision, those before it stay as they are.

@@ -11,7 +11,8 @@ metadata:
     app.kubernetes.io/instance: pool
     controller-revision-hash: pool-5d4c
     team: shop
-  annotations: {note: long, pgpool.kubedb.com/delivered: 3.4.5}
+  annotations: {note: long, pgpool.kubedb.com/delivered: 3.4.5, pgpool.kubedb.com/mould: m}
+  generation: 2
   creationTimestamp: '2026-11-24T10:00:00Z'
   managedFields:
     - {manager: kube-controller-manager, operation: Update, time: '2026-11-24T10:00:00Z', fieldsV1: {f:spec: {}}}
@@ -19,7 +20,7 @@ metadata:
     - {manager: kubelet, operation: Update, subresource: status, time: '2026-11-24T12:00:00Z', fieldsV1: {f:status: {}}}
 spec:
   nodeName: n
-  containers: [{name: pgpool, image: i}]
+  containers: [{name: pgpool, image: i, resources: {requests: {cpu: 2}}}]
   volumes:
     - {name: pgpool-config, projected: {sources: []}}
     - {name: certs, secret: {secretName: pool-tls-abc}}
@@ -30,10 +31,52 @@ status:
   conditions:
     - {type: PodScheduled, status: 'True'}
     - {type: Ready, status: 'True'}
+    - {type: PodResizePending, status: 'True', reason: Deferred, message: no room, observedGeneration: 2}
+  containerStatuses: [{name: pgpool, image: i, imageID: i, ready: true, restartCount: 0, resources: {requests: {cpu: 1}}}]
 ";
 
 fn pod(yaml: &str) -> Pod {
     parse(yaml)
+}
+
+fn size(cpu: u8) -> Sizes {
+    Sizes::asked(&parse(&format!(
+        "containers: [{{name: pgpool, resources: {{requests: {{cpu: {cpu}}}}}}}]"
+    )))
+}
+
+#[test]
+fn what_a_kubelet_says_of_a_resize() {
+    let said = |conditions: &str| {
+        let text = format!("metadata: {{name: pool-0, generation: 3}}\nstatus: {{conditions: {conditions}}}");
+        facts(&pod(&text), 0).resize.underway
+    };
+    let waits = |words: &str| Some(Underway::Waits(words.to_owned()));
+    let rows = [
+        ("[]", None),
+        ("[{type: PodResizeInProgress, status: 'True'}]", waits("")),
+        ("[{type: PodResizeInProgress, status: 'False'}]", None),
+        (
+            "[{type: PodResizeInProgress, status: 'True', reason: Error, message: in use, observedGeneration: 3}]",
+            waits("Error: in use"),
+        ),
+        (
+            "[{type: PodResizePending, status: 'True', reason: Deferred}]",
+            waits("Deferred"),
+        ),
+        (
+            "[{type: PodResizePending, status: 'True', reason: Infeasible, observedGeneration: 3}]",
+            Some(Underway::Infeasible),
+        ),
+        // What was asked for before.
+        (
+            "[{type: PodResizePending, status: 'True', reason: Infeasible, observedGeneration: 2}]",
+            None,
+        ),
+    ];
+    for (conditions, expected) in rows {
+        assert_eq!(said(conditions), expected, "{conditions}");
+    }
 }
 
 #[test]
@@ -51,6 +94,13 @@ fn a_running_pod() {
         told: Some("3.4.5".to_owned()),
         told_at: Some("2026-11-24T11:00:00Z".parse().unwrap()),
         trouble: None,
+        resize: ResizeFacts {
+            mould: Some("m".to_owned()),
+            asked: size(2),
+            given: size(1),
+            underway: Some(Underway::Waits("Deferred: no room".to_owned())),
+            refused: false,
+        },
     };
     assert_eq!(facts(&pod(RUNNING), 1), expected);
 }

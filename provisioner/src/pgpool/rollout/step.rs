@@ -17,6 +17,7 @@ use operator_runtime::apply::stands;
 use shared_types::names;
 
 use super::Leaves;
+use super::resize::{Resize, resize};
 use crate::health::Standing;
 use crate::pgpool::pods::PodFacts;
 
@@ -73,6 +74,15 @@ pub enum Stride {
     Replaces {
         /// Its name.
         pod: String,
+    },
+    /// A pod gets other CPU and memory while it runs.
+    Resizes {
+        /// Its name.
+        pod: String,
+        /// Its UID.
+        uid: String,
+        /// What that needs next.
+        resize: Resize,
     },
     /// A pod was replaced, and has to show that it serves.
     Proves {
@@ -176,6 +186,11 @@ impl View<'_> {
                 step.proven += 1;
                 continue;
             }
+            if let Some(stride) = self.resized(pod, revision).filter(|_| ordinal < begun) {
+                step.partition = (ordinal + 1).min(begun);
+                step.stride = stride;
+                return step;
+            }
             // One that does not serve can be replaced without loss, and a single one not without.
             let matters = ordinal < begun && pod.ready && replicas(self.desired) > 1;
             let obstacle = matters.then(|| self.obstacle(pod)).flatten();
@@ -191,6 +206,23 @@ impl View<'_> {
             return step;
         }
         step
+    }
+
+    /// The way of a pod to the present revision, if it need not be replaced. One that does not serve is, unless that may
+    /// come from the way it is on: a container can ask to be restarted for other CPU or memory.
+    fn resized(&self, pod: &PodFacts, revision: Option<&str>) -> Option<Stride> {
+        let resize = resize(pod, self.desired, revision)?;
+        let begins = matches!(resize, Resize::Later | Resize::Ask { .. });
+        if !pod.ready && (begins || self.left(pod.unready_since, TROUBLED).is_none()) {
+            return None;
+        }
+        // Where a container has to restart, or gets less memory than it uses, clients may notice.
+        let obstacle = (begins && replicas(self.desired) > 1).then(|| self.obstacle(pod));
+        Some(obstacle.flatten().unwrap_or_else(|| Stride::Resizes {
+            pod: pod.name.clone(),
+            uid: pod.uid.clone(),
+            resize,
+        }))
     }
 
     /// Whether a pod serves as it should, or else what is wrong. What no pod of an earlier revision does either is not

@@ -6,7 +6,7 @@ use shared_types::conditions::Reason;
 use super::work::Work;
 use crate::pgpool::apply::Done;
 use crate::pgpool::observe::Observed;
-use crate::pgpool::rollout::{self, Step, Stride};
+use crate::pgpool::rollout::{self, Resize, Step, Stride};
 
 /// What there is to say of a step; `None` when no pod is being replaced, or nobody has begun.
 pub(super) fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Done, word: &str) -> Option<Work> {
@@ -20,6 +20,7 @@ pub(super) fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Done, word
     Some(match &step.stride {
         Stride::Level | Stride::Unnoticed => return None,
         Stride::Replaces { pod } => waits(format!("pod {pod} is being replaced"), None),
+        Stride::Resizes { pod, resize, .. } => waits(resizing(pod, resize), None),
         Stride::Proves { pod, why, left } => waits(format!("waits for pod {pod}: {why}"), Some(*left)),
         Stride::Waits { why, after } => waits(why.clone(), *after),
         Stride::Failed { pod, why } => Work::Stuck {
@@ -31,6 +32,14 @@ pub(super) fn rolling(pgpool: &Pgpool, observed: &Observed, applied: &Done, word
             after: None,
         },
     })
+}
+
+fn resizing(pod: &str, resize: &Resize) -> String {
+    let what = format!("pod {pod} gets other CPU and memory while it runs");
+    match resize {
+        Resize::Underway { why } if !why.is_empty() => format!("{what}, its kubelet says: {why}"),
+        _ => what,
+    }
 }
 
 fn done(step: &Step, pgpool: &Pgpool, observed: &Observed, applied: &Done) -> String {

@@ -85,6 +85,7 @@ impl World {
             step: None,
             untold: None,
             told: false,
+            unresizable: false,
             init: InitStand::NotAsked,
             init_failure: None,
         };

@@ -68,7 +68,9 @@ fn revision(template: &Value) -> String {
 
 /// A new pod.
 fn run(stage: &Stage, spec: &Value, ordinal: i64, revision: &str) {
-    let volumes = spec["template"]["spec"]["volumes"].clone();
+    let template = &spec["template"];
+    let volumes = template["spec"]["volumes"].clone();
+    let containers = template["spec"]["containers"].clone();
     let mut labels = serde_json::to_value(names::selector_labels("pool")).unwrap();
     labels["controller-revision-hash"] = revision.into();
     let uid = format!("{revision}-{ordinal}");
@@ -76,9 +78,13 @@ fn run(stage: &Stage, spec: &Value, ordinal: i64, revision: &str) {
         "kind": "Pod",
         "metadata": {
             "name": format!("pool-{ordinal}"), "namespace": "demo", "labels": labels, "uid": uid,
+            "annotations": template["metadata"]["annotations"].clone(),
         },
-        "spec": { "containers": [], "volumes": volumes },
-        "status": { "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }] },
+        "spec": { "containers": containers, "volumes": volumes },
+        "status": {
+            "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }],
+            "containerStatuses": given(&containers),
+        },
     });
     if let Some(leaf) = leaf(stage, &volumes) {
         stage.prober.0.lock().unwrap().serve.insert(uid, leaf);
@@ -86,6 +92,24 @@ fn run(stage: &Stage, spec: &Value, ordinal: i64, revision: &str) {
     stage
         .api
         .put(&format!("/api/v1/namespaces/demo/pods/pool-{ordinal}"), pod);
+}
+
+/// What a kubelet has given to containers: all that is asked for.
+fn given(containers: &Value) -> Value {
+    let given = containers.as_array().unwrap().iter().map(|container| {
+        json!({
+            "name": container["name"], "image": "", "imageID": "", "ready": true, "restartCount": 0,
+            "resources": container["resources"],
+        })
+    });
+    given.collect()
+}
+
+/// The kubelet gives a pod what is asked for now.
+pub(super) fn give(stage: &Stage, path: &str) {
+    let mut pod: Value = stage.api.get(path).unwrap();
+    pod["status"]["containerStatuses"] = given(&pod["spec"]["containers"]);
+    stage.api.put(path, pod);
 }
 
 /// A pod that was not ready becomes it.

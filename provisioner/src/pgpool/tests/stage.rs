@@ -110,6 +110,7 @@ impl Stage {
             rotations: Rotations::default(),
             window: None,
             patience: patience::Patience::default(),
+            resizes: resizes::Resizes::default(),
             pace: pace::Pace::default(),
             written: written::Written::default(),
             scope: Scope::All,

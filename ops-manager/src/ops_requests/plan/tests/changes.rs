@@ -46,26 +46,41 @@ fn the_number_of_pods() {
 
 #[test]
 fn resources_and_nodes() {
-    let asked = "
-        verticalScaling:
-          node:
-            resources: {requests: {cpu: '1', memory: 2Gi}, limits: {memory: 2Gi}}
-            nodeSelectionPolicy: LabelSelector
-            topology: {key: disk, value: ssd}";
+    let asked = |mode: &str| {
+        format!(
+            "verticalScaling:
+               {mode}
+               node:
+                 resources: {{requests: {{cpu: '1', memory: 2Gi}}, limits: {{memory: 2Gi}}}}
+                 nodeSelectionPolicy: LabelSelector
+                 topology: {{key: disk, value: ssd}}"
+        )
+    };
+    let scaled = |mode: &str, spec: &str| changed(OpsType::VerticalScaling, &asked(mode), spec);
     let resources = json!({"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "2Gi"}});
     let pgpool = json!({"name": "pgpool", "resources": resources});
-    let got = changed(OpsType::VerticalScaling, asked, "{}");
+    let spec = json!({"containers": [pgpool], "nodeSelector": {"disk": "ssd"}});
+    let mark = json!({"annotations": {"pgpool.kubedb.com/restarted-at": "2026-06-01T12:00:00Z/one"}});
     assert_eq!(
-        got,
-        json!({"podTemplate": {"spec": {"containers": [pgpool], "nodeSelector": {"disk": "ssd"}}}})
+        scaled("mode: InPlace", "{}"),
+        json!({"podTemplate": {"spec": spec}})
     );
-    let spec = "podTemplate: {spec: {containers: [{name: side, image: x}, {name: pgpool, resources: {limits: {cpu: '4'}}}]}}";
-    let got = changed(OpsType::VerticalScaling, asked, spec);
+    for mode in ["", "mode: Restart"] {
+        let got = scaled(mode, "{}");
+        assert_eq!(
+            got,
+            json!({"podTemplate": {"metadata": mark, "spec": spec}}),
+            "{mode}"
+        );
+    }
+    let other = "podTemplate: {spec: {containers: [{name: side, image: x}, {name: pgpool, resources: {limits: {cpu: '4'}}}]}}";
     assert_eq!(
-        got["podTemplate"]["spec"]["containers"],
+        scaled("", other)["podTemplate"]["spec"]["containers"],
         json!([{"name": "side", "image": "x"}, pgpool]),
         "in place of what was there"
     );
+    let same = format!("podTemplate: {{spec: {spec}}}");
+    assert_eq!(scaled("", &same), Value::Null, "nothing restarts for nothing");
     let taint = "verticalScaling: {node: {nodeSelectionPolicy: Taint, topology: {key: disk, value: ssd}}}";
     assert_eq!(
         changed(OpsType::VerticalScaling, taint, "{}")["podTemplate"]["spec"]["tolerations"],

@@ -2,6 +2,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudgetStatus;
 
 use super::*;
 use crate::health::{Login, Served};
+use crate::pgpool::pods::{ResizeFacts, Underway};
+use crate::pgpool::sizes::Sizes;
 use crate::testing::{Pki, now, parse, secret};
 use tls_bundle::Fingerprint;
 
@@ -110,6 +112,46 @@ impl World {
         self
     }
 
+    /// The template differs from the pods in CPU alone.
+    fn of_one_mould(mut self) -> Self {
+        for set in [&mut self.desired, &mut self.live] {
+            let template = &mut set.spec.as_mut().unwrap().template;
+            *template = parse(
+                "{metadata: {annotations: {pgpool.kubedb.com/mould: m}},
+                  spec: {containers: [{name: pgpool, resources: {requests: {cpu: 2}}}]}}",
+            );
+        }
+        for pod in 0..3 {
+            let cpu = if self.pods[pod].revision.as_deref() == Some("b") {
+                2
+            } else {
+                1
+            };
+            self = self.sized(pod, cpu, cpu);
+        }
+        self
+    }
+
+    /// CPU that a pod asks for, and has.
+    fn sized(mut self, pod: usize, asked: u8, given: u8) -> Self {
+        let size = |cpu| {
+            let text = format!("containers: [{{name: pgpool, resources: {{requests: {{cpu: {cpu}}}}}}}]");
+            Sizes::asked(&parse(&text))
+        };
+        self.pods[pod].resize = ResizeFacts {
+            mould: Some("m".to_owned()),
+            asked: size(asked),
+            given: size(given),
+            ..ResizeFacts::default()
+        };
+        self
+    }
+
+    fn resize(mut self, pod: usize, change: impl FnOnce(&mut ResizeFacts)) -> Self {
+        change(&mut self.pods[pod].resize);
+        self
+    }
+
     fn settled(mut self) -> Self {
         self.live.status.as_mut().unwrap().current_revision = Some("b".to_owned());
         self
@@ -140,6 +182,12 @@ impl World {
             Stride::Level => "level".to_owned(),
             Stride::Unnoticed => "unnoticed".to_owned(),
             Stride::Replaces { pod } => format!("replaces {pod}"),
+            Stride::Resizes { pod, resize, .. } => match resize {
+                Resize::Later => format!("will resize {pod}"),
+                Resize::Ask { .. } => format!("resizes {pod}"),
+                Resize::Underway { .. } => format!("awaits {pod}"),
+                Resize::Adopt { revision } => format!("adopts {pod} as {revision}"),
+            },
             Stride::Proves { pod, left, .. } => format!("proves {pod} for {}", left.as_secs()),
             Stride::Waits { after, .. } => format!("waits {:?}", after.map(|it| it.as_secs())),
             Stride::Failed { pod, .. } => format!("failed {pod}"),
@@ -285,6 +333,72 @@ fn a_change_that_nobody_has_noticed_holds_everything() {
     let mut world = World::new(2, &["b", "b", "b"]);
     world.live.metadata.generation = Some(3);
     assert_eq!(world.told(), (2, 0, "unnoticed".to_owned()));
+}
+
+#[test]
+fn a_pod_of_one_mould_is_resized_and_adopted() {
+    let world = |partition, revisions: &[&str; 3]| World::new(partition, revisions).of_one_mould();
+    let begun = || world(3, &NONE);
+    let unknown = world(0, &ALL).settled();
+    let unknown = World {
+        live: workload("before", 0),
+        ..unknown
+    };
+    let unknown = (0..3).fold(unknown, |world, pod| world.sized(pod, 1, 1));
+    let asked = || begun().sized(2, 2, 1);
+    let waits = |facts: &mut ResizeFacts| facts.underway = Some(Underway::Waits("Deferred".to_owned()));
+    let infeasible = |facts: &mut ResizeFacts| facts.underway = Some(Underway::Infeasible);
+    let other = |facts: &mut ResizeFacts| facts.mould = Some("other".to_owned());
+    let old = |facts: &mut ResizeFacts| facts.mould = None;
+    let refused = |facts: &mut ResizeFacts| facts.refused = true;
+    all(vec![
+        ("the template is changed", unknown, "3 0 will resize pool-2"),
+        ("it is known", begun(), "3 0 resizes pool-2"),
+        ("a kubelet is at work", asked(), "3 0 awaits pool-2"),
+        ("it has no room", asked().resize(2, waits), "3 0 awaits pool-2"),
+        ("it has given", begun().sized(2, 2, 2), "3 0 adopts pool-2 as b"),
+        (
+            "it has given, and still says something",
+            begun().sized(2, 2, 2).resize(2, waits),
+            "3 0 awaits pool-2",
+        ),
+        ("the first is adopted", world(3, &ONE), "2 1 resizes pool-1"),
+        ("all are", world(1, &ALL), "0 3 level"),
+        (
+            "it can never give",
+            asked().resize(2, infeasible),
+            "2 0 replaces pool-2",
+        ),
+        ("it is refused", begun().resize(2, refused), "2 0 replaces pool-2"),
+        (
+            "more has changed",
+            begun().resize(2, other),
+            "2 0 replaces pool-2",
+        ),
+        (
+            "made by an older operator",
+            begun().resize(2, old),
+            "2 0 replaces pool-2",
+        ),
+        (
+            "the last was said of another size",
+            begun().resize(2, infeasible),
+            "3 0 resizes pool-2",
+        ),
+        ("one does not serve", begun().unready(2, 1), "2 0 replaces pool-2"),
+        (
+            "another is away",
+            begun().unready(1, 10).allows(0),
+            "3 0 waits Some(50)",
+        ),
+        (
+            "its container restarts",
+            asked().unready(2, 10),
+            "3 0 awaits pool-2",
+        ),
+        ("for too long", asked().unready(2, 61), "2 0 replaces pool-2"),
+        ("replaced already", world(2, &NONE), "2 0 replaces pool-2"),
+    ]);
 }
 
 #[test]
