@@ -339,65 +339,56 @@ fn a_change_that_nobody_has_noticed_holds_everything() {
 fn a_pod_of_one_mould_is_resized_and_adopted() {
     let world = |partition, revisions: &[&str; 3]| World::new(partition, revisions).of_one_mould();
     let begun = || world(3, &NONE);
-    let unknown = world(0, &ALL).settled();
     let unknown = World {
         live: workload("before", 0),
-        ..unknown
+        ..world(0, &ALL).settled()
     };
     let unknown = (0..3).fold(unknown, |world, pod| world.sized(pod, 1, 1));
     let asked = || begun().sized(2, 2, 1);
     let waits = |facts: &mut ResizeFacts| facts.underway = Some(Underway::Waits("Deferred".to_owned()));
-    let infeasible = |facts: &mut ResizeFacts| facts.underway = Some(Underway::Infeasible);
-    let other = |facts: &mut ResizeFacts| facts.mould = Some("other".to_owned());
-    let old = |facts: &mut ResizeFacts| facts.mould = None;
-    let refused = |facts: &mut ResizeFacts| facts.refused = true;
+    let given = || begun().sized(2, 2, 2);
+    let away = begun().unready(1, 10).allows(0);
     all(vec![
         ("the template is changed", unknown, "3 0 will resize pool-2"),
         ("it is known", begun(), "3 0 resizes pool-2"),
+        ("another is away", away, "3 0 waits Some(50)"),
         ("a kubelet is at work", asked(), "3 0 awaits pool-2"),
         ("it has no room", asked().resize(2, waits), "3 0 awaits pool-2"),
-        ("it has given", begun().sized(2, 2, 2), "3 0 adopts pool-2 as b"),
-        (
-            "it has given, and still says something",
-            begun().sized(2, 2, 2).resize(2, waits),
-            "3 0 awaits pool-2",
-        ),
-        ("the first is adopted", world(3, &ONE), "2 1 resizes pool-1"),
-        ("all are", world(1, &ALL), "0 3 level"),
-        (
-            "it can never give",
-            asked().resize(2, infeasible),
-            "2 0 replaces pool-2",
-        ),
-        ("it is refused", begun().resize(2, refused), "2 0 replaces pool-2"),
-        (
-            "more has changed",
-            begun().resize(2, other),
-            "2 0 replaces pool-2",
-        ),
-        (
-            "made by an older operator",
-            begun().resize(2, old),
-            "2 0 replaces pool-2",
-        ),
-        (
-            "the last was said of another size",
-            begun().resize(2, infeasible),
-            "3 0 resizes pool-2",
-        ),
-        ("one does not serve", begun().unready(2, 1), "2 0 replaces pool-2"),
-        (
-            "another is away",
-            begun().unready(1, 10).allows(0),
-            "3 0 waits Some(50)",
-        ),
         (
             "its container restarts",
             asked().unready(2, 10),
             "3 0 awaits pool-2",
         ),
-        ("for too long", asked().unready(2, 61), "2 0 replaces pool-2"),
-        ("replaced already", world(2, &NONE), "2 0 replaces pool-2"),
+        ("it has given", given(), "3 0 adopts pool-2 as b"),
+        (
+            "it still says something",
+            given().resize(2, waits),
+            "3 0 awaits pool-2",
+        ),
+        ("the first is adopted", world(3, &ONE), "2 1 resizes pool-1"),
+        ("all are", world(1, &ALL), "0 3 level"),
+    ]);
+}
+
+#[test]
+fn a_pod_that_cannot_be_resized_is_replaced() {
+    let begun = |partition| World::new(partition, &NONE).of_one_mould();
+    let asked = || begun(3).sized(2, 2, 1);
+    let infeasible = |facts: &mut ResizeFacts| facts.underway = Some(Underway::Infeasible);
+    let other = |facts: &mut ResizeFacts| facts.mould = Some("other".to_owned());
+    let old = |facts: &mut ResizeFacts| facts.mould = None;
+    let refused = |facts: &mut ResizeFacts| facts.refused = true;
+    let earlier = begun(3).resize(2, infeasible);
+    let replaced = "2 0 replaces pool-2";
+    all(vec![
+        ("its node can never give", asked().resize(2, infeasible), replaced),
+        ("that was said of another size", earlier, "3 0 resizes pool-2"),
+        ("it is refused", begun(3).resize(2, refused), replaced),
+        ("more has changed", begun(3).resize(2, other), replaced),
+        ("an older operator made it", begun(3).resize(2, old), replaced),
+        ("it does not serve", begun(3).unready(2, 1), replaced),
+        ("not for too long", asked().unready(2, 61), replaced),
+        ("its turn has come already", begun(2), replaced),
     ]);
 }
 
