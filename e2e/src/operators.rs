@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::command;
 use crate::images::{self, Image};
+use crate::packages;
 use crate::stage::Stage;
 
 /// The namespace of the operators.
@@ -62,6 +63,7 @@ pub fn build(stage: &Stage) -> anyhow::Result<Vec<Operator>> {
 
 /// Compiles both operators and returns where their programs are.
 pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    packages::ensure(&[packages::OPERATORS], &stage.cache, &stage.progress)?;
     let step = stage.progress.step("compile the operators");
     let log = stage.cache.log("cargo-build")?;
     command::run_logged(&mut cargo(stage, profile), &log, |line| step.note(line.trim()))?;

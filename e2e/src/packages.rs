@@ -41,6 +41,9 @@ pub const IMAGES: &[Need] = &[
     need("ldd", "libc-bin"),
 ];
 
+/// What the operators are compiled with beside Rust: some libraries below them are written in C.
+pub const OPERATORS: &[Need] = &[need("cc", "gcc"), need("make", "make")];
+
 /// Installs Go from `PyPI` where it is missing.
 pub const PIP: &[Need] = &[need("pip3", "python3-pip")];
 
