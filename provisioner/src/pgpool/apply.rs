@@ -7,35 +7,23 @@
 //! changed under them before the workload is looked at: that must not wait for anything.
 
 mod candidates;
-
-use std::fmt::Debug;
-use std::sync::Arc;
+mod writer;
 
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Resource, ResourceExt};
-use operator_runtime::Applier;
-use operator_runtime::apply::{Applied, ApplyError, Change, PodRef};
-use operator_runtime::cache::keep_last_change;
-use operator_runtime::placement::Placement;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use shared_types::{Pgpool, names};
-use tracing::info;
+use kube::ResourceExt;
+use operator_runtime::apply::ApplyError;
 
 use super::delivery::Delivered;
 use super::desired::Foundation;
 use super::monitoring::Scrape;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
-use super::pods::{self, PodFacts};
-use super::resizes::Resizes;
-use super::rollout::{self, Resize, Rollout, Step, Stride};
+use super::pods::PodFacts;
+use super::rollout::{self, Rollout, Step, Stride};
 use super::validate::Unmet;
-use super::written::Written;
+
+pub use writer::Writer;
 
 /// What has come of a plan.
 pub enum Progress {
@@ -96,107 +84,6 @@ struct Stands {
     unresizable: bool,
     init: InitStand,
     init_failure: Option<ApplyError>,
-}
-
-/// What writes in the name of one `Pgpool`.
-#[derive(Clone, Copy)]
-pub struct Writer<'a> {
-    /// Sends.
-    pub applier: &'a Applier,
-    /// Remembers what was sent.
-    pub written: &'a Written,
-    /// Remembers which pods cannot be resized.
-    pub resizes: &'a Resizes,
-    /// Whose objects they are.
-    pub key: &'a ObjectRef<Pgpool>,
-}
-
-impl Writer<'_> {
-    async fn put<K>(self, desired: &K, live: Option<&K>) -> Result<K, ApplyError>
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
-        K::Scope: Placement<K>,
-    {
-        let Applied { mut object, change } = self.applier.apply(desired, live).await?;
-        if change != Change::None {
-            keep_last_change(&mut object);
-            self.written.object(self.key, object.clone(), live);
-        }
-        Ok(object)
-    }
-
-    async fn put_some<K>(self, desired: Option<K>, live: Option<&K>) -> Result<Option<K>, ApplyError>
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
-        K::Scope: Placement<K>,
-    {
-        match desired {
-            Some(desired) => self.put(&desired, live).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Makes the Job of the user's scripts, which never changes afterwards.
-    async fn start(self, job: &Job) -> Result<InitStand, ApplyError> {
-        Ok(match self.applier.create(job).await? {
-            Some(mut job) => {
-                job.metadata.managed_fields = None;
-                let job = Arc::new(job);
-                self.written.object(self.key, Job::clone(&job), None);
-                InitStand::There(job)
-            }
-            // The watch on it will tell whose it is.
-            None => InitStand::Unknown,
-        })
-    }
-
-    /// Tells a pod of the versions of what it mounts. Its kubelet then looks after its volumes at once.
-    async fn tell(self, pod: &PodFacts, note: &str) -> Result<(), ApplyError> {
-        let namespace = self.key.namespace.as_deref().unwrap_or_default();
-        let annotation = (names::ANNOTATION_DELIVERED, note);
-        let told: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
-        if let Some(mut told) = told {
-            pods::trim(&mut told);
-            self.written.object(self.key, told, None);
-        }
-        Ok(())
-    }
-
-    /// Brings a pod a step further on its way to other CPU and memory. Returns whether that was refused for good.
-    async fn resize(self, (name, uid): (&str, &str), resize: &Resize) -> Result<bool, ApplyError> {
-        let namespace = self.key.namespace.as_deref().unwrap_or_default();
-        let pod = PodRef { namespace, name, uid };
-        let resized = match resize {
-            Resize::Later | Resize::Underway { .. } => return Ok(false),
-            Resize::Ask { containers } => self.applier.resize(pod, containers).await,
-            Resize::Adopt { revision } => self.applier.label_resized(pod, (pods::REVISION, revision)).await,
-        };
-        match resized {
-            Ok(mut resized) => {
-                pods::trim(&mut resized);
-                self.written.object(self.key, resized, None);
-                Ok(false)
-            }
-            // Another one has its name already, which the watch will tell.
-            Err(error) if error.code() == Some(409) => Ok(false),
-            Err(error) if matches!(error.code(), Some(403 | 404 | 405 | 422)) => {
-                info!(%namespace, pod = %name, %error, "cannot be resized, and is replaced");
-                self.resizes.refused(self.key, uid);
-                Ok(true)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn delete<K>(self, live: &K) -> Result<(), ApplyError>
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-        K::Scope: Placement<K>,
-    {
-        self.applier.delete(live).await?;
-        self.written.deleted(self.key, live);
-        Ok(())
-    }
 }
 
 /// Brings the owned objects to what the plan says.
