@@ -186,7 +186,9 @@ impl View<'_> {
                 step.proven += 1;
                 continue;
             }
-            if let Some(stride) = self.resized(pod, revision).filter(|_| ordinal < begun) {
+            if ordinal < begun
+                && let Some(stride) = self.resized(pod, revision)
+            {
                 step.partition = (ordinal + 1).min(begun);
                 step.stride = stride;
                 return step;

@@ -41,6 +41,12 @@ fn asked_for(stage: &Stage, ordinal: i32) -> String {
         .to_owned()
 }
 
+fn asked_once_each(stage: &Stage) {
+    let log = stage.api.log();
+    let resized = log.iter().filter(|line| line.ends_with("/resize")).count();
+    assert_eq!(resized, 3, "one question for each pod: {log:#?}");
+}
+
 fn told(stage: &Stage) -> String {
     stage.reason(ConditionType::Reconciling).unwrap().2
 }
@@ -75,9 +81,7 @@ async fn each_pod_in_turn_and_none_is_replaced() {
     let workload = stage.workload().unwrap().spec.unwrap();
     let rolling = workload.update_strategy.unwrap().rolling_update.unwrap();
     assert_eq!(rolling.partition, Some(0), "a pod that restarts has the new size");
-    let log = stage.api.log();
-    let resized = log.iter().filter(|line| line.ends_with("/resize")).count();
-    assert_eq!(resized, 3, "one question for each pod: {log:#?}");
+    asked_once_each(&stage);
 }
 
 #[tokio::test]
@@ -90,9 +94,7 @@ async fn one_that_cannot_be_resized_is_replaced_at_once() {
     assert_eq!(stage.checked().await, Outcome::Converged);
     let after = uids(&stage);
     assert!(before.iter().zip(&after).all(|(before, after)| before != after));
-    let log = stage.api.log();
-    let resized = log.iter().filter(|line| line.ends_with("/resize")).count();
-    assert_eq!(resized, 3, "one question for each pod: {log:#?}");
+    asked_once_each(&stage);
 }
 
 #[tokio::test]
