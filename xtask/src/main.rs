@@ -1,0 +1,27 @@
+//! The task runner of the workspace. `cargo xtask --help` lists the verbs.
+
+mod imports;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of this workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Check which file imports which: cycles, steps, layers, sizes of files
+    Imports,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().verb {
+        Verb::Imports => imports::run(),
+    }
+}
