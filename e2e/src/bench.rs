@@ -13,10 +13,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use kube::Client;
+use local_cluster::diagnostics;
 
-use crate::stage::Stage;
-use crate::target::Target;
-use crate::{diagnostics, operators};
+use crate::operators;
+use crate::workspace::Workspace;
 
 /// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,29 +30,29 @@ pub enum Benchmark {
 }
 
 /// Runs one in the local cluster, or in the one of `kubeconfig`.
-pub fn run(stage: &Stage, kubeconfig: Option<&Path>, benchmark: Benchmark) -> anyhow::Result<()> {
-    let target = Target::prepare(stage, kubeconfig)?;
+pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, benchmark: Benchmark) -> anyhow::Result<()> {
+    let target = workspace.prepare(kubeconfig)?;
     let (name, figures) = match benchmark {
-        Benchmark::Create => ("bench-create", target.run(create::measure(stage, &target))?),
-        Benchmark::Rotate => ("bench-rotate", target.run(rotate::measure(stage, &target))?),
-        Benchmark::Users => ("bench-users", target.run(users::measure(stage, &target))?),
+        Benchmark::Create => ("bench-create", target.run(create::measure(workspace, &target))?),
+        Benchmark::Rotate => ("bench-rotate", target.run(rotate::measure(workspace, &target))?),
+        Benchmark::Users => ("bench-users", target.run(users::measure(workspace, &target))?),
     };
     print!("{}", table::rendered(&figures));
-    let file = table::keep(stage, name, &figures)?;
+    let file = table::keep(workspace, name, &figures)?;
     println!("written to {}", file.display());
     Ok(())
 }
 
 /// Adds to a failure where all that is known about some namespaces was written, the operators' own included.
 pub async fn explained<T>(
-    stage: &Stage,
+    workspace: &Workspace,
     client: &Client,
     name: &str,
     namespaces: &[&str],
     result: anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let Err(error) = result else { return result };
-    let file = stage.results().join(format!("{name}.txt"));
+    let file = workspace.results().join(format!("{name}.txt"));
     let namespaces = [namespaces, &[operators::NAMESPACE]].concat();
     diagnostics::dump(client, &namespaces, &file).await?;
     Err(error).with_context(|| format!("see {}", file.display()))

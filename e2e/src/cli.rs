@@ -8,19 +8,19 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, bail};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
+use local_cluster::cache::Cache;
+use local_cluster::cluster::Cluster;
+use local_cluster::cluster_lock::{ClusterLock, HOLDER, LockOptions};
+use local_cluster::progress::{Elapsed, Progress};
+use local_cluster::target::Target;
 
 use crate::bench::{self, Benchmark};
-use crate::cache::Cache;
-use crate::cluster::Cluster;
 use crate::demo;
-use crate::hold::{HOLDER, Hold, Manners};
 use crate::operators::Profile;
-use crate::progress::{Elapsed, Progress};
 use crate::report::{self, Report};
 use crate::runner;
 use crate::soak::{self, Soak};
-use crate::stage::Stage;
-use crate::target::{self, Target};
+use crate::workspace::Workspace;
 
 /// A local Kubernetes cluster for the two operators, the demonstration, the tests and the benchmarks.
 #[derive(Debug, Parser)]
@@ -126,31 +126,31 @@ impl Cli {
         if kubeconfig.is_some() && matches!(action, Action::Up { .. } | Action::Down | Action::Clean) {
             bail!("--kubeconfig names a cluster that is not ours to bring up or down");
         }
-        let manners = Manners {
+        let lock = LockOptions {
             no_wait: settings.no_wait,
             holder: settings.holder,
         };
-        let stage = Stage::new(cache, Progress::default(), settings.profile, manners)?;
+        let workspace = Workspace::new(cache, Progress::default(), settings.profile, lock)?;
         match action {
-            Action::Demo => demo::run(&stage, kubeconfig)?,
-            Action::Up { no_operators } => up(&stage, !no_operators)?,
-            Action::Down => Cluster::down(stage.manners, &stage.progress)?,
-            Action::Clean => clean(&stage)?,
-            Action::Kubectl { arguments } => return kubectl(&stage, kubeconfig, &arguments),
-            Action::Exec { command } => return exec(&stage, kubeconfig, settings.search_path, &command),
-            Action::Test(selection) => return runner::run(&stage, kubeconfig, &selection),
-            Action::Soak(soak) => return soak::run(&stage, kubeconfig, &soak),
-            Action::Report { report } => return report::run(&stage, kubeconfig, &report),
-            Action::Bench { benchmark } => bench::run(&stage, kubeconfig, benchmark)?,
+            Action::Demo => demo::run(&workspace, kubeconfig)?,
+            Action::Up { no_operators } => up(&workspace, !no_operators)?,
+            Action::Down => Cluster::down(workspace.lock, &workspace.progress)?,
+            Action::Clean => clean(&workspace)?,
+            Action::Kubectl { arguments } => return kubectl(&workspace, kubeconfig, &arguments),
+            Action::Exec { command } => return exec(&workspace, kubeconfig, settings.search_path, &command),
+            Action::Test(selection) => return runner::run(&workspace, kubeconfig, &selection),
+            Action::Soak(soak) => return soak::run(&workspace, kubeconfig, &soak),
+            Action::Report { report } => return report::run(&workspace, kubeconfig, &report),
+            Action::Bench { benchmark } => bench::run(&workspace, kubeconfig, benchmark)?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn up(stage: &Stage, with_operators: bool) -> anyhow::Result<()> {
+fn up(workspace: &Workspace, with_operators: bool) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
-    let cluster = target::up(stage, with_operators)?;
-    stage.progress.line(format_args!(
+    let cluster = workspace.up(with_operators)?;
+    workspace.progress.line(format_args!(
         "up after {}; try: cargo e2e kubectl -- get pods -A\nkubeconfig: {} (inside `cargo e2e exec`)",
         Elapsed(start.elapsed()),
         cluster.kubeconfig().display(),
@@ -158,33 +158,37 @@ fn up(stage: &Stage, with_operators: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn clean(stage: &Stage) -> anyhow::Result<()> {
+fn clean(workspace: &Workspace) -> anyhow::Result<()> {
     if Cluster::find()?.is_some() {
         bail!("the cluster runs from the cache: run `cargo e2e down` first");
     }
-    stage.cache.clean()?;
-    stage
+    workspace.cache.clean()?;
+    workspace
         .progress
-        .line(format_args!("removed {}", stage.cache.root().display()));
+        .line(format_args!("removed {}", workspace.cache.root().display()));
     Ok(())
 }
 
-fn kubectl(stage: &Stage, kubeconfig: Option<&Path>, arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+fn kubectl(
+    workspace: &Workspace,
+    kubeconfig: Option<&Path>,
+    arguments: &[OsString],
+) -> anyhow::Result<ExitCode> {
     let target = Target::find(kubeconfig)?;
-    let mut command = target.command(&target.kubectl(stage)?);
+    let mut command = target.command(&workspace.kubectl(&target)?);
     command.args(arguments).env("KUBECONFIG", target.kubeconfig());
-    replace(stage, &target, &mut command)
+    replace(workspace, &target, &mut command)
 }
 
 fn exec(
-    stage: &Stage,
+    workspace: &Workspace,
     kubeconfig: Option<&Path>,
     search_path: Option<OsString>,
     arguments: &[OsString],
 ) -> anyhow::Result<ExitCode> {
     let (program, arguments) = arguments.split_first().context("no command")?;
     let target = Target::find(kubeconfig)?;
-    let mut programs = vec![target.kubectl(stage)?];
+    let mut programs = vec![workspace.kubectl(&target)?];
     let mut command = match &target {
         Target::Local(cluster) => {
             programs.push(cluster.program("helm")?.to_owned());
@@ -199,21 +203,21 @@ fn exec(
         .args(arguments)
         .env("PATH", path)
         .env("KUBECONFIG", target.kubeconfig());
-    replace(stage, &target, &mut command)
+    replace(workspace, &target, &mut command)
 }
 
 /// Becomes the command: terminal, signals and exit status are its own.
 ///
 /// It holds the local cluster when nobody does. Otherwise it runs all the same, as one wants to look at what the
 /// others do.
-fn replace(stage: &Stage, target: &Target, command: &mut Command) -> anyhow::Result<ExitCode> {
-    if let (Target::Local(_), None) = (target, stage.manners.holder) {
-        match Hold::look()? {
-            Ok(hold) => {
-                hold.pass_to(command)?;
+fn replace(workspace: &Workspace, target: &Target, command: &mut Command) -> anyhow::Result<ExitCode> {
+    if let (Target::Local(_), None) = (target, workspace.lock.holder) {
+        match ClusterLock::look()? {
+            Ok(lock) => {
+                lock.pass_to(command)?;
                 return turn_into(command);
             }
-            Err(holder) => stage.progress.line(format_args!("note: {holder}")),
+            Err(holder) => workspace.progress.line(format_args!("note: {holder}")),
         }
     }
     turn_into(command)
@@ -229,7 +233,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::cases::Tier;
+    use crate::case::Tier;
 
     #[test]
     fn the_command_line_is_consistent() {

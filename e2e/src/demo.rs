@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use kube::Client;
+use local_cluster::diagnostics;
+use local_cluster::progress::Elapsed;
+use local_cluster::target::Target;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::diagnostics;
 use crate::operators;
-use crate::progress::Elapsed;
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::sightings::{Board, Sightings};
 use crate::scene::{Scene, offer_version};
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// Time from the manifest to a pool that is ready.
 const READY: Duration = Duration::from_mins(3);
@@ -40,24 +40,24 @@ impl Record {
 
     /// Of the last one that succeeded from this source tree.
     #[must_use]
-    pub fn last(stage: &Stage) -> Option<Self> {
-        let text = fs::read_to_string(stage.results().join(Self::FILE)).ok()?;
+    pub fn last(workspace: &Workspace) -> Option<Self> {
+        let text = fs::read_to_string(workspace.results().join(Self::FILE)).ok()?;
         serde_json::from_str(&text).ok()
     }
 
-    fn keep(self, stage: &Stage) -> anyhow::Result<()> {
-        fs::create_dir_all(stage.results())?;
-        fs::write(stage.results().join(Self::FILE), json!(self).to_string()).context("keeping the time")
+    fn keep(self, workspace: &Workspace) -> anyhow::Result<()> {
+        fs::create_dir_all(workspace.results())?;
+        fs::write(workspace.results().join(Self::FILE), json!(self).to_string()).context("keeping the time")
     }
 }
 
 /// Runs it in the local cluster, or in the one of `kubeconfig`.
-pub fn run(stage: &Stage, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
+pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let target = Target::prepare(stage, kubeconfig)?;
+    let target = workspace.prepare(kubeconfig)?;
     target.run(async {
         let client = target.client().await?;
-        let scene = play(stage, &client).await?;
+        let scene = play(workspace, &client).await?;
         let kubectl = match target {
             Target::Local(_) => "cargo e2e kubectl --",
             Target::Existing(_) => "kubectl",
@@ -69,14 +69,14 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
         Ok(())
     })?;
     let seconds = begin.elapsed().as_secs_f64();
-    Record { seconds }.keep(stage)?;
+    Record { seconds }.keep(workspace)?;
     println!("demo: ok in {seconds:.0} s");
     Ok(())
 }
 
-async fn play(stage: &Stage, client: &Client) -> anyhow::Result<Scene> {
+async fn play(workspace: &Workspace, client: &Client) -> anyhow::Result<Scene> {
     offer_version(client).await?;
-    let step = stage.progress.step("start a PostgreSQL");
+    let step = workspace.progress.step("start a PostgreSQL");
     let database = Database::start(client, "demo-postgres").await?;
     step.done();
     let scene = Scene::create(client, "demo").await?;
@@ -90,7 +90,7 @@ async fn play(stage: &Stage, client: &Client) -> anyhow::Result<Scene> {
     let Err(error) = played.await else {
         return Ok(scene);
     };
-    let file = stage.results().join("demo.txt");
+    let file = workspace.results().join("demo.txt");
     let namespaces = [
         scene.namespace(),
         database.scene().namespace(),

@@ -18,7 +18,7 @@ pub mod transcript;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cases::Case;
+use crate::case::Case;
 use book::Book;
 
 /// Pods of the default size that a guide has at most, where that is not one.

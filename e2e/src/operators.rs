@@ -5,13 +5,15 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
+use local_cluster::cache::Cache;
+use local_cluster::cluster::Cluster;
+use local_cluster::images::Image;
+use local_cluster::packages::{Need, need};
+use local_cluster::progress::Progress;
+use local_cluster::{command, packages};
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::command;
-use crate::images::{self, Image};
-use crate::packages;
-use crate::stage::Stage;
+use crate::images;
 
 /// The namespace of the operators.
 pub const NAMESPACE: &str = "pgpool-system";
@@ -27,6 +29,9 @@ pub fn object(name: &str) -> String {
 
 /// The chart that brings the kinds, which must be there before either operator.
 const CRDS: &str = "crds";
+
+/// What they are compiled with beside Rust: some libraries below them are written in C.
+const TOOLCHAIN: &[Need] = &[need("cc", "gcc"), need("make", "make")];
 
 /// Time for a release to be ready.
 const TIMEOUT: &str = "120s";
@@ -50,25 +55,35 @@ pub enum Profile {
 }
 
 /// Compiles both operators and makes their images.
-pub fn build(stage: &Stage) -> anyhow::Result<Vec<Operator>> {
-    let programs = compile(stage, stage.profile)?;
+pub fn build(
+    root: &Path,
+    profile: Profile,
+    cache: &Cache,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Operator>> {
+    let programs = compile(root, profile, cache, progress)?;
     let image = |(name, program): (&'static str, PathBuf)| {
         Ok(Operator {
             name,
-            image: images::operator(name, &program, &stage.cache)?,
+            image: images::operator(name, &program, cache)?,
         })
     };
     programs.into_iter().map(image).collect()
 }
 
 /// Compiles both operators and returns where their programs are.
-pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-    packages::ensure(&[packages::OPERATORS], &stage.cache, &stage.progress)?;
-    let step = stage.progress.step("compile the operators");
-    let log = stage.cache.log("cargo-build")?;
-    command::run_logged(&mut cargo(stage, profile), &log, |line| step.note(line.trim()))?;
+pub fn compile(
+    root: &Path,
+    profile: Profile,
+    cache: &Cache,
+    progress: &Progress,
+) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+    packages::ensure(&[TOOLCHAIN], cache, progress)?;
+    let step = progress.step("compile the operators");
+    let log = cache.log("cargo-build")?;
+    command::run_logged(&mut cargo(root, profile), &log, |line| step.note(line.trim()))?;
     // Asked again, now that there is nothing to do, cargo tells programs where it put what.
-    let messages = command::output(cargo(stage, profile).arg("--message-format=json"))?;
+    let messages = command::output(cargo(root, profile).arg("--message-format=json"))?;
     let mut programs: Vec<_> = messages
         .lines()
         .filter_map(|line| executable(&serde_json::from_str(line).ok()?))
@@ -82,9 +97,9 @@ pub fn compile(stage: &Stage, profile: Profile) -> anyhow::Result<Vec<(&'static 
     Ok(programs)
 }
 
-fn cargo(stage: &Stage, profile: Profile) -> Command {
+fn cargo(root: &Path, profile: Profile) -> Command {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(&stage.workspace).args(["build", "--locked"]);
+    cargo.current_dir(root).args(["build", "--locked"]);
     if profile == Profile::Release {
         cargo.arg("--release");
     }
@@ -95,19 +110,23 @@ fn cargo(stage: &Stage, profile: Profile) -> Command {
 }
 
 /// Installs the charts, or upgrades them to what they and the images are now, and waits until all is ready.
-pub fn install(cluster: &Cluster, operators: &[Operator], stage: &Stage) -> anyhow::Result<()> {
-    let step = stage.progress.step("install the operators");
-    let charts = stage.workspace.join("charts");
+pub fn install(
+    cluster: &Cluster,
+    operators: &[Operator],
+    charts: &Path,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let step = progress.step("install the operators");
     let helm = Helm {
         cluster,
         program: cluster.program("helm")?,
     };
-    helm.upgrade(CRDS, &charts, None)?;
+    helm.upgrade(CRDS, charts, None)?;
     // Neither waits for the other.
     std::thread::scope(|scope| {
         let installs: Vec<_> = operators
             .iter()
-            .map(|operator| scope.spawn(|| helm.upgrade(operator.name, &charts, Some(&operator.image))))
+            .map(|operator| scope.spawn(|| helm.upgrade(operator.name, charts, Some(&operator.image))))
             .collect();
         installs.into_iter().try_for_each(|install| {
             install

@@ -13,8 +13,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use crate::matrix::walk::Part;
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// The reports.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -36,21 +35,23 @@ pub enum Report {
 }
 
 /// Makes one in the local cluster, or in the one of `kubeconfig`. The exit status tells whether all is as it should be.
-pub fn run(stage: &Stage, kubeconfig: Option<&Path>, report: &Report) -> anyhow::Result<ExitCode> {
-    let target = Target::prepare(stage, kubeconfig)?;
+pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, report: &Report) -> anyhow::Result<ExitCode> {
+    let target = workspace.prepare(kubeconfig)?;
     match report {
-        Report::Modes => target.run(modes::report(stage, &target)),
-        Report::Transitions { part } => target.run(transitions::report(stage, &target, *part)),
-        Report::Manifests { folder } => target.run(manifests::report(stage, &target, folder)),
+        Report::Modes => target.run(modes::report(workspace, &target)),
+        Report::Transitions { part } => target.run(transitions::report(workspace, &target, *part)),
+        Report::Manifests { folder } => target.run(manifests::report(workspace, &target, folder)),
     }
 }
 
 /// Writes a report for programs to `target/e2e/<name>.json`, and says so.
-fn keep(stage: &Stage, name: &str, report: &Value) -> anyhow::Result<()> {
-    let file = stage.results().join(format!("{name}.json"));
-    fs::create_dir_all(stage.results())?;
+fn keep(workspace: &Workspace, name: &str, report: &Value) -> anyhow::Result<()> {
+    let file = workspace.results().join(format!("{name}.json"));
+    fs::create_dir_all(workspace.results())?;
     fs::write(&file, serde_json::to_string_pretty(report)?)
         .with_context(|| format!("writing {}", file.display()))?;
-    stage.progress.line(format_args!("written to {}", file.display()));
+    workspace
+        .progress
+        .line(format_args!("written to {}", file.display()));
     Ok(())
 }

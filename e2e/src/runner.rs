@@ -11,15 +11,13 @@ use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams};
+use local_cluster::control_plane::{CertManager, ControlPlane};
+use local_cluster::{command, diagnostics, manifests};
 
-use crate::cases::{self, Case, Context, Place, Props, Tier};
-use crate::command;
-use crate::control_plane::{CertManager, ControlPlane};
-use crate::diagnostics;
-use crate::manifests;
+use crate::case::{Case, Context, Place, Tier};
+use crate::cases::{self, Props};
 use crate::operators;
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// Time for one case. Each wait inside has its own, shorter limit; this one is for what hangs elsewhere.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -51,13 +49,13 @@ impl Selection {
             .map_or_else(|| vec![Tier::Unit, Tier::Api, Tier::Cluster], |tier| vec![tier])
     }
 
-    fn cases(&self, tier: Tier, stage: &Stage) -> anyhow::Result<Vec<Case>> {
+    fn cases(&self, tier: Tier, workspace: &Workspace) -> anyhow::Result<Vec<Case>> {
         let wanted = |case: &Case| {
             self.filter
                 .as_ref()
                 .is_none_or(|filter| case.name.contains(filter))
         };
-        Ok(cases::all(&stage.workspace)?
+        Ok(cases::all(&workspace.root)?
             .into_iter()
             .filter(|case| case.tier == tier && wanted(case))
             .collect())
@@ -79,20 +77,24 @@ impl Tally {
 }
 
 /// Runs the selected tests. The last line tells how many passed and failed, and so does the exit status.
-pub fn run(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> anyhow::Result<ExitCode> {
+pub fn run(
+    workspace: &Workspace,
+    kubeconfig: Option<&Path>,
+    selection: &Selection,
+) -> anyhow::Result<ExitCode> {
     let mut tally = Tally::default();
     for tier in selection.tiers() {
         let counted = match tier {
-            Tier::Unit => unit(stage, selection),
-            Tier::Api => api(stage, selection),
-            Tier::Cluster => cluster(stage, kubeconfig, selection),
+            Tier::Unit => unit(workspace, selection),
+            Tier::Api => api(workspace, selection),
+            Tier::Cluster => cluster(workspace, kubeconfig, selection),
         };
         match counted {
             Ok(counted) => tally.add(counted),
             Err(error) => {
                 // A tier that does not even start is a failure like any other; the next one may still tell
                 // something.
-                stage
+                workspace
                     .progress
                     .line(format_args!("FAILED the {tier:?} tier: {error:#}"));
                 tally.failed += 1;
@@ -107,20 +109,20 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> a
     })
 }
 
-fn unit(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
-    let step = stage.progress.step("test the crates");
+fn unit(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
+    let step = workspace.progress.step("test the crates");
     let mut cargo = Command::new("cargo");
     cargo
-        .current_dir(&stage.workspace)
+        .current_dir(&workspace.root)
         .args(["test", "--locked", "--workspace", "--no-fail-fast"]);
     cargo.args(&selection.filter);
     let mut tally = Tally::default();
-    let log = stage.cache.log("cargo-test")?;
+    let log = workspace.cache.log("cargo-test")?;
     let ended = command::run_logged(&mut cargo, &log, |line| {
         if let Some(counted) = parse_result(line) {
             tally.add(counted);
         } else if line.starts_with("test ") && line.ends_with("FAILED") {
-            stage.progress.line(line);
+            workspace.progress.line(line);
         }
         step.note(line);
     });
@@ -131,7 +133,7 @@ fn unit(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
         return Err(error);
     }
     if tally.failed > 0 {
-        stage.progress.line(format_args!("see {}", log.display()));
+        workspace.progress.line(format_args!("see {}", log.display()));
         drop(step);
     } else {
         step.done();
@@ -152,25 +154,30 @@ fn parse_result(line: &str) -> Option<Tally> {
     })
 }
 
-fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
-    let cases = selection.cases(Tier::Api, stage)?;
+fn api(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
+    let cases = selection.cases(Tier::Api, workspace)?;
     if cases.is_empty() {
         return Ok(Tally::default());
     }
-    let programs = stage.control_plane()?;
-    let compiled = operators::compile(stage, operators::Profile::Debug)?;
+    let programs = workspace.control_plane()?;
+    let compiled = operators::compile(
+        &workspace.root,
+        operators::Profile::Debug,
+        &workspace.cache,
+        &workspace.progress,
+    )?;
     tokio::runtime::Runtime::new()?.block_on(async {
-        let step = stage.progress.step("start a control plane");
+        let step = workspace.progress.step("start a control plane");
         let plane = ControlPlane::start(&programs, CertManager::Running).await?;
-        let kinds = stage.workspace.join("charts/crds/files");
+        let kinds = workspace.root.join("charts/crds/files");
         manifests::apply_crds(&plane.client(), &kinds).await?;
-        let policies = stage.workspace.join("charts/crds/policies");
+        let policies = workspace.root.join("charts/crds/policies");
         manifests::apply_folder(&plane.client(), &policies).await?;
         step.done();
         let client = plane.client();
         Ok(run_cases(
             &Shared {
-                stage,
+                workspace,
                 client,
                 place: Place::Api(Arc::new(plane), programs),
                 selection,
@@ -182,17 +189,17 @@ fn api(stage: &Stage, selection: &Selection) -> anyhow::Result<Tally> {
     })
 }
 
-fn cluster(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> anyhow::Result<Tally> {
-    let cases = selection.cases(Tier::Cluster, stage)?;
+fn cluster(workspace: &Workspace, kubeconfig: Option<&Path>, selection: &Selection) -> anyhow::Result<Tally> {
+    let cases = selection.cases(Tier::Cluster, workspace)?;
     if cases.is_empty() {
         return Ok(Tally::default());
     }
-    let target = Target::prepare(stage, kubeconfig)?;
+    let target = workspace.prepare(kubeconfig)?;
     target.run(async {
         let client = target.client().await?;
         Ok(run_cases(
             &Shared {
-                stage,
+                workspace,
                 client,
                 place: Place::Cluster(target.clone()),
                 selection,
@@ -206,7 +213,7 @@ fn cluster(stage: &Stage, kubeconfig: Option<&Path>, selection: &Selection) -> a
 
 /// What all cases of a tier have in common.
 struct Shared<'a> {
-    stage: &'a Stage,
+    workspace: &'a Workspace,
     client: Client,
     place: Place,
     selection: &'a Selection,
@@ -230,13 +237,13 @@ async fn run_cases(shared: &Shared<'_>, cases: Vec<Case>) -> Tally {
 }
 
 async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
-    let step = shared.stage.progress.step(case.name.as_ref());
+    let step = shared.workspace.progress.step(case.name.as_ref());
     let namespace = namespace(&case.name);
     let context = Context {
         client: shared.client.clone(),
         namespace: namespace.clone(),
         place: shared.place.clone(),
-        stage: shared.stage.clone(),
+        workspace: shared.workspace.clone(),
         props: Arc::clone(&shared.props),
     };
     let result = async {
@@ -264,10 +271,10 @@ async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
 }
 
 async fn report(shared: &Shared<'_>, case: &str, namespace: &str, error: &anyhow::Error) {
-    let progress = &shared.stage.progress;
+    let progress = &shared.workspace.progress;
     progress.line(format_args!("{case}: {error:#}"));
     let file = shared
-        .stage
+        .workspace
         .results()
         .join(format!("{}.txt", case.replace("::", "-")));
     let namespaces = [namespace, operators::NAMESPACE];

@@ -32,8 +32,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, Resource, ResourceExt as _};
 
-use crate::manifests;
 use fixtures::Manifest;
+use local_cluster::manifests;
 
 /// Time for anything that should happen at once. Generous: a build machine does other things as well.
 pub const SOON: Duration = Duration::from_mins(2);

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use kube::Client;
+use local_cluster::progress::{Elapsed, Step};
+use local_cluster::target::Target;
 use serde_json::{Value, json};
 
 use self::course::{Change, changes};
 use self::tally::{Memory, Tally};
 use crate::bench::{explained, table};
 use crate::operators::NAMES;
-use crate::progress::{Elapsed, Step};
 use crate::scene::authority::Authority;
 use crate::scene::certificates::{SECRETS, SERVER};
 use crate::scene::database::Database;
@@ -24,8 +25,7 @@ use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
 use crate::scene::load::{Load, Proof};
 use crate::scene::rotation::{Follower, Goal, Rotation, between};
 use crate::scene::{Scene, offer_version, pods};
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// Pods of the pool.
 const PODS: usize = 2;
@@ -68,23 +68,23 @@ impl Soak {
 }
 
 /// Rotates in the local cluster, or in the one of `kubeconfig`.
-pub fn run(stage: &Stage, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Result<ExitCode> {
-    let target = Target::prepare(stage, kubeconfig)?;
+pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Result<ExitCode> {
+    let target = workspace.prepare(kubeconfig)?;
     target.run(async {
         let client = target.client().await?;
         offer_version(&client).await?;
-        let step = stage.progress.step("start a PostgreSQL");
+        let step = workspace.progress.step("start a PostgreSQL");
         let database = Database::start(&client, "soak-postgres").await?;
         step.done();
         let (mut tally, begin) = (Tally::default(), Instant::now());
         tally.before = memory(&client, &target).await?;
-        let result = all(stage, &database, soak, &mut tally).await;
+        let result = all(workspace, &database, soak, &mut tally).await;
         tally.after = memory(&client, &target).await?;
         tally.whole = begin.elapsed();
         // What was seen is told, however it ended.
         let figures = tally.figures(soak.rotations);
         print!("{}", table::rendered(&figures));
-        let file = table::keep(stage, "soak", &figures)?;
+        let file = table::keep(workspace, "soak", &figures)?;
         println!("written to {}", file.display());
         result?;
         database.scene().remove().await?;
@@ -93,14 +93,19 @@ pub fn run(stage: &Stage, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Res
 }
 
 /// Goes through all rotations, with a new pool from time to time.
-async fn all(stage: &Stage, database: &Database, soak: &Soak, tally: &mut Tally) -> anyhow::Result<()> {
+async fn all(
+    workspace: &Workspace,
+    database: &Database,
+    soak: &Soak,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
     let client = database.scene().client();
     let plan = changes(soak.rotations, soak.authority_every);
     for part in plan.chunks(PER_POOL) {
         let scene = Scene::create(client, "soak").await?;
         let places = [scene.namespace(), database.scene().namespace()];
-        let result = rotate(stage, &scene, database, soak, part, tally).await;
-        explained(stage, client, "soak", &places, result).await?;
+        let result = rotate(workspace, &scene, database, soak, part, tally).await;
+        explained(workspace, client, "soak", &places, result).await?;
         scene.remove().await?;
     }
     Ok(())
@@ -108,16 +113,16 @@ async fn all(stage: &Stage, database: &Database, soak: &Soak, tally: &mut Tally)
 
 /// Goes through some rotations with one pool.
 async fn rotate(
-    stage: &Stage,
+    workspace: &Workspace,
     scene: &Scene,
     database: &Database,
     soak: &Soak,
     plan: &[Change],
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
-    let mut ground = Ground::prepare(stage, scene, database, plan, soak.proof()).await?;
+    let mut ground = Ground::prepare(workspace, scene, database, plan, soak.proof()).await?;
     let load = Load::start(scene, POOL, database, &ground.trusted(), soak.proof()).await?;
-    let step = stage.progress.step(format!("rotate {} times", plan.len()));
+    let step = workspace.progress.step(format!("rotate {} times", plan.len()));
     let earlier = tally.clients.clone();
     for change in plan {
         let number = tally.rotations() + 1;
@@ -171,13 +176,13 @@ struct Ground<'a> {
 
 impl<'a> Ground<'a> {
     async fn prepare(
-        stage: &Stage,
+        workspace: &Workspace,
         scene: &'a Scene,
         database: &Database,
         plan: &[Change],
         proof: Proof,
     ) -> anyhow::Result<Self> {
-        let step = stage.progress.step(format!("start a pool with {PODS} pods"));
+        let step = workspace.progress.step(format!("start a pool with {PODS} pods"));
         let count = plan.iter().filter(|change| change.is_of_authority()).count();
         let each = (0..=count).map(|number| Authority::new(&format!("ca-{number}")));
         let authorities = each.collect::<anyhow::Result<Vec<_>>>()?;

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt as _};
+use local_cluster::progress::Elapsed;
+use local_cluster::target::Target;
 
 use super::requests::{self, Counts};
 use super::table::Figure;
 use super::values::{longest, mebibytes, median, number};
 use crate::demo;
 use crate::operators::NAMES;
-use crate::progress::Elapsed;
 use crate::scene::certificates::SECRETS;
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::is_ready;
 use crate::scene::sightings::{Board, Sighting, Sightings, holds};
 use crate::scene::{Scene, offer_version, pods};
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// How many pools are made, one after the other.
 const RUNS: usize = 10;
@@ -35,13 +35,13 @@ const SETTLE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_mins(1);
 
 /// Measures everything; the figures in their order.
-pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figure>> {
+pub async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
     let client = target.client().await?;
     offer_version(&client).await?;
-    let step = stage.progress.step("start a PostgreSQL");
+    let step = workspace.progress.step("start a PostgreSQL");
     let database = Database::start(&client, "bench-postgres").await?;
     step.done();
-    let measured = measure_with(stage, target, &client, &database).await;
+    let measured = measure_with(workspace, target, &client, &database).await;
     // Only a benchmark that succeeded is asked to leave nothing behind.
     let figures = measured?;
     database.scene().remove().await?;
@@ -49,12 +49,12 @@ pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figur
 }
 
 async fn measure_with(
-    stage: &Stage,
+    workspace: &Workspace,
     target: &Target,
     client: &Client,
     database: &Database,
 ) -> anyhow::Result<Vec<Figure>> {
-    let step = stage.progress.step(format!("make {RUNS} pools"));
+    let step = workspace.progress.step(format!("make {RUNS} pools"));
     // All of them stay until the end: to take one away while the next is measured would be noise.
     let (mut runs, mut scenes) = (Vec::new(), Vec::new());
     for run in 1..=RUNS {
@@ -72,8 +72,8 @@ async fn measure_with(
     step.done();
     let mut figures = times(&runs);
     figures.extend(costs(&runs));
-    figures.extend(rest(stage, target, client).await?);
-    let warm = demo::Record::last(stage).map(|record| record.seconds);
+    figures.extend(rest(workspace, target, client).await?);
+    let warm = demo::Record::last(workspace).map(|record| record.seconds);
     figures.push(Figure::new("last demo from this tree, all of it", warm, "s").at_most(90.0));
     for scene in scenes {
         scene.remove().await?;
@@ -230,9 +230,9 @@ fn costs(runs: &[Run]) -> Vec<Figure> {
 }
 
 /// What both operators cost when all is done.
-async fn rest(stage: &Stage, target: &Target, client: &Client) -> anyhow::Result<Vec<Figure>> {
+async fn rest(workspace: &Workspace, target: &Target, client: &Client) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let step = stage
+    let step = workspace
         .progress
         .step(format!("watch the idle operators for {}", Elapsed(IDLE)));
     let from = now()?;

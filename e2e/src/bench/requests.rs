@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
+use local_cluster::audit::{self, Entry};
 
-use crate::audit::{self, Entry};
 use crate::operators;
 
 /// Requests of one operator by what was asked: `patch pgpools/status` and so on.

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use kube::Client;
+use local_cluster::progress::Step;
+use local_cluster::target::Target;
 use serde_json::json;
 
 use super::explained;
 use super::table::Figure;
 use super::values::{longest, median, number};
-use crate::progress::Step;
 use crate::scene::authority::Authority;
 use crate::scene::certificates::{SECRETS, SERVER};
 use crate::scene::database::Database;
@@ -17,8 +18,7 @@ use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
 use crate::scene::load::{Counts, Load, Proof};
 use crate::scene::rotation::{Follower, Goal, Requests, Rotation, between, span};
 use crate::scene::{Scene, offer_version};
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// Time for a new pool.
 const READY: Duration = Duration::from_mins(2);
@@ -38,14 +38,14 @@ const ISSUERS: usize = 3;
 const OTHER_CA: &str = "other-ca";
 
 /// Measures everything; the figures in their order.
-pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figure>> {
+pub async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
     let client = target.client().await?;
     offer_version(&client).await?;
-    let step = stage.progress.step("start a PostgreSQL");
+    let step = workspace.progress.step("start a PostgreSQL");
     let database = Database::start(&client, "bench-postgres").await?;
     step.done();
     let bench = Bench {
-        stage,
+        workspace,
         client: &client,
         database: &database,
     };
@@ -62,7 +62,7 @@ pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figur
 
 /// What all parts work with.
 struct Bench<'a> {
-    stage: &'a Stage,
+    workspace: &'a Workspace,
     client: &'a Client,
     database: &'a Database,
 }
@@ -80,14 +80,14 @@ impl Bench<'_> {
         let scene = Scene::create(self.client, "bench-one").await?;
         let names = [scene.namespace()];
         let measured = self.alone_in(&scene).await;
-        let runs = explained(self.stage, self.client, "bench-rotate", &names, measured).await?;
+        let runs = explained(self.workspace, self.client, "bench-rotate", &names, measured).await?;
         scene.remove().await?;
         Ok(runs)
     }
 
     async fn alone_in(&self, scene: &Scene) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
         let mut pool = Pool::start(self, scene, 1).await?;
-        let step = self.stage.progress.step("renew the certificate of one pod");
+        let step = self.workspace.progress.step("renew the certificate of one pod");
         let mut renewed = Vec::new();
         for run in 1..=ALONE {
             step.note(format!("{run} of {ALONE}"));
@@ -96,7 +96,7 @@ impl Bench<'_> {
         step.done();
         let other = Authority::new(OTHER_CA)?;
         scene.issuer_of(OTHER_CA, &other).await?;
-        let step = self.stage.progress.step("change the issuer of one pod");
+        let step = self.workspace.progress.step("change the issuer of one pod");
         let mut changed = Vec::new();
         for run in 1..=ISSUERS {
             step.note(format!("{run} of {ISSUERS}"));
@@ -117,7 +117,7 @@ impl Bench<'_> {
         let scene = Scene::create(self.client, "bench-many").await?;
         let names = [scene.namespace()];
         let measured = self.many_in(&scene).await;
-        let runs = explained(self.stage, self.client, "bench-rotate", &names, measured).await?;
+        let runs = explained(self.workspace, self.client, "bench-rotate", &names, measured).await?;
         scene.remove().await?;
         Ok(runs)
     }
@@ -125,7 +125,7 @@ impl Bench<'_> {
     async fn many_in(&self, scene: &Scene) -> anyhow::Result<(Vec<Run>, Loaded)> {
         let mut pool = Pool::start(self, scene, MANY).await?;
         let step = self
-            .stage
+            .workspace
             .progress
             .step(format!("renew the certificate of {MANY} pods"));
         let mut renewed = Vec::new();
@@ -135,7 +135,7 @@ impl Bench<'_> {
         }
         step.done();
         let step = self
-            .stage
+            .workspace
             .progress
             .step(format!("renew the certificate of {LOADED} pods under load"));
         pool.scale(LOADED).await?;
@@ -175,7 +175,7 @@ struct Pool<'a> {
 impl<'a> Pool<'a> {
     async fn start(bench: &Bench<'_>, scene: &'a Scene, pods: usize) -> anyhow::Result<Self> {
         let step = bench
-            .stage
+            .workspace
             .progress
             .step(format!("start a pool with {pods} pods"));
         let authority = Authority::new(PLATFORM_CA)?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::stage::Stage;
+use crate::workspace::Workspace;
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -111,9 +111,9 @@ pub fn rendered(figures: &[Figure]) -> String {
 }
 
 /// Writes the figures to `target/e2e/<name>.json`.
-pub fn keep(stage: &Stage, name: &str, figures: &[Figure]) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(stage.results())?;
-    let file = stage.results().join(format!("{name}.json"));
+pub fn keep(workspace: &Workspace, name: &str, figures: &[Figure]) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(workspace.results())?;
+    let file = workspace.results().join(format!("{name}.json"));
     let text = serde_json::to_string_pretty(figures)?;
     fs::write(&file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
     Ok(file)

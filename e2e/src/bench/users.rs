@@ -14,6 +14,8 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
 use kube::api::LogParams;
+use local_cluster::target::Target;
+use local_cluster::wait;
 use serde_json::{Value, json};
 
 use self::client::{Phase, ROUNDS};
@@ -24,9 +26,7 @@ use crate::scene::authority::Authority;
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, DATABASE, Manifest, PLATFORM_CA, POOL};
 use crate::scene::{Scene, offer_version, psql};
-use crate::stage::Stage;
-use crate::target::Target;
-use crate::wait;
+use crate::workspace::Workspace;
 
 /// Pods of the pool.
 const PODS: usize = 2;
@@ -43,28 +43,28 @@ const USER: &str = "bench-user";
 type Times = BTreeMap<Phase, Vec<f64>>;
 
 /// Measures everything; the figures in their order.
-pub async fn measure(stage: &Stage, target: &Target) -> anyhow::Result<Vec<Figure>> {
+pub async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
     let client = target.client().await?;
     offer_version(&client).await?;
-    let step = stage.progress.step("start a PostgreSQL");
+    let step = workspace.progress.step("start a PostgreSQL");
     let database = Database::start(&client, "bench-postgres").await?;
     step.done();
     let scene = Scene::create(&client, "bench-users").await?;
     let places = [scene.namespace(), database.scene().namespace()];
-    let measured = measure_in(stage, &client, &scene, &database).await;
-    let figures = explained(stage, &client, "bench-users", &places, measured).await?;
+    let measured = measure_in(workspace, &client, &scene, &database).await;
+    let figures = explained(workspace, &client, "bench-users", &places, measured).await?;
     scene.remove().await?;
     database.scene().remove().await?;
     Ok(figures)
 }
 
 async fn measure_in(
-    stage: &Stage,
+    workspace: &Workspace,
     client: &Client,
     scene: &Scene,
     database: &Database,
 ) -> anyhow::Result<Vec<Figure>> {
-    let step = stage.progress.step(format!("start a pool with {PODS} pods"));
+    let step = workspace.progress.step(format!("start a pool with {PODS} pods"));
     scene
         .issuer_of(PLATFORM_CA, &Authority::new(PLATFORM_CA)?)
         .await?;
@@ -75,7 +75,7 @@ async fn measure_in(
     scene.put(&pool).await?;
     scene.ready(POOL, READY).await?;
     step.done();
-    let step = stage
+    let step = workspace
         .progress
         .step(format!("change users and settings, {ROUNDS} times"));
     scene.put(&database.credentials(scene.namespace())).await?;
@@ -103,7 +103,7 @@ async fn measure_in(
     scene.delete::<Pod>("client").await?;
     step.done();
     let mut figures = figures(&times);
-    figures.push(health::measure(stage, client, scene, POOL).await?);
+    figures.push(health::measure(workspace, client, scene, POOL).await?);
     Ok(figures)
 }
 

@@ -18,7 +18,7 @@ mod schema;
 mod shape;
 mod writes;
 
-use super::Case;
+use crate::case::Case;
 
 /// Every case of the tier. Those that take longest begin first.
 pub fn cases() -> Vec<Case> {

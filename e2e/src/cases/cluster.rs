@@ -18,7 +18,7 @@ mod settings;
 mod users;
 mod waiting;
 
-use super::Case;
+use crate::case::Case;
 
 /// Every case of the tier.
 pub fn cases() -> Vec<Case> {

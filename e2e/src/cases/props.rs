@@ -9,17 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use kube::Client;
+use local_cluster::components::Programs;
+use local_cluster::control_plane::{CertManager, ControlPlane};
+use local_cluster::manifests;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tonic::transport::Channel;
 
-use super::{Context, Place};
-use crate::components::Programs;
-use crate::control_plane::{CertManager, ControlPlane};
+use crate::case::{Context, Place};
 use crate::scene::channel::Credentials;
 use crate::scene::database::Database;
 use crate::scene::operator::{Operator, Plan, explained, free_address};
 use crate::scene::{Scene, channel, fixtures, offer_version, rights};
-use crate::{manifests, stage::Stage};
+use crate::workspace::Workspace;
 
 /// What the cases of one run share.
 #[derive(Default)]
@@ -80,7 +81,7 @@ impl Props {
 impl Company {
     /// Starts both beside `plane`, with the rights that their charts give them.
     pub async fn start(context: &Context, plane: Arc<ControlPlane>) -> anyhow::Result<Self> {
-        prepare(&plane, context.programs()?, &context.stage).await?;
+        prepare(&plane, context.programs()?, &context.workspace).await?;
         let credentials = Credentials::make()?;
         let folder = plane.logs().with_file_name("channel");
         credentials.write(&folder)?;
@@ -192,7 +193,7 @@ impl Context {
     pub async fn quiet(&self) -> anyhow::Result<&Arc<ControlPlane>> {
         let plane = self.props.quiet.get_or_try_init(|| async {
             let plane = ControlPlane::start(self.programs()?, CertManager::Running).await?;
-            prepare(&plane, self.programs()?, &self.stage).await?;
+            prepare(&plane, self.programs()?, &self.workspace).await?;
             anyhow::Ok(Arc::new(plane))
         });
         plane.await
@@ -274,8 +275,8 @@ impl Scene {
 }
 
 /// Gives a control plane our kinds, the catalogue, and the operators' rights.
-pub async fn prepare(plane: &ControlPlane, programs: &Programs, stage: &Stage) -> anyhow::Result<()> {
-    let (client, charts) = (plane.client(), stage.workspace.join("charts"));
+pub async fn prepare(plane: &ControlPlane, programs: &Programs, workspace: &Workspace) -> anyhow::Result<()> {
+    let (client, charts) = (plane.client(), workspace.root.join("charts"));
     manifests::apply_crds(&client, &charts.join("crds/files")).await?;
     offer_version(&client).await?;
     grant(&client, programs.path("helm")?, &charts).await

@@ -5,10 +5,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::core::v1::{Node, Pod, Secret, Service};
 use kube::api::{Api, LogParams};
+use local_cluster::{cluster, manifests, node, wait};
 
-use super::{Case, Context};
+use crate::case::{Case, Context};
+use crate::images;
 use crate::scene::SOON;
-use crate::{cluster, images, manifests, node, wait};
 
 /// The cases of this file.
 pub fn cases() -> Vec<Case> {
@@ -72,7 +73,7 @@ async fn a_ca_issuer_issues(context: Context) -> anyhow::Result<()> {
 
 async fn services_have_names(context: Context) -> anyhow::Result<()> {
     let nodes: Api<Node> = Api::all(context.client.clone());
-    if matches!(context.target()?, crate::target::Target::Local(_)) {
+    if matches!(context.target()?, local_cluster::target::Target::Local(_)) {
         cluster::node_ready(&nodes.get(node::NAME).await?)?;
     }
     let manifest = format!(

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject};
 use kube::core::GroupVersionKind;
+use local_cluster::wait;
 use proto::v1::{Flow, StepState};
 use serde_json::json;
 use tonic::transport::Channel;
@@ -14,7 +15,6 @@ use crate::operators::{self, NAMESPACE};
 use crate::scene::channel::{self, Credentials};
 use crate::scene::fixtures::{Manifest, POOL};
 use crate::scene::{SOON, Scene, pods};
-use crate::wait;
 
 /// The issuer that ops-manager's chart makes for the channel.
 const ISSUER: &str = "pgpool-channel";

@@ -8,16 +8,16 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use local_cluster::command::PATH;
+use local_cluster::target::Target;
 use serde_json::json;
 
 use super::page::{self, Commands, Step};
 use super::transcript;
-use crate::cases::Context;
-use crate::command::PATH;
+use crate::case::Context;
 use crate::scene::database::base64;
 use crate::scene::fixtures;
 use crate::scene::{Scene, offer_version};
-use crate::target::Target;
 
 /// Time for all commands of a page, somewhat less than a test case has.
 const LIMIT: Duration = Duration::from_mins(15);
@@ -32,7 +32,7 @@ pub async fn follow(context: Context, file: &Path, shown: &str) -> anyhow::Resul
         .context("providing what the reader needs")?;
     let mark = format!("@@{:016x}@@", rand::random::<u64>());
     let (target, namespace) = (context.target()?.clone(), context.namespace.clone());
-    let kubectl = target.kubectl(&context.stage)?;
+    let kubectl = context.workspace.kubectl(&target)?;
     let (taken, known) = (steps.clone(), mark.clone());
     let printed = tokio::task::spawn_blocking(move || {
         let desk = Desk::furnish(&target, &kubectl, &namespace)?;
@@ -86,12 +86,12 @@ impl Desk {
         let mut view = Command::new(kubectl);
         view.args(["config", "view", "--flatten", "--minify"])
             .env("KUBECONFIG", target.kubeconfig());
-        fs::write(&own, crate::command::output(&mut view)?)?;
+        fs::write(&own, local_cluster::command::output(&mut view)?)?;
         let mut choose = Command::new(kubectl);
         choose
             .args(["config", "set-context", "--current", "--namespace", namespace])
             .env("KUBECONFIG", &own);
-        crate::command::output(&mut choose)?;
+        local_cluster::command::output(&mut choose)?;
         Ok(desk)
     }
 

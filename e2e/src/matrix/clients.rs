@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::LogParams;
+use local_cluster::wait;
 use serde_json::{Value, json};
 
 use super::cells::{Cell, Certificate, Expects, From};
@@ -21,7 +22,6 @@ use crate::scene::authority::{Authority, Pair, Wanted};
 use crate::scene::database::Database;
 use crate::scene::fixtures::{Manifest, PLATFORM_CA};
 use crate::scene::{SOON, Scene, psql};
-use crate::wait;
 
 /// Time for all attempts on the pools of a wave.
 const LIMIT: Duration = Duration::from_mins(5);

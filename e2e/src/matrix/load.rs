@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
+use local_cluster::wait;
 use serde_json::json;
 
 use super::clients::Question;
@@ -17,7 +18,6 @@ use crate::scene::authority::Pair;
 use crate::scene::fixtures::Manifest;
 use crate::scene::shell::Shell;
 use crate::scene::{SOON, Scene, psql};
-use crate::wait;
 
 /// The pod, its script's container, and what belongs to it.
 const NAME: &str = "faithful";

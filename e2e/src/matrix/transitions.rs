@@ -9,6 +9,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use local_cluster::progress::Progress;
 use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Status};
@@ -19,7 +20,6 @@ use super::load::Load;
 use super::pools::Combination;
 use super::walk::{REPLICAS, Walk, faithful};
 use super::waves::{self, Databases};
-use crate::progress::Progress;
 use crate::scene::fixtures::ISSUER;
 use crate::scene::{Scene, offer_version};
 

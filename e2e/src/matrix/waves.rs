@@ -9,6 +9,8 @@ use futures::{StreamExt as _, TryStreamExt as _, future};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt as _};
+use local_cluster::progress::Progress;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason, Status};
@@ -19,12 +21,10 @@ use super::oracle;
 use super::pools::{Backend, Combination};
 use super::reading::Seen;
 use super::table::Asked;
-use crate::progress::Progress;
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER};
 use crate::scene::pool::{Says, is_ready, told_of};
 use crate::scene::{Scene, offer_version};
-use crate::wait;
 
 /// Time for a wave of pools to serve.
 const READY: Duration = Duration::from_mins(5);

@@ -21,13 +21,13 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use futures::StreamExt as _;
+use local_cluster::target::Target;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::scene::Scene;
 use crate::scene::database::Database;
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 use expectations::{EXAMPLES, Expectation};
 use play::Player;
 
@@ -57,7 +57,7 @@ pub struct Verdict {
 }
 
 /// Applies all of them, prints a line for each, and leaves the same for programs.
-pub async fn report(stage: &Stage, target: &Target, folder: &Path) -> anyhow::Result<ExitCode> {
+pub async fn report(workspace: &Workspace, target: &Target, folder: &Path) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let examples = read(folder)?;
     ensure!(
@@ -66,13 +66,13 @@ pub async fn report(stage: &Stage, target: &Target, folder: &Path) -> anyhow::Re
         folder.display()
     );
     let client = target.client().await?;
-    let step = stage.progress.step("start a PostgreSQL");
+    let step = workspace.progress.step("start a PostgreSQL");
     let database = Database::start(&client, "report-postgres").await?;
     step.done();
-    let player = Player::new(stage, target, client, &database)?;
+    let player = Player::new(workspace, target, client, &database)?;
     let played = async {
         ground::prepare(&player.client, &database).await?;
-        Ok(play_all(&player, examples, stage).await)
+        Ok(play_all(&player, examples, workspace).await)
     };
     let played: anyhow::Result<Vec<Verdict>> = played.await;
     // Nobody waits for their end. A namespace that was there before is not ours to remove.
@@ -90,7 +90,7 @@ pub async fn report(stage: &Stage, target: &Target, folder: &Path) -> anyhow::Re
         "unexpected": unexpected,
         "verdicts": verdicts,
     });
-    super::keep(stage, "report-manifests", &value)?;
+    super::keep(workspace, "report-manifests", &value)?;
     print!("{}", rendered(&verdicts));
     println!("{} manifests, {unexpected} unexpected", verdicts.len());
     Ok(if unexpected == 0 {
@@ -127,7 +127,7 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Example>> {
 
 /// First what others refer to, then the pools, those of one name after each other, each with the requests about it, last
 /// those that need a tainted node.
-async fn play_all(player: &Player<'_>, examples: Vec<Example>, stage: &Stage) -> Vec<Verdict> {
+async fn play_all(player: &Player<'_>, examples: Vec<Example>, workspace: &Workspace) -> Vec<Verdict> {
     let (pools, others): (Vec<_>, Vec<_>) = examples
         .into_iter()
         .partition(|example| example.expectation.is_some_and(Expectation::is_a_pool));
@@ -164,7 +164,7 @@ async fn play_all(player: &Player<'_>, examples: Vec<Example>, stage: &Stage) ->
     let queues = futures::stream::iter(queues).map(|queue| async move {
         let mut verdicts = Vec::new();
         for (requests, example) in queue {
-            let step = stage.progress.step(&example.name);
+            let step = workspace.progress.step(&example.name);
             verdicts.extend(player.play(&example, &requests).await);
             step.done();
         }

@@ -3,29 +3,36 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use local_cluster::target::Target;
+
 use crate::matrix::{table, waves};
 use crate::scene::Scene;
 use crate::scene::database::Database;
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// Asks all pools, prints the table, and leaves the same for programs.
-pub async fn report(stage: &Stage, target: &Target) -> anyhow::Result<ExitCode> {
+pub async fn report(workspace: &Workspace, target: &Target) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let client = target.client().await?;
-    let step = stage.progress.step("start a PostgreSQL with TLS and one without");
+    let step = workspace
+        .progress
+        .step("start a PostgreSQL with TLS and one without");
     let tls = Database::start(&client, "matrix-tls").await?;
     let databases = waves::Databases::beside(&client, tls.clone()).await?;
     step.done();
     let scene = Scene::create(&client, "matrix").await?;
-    let asked = waves::ask(&scene, &databases, &waves::pools(true), &stage.progress).await;
+    let asked = waves::ask(&scene, &databases, &waves::pools(true), &workspace.progress).await;
     // Nobody waits for their end.
     for place in [&scene, tls.scene()] {
         place.remove().await?;
     }
     databases.remove().await?;
     let asked = asked?;
-    super::keep(stage, "report-modes", &table::as_json(&asked, begin.elapsed()))?;
+    super::keep(
+        workspace,
+        "report-modes",
+        &table::as_json(&asked, begin.elapsed()),
+    )?;
     print!("{}", table::rendered(&asked));
     Ok(match table::counts(&asked) {
         (_, 0) => ExitCode::SUCCESS,

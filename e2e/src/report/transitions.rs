@@ -3,18 +3,21 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use local_cluster::target::Target;
+
 use crate::matrix::walk::{self, Part};
 use crate::matrix::{changes, transitions, waves};
 use crate::scene::Scene;
 use crate::scene::database::Database;
-use crate::stage::Stage;
-use crate::target::Target;
+use crate::workspace::Workspace;
 
 /// Makes all changes, prints what came of each, and leaves the same for programs.
-pub async fn report(stage: &Stage, target: &Target, part: Option<Part>) -> anyhow::Result<ExitCode> {
+pub async fn report(workspace: &Workspace, target: &Target, part: Option<Part>) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let client = target.client().await?;
-    let step = stage.progress.step("start a PostgreSQL with TLS and one without");
+    let step = workspace
+        .progress
+        .step("start a PostgreSQL with TLS and one without");
     let tls = Database::start(&client, "matrix-tls").await?;
     let databases = waves::Databases::beside(&client, tls.clone()).await?;
     step.done();
@@ -23,7 +26,7 @@ pub async fn report(stage: &Stage, target: &Target, part: Option<Part>) -> anyho
         Some(part) => part.of(walk::every()),
         None => walk::every(),
     };
-    let made = transitions::walk(&scene, &databases, &walks, &stage.progress).await;
+    let made = transitions::walk(&scene, &databases, &walks, &workspace.progress).await;
     // Nobody waits for their end.
     for place in [&scene, tls.scene()] {
         place.remove().await?;
@@ -31,7 +34,7 @@ pub async fn report(stage: &Stage, target: &Target, part: Option<Part>) -> anyho
     databases.remove().await?;
     let made = made?;
     super::keep(
-        stage,
+        workspace,
         "report-transitions",
         &changes::as_json(&made, begin.elapsed()),
     )?;

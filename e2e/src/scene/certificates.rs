@@ -9,13 +9,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::core::GroupVersionKind;
+use local_cluster::manifests::MANAGER;
+use local_cluster::wait;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Pair, Wanted};
 use super::sightings::holds;
 use super::{SOON, Scene};
-use crate::manifests::MANAGER;
-use crate::wait;
 
 /// The three certificates of the Pgpool `pool`, by their Secrets.
 pub const SECRETS: [&str; 3] = [

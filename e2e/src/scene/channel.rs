@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use hyper_util::rt::TokioIo;
+use local_cluster::wait;
 use proto::v1::flow_service_client::FlowServiceClient;
 use proto::v1::{Flow, GetFlowRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,7 +16,6 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use super::authority::{Authority, Wanted};
 use super::fixtures::POOL;
 use super::{SOON, Scene};
-use crate::wait;
 
 /// Time for one call.
 const CALL: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ where
     F: Future<Output = anyhow::Result<S>> + Send + 'static,
     D: Fn() -> F + Send + Sync + Clone + 'static,
 {
-    crate::stage::install_crypto();
+    local_cluster::install_crypto();
     let tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(&credentials.authority))
         .identity(Identity::from_pem(&credentials.certificate, &credentials.key))

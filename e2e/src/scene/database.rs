@@ -8,11 +8,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
+use local_cluster::wait;
 use serde_json::json;
 
 use super::fixtures::{self, DATABASE, Manifest};
 use super::{SOON, Scene};
-use crate::wait;
 
 /// Time for PostgreSQL to start: it makes its files first.
 const START: Duration = Duration::from_mins(4);

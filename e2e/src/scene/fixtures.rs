@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn every_fixture_can_be_read() {
         for text in [ISSUER, CATALOG, &postgres("db"), &postgres_plain("db")] {
-            assert!(!crate::manifests::parse(text).unwrap().is_empty());
+            assert!(!local_cluster::manifests::parse(text).unwrap().is_empty());
         }
         let plain = postgres_plain("db");
         assert!(

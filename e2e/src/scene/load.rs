@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
+use local_cluster::wait;
 use serde_json::json;
 
 use super::database::Database;
 use super::fixtures::Manifest;
 use super::{Scene, psql};
-use crate::wait;
 
 /// The pod, and its folder of scripts and authorities.
 const NAME: &str = "load";

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use local_cluster::wait::{self, Hopeless};
 use serde_json::{Value, json};
 use shared_types::ops_request::OpsPhase;
 use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
 use super::Scene;
 use super::fixtures::Manifest;
-use crate::wait::{self, Hopeless};
 
 /// A request of a type about a pool; `rest` is what stands beside in its spec.
 #[must_use]

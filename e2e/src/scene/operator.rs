@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use local_cluster::control_plane::{ControlPlane, free_port};
+use local_cluster::process::Child;
+use local_cluster::wait;
 
 use super::SOON;
-use crate::control_plane::{ControlPlane, free_port};
-use crate::process::Child;
-use crate::wait;
 
 /// Time for an operator to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(20);

@@ -8,12 +8,13 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
+use local_cluster::process::Recorded;
+use local_cluster::wait;
 use rustix::process::Signal;
 use shared_types::names;
 
 use super::{SOON, Scene};
-use crate::process::Recorded;
-use crate::{operators, wait};
+use crate::operators;
 
 /// Which pods there are, and how often their containers were started.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::{self, ConditionType, Reason, Status};
 use shared_types::{Pgpool, Phase};
 
 use super::{SOON, Scene};
-use crate::wait;
 
 /// What a condition should say.
 #[derive(Clone, Copy, Debug)]

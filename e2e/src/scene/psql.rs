@@ -8,12 +8,13 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::LogParams;
+use local_cluster::wait;
 use serde_json::{Value, json};
 
 use super::Scene;
 use super::database::Database;
 use super::fixtures::Manifest;
-use crate::{images, wait};
+use crate::images;
 
 /// Time for all attempts of a pod.
 const LIMIT: Duration = Duration::from_mins(5);

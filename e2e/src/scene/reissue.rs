@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use kube::api::PostParams;
+use local_cluster::wait;
 use serde_json::{Value, json};
 
 use super::authority::Authority;
 use super::fixtures::Manifest;
 use super::{SOON, Scene};
-use crate::wait;
 
 impl Scene {
     /// Has a Certificate issued again, as `cmctl renew` does: cert-manager waits for that condition in its status.

@@ -8,10 +8,10 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
+use local_cluster::{command, manifests};
 use serde_json::json;
 
 use crate::operators::NAMESPACE;
-use crate::{command, manifests};
 
 /// The user as whom an operator's pods act.
 #[must_use]

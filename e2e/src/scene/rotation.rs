@@ -15,6 +15,7 @@ use base64::Engine as _;
 use futures::future::join_all;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
+use local_cluster::progress::Elapsed;
 use serde_json::Value;
 use tls_bundle::Fingerprint;
 
@@ -26,7 +27,6 @@ use super::pool::is_ready;
 use super::reissue::same_text;
 use super::sightings::{Board, Sighting, Sightings};
 use super::{Scene, handshake};
-use crate::progress::Elapsed;
 
 /// Time between two rounds of handshakes.
 const ROUND: Duration = Duration::from_millis(50);

@@ -10,11 +10,11 @@ use anyhow::{Context as _, bail};
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
+use local_cluster::wait;
 use serde_json::{Map, Value, json};
 use shared_types::names;
 
 use super::{SOON, Scene};
-use crate::wait;
 
 /// The kinds of the objects that make up a Pgpool.
 const KINDS: [(&str, &str, &str); 8] = [

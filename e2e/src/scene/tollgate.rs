@@ -208,7 +208,7 @@ mod tests {
     }
 
     async fn gate_to(router: Router) -> (Tollgate, Client) {
-        crate::stage::install_crypto();
+        local_cluster::install_crypto();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
 use kube::{Client, ResourceExt as _};
+use local_cluster::progress::Elapsed;
 
 use crate::bench::table::Figure;
 use crate::bench::values::{longest, number};
-use crate::progress::Elapsed;
 use crate::scene::{Scene, pods};
-use crate::stage::Stage;
+use crate::workspace::Workspace;
 
 /// How long it is counted.
 const WATCHED: Duration = Duration::from_mins(1);
@@ -21,9 +21,14 @@ const WATCHED: Duration = Duration::from_mins(1);
 const PERIOD: f64 = 10.0;
 
 /// Connections of the provisioner per pod and period, in the pod that has most.
-pub async fn measure(stage: &Stage, client: &Client, scene: &Scene, pool: &str) -> anyhow::Result<Figure> {
+pub async fn measure(
+    workspace: &Workspace,
+    client: &Client,
+    scene: &Scene,
+    pool: &str,
+) -> anyhow::Result<Figure> {
     let title = format!("watch the health check for {}", Elapsed(WATCHED));
-    let step = stage.progress.step(title);
+    let step = workspace.progress.step(title);
     let asker = pods::leader(client, "provisioner").await?;
     let address = asker
         .status

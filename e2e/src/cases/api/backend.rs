@@ -7,8 +7,8 @@ use serde_json::json;
 use shared_types::AppBinding;
 use shared_types::conditions::Reason;
 
+use crate::case::{Case, Context};
 use crate::cases::props::served;
-use crate::cases::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, DATABASE, Manifest, POOL};
 use crate::scene::operator::{Operator, Plan, explained};

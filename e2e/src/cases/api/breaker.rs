@@ -12,19 +12,19 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, Patch, PatchParams};
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::Reason;
 use shared_types::{Pgpool, names};
 use tokio::task::JoinHandle;
 
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::authority::{Authority, Pair};
 use crate::scene::certificates::{SERVER, wanted};
 use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::scene::operator::{Operator, explained};
 use crate::scene::sightings::Sightings;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

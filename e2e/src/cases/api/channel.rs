@@ -5,8 +5,8 @@ use proto::v1::{Step, StepState};
 use shared_types::conditions::{self, ConditionType};
 use tonic::Code;
 
+use crate::case::{Case, Context};
 use crate::cases::props::watched;
-use crate::cases::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::certificates::SECRETS;
 use crate::scene::fixtures::{self, ISSUER, POOL};

@@ -3,14 +3,14 @@
 //! passed. What has come of the Pgpool is then compared with one that was left in peace.
 
 use anyhow::{Context as _, ensure};
+use local_cluster::wait;
 
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::SOON;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::operator::explained;
 use crate::scene::snapshot::{Snapshot, same};
 use crate::scene::tollgate::Tollgate;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

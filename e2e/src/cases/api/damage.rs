@@ -11,10 +11,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::Reason;
 
-use crate::cases::Case;
+use crate::case::Case;
 use crate::cases::props::{served, still};
 use crate::scene::authority::{Authority, Pair, Wanted};
 use crate::scene::certificates::{SERVER, wanted};
@@ -22,7 +23,6 @@ use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::certificate_copy;
 use crate::scene::sightings::holds;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

@@ -7,14 +7,14 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::{Pgpool, names};
 
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::fixtures::{self, ISSUER, Manifest};
 use crate::scene::operator::explained;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::api(

@@ -3,12 +3,12 @@
 
 use anyhow::ensure;
 use kube::api::ListParams;
+use local_cluster::manifests;
 use serde_json::json;
 use shared_types::conditions::Reason;
 
-use crate::cases::Case;
+use crate::case::Case;
 use crate::cases::props::served;
-use crate::manifests;
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 

@@ -8,15 +8,15 @@ use anyhow::ensure;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
+use local_cluster::control_plane::{CertManager, ControlPlane};
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::Reason;
 
+use crate::case::{Case, Context};
 use crate::cases::props::{Company, watched};
-use crate::cases::{Case, Context};
-use crate::control_plane::{CertManager, ControlPlane};
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::api(

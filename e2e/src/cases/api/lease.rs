@@ -4,13 +4,13 @@ use anyhow::ensure;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use local_cluster::wait;
 use serde_json::json;
 
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::fixtures::{self, POOL};
 use crate::scene::operator::explained;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::api("lease::a_standby_takes_over", |context| {

@@ -10,18 +10,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
+use local_cluster::control_plane::{CertManager, ControlPlane};
+use local_cluster::{manifests, wait};
 use serde_json::{Value, json};
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason};
 
+use crate::case::{Case, Context};
 use crate::cases::props::{Company, watched};
-use crate::cases::{Case, Context};
-use crate::control_plane::{CertManager, ControlPlane};
-use crate::manifests;
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, Manifest, POOL};
 use crate::scene::pool::Says;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::api(
@@ -41,7 +40,7 @@ async fn follows(context: Context) -> anyhow::Result<()> {
     let company = Company::start(&context, Arc::clone(&plane)).await?;
     let scene = Scene::create(&plane.client(), "monitor").await?;
     scene.backend().await?;
-    let definition = context.stage.service_monitor_crd()?;
+    let definition = context.workspace.service_monitor_crd()?;
     let definition =
         std::fs::read_to_string(&definition).with_context(|| format!("reading {}", definition.display()))?;
     Box::pin(watched(&company, &scene, played(&plane, &scene, &definition))).await

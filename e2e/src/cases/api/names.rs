@@ -4,12 +4,12 @@
 use anyhow::{Context as _, ensure};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, DynamicObject};
+use local_cluster::manifests;
 use serde_json::{Value, json};
 use shared_types::conditions::{ConditionType, Reason, Status};
 
-use crate::cases::Case;
+use crate::case::Case;
 use crate::cases::props::served;
-use crate::manifests;
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::scene::pool::Says;

@@ -7,8 +7,8 @@ use shared_types::PgpoolOpsRequestStatus;
 use shared_types::ops_request::OpsPhase;
 
 use super::writes::Writes;
+use crate::case::{Case, Context};
 use crate::cases::props::watched;
-use crate::cases::{Case, Context};
 use crate::scene::fixtures::{self, Manifest, POOL};
 use crate::scene::operation::request;
 use crate::scene::{SOON, Scene};
@@ -109,7 +109,7 @@ async fn told(
 
 async fn refused(scene: &Scene, request: &Manifest, name: &str, reason: &str) -> anyhow::Result<()> {
     scene.put(request).await?;
-    let refused = crate::wait::until(&format!("{name} is refused"), SOON, async || {
+    let refused = local_cluster::wait::until(&format!("{name} is refused"), SOON, async || {
         let status = scene.operation(name).await?.status.unwrap_or_default();
         ensure!(
             status.phase == Some(OpsPhase::Failed),

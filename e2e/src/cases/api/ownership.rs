@@ -8,16 +8,16 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, ListParams};
+use local_cluster::wait;
 use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
 
 use super::writes::{Writes, now};
+use crate::case::{Case, Context};
 use crate::cases::props::{served, watched};
-use crate::cases::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::certificates::SECRETS;
 use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

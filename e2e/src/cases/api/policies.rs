@@ -7,13 +7,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::client::Body;
 use kube::core::Request;
+use local_cluster::{manifests, wait};
 use serde_json::{Value, json};
 
-use crate::cases::{Case, Context};
-use crate::manifests;
+use crate::case::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, Manifest, POOL};
-use crate::wait;
 
 /// Time for the API server to learn of a policy, and for a namespace to be emptied: after a refusal that is tried again ever
 /// later, up to a minute.

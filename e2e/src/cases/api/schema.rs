@@ -17,10 +17,10 @@ use std::fs;
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use crate::cases::{Case, Context};
-use crate::manifests;
+use crate::case::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, Manifest};
+use local_cluster::manifests;
 use row::{Answer, Row};
 
 pub fn cases() -> Vec<Case> {
@@ -87,7 +87,7 @@ async fn judged(scene: &Scene, manifest: &Manifest, refusal: Option<&str>) -> an
 
 async fn every_sample_is_accepted(context: Context) -> anyhow::Result<()> {
     let scene = context.scene().await?;
-    let folder = context.stage.workspace.join("shared-types/tests/samples");
+    let folder = context.workspace.root.join("shared-types/tests/samples");
     for file in ["pgpools.yaml", "ops_requests.yaml", "catalog.yaml"] {
         let text = fs::read_to_string(folder.join(file)).with_context(|| file.to_owned())?;
         for object in manifests::parse(&text)? {

@@ -6,15 +6,15 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
 use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
+use local_cluster::wait;
 use serde_json::{Value, json};
 use shared_types::Pgpool;
 
 use super::writes::Writes;
+use crate::case::{Case, Context};
 use crate::cases::props::{served, watched};
-use crate::cases::{Case, Context};
 use crate::scene::fixtures::{self, Manifest, POOL};
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

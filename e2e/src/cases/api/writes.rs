@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use jiff::Timestamp;
+use local_cluster::{audit, wait};
 
-use crate::audit;
 use crate::cases::props::Company;
 use crate::scene::rights::service_account;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 /// How long nothing must be written.
 const IDLE: Duration = Duration::from_secs(10);

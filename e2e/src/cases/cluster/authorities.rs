@@ -7,11 +7,13 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::LogParams;
+use local_cluster::target::Target;
+use local_cluster::wait;
 use serde_json::{Value, json};
 use shared_types::names;
 
 use super::flow::READY;
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::authority::Authority;
 use crate::scene::certificates::{SECRETS, SERVER};
 use crate::scene::fixtures::{self, Manifest, POOL};
@@ -19,8 +21,6 @@ use crate::scene::pool::certificate_copy;
 use crate::scene::reissue::same_text;
 use crate::scene::rotation::{Follower, between};
 use crate::scene::{Scene, offer_version, pods, psql};
-use crate::target::Target;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

@@ -8,21 +8,21 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
+use local_cluster::cluster::Cluster;
+use local_cluster::target::Target;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
-use crate::cluster::Cluster;
+use crate::case::{Case, Context};
 use crate::scene::authority::{Authority, Wanted};
 use crate::scene::certificates::SERVER;
 use crate::scene::fixtures::POOL;
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
-use crate::target::Target;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -39,7 +39,7 @@ const WATCHED: Duration = Duration::from_secs(4);
 async fn damaged(context: Context) -> anyhow::Result<()> {
     let Target::Local(cluster) = context.target()? else {
         context
-            .stage
+            .workspace
             .progress
             .line("left out: cert-manager of this cluster is not ours to halt");
         return Ok(());

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use local_cluster::command;
 use serde_json::json;
 use shared_types::conditions::{self, ConditionType};
 use shared_types::{Alias, Pgpool};
 
-use crate::cases::{Case, Context};
-use crate::command;
+use crate::case::{Case, Context};
 use crate::matrix::pools;
 use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::scene::psql::Attempt;
@@ -121,7 +121,7 @@ fn proven(pgpool: &Pgpool, replicas: usize) -> anyhow::Result<()> {
 /// What scripts wait with.
 async fn waited_for(context: &Context, scene: &Scene) -> anyhow::Result<()> {
     let target = context.target()?.clone();
-    let mut kubectl = target.command(&target.kubectl(&context.stage)?);
+    let mut kubectl = target.command(&context.workspace.kubectl(&target)?);
     kubectl
         .arg("--kubeconfig")
         .arg(target.kubeconfig())

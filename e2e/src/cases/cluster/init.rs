@@ -5,18 +5,17 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use local_cluster::{command, wait};
 use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::flow::{READY, prepared};
 use super::operators::restart_all;
-use crate::cases::{Case, Context};
-use crate::command;
+use crate::case::{Case, Context};
 use crate::scene::fixtures::{DATABASE, Manifest, POOL};
 use crate::scene::pool::{Says, is_ready};
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -180,7 +179,7 @@ async fn jobs(scene: &Scene) -> anyhow::Result<Vec<Option<String>>> {
 async fn rows(context: &Context, table: &str) -> anyhow::Result<String> {
     let database = context.database().await?;
     let target = context.target()?.clone();
-    let mut kubectl = target.command(&target.kubectl(&context.stage)?);
+    let mut kubectl = target.command(&context.workspace.kubectl(&target)?);
     let namespace = database.scene().namespace();
     let query = format!("select string_agg(who, ',' order by who) from {table}");
     kubectl

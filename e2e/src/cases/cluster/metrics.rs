@@ -2,14 +2,14 @@
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Pod;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::{ClientAuthMode, SslMode};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::fixtures::{Manifest, POOL};
 use crate::scene::{Scene, scrape};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

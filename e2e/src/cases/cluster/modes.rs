@@ -5,7 +5,7 @@ use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::matrix::changes;
 use crate::matrix::table::{self, Asked};
 use crate::matrix::waves::{self, Databases};
@@ -131,7 +131,13 @@ async fn guarded(context: Context) -> anyhow::Result<()> {
 async fn matrix(context: Context) -> anyhow::Result<()> {
     let scene = context.scene().await?;
     let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
-    let asked = waves::ask(&scene, &databases, &waves::pools(false), &context.stage.progress).await;
+    let asked = waves::ask(
+        &scene,
+        &databases,
+        &waves::pools(false),
+        &context.workspace.progress,
+    )
+    .await;
     databases.remove().await?;
     let asked = asked?;
     let (cells, unexpected) = table::counts(&asked);
@@ -148,7 +154,7 @@ async fn matrix(context: Context) -> anyhow::Result<()> {
 async fn changed(context: Context) -> anyhow::Result<()> {
     let scene = context.scene().await?;
     let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
-    let made = transitions::walk(&scene, &databases, &walk::few(), &context.stage.progress).await;
+    let made = transitions::walk(&scene, &databases, &walk::few(), &context.workspace.progress).await;
     databases.remove().await?;
     let made = made?;
     let (transitions, cells, connections, unexpected) = changes::counts(&made);

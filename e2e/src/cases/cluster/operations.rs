@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use local_cluster::wait;
 use serde_json::{Value, json};
 use shared_types::{Alias, PgpoolOpsRequestStatus};
 
 use super::flow::prepared;
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::matrix::pools;
 use crate::scene::Scene;
 use crate::scene::authority::Authority;
@@ -18,7 +19,6 @@ use crate::scene::operation::request;
 use crate::scene::pods::Identities;
 use crate::scene::pool::{is_ready, told_of};
 use crate::scene::psql::Attempt;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

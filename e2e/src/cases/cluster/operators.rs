@@ -6,18 +6,18 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 use kube::{Client, ResourceExt as _};
+use local_cluster::target::Target;
+use local_cluster::wait;
 use serde_json::json;
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::operators::{NAMES, NAMESPACE};
 use crate::scene::fixtures::POOL;
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::sightings::{Board, Sightings};
 use crate::scene::{SOON, pods};
-use crate::target::Target;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

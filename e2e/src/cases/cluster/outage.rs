@@ -7,7 +7,7 @@ use shared_types::conditions::{ConditionType, Reason, Status};
 use anyhow::ensure;
 
 use super::flow::READY;
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::offer_version;

@@ -4,18 +4,18 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::Phase;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::images;
 use crate::scene::fixtures::{Manifest, POOL};
 use crate::scene::pool::Says;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

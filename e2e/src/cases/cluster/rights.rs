@@ -1,6 +1,6 @@
 //! The operators' service accounts may do what they do, and no more.
 
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::rights::{Deed, check, service_account};
 
 pub fn cases() -> Vec<Case> {

@@ -5,18 +5,18 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::DeleteParams;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 use shared_types::{Alias, Pgpool};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::certificates::SERVER;
 use crate::scene::fixtures::POOL;
 use crate::scene::pool::{Says, is_ready};
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![

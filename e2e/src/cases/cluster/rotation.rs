@@ -6,7 +6,7 @@ use anyhow::ensure;
 use serde_json::json;
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::certificates::{SECRETS, SERVER};
 use crate::scene::fixtures::POOL;
 use crate::scene::load::{Load, Proof};

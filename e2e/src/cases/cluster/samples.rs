@@ -4,15 +4,14 @@
 use anyhow::Context as _;
 use kube::ResourceExt as _;
 use kube::api::{DynamicObject, Patch, PatchParams, ValidationDirective};
+use local_cluster::{manifests, wait};
 use serde_json::{Value, json};
 
-use crate::cases::{Case, Context};
-use crate::manifests;
+use crate::case::{Case, Context};
 use crate::report::manifests::expectations::{self, Expectation, SAMPLES};
 use crate::report::manifests::{ground, play};
 use crate::scene::Scene;
 use crate::scene::fixtures::{ISSUER, Manifest};
-use crate::wait;
 
 /// The samples that the schema is tested with, too.
 const PGPOOLS: &str = include_str!("../../../../shared-types/tests/samples/pgpools.yaml");

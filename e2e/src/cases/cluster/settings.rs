@@ -6,18 +6,18 @@ use anyhow::ensure;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt;
 use kube::api::ListParams;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, is_true};
 use shared_types::names;
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
 use crate::scene::fixtures::{Manifest, POOL};
 use crate::scene::pods::Identities;
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::cluster("settings::nonsense_reaches_no_pod", |context| {

@@ -7,15 +7,16 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
 use kube::api::LogParams;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
+use crate::case::{Case, Context};
+use crate::images;
 use crate::scene::Scene;
 use crate::scene::fixtures::{DATABASE, Manifest, POOL};
 use crate::scene::pool::Says;
-use crate::{images, wait};
 
 pub fn cases() -> Vec<Case> {
     vec![Case::cluster(

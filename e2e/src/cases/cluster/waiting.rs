@@ -10,19 +10,18 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::LogParams;
+use local_cluster::target::Target;
+use local_cluster::{command, wait};
 use serde_json::json;
 use shared_types::conditions::{self, ConditionType, Reason};
 use shared_types::{Alias, Pgpool};
 
 use super::flow::{READY, prepared};
-use crate::cases::{Case, Context};
-use crate::command;
+use crate::case::{Case, Context};
 use crate::scene::Scene;
 use crate::scene::fixtures::{Manifest, POOL};
 use crate::scene::pool::is_ready;
 use crate::scene::psql;
-use crate::target::Target;
-use crate::wait;
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -47,7 +46,7 @@ struct Chart {
 
 impl Chart {
     fn new(context: &Context, scene: &Scene) -> anyhow::Result<Self> {
-        let folder = context.stage.results().join(scene.namespace());
+        let folder = context.workspace.results().join(scene.namespace());
         fs::create_dir_all(folder.join("templates"))?;
         let about = json!({"apiVersion": "v2", "name": RELEASE, "version": "0.1.0"});
         fs::write(folder.join("Chart.yaml"), about.to_string())?;
@@ -251,7 +250,7 @@ async fn in_effect(scene: &Scene, replicas: usize) -> anyhow::Result<String> {
 
 async fn kubectl_waits(context: &Context, scene: &Scene) -> anyhow::Result<()> {
     let target = context.target()?.clone();
-    let mut kubectl = target.command(&target.kubectl(&context.stage)?);
+    let mut kubectl = target.command(&context.workspace.kubectl(&target)?);
     kubectl
         .arg("--kubeconfig")
         .arg(target.kubeconfig())

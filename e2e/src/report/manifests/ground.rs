@@ -5,10 +5,10 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
+use local_cluster::manifests::{self, ensure_namespace};
 use serde_json::{Value, json};
 use shared_types::PgpoolVersion;
 
-use crate::manifests::{self, ensure_namespace};
 use crate::scene::authority::Authority;
 use crate::scene::database::{Database, base64};
 use crate::scene::fixtures::{self, Manifest};

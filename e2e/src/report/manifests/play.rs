@@ -8,19 +8,17 @@ use anyhow::{Context as _, bail, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
+use local_cluster::target::Target;
+use local_cluster::{command, node, wait};
 use serde_json::Value;
 use shared_types::conditions;
 use shared_types::ops_request::OpsPhase;
 
 use super::expectations::{Expectation, Fact};
 use super::{Example, Verdict};
-use crate::command;
-use crate::node;
 use crate::scene::Scene;
 use crate::scene::database::Database;
-use crate::stage::Stage;
-use crate::target::Target;
-use crate::wait;
+use crate::workspace::Workspace;
 
 /// Time for a pool to be ready: its pods start on a node that starts others as well.
 const READY: Duration = Duration::from_mins(3);
@@ -60,7 +58,7 @@ pub struct Player<'a> {
 impl<'a> Player<'a> {
     /// Makes one.
     pub fn new(
-        stage: &Stage,
+        workspace: &Workspace,
         target: &'a Target,
         client: Client,
         database: &'a Database,
@@ -68,7 +66,7 @@ impl<'a> Player<'a> {
         Ok(Self {
             client,
             target,
-            kubectl: target.kubectl(stage)?,
+            kubectl: workspace.kubectl(target)?,
             database,
         })
     }

@@ -3,9 +3,9 @@
 use anyhow::Context as _;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::Request;
+use local_cluster::manifests;
 use serde_json::Value;
 
-use crate::manifests;
 use crate::scene::Scene;
 use crate::scene::fixtures::Manifest;
 

@@ -4,14 +4,10 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, Client};
+use kube::Client;
 
 use crate::cluster::Cluster;
 use crate::control_plane;
-use crate::operators;
-use crate::stage::Stage;
 
 /// A cluster with nodes.
 #[derive(Clone, Debug)]
@@ -23,41 +19,11 @@ pub enum Target {
 }
 
 impl Target {
-    /// Makes a cluster ready to be used: brings the local one up with both operators, or makes sure that
-    /// they run in the one of `kubeconfig`, where nothing is installed unasked.
-    pub fn prepare(stage: &Stage, kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(kubeconfig) = kubeconfig else {
-            return Ok(Self::Local(up(stage, true)?));
-        };
-        let target = Self::Existing(std::path::absolute(kubeconfig)?);
-        target.run(async {
-            let api: Api<Deployment> = Api::namespaced(target.client().await?, operators::NAMESPACE);
-            for name in operators::NAMES {
-                api.get(&operators::object(name)).await.with_context(|| {
-                    format!(
-                        "{name} is not installed in {}: see the README for Helm",
-                        operators::NAMESPACE
-                    )
-                })?;
-            }
-            Ok(())
-        })?;
-        Ok(target)
-    }
-
     /// The cluster of `kubeconfig`, or the local one, which must be up. Nothing is started.
     pub fn find(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         match kubeconfig {
             Some(kubeconfig) => Ok(Self::Existing(std::path::absolute(kubeconfig)?)),
             None => Ok(Self::Local(Cluster::require()?)),
-        }
-    }
-
-    /// The path of a kubectl.
-    pub fn kubectl(&self, stage: &Stage) -> anyhow::Result<PathBuf> {
-        match self {
-            Self::Local(cluster) => Ok(cluster.program("kubectl")?.to_owned()),
-            Self::Existing(_) => Ok(stage.kubernetes()?.path("kubectl")?.to_owned()),
         }
     }
 
@@ -100,14 +66,4 @@ impl Target {
             Self::Existing(_) => None,
         }
     }
-}
-
-/// Brings the local cluster up, with the operators or without.
-pub fn up(stage: &Stage, with_operators: bool) -> anyhow::Result<Cluster> {
-    let material = stage.cluster(with_operators)?;
-    let cluster = Cluster::up(&material, stage.manners, &stage.progress)?;
-    if with_operators {
-        operators::install(&cluster, &material.operators, stage)?;
-    }
-    Ok(cluster)
 }

@@ -20,16 +20,16 @@ use kube::{Api, Client};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::artifacts::Artifacts;
 use crate::cache;
+use crate::cluster_lock::{ClusterLock, LockOptions};
 use crate::control_plane::{arguments, client, ready};
-use crate::hold::{Hold, Manners};
 use crate::node::namespaces::Namespaces;
 use crate::node::store::Store;
 use crate::node::{self, cgroups};
 use crate::packages;
 use crate::process::Recorded;
 use crate::progress::Progress;
-use crate::stage::Material;
 
 /// The folder of the running cluster. The same for every user of the machine, as there is one cluster.
 pub const STATE: &str = "/var/cache/pgpool-e2e";
@@ -59,7 +59,7 @@ struct Outline {
 pub struct Cluster {
     record: Record,
     /// Where the cluster is ours, and not only found.
-    _hold: Option<Hold>,
+    _lock: Option<ClusterLock>,
 }
 
 impl Cluster {
@@ -73,7 +73,7 @@ impl Cluster {
         };
         let record: Record = serde_json::from_str(&text)
             .with_context(|| format!("reading {}: run `cargo e2e down`", path.display()))?;
-        Ok(record.namespaces.alive().then_some(Self { record, _hold: None }))
+        Ok(record.namespaces.alive().then_some(Self { record, _lock: None }))
     }
 
     /// The running cluster, or an error that says how to start one.
@@ -81,20 +81,20 @@ impl Cluster {
         Self::find()?.context("no cluster is up: run `cargo e2e up`")
     }
 
-    /// Makes sure that a healthy cluster runs from `material`: the one that does, else a new one. Nobody else
+    /// Makes sure that a healthy cluster runs from `artifacts`: the one that does, else a new one. Nobody else
     /// works with it until the value is dropped.
-    pub fn up(material: &Material, manners: Manners, progress: &Progress) -> anyhow::Result<Self> {
-        let hold = Some(Hold::take(manners, progress)?);
+    pub fn up(artifacts: &Artifacts, options: LockOptions, progress: &Progress) -> anyhow::Result<Self> {
+        let lock = Some(ClusterLock::take(options, progress)?);
         let found = Self::find().and_then(|found| {
             let Some(cluster) = found else { return Ok(None) };
-            cluster.healthy(material)?;
+            cluster.healthy(artifacts)?;
             Ok(Some(cluster))
         });
         match found {
             Ok(Some(cluster)) => {
-                cluster.import(material)?;
+                cluster.import(artifacts)?;
                 return Ok(Self {
-                    _hold: hold,
+                    _lock: lock,
                     ..cluster
                 });
             }
@@ -103,7 +103,7 @@ impl Cluster {
         }
         take_down(|_| {})?;
         let step = progress.step("start the cluster");
-        let started = start::start(material, &step);
+        let started = start::start(artifacts, &step);
         if started.is_err() {
             // Its logs are all there is to learn from: they stay until the next `up` or `down`.
             step.note(format!("logs are in {STATE}/logs"));
@@ -111,18 +111,18 @@ impl Cluster {
         let cluster = started.with_context(|| format!("the cluster does not start; see {STATE}/logs"))?;
         step.done();
         Ok(Self {
-            _hold: hold,
+            _lock: lock,
             ..cluster
         })
     }
 
     /// Ends the cluster and removes all it left; fine when there is none.
-    pub fn down(manners: Manners, progress: &Progress) -> anyhow::Result<()> {
+    pub fn down(options: LockOptions, progress: &Progress) -> anyhow::Result<()> {
         packages::ensure_root("taking the cluster down")?;
-        let hold = Hold::take(manners, progress)?;
+        let lock = ClusterLock::take(options, progress)?;
         let step = progress.step("take the cluster down");
         take_down(|what| step.note(what))?;
-        hold.remove()?;
+        lock.remove()?;
         step.done();
         Ok(())
     }
@@ -199,8 +199,8 @@ impl Cluster {
     }
 
     /// Fails when the cluster is not what `up` would start, or does not work.
-    fn healthy(&self, material: &Material) -> anyhow::Result<()> {
-        if self.record.version != start::version(&material.programs) {
+    fn healthy(&self, artifacts: &Artifacts) -> anyhow::Result<()> {
+        if self.record.version != start::version(&artifacts.programs) {
             bail!("it was started from something else");
         }
         if let Some((name, _)) = self.record.daemons.iter().find(|(_, daemon)| !daemon.alive()) {
@@ -215,8 +215,8 @@ impl Cluster {
         self.run(async { tokio::time::timeout(std::time::Duration::from_secs(10), check).await? })
     }
 
-    fn import(&self, material: &Material) -> anyhow::Result<()> {
-        start::import(&material.all_images(), &self.record.namespaces, self.record.store)
+    fn import(&self, artifacts: &Artifacts) -> anyhow::Result<()> {
+        start::import(&artifacts.images, &self.record.namespaces, self.record.store)
     }
 }
 

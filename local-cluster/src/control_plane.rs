@@ -203,7 +203,7 @@ impl ControlPlane {
 /// A client for a kubeconfig; `KUBECONFIG` and the like are not looked at, so that nothing here ever reaches
 /// a cluster that was not named.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
-    crate::stage::install_crypto();
+    crate::install_crypto();
     let config =
         Kubeconfig::read_from(kubeconfig).with_context(|| format!("reading {}", kubeconfig.display()))?;
     let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;

@@ -13,12 +13,13 @@ use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client};
 
 use super::{Cluster, Record, save, state};
+use crate::artifacts::Artifacts;
 use crate::cache::Inputs;
 use crate::command;
 use crate::components::Programs;
 use crate::control_plane::arguments::{SERVICE_IP, Server, flags};
 use crate::control_plane::{client, ready};
-use crate::images::{self, Image};
+use crate::images::Image;
 use crate::manifests;
 use crate::node::namespaces::Namespaces;
 use crate::node::store::Store;
@@ -26,7 +27,6 @@ use crate::node::{ADDRESS, CLUSTER_DOMAIN, NAME, cgroups, settings};
 use crate::pki::{MASTERS, Pki};
 use crate::process::Recorded;
 use crate::progress::Step;
-use crate::stage::Material;
 use crate::wait::{self, Hopeless};
 
 /// The name of cert-manager's daemon.
@@ -35,32 +35,23 @@ pub const CERT_MANAGER: &str = "cert-manager";
 /// Time for any one part to come up; a build machine that does other things as well is slow.
 const LIMIT: Duration = Duration::from_mins(2);
 
-impl Material {
-    /// Every image, the operators' included.
-    #[must_use]
-    pub fn all_images(&self) -> Vec<Image> {
-        let operators = self.operators.iter().map(|operator| operator.image.clone());
-        self.images.iter().cloned().chain(operators).collect()
-    }
-}
-
 /// Starts the cluster. When it returns the node is ready and Services have names.
-pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
+pub fn start(artifacts: &Artifacts, step: &Step) -> anyhow::Result<Cluster> {
     fs::create_dir_all(state().join("logs")).with_context(|| format!("creating {}", state().display()))?;
     let pki = pki()?;
     cgroups::create()?;
     let store = Store::choose(state())?;
     let namespaces = Namespaces::create(state(), store)?;
     let mut starting = Starting {
-        programs: &material.programs,
+        programs: &artifacts.programs,
         record: Record {
-            version: version(&material.programs),
+            version: version(&artifacts.programs),
             namespaces,
             store,
             daemons: BTreeMap::new(),
             programs: ["kubectl", "helm", CERT_MANAGER]
                 .into_iter()
-                .map(|name| Ok((name.to_owned(), material.programs.path(name)?.to_owned())))
+                .map(|name| Ok((name.to_owned(), artifacts.programs.path(name)?.to_owned())))
                 .collect::<anyhow::Result<_>>()?,
         },
         pki,
@@ -68,11 +59,10 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     // From here on `down` finds what runs, whatever happens to this process.
     save(&starting.record)?;
     starting.first(step)?;
-    let images = material.all_images();
     let namespaces = starting.record.namespaces.clone();
     // Unpacking images keeps the disk busy while the API server keeps a core busy.
     let imported = std::thread::scope(|scope| {
-        let import = scope.spawn(|| import(&images, &namespaces, store));
+        let import = scope.spawn(|| import(&artifacts.images, &namespaces, store));
         let started = namespaces.run(starting.second(step));
         step.note("importing images");
         started.and(
@@ -86,7 +76,7 @@ pub fn start(material: &Material, step: &Step) -> anyhow::Result<Cluster> {
     namespaces.run(settled(&starting.record.daemons))?;
     Ok(Cluster {
         record: starting.record,
-        _hold: None,
+        _lock: None,
     })
 }
 
@@ -227,13 +217,6 @@ pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow
     }
     for image in images {
         once(&image.key, &["import".as_ref(), image.archive.as_os_str()])?;
-        let aliases = images::ALIASES
-            .iter()
-            .filter(|(_, name)| image.names.iter().any(|own| own == name));
-        for (alias, name) in aliases {
-            let mark = format!("{}-{}", image.key, alias.replace('/', "-"));
-            once(&mark, &["tag", "--force", name, alias].map(OsStr::new))?;
-        }
     }
     Ok(())
 }

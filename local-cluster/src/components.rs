@@ -1,6 +1,6 @@
 //! The Go programs of the cluster, built from published modules.
 //!
-//! Decides what is built from which module of `e2e/components`, and keeps the results in the cache under a
+//! Decides what is built from which module of a folder like `components`, and keeps the results in the cache under a
 //! hash of the module's files, the flags and the toolchain. One build at a time: each of them already uses
 //! every core.
 
@@ -18,12 +18,20 @@ use crate::progress::Progress;
 /// The release whose commands are built; kube-apiserver reports it, and clients decide by it.
 const KUBERNETES: &str = "v1.34.4";
 
-/// One module of `e2e/components`.
+/// The modules of the cluster itself.
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/components");
+
+/// One Go module.
 #[derive(Debug)]
 pub struct Component {
-    name: &'static str,
-    packages: &'static [&'static str],
-    programs: &'static [&'static str],
+    /// Its folder.
+    pub name: &'static str,
+    /// The packages that are built.
+    pub packages: &'static [&'static str],
+    /// What they are called.
+    pub programs: &'static [&'static str],
+    /// Whether C libraries may be linked.
+    pub cgo: bool,
 }
 
 /// What both levels of the cluster run, and Helm, which alone knows what rights the charts give.
@@ -51,38 +59,35 @@ pub const KUBERNETES_COMMANDS: Component = Component {
         "kube-proxy",
         "kubectl",
     ],
+    cgo: true,
 };
 
 const ETCD: Component = Component {
     name: "etcd",
     packages: &["go.etcd.io/etcd/server/v3"],
     programs: &["etcd"],
+    cgo: true,
 };
 
 const CERT_MANAGER: Component = Component {
     name: "cert-manager",
     packages: &["."],
     programs: &["cert-manager"],
+    cgo: true,
 };
 
 const COREDNS: Component = Component {
     name: "coredns",
     packages: &["."],
     programs: &["coredns"],
+    cgo: true,
 };
 
 const HELM: Component = Component {
     name: "helm",
     packages: &["helm.sh/helm/v4/cmd/helm"],
     programs: &["helm"],
-};
-
-/// What stands in for the exporter of pgpool's metrics. Apart from the others: it goes into an image, and a cluster is
-/// not made anew because it changes.
-pub const EXPORTER: Component = Component {
-    name: "exporter",
-    packages: &["."],
-    programs: &["pgpool2_exporter"],
+    cgo: true,
 };
 
 /// Where built programs are.
@@ -117,20 +122,22 @@ impl Programs {
     }
 }
 
-/// Builds what is not in the cache yet, in the given order.
+/// Builds what is not in the cache yet, in the given order. `sources` is the folder of the modules.
 pub fn build(
     components: &[&Component],
     sources: &Path,
-    go: &Go,
     cache: &Cache,
     progress: &Progress,
 ) -> anyhow::Result<Programs> {
+    // Asking a toolchain for its version takes longer than the rest when all is built, yet the version
+    // is part of what the programs depend on.
+    let go = Go::ensure(cache, progress)?;
     let mut programs = Programs::default();
     for component in components {
         let module = sources.join(component.name);
-        let key = component.inputs(&module, go)?.key();
+        let key = component.inputs(&module, &go)?.key();
         let folder = cache.entry(component.name, &key, |draft| {
-            component.make(&module, draft, go, cache, progress)
+            component.make(&module, draft, &go, cache, progress)
         })?;
         for program in component.programs {
             programs.paths.insert(program, folder.join("bin").join(program));
@@ -191,8 +198,7 @@ impl Component {
         let mut command = go.command(module);
         // `-v` names each package as it is compiled, which is all the progress that Go can show.
         command.args(["build", "-v", "-trimpath", "-ldflags", &self.linker_flags(), "-o"]);
-        if self.name == EXPORTER.name {
-            // Pure Go: its image has no libraries.
+        if !self.cgo {
             command.env("CGO_ENABLED", "0");
         }
         if let [program] = self.programs {
@@ -240,13 +246,13 @@ fn copy_crds(module: &Path, draft: &Path, go: &Go) -> anyhow::Result<()> {
 }
 
 /// The folder of a published module, in the cache of Go: fetched when it is not there.
-pub fn module(go: &Go, cache: &Cache, path: &str, version: &str) -> anyhow::Result<PathBuf> {
+pub fn module(path: &str, version: &str, cache: &Cache, progress: &Progress) -> anyhow::Result<PathBuf> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Downloaded {
         dir: PathBuf,
     }
-    let mut download = go.command(cache.root());
+    let mut download = Go::ensure(cache, progress)?.command(cache.root());
     download.args(["mod", "download", "-json", &format!("{path}@{version}")]);
     let text = command::output(&mut download).with_context(|| format!("fetching {path} {version}"))?;
     let Downloaded { dir } = serde_json::from_str(&text).context("reading what Go has fetched")?;
@@ -270,10 +276,9 @@ mod tests {
 
     #[test]
     fn every_module_is_there_with_its_sums() {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("components");
-        for component in NODE.iter().copied().chain([&EXPORTER]) {
+        for component in NODE {
             for file in ["go.mod", "go.sum"] {
-                let path = sources.join(component.name).join(file);
+                let path = Path::new(SOURCES).join(component.name).join(file);
                 assert!(path.exists(), "{} is missing", path.display());
             }
         }

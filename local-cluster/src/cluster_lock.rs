@@ -32,7 +32,7 @@ const SHOWN: usize = 100;
 
 /// What a command does when somebody else holds the cluster.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manners {
+pub struct LockOptions {
     /// It fails instead of waiting.
     pub no_wait: bool,
     /// The process that holds the cluster on behalf of this one.
@@ -41,18 +41,18 @@ pub struct Manners {
 
 /// The cluster is ours until the last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub struct ClusterLock {
     /// Absent where a caller holds it.
     lock: Option<Arc<File>>,
 }
 
-impl Hold {
+impl ClusterLock {
     /// Takes the hold; waits while somebody else has it, unless told otherwise.
     ///
     /// # Errors
-    /// With [`Manners::no_wait`], who has it and what to do.
-    pub fn take(manners: Manners, progress: &Progress) -> anyhow::Result<Self> {
-        Self::take_at(Path::new(FILE), manners, &Holder::of_this_process()?, |holder| {
+    /// With [`LockOptions::no_wait`], who has it and what to do.
+    pub fn take(options: LockOptions, progress: &Progress) -> anyhow::Result<Self> {
+        Self::take_at(Path::new(FILE), options, &Holder::of_this_process()?, |holder| {
             progress.line(format_args!(
                 "waiting: {holder} (--no-wait fails instead, --kubeconfig takes another cluster)"
             ));
@@ -82,14 +82,14 @@ impl Hold {
         }
     }
 
-    fn take_at(path: &Path, manners: Manners, me: &Holder, tell: impl Fn(&str)) -> anyhow::Result<Self> {
+    fn take_at(path: &Path, options: LockOptions, me: &Holder, tell: impl Fn(&str)) -> anyhow::Result<Self> {
         loop {
             let file = match Self::attempt(path, me)? {
                 Ok(hold) => return Ok(hold),
-                Err(file) if held_for_us(&file, manners) => return Ok(Self { lock: None }),
+                Err(file) if held_for_us(&file, options) => return Ok(Self { lock: None }),
                 Err(file) => file,
             };
-            if manners.no_wait {
+            if options.no_wait {
                 bail!(
                     "{}: try again when that has ended, without --no-wait to wait for it, or with --kubeconfig for \
                      another cluster",
@@ -204,9 +204,9 @@ fn told(file: &File) -> String {
     )
 }
 
-fn held_for_us(file: &File, manners: Manners) -> bool {
+fn held_for_us(file: &File, options: LockOptions) -> bool {
     let holder = Holder::read(file).filter(|holder| holder.process.alive());
-    holder.is_some_and(|holder| Some(holder.process.pid()) == manners.holder)
+    holder.is_some_and(|holder| Some(holder.process.pid()) == options.holder)
 }
 
 fn open(path: &Path) -> anyhow::Result<File> {
@@ -236,11 +236,11 @@ mod tests {
 
     use super::*;
 
-    fn take(path: &Path, manners: Manners) -> anyhow::Result<Hold> {
-        Hold::take_at(path, manners, &Holder::of_this_process().unwrap(), |_| {})
+    fn take(path: &Path, options: LockOptions) -> anyhow::Result<ClusterLock> {
+        ClusterLock::take_at(path, options, &Holder::of_this_process().unwrap(), |_| {})
     }
 
-    const NO_WAIT: Manners = Manners {
+    const NO_WAIT: LockOptions = LockOptions {
         no_wait: true,
         holder: None,
     };
@@ -274,7 +274,7 @@ mod tests {
         std::thread::scope(|scope| {
             let second = scope.spawn(|| {
                 let me = Holder::of_this_process().unwrap();
-                Hold::take_at(&path, Manners::default(), &me, |holder| {
+                ClusterLock::take_at(&path, LockOptions::default(), &me, |holder| {
                     tell.send(holder.to_owned()).unwrap();
                 })
             });
@@ -293,12 +293,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let _first = take(&path, NO_WAIT).unwrap();
-        let inside = Manners {
+        let inside = LockOptions {
             holder: Some(std::process::id().cast_signed()),
             ..NO_WAIT
         };
         assert!(take(&path, inside).unwrap().lock.is_none());
-        let other = Manners {
+        let other = LockOptions {
             holder: Some(1),
             ..NO_WAIT
         };

@@ -1,0 +1,51 @@
+//! Everything that must exist on the machine before a cluster starts. All of it is made outside the cluster, whose
+//! network has no way out.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use crate::cache::Cache;
+use crate::components::{self, Component, Programs};
+use crate::images::{self, Image};
+use crate::packages;
+use crate::progress::Progress;
+
+/// What a cluster with a node is started from.
+#[derive(Clone, Debug)]
+pub struct Artifacts {
+    /// The programs of the cluster.
+    pub programs: Programs,
+    /// The images that pods may use.
+    pub images: Vec<Image>,
+}
+
+impl Artifacts {
+    /// Builds the programs while `images` makes the images of pods.
+    pub fn build(
+        cache: &Cache,
+        progress: &Progress,
+        images: impl FnOnce() -> anyhow::Result<Vec<Image>> + Send,
+    ) -> anyhow::Result<Self> {
+        packages::ensure_root("the cluster")?;
+        packages::ensure(&[packages::NODE, packages::IMAGES], cache, progress)?;
+        // The root file systems wait for downloads and one core at most, the builds want all of them: together they
+        // take hardly longer than the builds alone.
+        let (programs, images) = std::thread::scope(|scope| {
+            let images = scope.spawn(images);
+            let programs = programs(components::NODE, cache, progress);
+            let images = images
+                .join()
+                .unwrap_or_else(|_| bail!("making the images panicked"));
+            (programs, images)
+        });
+        let (programs, mut images) = (programs?, images?);
+        images.push(images::pause(cache)?);
+        Ok(Self { programs, images })
+    }
+}
+
+/// The programs of some components of the cluster.
+pub fn programs(components: &[&Component], cache: &Cache, progress: &Progress) -> anyhow::Result<Programs> {
+    components::build(components, Path::new(components::SOURCES), cache, progress)
+}
