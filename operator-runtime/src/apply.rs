@@ -25,7 +25,7 @@ pub(crate) use self::compare::drop_nulls;
 pub use self::error::ApplyError;
 pub(crate) use self::error::Subject;
 pub use self::quantity::same as same_quantity;
-use crate::placement::Placement;
+use crate::scope::Placement;
 
 /// The annotation that carries the hash of what was last applied.
 pub const APPLIED: &str = "pgpool.kubedb.com/applied";
@@ -110,7 +110,7 @@ impl Applier {
         K::Scope: Placement<K>,
     {
         let subject = Subject::of(desired);
-        let wanted = prepared(desired).map_err(|error| subject.unserialisable(error))?;
+        let wanted = prepared(desired).map_err(|error| subject.unserializable(error))?;
         let api = self.api(desired);
         if let Some(live) = live {
             return self
@@ -181,7 +181,7 @@ impl Applier {
         }
         let stands = serde_json::to_value(&live)
             .map(|live| compare::stands(&wanted, &live))
-            .map_err(|error| subject.unserialisable(error))?;
+            .map_err(|error| subject.unserializable(error))?;
         if stands {
             return Ok(Applied {
                 object: live,

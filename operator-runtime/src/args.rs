@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::placement::Scope;
+use crate::scope::Scope;
 pub use crate::telemetry::LogArgs;
 
 /// Every flag the operators share; flatten it into the flags of the binary.

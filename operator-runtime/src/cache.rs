@@ -24,16 +24,16 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 pub use self::availability::{Availabilities, Availability};
-pub use self::changes::Changes;
-use self::changes::Queues;
+pub use self::changes::{Changes, StateKey};
 pub use self::demand::Demand;
 pub(crate) use self::feed::{Refusal, patience, refusal, trim};
 use self::instances::Instances;
 pub use self::last_change::{keep_last_change, last_change};
+use crate::error_chain;
 use crate::gates::Gate;
-use crate::placement::Placement;
 use crate::runtime::Runtime;
-use crate::wording::chain;
+use crate::scope::Placement;
+use crate::wake_set::WakeSet;
 
 /// All objects of a kind in scope, as last heard of.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ where
 {
     store: Store<K>,
     instances: Arc<Instances>,
-    queues: Arc<Queues<K>>,
+    changed: WakeSet<StateKey, Arc<K>>,
     availability: watch::Receiver<Availabilities>,
 }
 
@@ -110,7 +110,7 @@ where
 
     /// Returns a further stream of changes, independent of every other.
     pub fn changes(&self) -> Changes<K> {
-        self.queues.subscribe(self.store.clone())
+        changes::subscribe(&self.changed, self.store.clone())
     }
 
     pub(crate) fn store(&self) -> Store<K> {
@@ -228,7 +228,7 @@ where
     writer: Mutex<Writer<K>>,
     store: Store<K>,
     instances: Arc<Instances>,
-    queues: Arc<Queues<K>>,
+    changed: WakeSet<StateKey, Arc<K>>,
     availability: watch::Sender<Availabilities>,
     gate: Mutex<Option<Gate>>,
     required: bool,
@@ -249,20 +249,20 @@ where
         writer.apply_watcher_event(&watcher::Event::Init);
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let store = writer.as_reader();
-        let queues = Arc::new(Queues::default());
+        let changed = WakeSet::default();
         let instances = Arc::<Instances>::default();
         let (availability, receiver) = watch::channel(Availabilities::starting(parts));
         let cache = Cache {
             store: store.clone(),
             instances: Arc::clone(&instances),
-            queues: Arc::clone(&queues),
+            changed: changed.clone(),
             availability: receiver,
         };
         let shared = Self {
             writer: Mutex::new(writer),
             store,
             instances,
-            queues,
+            changed,
             availability,
             gate: Mutex::new(gate),
             required,
@@ -276,7 +276,7 @@ where
         self.write(&watcher::Event::Apply(object));
         if let Some(object) = self.store.get(&key) {
             self.instances.replace(before.as_deref(), Some(object.as_ref()));
-            self.queues.push(&object, false);
+            self.changed.push(StateKey::of(object.as_ref(), false), object);
         }
     }
 
@@ -285,7 +285,7 @@ where
         let before = self.store.get(&ObjectRef::from(&object));
         self.write(&watcher::Event::Delete(object));
         self.instances.replace(before.as_deref(), None);
-        self.queues.push(&last, true);
+        self.changed.push(StateKey::of(last.as_ref(), true), last);
     }
 
     fn write(&self, event: &watcher::Event<K>) {
@@ -331,7 +331,7 @@ where
     fn explain(&self, why: Why<'_>) {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gate.as_ref() {
-            gate.explain(chain(why));
+            gate.explain(error_chain(why));
         }
     }
 }
@@ -367,7 +367,7 @@ where
 }
 
 fn announce(kind: &str, namespace: Option<&str>, state: Availability, why: Option<Why<'_>>) {
-    let why = why.map(chain).unwrap_or_default();
+    let why = why.map(error_chain).unwrap_or_default();
     match state {
         Availability::Starting => {}
         Availability::Served => info!(kind, namespace, "cache is complete"),

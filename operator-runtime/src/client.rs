@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 
 /// How long the API server may take for one request; shorter than the renew deadline of the lease, so that
 /// no write is on its way when the lease is lost.
-pub const DEADLINE: Duration = Duration::from_secs(5);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the client. Returns it with the namespace this process lives in.
 pub(crate) async fn connect(

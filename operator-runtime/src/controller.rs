@@ -6,7 +6,7 @@
 //! other. It keeps nothing about an object but its failures in a row and where its last reconcile left
 //! it, for metrics, and forgets both when the object goes.
 
-mod book;
+mod tracker;
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -21,12 +21,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::book::Book;
+use self::tracker::Tracker;
 use crate::cache::{Availability, Cache};
+use crate::error_chain;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::ownership::{Key, Ownership};
-use crate::wording::chain;
 
 /// An error that knows its label in metrics.
 pub trait Classified: std::error::Error {
@@ -68,26 +68,26 @@ pub async fn drive<K, C, E, Fut>(
     if !listed(&cache, &options.drain).await {
         return;
     }
-    let book = Arc::new(Book::new(options.name, options.metrics.clone()));
+    let tracker = Arc::new(Tracker::new(options.name, options.metrics.clone()));
     let queue = {
-        let book = Arc::clone(&book);
+        let tracker = Arc::clone(&tracker);
         triggers
-            .inspect(move |key| book.queued(key))
+            .inspect(move |key| tracker.queued(key))
             .take_until(options.drain.clone().cancelled_owned())
             .map(Ok::<_, Infallible>)
     };
     let retry = {
-        let book = Arc::clone(&book);
-        move |object: Arc<K>, error: &E, _: Arc<C>| failed(&book, &ObjectRef::from(object.as_ref()), error)
+        let tracker = Arc::clone(&tracker);
+        move |object: Arc<K>, error: &E, _: Arc<C>| failed(&tracker, &ObjectRef::from(object.as_ref()), error)
     };
     let config = Config::default().concurrency(options.concurrency);
     let reconcile = Arc::new(reconcile);
     let attempt = {
-        let book = Arc::clone(&book);
+        let tracker = Arc::clone(&tracker);
         move |object, context| {
             Box::pin(attempt(
                 options.clone(),
-                Arc::clone(&book),
+                Arc::clone(&tracker),
                 Arc::clone(&reconcile),
                 object,
                 context,
@@ -97,7 +97,7 @@ pub async fn drive<K, C, E, Fut>(
     applier(attempt, retry, context, cache.store(), queue, config)
         .for_each(|end| {
             if let Err(Error::ObjectNotFound(key)) = end {
-                book.forget(&key);
+                tracker.forget(&key);
             }
             std::future::ready(())
         })
@@ -119,7 +119,7 @@ where
 
 async fn attempt<K, C, E, Fut>(
     options: Options,
-    book: Arc<Book>,
+    tracker: Arc<Tracker>,
     reconcile: Arc<impl Fn(Arc<K>, Arc<C>) -> Fut>,
     object: Arc<K>,
     context: Arc<C>,
@@ -130,7 +130,7 @@ where
     Fut: Future<Output = Result<Outcome, E>>,
 {
     let key = ObjectRef::from(object.as_ref());
-    book.taken(&key);
+    tracker.taken(&key);
     let namespace = object.meta().namespace.as_deref();
     let name = object.name_any();
     let ours = options.ownership.owns(Key {
@@ -147,17 +147,17 @@ where
     let label = result.as_ref().map_or("error", |outcome| outcome.label());
     options.metrics.ended(options.name, label, started.elapsed());
     let outcome = result?;
-    book.succeeded(&key, object.meta().uid.as_deref(), outcome);
+    tracker.succeeded(&key, object.meta().uid.as_deref(), outcome);
     Ok(Action::requeue(outcome.requeue(&mut rand::rng())))
 }
 
-fn failed<K, E>(book: &Book, key: &ObjectRef<K>, error: &E) -> Action
+fn failed<K, E>(tracker: &Tracker, key: &ObjectRef<K>, error: &E) -> Action
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
     E: Classified + 'static,
 {
-    let (failures, delay) = book.failed(key, error.class());
-    let (controller, error) = (book.controller(), chain(error));
+    let (failures, delay) = tracker.failed(key, error.class());
+    let (controller, error) = (tracker.controller(), error_chain(error));
     // A failure that lasts is told ever more rarely.
     if failures.is_power_of_two() {
         warn!(controller, object = %key, failures, ?delay, %error, "reconcile failed");

@@ -7,7 +7,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use tracing::debug;
 
-use crate::client::DEADLINE;
+use crate::client::REQUEST_TIMEOUT;
 
 /// Publishes events in the name of one controller.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ impl Events {
             secondary: None,
         };
         let reference = about.object_ref(&());
-        let sent = tokio::time::timeout(DEADLINE, self.recorder.publish(&event, &reference)).await;
+        let sent = tokio::time::timeout(REQUEST_TIMEOUT, self.recorder.publish(&event, &reference)).await;
         match sent {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(%reason, %error, "an event was not published"),

@@ -36,7 +36,7 @@ use crate::runtime::Identity;
 
 /// How a lease is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct LeaseConfig {
     /// The namespace of the Lease.
     pub namespace: String,
     /// The name of the Lease.
@@ -52,8 +52,8 @@ pub struct Terms {
     pub renew: Duration,
 }
 
-impl Terms {
-    /// Returns the terms that the flags ask for; `None` when they ask for no lease.
+impl LeaseConfig {
+    /// Returns the configuration from the flags; `None` with `--no-lease`.
     ///
     /// # Errors
     /// When they cannot work.
@@ -61,18 +61,18 @@ impl Terms {
         identity: Identity,
         args: &LeaseArgs,
         namespace: String,
-    ) -> Result<Option<Self>, TermsError> {
+    ) -> Result<Option<Self>, LeaseConfigError> {
         if args.no_lease {
             return Ok(None);
         }
         let own_name = match &args.lease_identity {
             Some(identity) => identity.clone(),
             None => std::fs::read_to_string("/proc/sys/kernel/hostname")
-                .map_err(|_| TermsError::Nameless)?
+                .map_err(|_| LeaseConfigError::Nameless)?
                 .trim()
                 .to_owned(),
         };
-        let terms = Self {
+        let config = Self {
             namespace: args.lease_namespace.clone().unwrap_or(namespace),
             name: args
                 .lease_name
@@ -83,31 +83,31 @@ impl Terms {
             duration: args.lease_duration,
             renew: args.lease_renew,
         };
-        terms.check()?;
-        Ok(Some(terms))
+        config.check()?;
+        Ok(Some(config))
     }
 
     /// Checks that a leader gives up before a standby takes over.
     ///
     /// # Errors
     /// When it would not, or when there is no time for an attempt.
-    pub fn check(&self) -> Result<(), TermsError> {
+    pub fn check(&self) -> Result<(), LeaseConfigError> {
         if self.renew >= self.duration {
-            return Err(TermsError::Overlap {
+            return Err(LeaseConfigError::Overlap {
                 renew: self.renew,
                 duration: self.duration,
             });
         }
         if self.renew < Duration::from_secs(1) || self.duration < Duration::from_secs(2) {
-            return Err(TermsError::TooShort);
+            return Err(LeaseConfigError::TooShort);
         }
         Ok(())
     }
 }
 
-/// Why terms cannot work.
+/// Why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TermsError {
+pub enum LeaseConfigError {
     /// Two leaders at once would be possible.
     #[error("--lease-renew ({renew:?}) must be shorter than --lease-duration ({duration:?})")]
     Overlap {
@@ -137,7 +137,7 @@ pub enum Lost {
 
 /// Leadership, held. It is renewed in the background until released or lost.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct LeaseGuard {
     lost: oneshot::Receiver<Lost>,
     release: CancellationToken,
     task: JoinHandle<()>,
@@ -145,27 +145,27 @@ pub struct Keeper {
 
 /// Waits for leadership, however long it takes, and keeps it from then on. The fence is open while it
 /// is held.
-pub async fn acquire(client: Client, terms: Terms, fence: Fence, metrics: Metrics) -> Keeper {
-    let api = LeaseApi::new(client, terms);
-    metrics.leads(&api.terms().name, false);
+pub async fn acquire(client: Client, config: LeaseConfig, fence: Fence, metrics: Metrics) -> LeaseGuard {
+    let api = LeaseApi::new(client, config);
+    metrics.leads(&api.config().name, false);
     let held = standby::stand_by(&api).await;
     let (lost, receiver) = oneshot::channel();
     let release = CancellationToken::new();
     let leader = leader::Leader::new(api, held, fence, metrics);
     let task = tokio::spawn(leader.keep(release.clone(), lost));
-    Keeper {
+    LeaseGuard {
         lost: receiver,
         release,
         task,
     }
 }
 
-impl Keeper {
+impl LeaseGuard {
     /// Waits until leadership is lost. Dropping the future loses nothing.
     pub async fn lost(&mut self) -> Lost {
         match (&mut self.lost).await {
             Ok(lost) => lost,
-            // The keeper ends without a word only after it released the lease.
+            // The guard ends without a word only after it released the lease.
             Err(_) => std::future::pending().await,
         }
     }

@@ -4,7 +4,6 @@
 //! of an `AppBinding`, say) is watched under that name alone. Objects that several refer to are watched
 //! once; a watch ends when nobody refers to its object any more. Nothing here writes.
 
-mod referrers;
 mod state;
 
 use std::collections::HashMap;
@@ -24,12 +23,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-pub use self::referrers::Referrers;
 use self::state::{Followed, Shared, Target};
 use crate::backoff::WATCHES;
 use crate::cache::{Refusal, patience, refusal, trim};
+use crate::error_chain;
 use crate::runtime::Runtime;
-use crate::wording::chain;
+use crate::wake_set::Wakes;
 
 /// What is known about an object that someone refers to.
 #[derive(Clone)]
@@ -145,7 +144,7 @@ where
     }
 
     /// Returns the referrers whose objects change, each once however often they do before it is polled.
-    pub fn changes(&self) -> Referrers<R> {
+    pub fn changes(&self) -> Wakes<ObjectRef<R>> {
         self.shared.subscribe()
     }
 }
@@ -258,7 +257,7 @@ async fn watch<K, R>(
                 Err(error) => error,
             };
             failures += 1;
-            debug!(kind = %K::kind(&()), object = %target, error = %chain(&error), "watch failed");
+            debug!(kind = %K::kind(&()), object = %target, error = %error_chain(&error), "watch failed");
             let refused = refusal(&error);
             match refused {
                 Some(Refusal::Absent) => shared.found(&target, number, Lookup::Absent),

@@ -22,10 +22,10 @@ use crate::controller::Options;
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::gates::Gates;
-use crate::lease::{Keeper, Lost, Terms, acquire};
+use crate::lease::{LeaseConfig, LeaseGuard, Lost, acquire};
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::ownership::Ownership;
-use crate::placement::Scope;
+use crate::scope::Scope;
 use crate::shutdown::Stops;
 use crate::{client, telemetry};
 
@@ -59,8 +59,8 @@ pub struct Runtime {
     ownership: Arc<dyn Ownership>,
     concurrency: u16,
     fence: Fence,
-    terms: Option<Terms>,
-    keeper: Option<Keeper>,
+    lease: Option<LeaseConfig>,
+    guard: Option<LeaseGuard>,
     stops: Stops,
     tasks: JoinSet<End>,
     admin: Option<(CancellationToken, JoinHandle<std::io::Result<()>>)>,
@@ -92,7 +92,7 @@ impl Runtime {
         let (client, namespace) = client::connect(&args.kube, &fence, &metrics)
             .await
             .context("no way to talk to the cluster")?;
-        let terms = Terms::from_args(identity, &args.lease, namespace)?;
+        let lease = LeaseConfig::from_args(identity, &args.lease, namespace)?;
         let (gates, drain) = (Gates::default(), CancellationToken::new());
         let admin = Admin {
             gates: gates.clone(),
@@ -116,8 +116,8 @@ impl Runtime {
             ownership: Arc::new(fence.clone()),
             concurrency: args.max_concurrent_reconciles,
             fence,
-            terms,
-            keeper: None,
+            lease,
+            guard: None,
             stops: Stops::signals().context("signals")?,
             tasks: JoinSet::new(),
             admin: Some((stop, served)),
@@ -147,8 +147,8 @@ impl Runtime {
             ownership: Arc::new(fence.clone()),
             concurrency: 4,
             fence,
-            terms: None,
-            keeper: None,
+            lease: None,
+            guard: None,
             stops: Stops::Never,
             tasks: JoinSet::new(),
             admin: None,
@@ -250,7 +250,7 @@ impl Runtime {
         let leading = leading(
             self.client(),
             self.gates(),
-            self.terms.clone(),
+            self.lease.clone(),
             self.fence.clone(),
             self.metrics(),
         );
@@ -266,8 +266,8 @@ impl Runtime {
                 self.drain.cancel();
                 Err(unexpected(end))
             }
-            keeper = leading => {
-                self.keeper = keeper;
+            guard = leading => {
+                self.guard = guard;
                 Ok(())
             }
         }
@@ -285,7 +285,7 @@ impl Runtime {
                 Ok(())
             }
             () = self.drain.cancelled() => Ok(()),
-            lost = lost(self.keeper.as_mut()) => {
+            lost = lost(self.guard.as_mut()) => {
                 // No drain: from now on somebody else may act.
                 self.tasks.abort_all();
                 return Err(lost.into());
@@ -310,15 +310,15 @@ impl Runtime {
         let joined = tokio::select! {
             biased;
             () = self.stops.next() => Err(anyhow!("asked to stop twice")),
-            lost = lost(self.keeper.as_mut()) => Err(lost.into()),
+            lost = lost(self.guard.as_mut()) => Err(lost.into()),
             joined = tokio::time::timeout(DRAIN, join_all(&mut self.tasks)) => {
                 joined.map_err(|_| anyhow!("the tasks did not end within {DRAIN:?}"))
             }
         };
         // Whatever was not joined must not act once the lease is free.
         self.tasks.shutdown().await;
-        if let Some(keeper) = self.keeper.take() {
-            keeper.release().await;
+        if let Some(guard) = self.guard.take() {
+            guard.release().await;
         }
         joined
     }
@@ -328,24 +328,24 @@ impl Runtime {
 async fn leading(
     client: Client,
     gates: Gates,
-    terms: Option<Terms>,
+    lease: Option<LeaseConfig>,
     fence: Fence,
     metrics: Metrics,
-) -> Option<Keeper> {
+) -> Option<LeaseGuard> {
     while tokio::time::timeout(PATIENCE, gates.opened()).await.is_err() {
         info!("waiting for {}", gates.closed().join("; "));
     }
-    if let Some(terms) = terms {
-        return Some(acquire(client, terms, fence, metrics).await);
+    if let Some(config) = lease {
+        return Some(acquire(client, config, fence, metrics).await);
     }
     fence.open_for_good();
     None
 }
 
 /// Waits for the loss of leadership, for ever when there is none to lose.
-async fn lost(keeper: Option<&mut Keeper>) -> Lost {
-    match keeper {
-        Some(keeper) => keeper.lost().await,
+async fn lost(guard: Option<&mut LeaseGuard>) -> Lost {
+    match guard {
+        Some(guard) => guard.lost().await,
         None => std::future::pending().await,
     }
 }

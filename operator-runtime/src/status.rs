@@ -10,7 +10,7 @@ use serde_json::json;
 use tracing::debug;
 
 use crate::apply::{ApplyError, Subject, drop_nulls};
-use crate::placement::Placement;
+use crate::scope::Placement;
 
 /// Applies `desired` as what this field manager says under `.status` of the object, unless it equals
 /// `current`, the same part of the status as it stands. Returns whether anything was sent.
@@ -31,7 +31,7 @@ where
 {
     let subject = Subject::of(object);
     let said = |status: &S| {
-        let mut said = serde_json::to_value(status).map_err(|error| subject.unserialisable(error))?;
+        let mut said = serde_json::to_value(status).map_err(|error| subject.unserializable(error))?;
         drop_nulls(&mut said);
         Ok::<_, ApplyError>(said)
     };

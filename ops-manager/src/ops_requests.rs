@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::events::Events;
-use operator_runtime::{Outcome, Written, clock};
+use operator_runtime::{Outcome, PendingWrites, clock};
 use shared_types::conditions::OpsReason;
 use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus, names};
 use tokio::sync::Mutex;
@@ -53,7 +53,7 @@ pub struct Writer {
     client: Client,
     events: Events,
     /// Requests whose status the caches do not show yet, and the Pgpools that they changed.
-    written: Written<PgpoolOpsRequest, PgpoolOpsRequestStatus>,
+    written: PendingWrites<PgpoolOpsRequest, PgpoolOpsRequestStatus>,
     /// Held while a request begins, so that two for one Pgpool do not begin at once. Others see in the status who has.
     beginning: Mutex<()>,
 }
@@ -65,7 +65,7 @@ impl Writer {
         Self {
             client: client.clone(),
             events,
-            written: Written::default(),
+            written: PendingWrites::default(),
             beginning: Mutex::default(),
         }
     }

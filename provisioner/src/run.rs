@@ -73,7 +73,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         cluster_domain: args.common.kube.cluster_domain.clone(),
         grace: args.peer.handoff_grace,
         ca_overlap: args.certificates.ca_overlap,
-        deadline: operator_runtime::DEADLINE,
+        deadline: operator_runtime::REQUEST_TIMEOUT,
     });
     grpc::start(&mut runtime, &args.common.channel);
     if let Some((url, name)) = args.peer.peer() {

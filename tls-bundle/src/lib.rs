@@ -11,13 +11,13 @@ mod constraints;
 mod der;
 mod failure;
 mod fingerprint;
-mod judge;
 mod key;
 mod names;
 mod origin;
 mod pem;
 mod signature;
 mod usage;
+mod verify;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -107,14 +107,14 @@ pub struct Leaf {
 
 /// The judgement on a certificate Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Verification {
     /// The leaf, when `tls.crt` could be read.
     pub leaf: Option<Leaf>,
     /// All that is wrong, the root cause first; empty when all is well.
     pub failures: Vec<Failure>,
 }
 
-impl Verdict {
+impl Verification {
     /// Tells whether the bundle may be used.
     #[must_use]
     pub fn fits(&self) -> bool {
@@ -130,8 +130,8 @@ impl Verdict {
 
 /// Judges a bundle against what is required of it at the time `now`.
 #[must_use]
-pub fn judge(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verdict {
-    judge::judge(bundle, required, now)
+pub fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
+    verify::verify(bundle, required, now)
 }
 
 /// Tells whether the first certificate of `authority` signed the leaf of a `tls.crt`, whatever their times say. Both are

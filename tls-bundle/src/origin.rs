@@ -1,5 +1,5 @@
 //! Was a leaf signed by this very authority? Looks at names and the signature alone: an authority that was renewed under
-//! its old key has signed what it signed before, and times are the business of [`crate::judge`].
+//! its old key has signed what it signed before, and times are the business of [`crate::verify`].
 
 use rustls_pki_types::CertificateDer;
 

@@ -2,9 +2,9 @@
 
 use kube::{Resource, ResourceExt};
 
-use crate::client::DEADLINE;
+use crate::client::REQUEST_TIMEOUT;
 use crate::controller::Classified;
-use crate::wording::chain;
+use crate::error_chain;
 
 /// Names an object for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Subject {
         }
     }
 
-    pub(crate) fn unserialisable(&self, source: serde_json::Error) -> ApplyError {
+    pub(crate) fn unserializable(&self, source: serde_json::Error) -> ApplyError {
         ApplyError::Serialize {
             kind: self.kind.clone(),
             name: self.name.clone(),
@@ -46,7 +46,7 @@ impl Subject {
         &self,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ApplyError> {
-        match tokio::time::timeout(DEADLINE, request).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
             Ok(answer) => answer.map_err(|source| self.failed(source)),
             Err(_) => Err(ApplyError::Timeout {
                 kind: self.kind.clone(),
@@ -78,7 +78,7 @@ pub enum ApplyError {
         name: String,
     },
     /// The API server refused.
-    #[error("{kind} {name} could not be written: {}", chain(source.as_ref()))]
+    #[error("{kind} {name} could not be written: {}", error_chain(source.as_ref()))]
     Api {
         /// The kind.
         kind: String,
@@ -89,7 +89,7 @@ pub enum ApplyError {
         source: Box<kube::Error>,
     },
     /// The object could not be turned into JSON.
-    #[error("{kind} {name} could not be serialised: {source}")]
+    #[error("{kind} {name} could not be serialized: {source}")]
     Serialize {
         /// The kind.
         kind: String,

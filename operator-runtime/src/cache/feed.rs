@@ -201,7 +201,7 @@ fn note<K>(error: &watcher::Error, refused: Option<Refusal>, part: &Part<K>, sha
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
 {
-    debug!(kind = %K::kind(&()), error = %crate::wording::chain(error), "watch failed");
+    debug!(kind = %K::kind(&()), error = %crate::error_chain(error), "watch failed");
     match refused {
         Some(Refusal::Absent) => {
             remove(part, shared, |_| true);

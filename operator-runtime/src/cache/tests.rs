@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{Availability, Cache, Changes, watch, watch_on_demand, watch_optional};
 use crate::fake_api::FakeApi;
-use crate::placement::Scope;
 use crate::runtime::Runtime;
+use crate::scope::Scope;
 
 fn config_map(namespace: &str, name: &str, data: &str) -> Value {
     json!({

@@ -16,7 +16,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::{info, warn};
 
-use crate::wording::chain;
+use crate::error_chain;
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
@@ -125,7 +125,7 @@ impl TlsFiles {
             (Ok(content), Some(good)) if content == good.content => return Ok(good.clone()),
             (Ok(content), _) => content,
             (Err(error), Some(good)) => {
-                warn!(error = %chain(&error), "the files of the channel are gone; the last ones stay in use");
+                warn!(error = %error_chain(&error), "the files of the channel are gone; the last ones stay in use");
                 return Ok(good.clone());
             }
             (Err(error), None) => return Err(error),
@@ -143,7 +143,7 @@ impl TlsFiles {
                     return Err(error);
                 };
                 if last.bad.as_ref() != Some(&content) {
-                    warn!(error = %chain(&error), "the new files of the channel are unusable; the last ones stay in use");
+                    warn!(error = %error_chain(&error), "the new files of the channel are unusable; the last ones stay in use");
                     last.bad = Some(content);
                 }
                 Ok(good)

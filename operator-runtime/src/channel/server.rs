@@ -22,8 +22,8 @@ use tracing::{debug, info};
 use super::connection::Connection;
 use super::files::TlsFiles;
 use crate::args::ChannelArgs;
+use crate::error_chain;
 use crate::runtime::Runtime;
-use crate::wording::chain;
 
 /// How often to look for files that are missing.
 const LOOK: Duration = Duration::from_secs(2);
@@ -91,7 +91,7 @@ impl Channel {
         loop {
             let why = match self.files.server() {
                 Ok(_) => return true,
-                Err(error) => chain(&error),
+                Err(error) => error_chain(&error),
             };
             if told.as_ref() != Some(&why) {
                 info!(%why, "the channel waits for its certificate");
@@ -203,7 +203,7 @@ async fn handshake(stream: TcpStream, permit: OwnedSemaphorePermit, files: TlsFi
     let config = match files.server() {
         Ok(config) => config,
         Err(error) => {
-            debug!(error = %chain(&error), "no handshake without certificate files");
+            debug!(error = %error_chain(&error), "no handshake without certificate files");
             return None;
         }
     };

@@ -8,14 +8,14 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::Terms;
+use super::LeaseConfig;
 use crate::clock;
 
 /// A Lease, by the requests on it.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseApi {
     api: Api<Lease>,
-    terms: Terms,
+    config: LeaseConfig,
 }
 
 /// Why a request on the Lease failed.
@@ -31,20 +31,20 @@ pub(super) enum LeaseError {
     #[error("no answer in time")]
     Timeout,
     /// Anything else.
-    #[error("{}", crate::wording::chain(.0.as_ref()))]
+    #[error("{}", crate::error_chain(.0.as_ref()))]
     Api(#[source] Box<kube::Error>),
 }
 
 impl LeaseApi {
-    pub(super) fn new(client: Client, terms: Terms) -> Self {
+    pub(super) fn new(client: Client, config: LeaseConfig) -> Self {
         Self {
-            api: Api::namespaced(client, &terms.namespace),
-            terms,
+            api: Api::namespaced(client, &config.namespace),
+            config,
         }
     }
 
-    pub(super) fn terms(&self) -> &Terms {
-        &self.terms
+    pub(super) fn config(&self) -> &LeaseConfig {
+        &self.config
     }
 
     pub(super) fn watched(&self) -> Api<Lease> {
@@ -53,7 +53,7 @@ impl LeaseApi {
 
     /// How long one request may take, so that several fit before the deadline.
     fn patience(&self) -> Duration {
-        self.terms.renew / 4
+        self.config.renew / 4
     }
 
     async fn answered<T>(
@@ -71,7 +71,7 @@ impl LeaseApi {
 
     fn post(&self) -> PostParams {
         PostParams {
-            field_manager: Some(self.terms.field_manager.clone()),
+            field_manager: Some(self.config.field_manager.clone()),
             ..PostParams::default()
         }
     }
@@ -85,12 +85,12 @@ impl LeaseApi {
             lease.metadata.managed_fields = None;
             lease.spec = Some(spec);
             return self
-                .answered(self.api.replace(&self.terms.name, &self.post(), &lease))
+                .answered(self.api.replace(&self.config.name, &self.post(), &lease))
                 .await;
         }
         let lease = Lease {
             metadata: ObjectMeta {
-                name: Some(self.terms.name.clone()),
+                name: Some(self.config.name.clone()),
                 ..ObjectMeta::default()
             },
             spec: Some(spec),
@@ -102,8 +102,8 @@ impl LeaseApi {
         let now = MicroTime(clock::now());
         let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
         LeaseSpec {
-            holder_identity: Some(self.terms.identity.clone()),
-            lease_duration_seconds: Some(whole_seconds(self.terms.duration)),
+            holder_identity: Some(self.config.identity.clone()),
+            lease_duration_seconds: Some(whole_seconds(self.config.duration)),
             acquire_time: Some(now.clone()),
             renew_time: Some(now),
             lease_transitions: Some(transitions.saturating_add(1)),
@@ -132,16 +132,16 @@ impl LeaseApi {
             "spec": spec,
         }));
         let params = PatchParams {
-            field_manager: Some(self.terms.field_manager.clone()),
+            field_manager: Some(self.config.field_manager.clone()),
             ..PatchParams::default()
         };
-        self.answered(self.api.patch(&self.terms.name, &params, &patch))
+        self.answered(self.api.patch(&self.config.name, &params, &patch))
             .await
     }
 
     /// Reads the Lease; `None` when there is none.
     pub(super) async fn read(&self) -> Result<Option<Lease>, LeaseError> {
-        self.answered(self.api.get_opt(&self.terms.name)).await
+        self.answered(self.api.get_opt(&self.config.name)).await
     }
 }
 

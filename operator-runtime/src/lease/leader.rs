@@ -33,9 +33,9 @@ impl Leader {
         fence: Fence,
         metrics: Metrics,
     ) -> Self {
-        fence.open_until(renewed + api.terms().renew);
-        metrics.leads(&api.terms().name, true);
-        info!(lease = %api.terms().name, identity = %api.terms().identity, "leading");
+        fence.open_until(renewed + api.config().renew);
+        metrics.leads(&api.config().name, true);
+        info!(lease = %api.config().name, identity = %api.config().identity, "leading");
         Self {
             api,
             held,
@@ -53,23 +53,23 @@ impl Leader {
             why = self.renew_until_lost() => Some(why),
         };
         self.fence.close();
-        self.metrics.leads(&self.api.terms().name, false);
+        self.metrics.leads(&self.api.config().name, false);
         if let Some(why) = ended {
-            warn!(lease = %self.api.terms().name, %why, "leadership is lost");
+            warn!(lease = %self.api.config().name, %why, "leadership is lost");
             // Nobody listens any more when the process ends anyway.
             let _ = lost.send(why);
             return;
         }
         match self.give_back().await {
-            Ok(()) => info!(lease = %self.api.terms().name, "lease released"),
+            Ok(()) => info!(lease = %self.api.config().name, "lease released"),
             Err(error) => {
-                warn!(lease = %self.api.terms().name, %error, "lease not released; a standby waits for its expiry");
+                warn!(lease = %self.api.config().name, %error, "lease not released; a standby waits for its expiry");
             }
         }
     }
 
     async fn renew_until_lost(&mut self) -> Lost {
-        let renew = self.api.terms().renew;
+        let renew = self.api.config().renew;
         let mut next = self.renewed + renew / 2;
         loop {
             let deadline = self.renewed + renew;
@@ -92,7 +92,7 @@ impl Leader {
                     None => next = Instant::now() + RETRY / 4,
                 },
                 Err(error) => {
-                    debug!(lease = %self.api.terms().name, %error, "renewal failed");
+                    debug!(lease = %self.api.config().name, %error, "renewal failed");
                     next = Instant::now() + RETRY;
                 }
             }
@@ -102,7 +102,7 @@ impl Leader {
     fn hold(&mut self, lease: Lease, sent: Instant) {
         self.held = lease;
         self.renewed = sent;
-        self.fence.open_until(sent + self.api.terms().renew);
+        self.fence.open_until(sent + self.api.config().renew);
     }
 
     /// Looks again after somebody touched the Lease. A note by a person, or a deletion, is no reason to
@@ -111,7 +111,7 @@ impl Leader {
         let sent = Instant::now();
         match self.api.read().await {
             Ok(Some(lease)) => {
-                let ours = holder(&lease) == Some(&self.api.terms().identity);
+                let ours = holder(&lease) == Some(&self.api.config().identity);
                 let who = holder(&lease).unwrap_or("nobody").to_owned();
                 self.held = lease;
                 (!ours).then_some(Lost::Taken(who))
@@ -124,7 +124,7 @@ impl Leader {
                 None
             }
             Err(error) => {
-                debug!(lease = %self.api.terms().name, %error, "the lease could not be read");
+                debug!(lease = %self.api.config().name, %error, "the lease could not be read");
                 None
             }
         }
@@ -135,7 +135,7 @@ impl Leader {
             Ok(_) | Err(LeaseError::Missing) => Ok(()),
             // The renewal under way when the release was asked for may have been carried out.
             Err(LeaseError::Conflict) => match self.api.read().await? {
-                Some(lease) if holder(&lease) == Some(&self.api.terms().identity) => {
+                Some(lease) if holder(&lease) == Some(&self.api.config().identity) => {
                     self.api.release(&lease).await.map(|_| ())
                 }
                 _ => Ok(()),

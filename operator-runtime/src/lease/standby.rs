@@ -75,13 +75,13 @@ pub fn claim(record: &Record, identity: &str, fallback: Duration, now: Instant) 
 
 /// Waits until the Lease can be taken, and takes it. Returns it with the time the taking was sent.
 pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
-    let mut seen = pin!(watch_object(api.watched(), &api.terms().name));
+    let mut seen = pin!(watch_object(api.watched(), &api.config().name));
     let mut record = first(api, seen.as_mut()).await;
     let mut told = None;
     let mut failures = 0;
     loop {
         let now = Instant::now();
-        match claim(&record, &api.terms().identity, api.terms().duration, now) {
+        match claim(&record, &api.config().identity, api.config().duration, now) {
             Claim::Take => match take(api, &record).await {
                 Ok(lease) => return (lease, now),
                 Err(error) => {
@@ -98,7 +98,7 @@ pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
             Claim::Wait(until) => {
                 let leader = record.lease.as_ref().and_then(holder).map(str::to_owned);
                 if told != leader {
-                    info!(lease = %api.terms().name, leader = leader.as_deref(), "standing by");
+                    info!(lease = %api.config().name, leader = leader.as_deref(), "standing by");
                     told = leader;
                 }
                 refresh(&mut record, seen.as_mut(), until).await;
@@ -114,10 +114,10 @@ async fn take(api: &LeaseApi, record: &Record) -> Result<Lease, LeaseError> {
 fn explain(api: &LeaseApi, error: &LeaseError) {
     match error {
         LeaseError::Conflict | LeaseError::Missing => {
-            debug!(lease = %api.terms().name, %error, "another process was faster");
+            debug!(lease = %api.config().name, %error, "another process was faster");
         }
         LeaseError::Timeout | LeaseError::Api(_) => {
-            warn!(lease = %api.terms().name, %error, "the lease could not be taken");
+            warn!(lease = %api.config().name, %error, "the lease could not be taken");
         }
     }
 }
@@ -139,8 +139,8 @@ async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Re
                 failures += 1;
                 let delay = RETRY.delay(failures, &mut rand::rng());
                 if failures.is_power_of_two() {
-                    let error = crate::wording::chain(&error);
-                    warn!(lease = %api.terms().name, %error, "the lease cannot be watched; grant get, list and watch on it");
+                    let error = crate::error_chain(&error);
+                    warn!(lease = %api.config().name, %error, "the lease cannot be watched; grant get, list and watch on it");
                 }
                 tokio::time::sleep(delay).await;
             }
@@ -160,7 +160,7 @@ async fn refresh(record: &mut Record, mut seen: impl Stream<Item = Seen> + Unpin
                 }
             }
             Ok(Some(Err(error))) => {
-                debug!(error = %crate::wording::chain(&error), "the watch of the lease failed");
+                debug!(error = %crate::error_chain(&error), "the watch of the lease failed");
                 tokio::time::sleep_until((Instant::now() + RETRY.first).min(until)).await;
             }
             Ok(None) => tokio::time::sleep_until(until).await,

@@ -6,7 +6,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Claim, Keeper, Lost, Record, Terms, TermsError, acquire, claim};
+use super::{Claim, LeaseConfig, LeaseConfigError, LeaseGuard, Lost, Record, acquire, claim};
 use crate::fake_api::FakeApi;
 use crate::fence::Fence;
 use crate::metrics::{Metrics, SharedRegistry};
@@ -14,8 +14,8 @@ use crate::metrics::{Metrics, SharedRegistry};
 const DURATION: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(10);
 
-fn terms(identity: &str) -> Terms {
-    Terms {
+fn config(identity: &str) -> LeaseConfig {
+    LeaseConfig {
         namespace: "ns".to_owned(),
         name: "op".to_owned(),
         identity: identity.to_owned(),
@@ -25,11 +25,11 @@ fn terms(identity: &str) -> Terms {
     }
 }
 
-async fn lead(api: &FakeApi, identity: &str) -> (Keeper, Fence) {
+async fn lead(api: &FakeApi, identity: &str) -> (LeaseGuard, Fence) {
     let fence = Fence::default();
     let metrics = Metrics::register(&SharedRegistry::default());
-    let keeper = acquire(api.client(), terms(identity), fence.clone(), metrics).await;
-    (keeper, fence)
+    let guard = acquire(api.client(), config(identity), fence.clone(), metrics).await;
+    (guard, fence)
 }
 
 fn held_by(holder: &str) -> Value {
@@ -52,7 +52,7 @@ fn holder(api: &FakeApi) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn creates_the_lease_with_one_write_and_renews_twice_per_deadline() {
     let api = FakeApi::default();
-    let (keeper, fence) = lead(&api, "a").await;
+    let (guard, fence) = lead(&api, "a").await;
     assert!(fence.is_open());
     assert_eq!(holder(&api).as_deref(), Some("a"));
     let writes = |log: Vec<String>| {
@@ -69,7 +69,7 @@ async fn creates_the_lease_with_one_write_and_renews_twice_per_deadline() {
     assert!((11..=12).contains(&renewals.len()), "{renewals:?}");
     assert!(renewals.iter().all(|call| call.starts_with("PATCH")));
     assert!(fence.is_open());
-    keeper.release().await;
+    guard.release().await;
     assert!(!fence.is_open());
     assert_eq!(holder(&api), None);
 }
@@ -219,12 +219,12 @@ async fn of_many_that_try_one_leads_at_a_time() {
         tries.spawn(async move { lead(&api, &format!("p{number}")).await });
     }
     for left in (0..5).rev() {
-        let (keeper, fence) = tries.join_next().await.unwrap().unwrap();
+        let (guard, fence) = tries.join_next().await.unwrap().unwrap();
         sleep(Duration::from_secs(40)).await;
         assert_eq!(tries.len(), left);
         assert!(tries.try_join_next().is_none(), "two lead at once");
         assert!(fence.is_open());
-        keeper.release().await;
+        guard.release().await;
     }
 }
 
@@ -254,21 +254,24 @@ fn claims() {
 #[test]
 fn terms_that_could_not_work_are_refused() {
     let with = |duration, renew| {
-        Terms {
+        LeaseConfig {
             duration,
             renew,
-            ..terms("a")
+            ..config("a")
         }
         .check()
     };
     assert_eq!(with(DURATION, RENEW), Ok(()));
     assert!(matches!(
         with(DURATION, DURATION),
-        Err(TermsError::Overlap { .. })
+        Err(LeaseConfigError::Overlap { .. })
     ));
-    assert!(matches!(with(RENEW, DURATION), Err(TermsError::Overlap { .. })));
+    assert!(matches!(
+        with(RENEW, DURATION),
+        Err(LeaseConfigError::Overlap { .. })
+    ));
     assert_eq!(
         with(DURATION, Duration::from_millis(10)),
-        Err(TermsError::TooShort)
+        Err(LeaseConfigError::TooShort)
     );
 }

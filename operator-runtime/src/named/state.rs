@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::Lookup;
-use super::referrers::{Queues, Referrers};
+use crate::wake_set::{WakeSet, Wakes};
 
 /// An object that is referred to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +52,7 @@ where
     R: Resource<DynamicType = ()>,
 {
     state: Mutex<State<K, R>>,
-    queues: Queues<R>,
+    changed: WakeSet<ObjectRef<R>>,
 }
 
 struct State<K, R>
@@ -85,7 +85,7 @@ where
                 targets: HashMap::new(),
                 started: 0,
             }),
-            queues: Queues::default(),
+            changed: WakeSet::default(),
         }
     }
 }
@@ -145,9 +145,16 @@ where
         self.with(|state| state.targets.len())
     }
 
-    pub(super) fn subscribe(&self) -> Referrers<R> {
-        let known = self.with(|state| state.referrers.keys().cloned().collect());
-        self.queues.subscribe(known)
+    pub(super) fn subscribe(self: &Arc<Self>) -> Wakes<ObjectRef<R>>
+    where
+        K: Send + Sync + 'static,
+        R: Send + Sync + 'static,
+    {
+        let shared = Arc::clone(self);
+        self.changed.subscribe_from(move || {
+            let known = shared.with(|state| state.referrers.keys().cloned().collect::<Vec<_>>());
+            known.into_iter().map(|who| (who.clone(), who)).collect()
+        })
     }
 }
 
@@ -166,7 +173,9 @@ where
             // A late word of a watch that was stopped, or nothing new.
             _ => Vec::new(),
         });
-        self.queues.push(&who);
+        for who in who {
+            self.changed.wake(who);
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use kube::runtime::watcher::Config;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Lookup, Named, Referrers};
+use super::{Lookup, Named};
 use crate::fake_api::FakeApi;
 use crate::runtime::Runtime;
+use crate::wake_set::Wakes;
 
 type Set = Named<Secret, ConfigMap>;
 
@@ -33,7 +34,7 @@ fn names(names: &[&str]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn queued(changes: &mut Referrers<ConfigMap>) -> Vec<String> {
+fn queued(changes: &mut Wakes<ObjectRef<ConfigMap>>) -> Vec<String> {
     let mut queued = Vec::new();
     while let Some(Some(who)) = changes.next().now_or_never() {
         queued.push(who.name);

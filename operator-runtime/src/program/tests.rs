@@ -6,8 +6,8 @@ use clap::{Args, CommandFactory, Parser};
 
 use super::{Cli, Command};
 use crate::args::CommonArgs;
-use crate::placement::Scope;
 use crate::probe::Question;
+use crate::scope::Scope;
 
 #[derive(Args, Debug)]
 struct Own {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Runtime;
 use crate::fake_api::FakeApi;
-use crate::lease::Terms;
+use crate::lease::LeaseConfig;
 use crate::shutdown::Stops;
 
 fn runtime(api: &FakeApi) -> (Runtime, mpsc::UnboundedSender<()>) {
@@ -25,7 +25,7 @@ fn runtime(api: &FakeApi) -> (Runtime, mpsc::UnboundedSender<()>) {
 fn candidate(api: &FakeApi, identity: &str) -> (Runtime, mpsc::UnboundedSender<()>) {
     let (mut runtime, stop) = runtime(api);
     runtime.fence.close();
-    runtime.terms = Some(Terms {
+    runtime.lease = Some(LeaseConfig {
         namespace: "ns".to_owned(),
         name: "op".to_owned(),
         identity: identity.to_owned(),

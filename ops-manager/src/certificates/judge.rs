@@ -128,7 +128,7 @@ fn verdict(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Option<Leaf>, V
     let verdicts = wanted
         .required
         .iter()
-        .map(|required| tls_bundle::judge(&bundle, required, now));
+        .map(|required| tls_bundle::verify(&bundle, required, now));
     let mut leaf = None;
     let mut failures = Vec::new();
     for verdict in verdicts {

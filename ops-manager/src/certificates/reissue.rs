@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
-use operator_runtime::DEADLINE;
+use operator_runtime::REQUEST_TIMEOUT;
 use operator_runtime::apply::ApplyError;
 use serde_json::json;
 use shared_types::names;
@@ -59,7 +59,7 @@ pub async fn reissue(
         field_manager: Some(names::OPS_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let sent = tokio::time::timeout(DEADLINE, api.patch_status(&name, &params, &patch)).await;
+    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch_status(&name, &params, &patch)).await;
     let (kind, place) = (Certificate::kind(&()).into_owned(), format!("{namespace}/{name}"));
     match sent {
         Ok(Ok(asked)) => {

@@ -48,7 +48,7 @@ impl State {
 #[derive(Debug, Default)]
 pub struct Written {
     /// New Certificates, and our part of the status.
-    sent: operator_runtime::Written<Pgpool, OwnStatus>,
+    sent: operator_runtime::PendingWrites<Pgpool, OwnStatus>,
     /// What else is known of writes.
     writes: Mutex<HashMap<(String, String), Writes>>,
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
-use operator_runtime::DEADLINE;
+use operator_runtime::REQUEST_TIMEOUT;
 use rand::Rng;
 use rand::distr::Alphanumeric;
 use serde_json::{Value, json};
@@ -300,7 +300,7 @@ fn params() -> PatchParams {
 
 async fn answered<T>(what: &str, request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
     let what = what.to_owned();
-    match tokio::time::timeout(DEADLINE, request).await {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(answer) => answer.map_err(|source| Error::Apply {
             what,
             source: Box::new(source),

@@ -2,7 +2,7 @@
 
 use operator_runtime::Classified;
 use operator_runtime::apply::ApplyError;
-use operator_runtime::wording::chain;
+use operator_runtime::error_chain;
 
 /// A failed step, by its name.
 #[derive(Debug, thiserror::Error)]

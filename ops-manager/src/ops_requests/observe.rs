@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use md5::{Digest, Md5};
-use operator_runtime::DEADLINE;
+use operator_runtime::REQUEST_TIMEOUT;
 use serde::de::DeserializeOwned;
 use shared_types::ops_request::OpsType;
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolVersion, names};
@@ -182,7 +182,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let what = || format!("{} {name}", K::kind(&()));
-    tokio::time::timeout(DEADLINE, api.get_opt(name))
+    tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(name))
         .await
         .map_err(|_| Error::Timeout { what: what() })?
         .map_err(|source| Error::Observe {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use operator_runtime::wording::chain;
+use operator_runtime::error_chain;
 use rustls::crypto::CryptoProvider;
 use shared_types::{SslMode, ports};
 use tokio::net::TcpStream;

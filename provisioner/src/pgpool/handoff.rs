@@ -223,7 +223,7 @@ fn judged(
         let data = secret.data.as_ref();
         let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
         for required in certificate.required.iter().map(&required) {
-            let verdict = tls_bundle::judge(&bundle, &required, now);
+            let verdict = tls_bundle::verify(&bundle, &required, now);
             if let Some(failure) = verdict.first() {
                 return Handoff::Keep {
                     why: format!("{}: {failure}", certificate.title()),

@@ -139,7 +139,7 @@ fn does(validated: &Validated, observed: &Observed, copy: &Secret) -> bool {
     let begun = leaf(copy).map_or(Timestamp::UNIX_EPOCH, |leaf| leaf.begins);
     let fits = required
         .iter()
-        .all(|required| tls_bundle::judge(&bundle, required, begun).fits());
+        .all(|required| tls_bundle::verify(&bundle, required, begun).fits());
     fits && authorities::knows_clients(observed, copy) && desired::serves_exporter(validated, copy)
 }
 

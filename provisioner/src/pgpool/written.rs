@@ -14,10 +14,10 @@ mod tests;
 
 /// The last writes about each `Pgpool`.
 #[derive(Clone, Debug, Default)]
-pub struct Written(operator_runtime::Written<Pgpool, PgpoolStatus>);
+pub struct Written(operator_runtime::PendingWrites<Pgpool, PgpoolStatus>);
 
 impl Deref for Written {
-    type Target = operator_runtime::Written<Pgpool, PgpoolStatus>;
+    type Target = operator_runtime::PendingWrites<Pgpool, PgpoolStatus>;
 
     fn deref(&self) -> &Self::Target {
         &self.0

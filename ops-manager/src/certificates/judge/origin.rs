@@ -99,7 +99,7 @@ fn is_left_behind(one: &Issued<'_>, all: &[Issued<'_>], now: Timestamp) -> bool 
         ip_addresses: Vec::new(),
         common_name: None,
     };
-    let verdict = tls_bundle::judge(&bundle, &required, now);
+    let verdict = tls_bundle::verify(&bundle, &required, now);
     verdict.failures.iter().any(|failure| {
         matches!(
             failure,

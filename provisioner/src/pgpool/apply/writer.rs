@@ -10,7 +10,7 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Applier;
 use operator_runtime::apply::{Applied, ApplyError, Change, PodRef};
 use operator_runtime::cache::keep_last_change;
-use operator_runtime::placement::Placement;
+use operator_runtime::scope::Placement;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};

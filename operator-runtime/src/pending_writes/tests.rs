@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-type Memory = Written<ConfigMap, u8>;
+type Memory = PendingWrites<ConfigMap, u8>;
 
 fn service(version: &str) -> Service {
     serde_json::from_value(json!({

@@ -1,14 +1,14 @@
 //! Each failure: found, alone, named with its reason, and with a sentence that says what is wrong and the cure.
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyUsagePurpose, date_time_ymd};
-use tls_bundle::{Bundle, Entry, Failure, Fingerprint, Required, Role, Verdict, judge, leaf_der};
+use tls_bundle::{Bundle, Entry, Failure, Fingerprint, Required, Role, Verification, leaf_der, verify};
 
 use crate::support::{Secret, good, leaf_params, now, p256, required, root};
 
-fn only(verdict: &Verdict) -> &Failure {
-    assert!(!verdict.fits());
-    assert_eq!(verdict.failures.len(), 1, "{:?}", verdict.failures);
-    let failure = verdict.first().unwrap();
+fn only(verification: &Verification) -> &Failure {
+    assert!(!verification.fits());
+    assert_eq!(verification.failures.len(), 1, "{:?}", verification.failures);
+    let failure = verification.first().unwrap();
     let sentence = failure.to_string();
     assert!(sentence.contains("; "), "a cure is missing: {sentence}");
     assert!(!sentence.contains("PRIVATE"), "{sentence}");
@@ -24,10 +24,10 @@ fn issued(change: impl FnOnce(&mut CertificateParams)) -> Secret {
 #[test]
 fn a_good_secret_fits_and_tells_its_leaf() {
     let secret = good();
-    let verdict = secret.judge();
-    assert!(verdict.fits(), "{:?}", verdict.failures);
-    assert_eq!(verdict.first(), None);
-    let leaf = verdict.leaf.unwrap();
+    let verification = secret.verify();
+    assert!(verification.fits(), "{:?}", verification.failures);
+    assert_eq!(verification.first(), None);
+    let leaf = verification.leaf.unwrap();
     let der = leaf_der(secret.certificate.as_bytes()).unwrap();
     assert_eq!(leaf.fingerprint, Fingerprint::of_der(&der));
     assert_eq!(leaf.common_name.as_deref(), Some("pool.demo.svc"));
@@ -47,30 +47,33 @@ fn absent_and_empty_entries_are_named() {
             key: empty,
             ..secret.bundle()
         };
-        let verdict = judge(&without_key, &required(), now());
-        assert_eq!(only(&verdict), &Failure::Incomplete { entry: Entry::Key });
-        assert!(verdict.leaf.is_some());
+        let verification = verify(&without_key, &required(), now());
+        assert_eq!(only(&verification), &Failure::Incomplete { entry: Entry::Key });
+        assert!(verification.leaf.is_some());
 
         let without_certificate = Bundle {
             certificate: empty,
             ..secret.bundle()
         };
-        let verdict = judge(&without_certificate, &required(), now());
+        let verification = verify(&without_certificate, &required(), now());
         assert_eq!(
-            only(&verdict),
+            only(&verification),
             &Failure::Incomplete {
                 entry: Entry::Certificate
             }
         );
-        assert_eq!(verdict.leaf, None);
+        assert_eq!(verification.leaf, None);
 
         let without_ca = Bundle {
             ca: empty,
             ..secret.bundle()
         };
-        assert_eq!(only(&judge(&without_ca, &required(), now())), &Failure::CaMissing);
+        assert_eq!(
+            only(&verify(&without_ca, &required(), now())),
+            &Failure::CaMissing
+        );
     }
-    let nothing = judge(&Bundle::default(), &required(), now());
+    let nothing = verify(&Bundle::default(), &required(), now());
     let reasons: Vec<_> = nothing.failures.iter().map(Failure::reason).collect();
     assert_eq!(reasons, ["SecretIncomplete", "SecretIncomplete", "CaMissing"]);
 }
@@ -80,7 +83,7 @@ fn unreadable_entries_are_told_apart() {
     let nonsense = |change: fn(&mut Secret)| {
         let mut secret = good();
         change(&mut secret);
-        only(&secret.judge()).reason()
+        only(&secret.verify()).reason()
     };
     assert_eq!(
         nonsense(|secret| secret.certificate = "nonsense".into()),
@@ -109,7 +112,7 @@ fn an_encrypted_key_is_called_so() {
         let expected = Failure::KeyUnreadable {
             problem: "it is encrypted with a passphrase",
         };
-        assert_eq!(only(&secret.judge()), &expected);
+        assert_eq!(only(&secret.verify()), &expected);
     }
 }
 
@@ -119,8 +122,8 @@ fn a_foreign_key_does_not_fit() {
         key: p256().serialize_pem(),
         ..good()
     };
-    let verdict = secret.judge();
-    let failure = only(&verdict);
+    let verification = secret.verify();
+    let failure = only(&verification);
     assert_eq!(failure.reason(), "KeyMismatch");
     assert!(failure.to_string().contains("ECDSA P-256"), "{failure}");
 }
@@ -128,25 +131,29 @@ fn a_foreign_key_does_not_fit() {
 #[test]
 fn uncovered_names_are_listed() {
     let secret = issued(|params| params.subject_alt_names.truncate(1));
-    let verdict = secret.judge();
+    let verification = secret.verify();
     let missing = ["*.pool-pods.demo.svc", "localhost", "127.0.0.1"]
         .map(String::from)
         .to_vec();
-    assert_eq!(only(&verdict), &Failure::NameMissing { missing });
+    assert_eq!(only(&verification), &Failure::NameMissing { missing });
 
     let many = (0..9).map(|number| format!("pool-{number}.demo")).collect();
-    let verdict = secret.judge_for(&Required {
+    let verification = secret.verify_for(&Required {
         dns_names: many,
         ip_addresses: vec![],
         ..required()
     });
-    assert!(only(&verdict).to_string().contains("\"pool-4.demo\" and 4 more"));
+    assert!(
+        only(&verification)
+            .to_string()
+            .contains("\"pool-4.demo\" and 4 more")
+    );
 }
 
 #[test]
 fn the_common_name_does_not_stand_for_a_name() {
     let secret = issued(|params| drop(params.subject_alt_names.remove(0)));
-    assert_eq!(only(&secret.judge()).reason(), "NameMissing");
+    assert_eq!(only(&secret.verify()).reason(), "NameMissing");
 }
 
 #[test]
@@ -161,46 +168,46 @@ fn the_common_name_is_compared_when_required() {
         }
     };
     let secret = issued(|params| *params = crate::support::params("postgres"));
-    assert!(secret.judge_for(&for_user("postgres")).fits());
-    let verdict = secret.judge_for(&for_user("Postgres"));
+    assert!(secret.verify_for(&for_user("postgres")).fits());
+    let verification = secret.verify_for(&for_user("Postgres"));
     assert_eq!(
-        only(&verdict).to_string(),
+        only(&verification).to_string(),
         "the common name of the certificate is \"postgres\", but \"Postgres\" is needed; set it in the \
          Certificate, then delete the Secret so that cert-manager issues it again"
     );
     let nameless = issued(|params| params.distinguished_name = rcgen::DistinguishedName::new());
-    let verdict = nameless.judge_for(&for_user("postgres"));
-    assert!(only(&verdict).to_string().contains("is absent"));
+    let verification = nameless.verify_for(&for_user("postgres"));
+    assert!(only(&verification).to_string().contains("is absent"));
 }
 
 #[test]
 fn usages_follow_the_role() {
     use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
-    let usage = |secret: &Secret, role| match only(&secret.judge_for(&Required { role, ..required() })) {
+    let usage = |secret: &Secret, role| match only(&secret.verify_for(&Required { role, ..required() })) {
         Failure::UsageMissing { usage, .. } => *usage,
         other => panic!("{other}"),
     };
     let server = issued(|params| params.extended_key_usages = vec![ServerAuth]);
     let client = issued(|params| params.extended_key_usages = vec![ClientAuth]);
-    assert!(server.judge().fits());
+    assert!(server.verify().fits());
     assert_eq!(usage(&server, Role::Client), "client auth");
     assert_eq!(usage(&client, Role::Server), "server auth");
     for allowing in [vec![], vec![Any]] {
         let secret = issued(|params| params.extended_key_usages = allowing);
         for role in [Role::Server, Role::Client] {
-            assert!(secret.judge_for(&Required { role, ..required() }).fits());
+            assert!(secret.verify_for(&Required { role, ..required() }).fits());
         }
     }
     let silent = issued(|params| params.key_usages = vec![KeyUsagePurpose::KeyEncipherment]);
     assert_eq!(usage(&silent, Role::Server), "digital signature");
     let unrestricted = issued(|params| params.key_usages = vec![]);
-    assert!(unrestricted.judge().fits());
+    assert!(unrestricted.verify().fits());
 }
 
 #[test]
 fn validity_is_judged_at_the_given_time() {
     let secret = good();
-    let at = |time: &str| judge(&secret.bundle(), &required(), time.parse().unwrap());
+    let at = |time: &str| verify(&secret.bundle(), &required(), time.parse().unwrap());
     // The CA of the bundle has the same validity, and says so too.
     let first = |time: &str| at(time).first().map(Failure::reason);
     assert_eq!(first("2025-12-31T23:59:59Z"), Some("NotYetValid"));
@@ -210,13 +217,13 @@ fn validity_is_judged_at_the_given_time() {
 
     let expired = issued(|params| params.not_after = date_time_ymd(2026, 2, 1));
     assert!(
-        only(&expired.judge())
+        only(&expired.verify())
             .to_string()
             .contains("expired at 2026-02-01T00:00:00Z")
     );
     let future = issued(|params| params.not_before = date_time_ymd(2026, 7, 1));
     assert!(
-        only(&future.judge())
+        only(&future.verify())
             .to_string()
             .contains("not valid before 2026-07-01T00:00:00Z")
     );
@@ -227,7 +234,7 @@ fn a_validity_without_end_is_understood() {
     let mut params = leaf_params();
     params.not_after = date_time_ymd(9999, 12, 31);
     let secret = Secret::issued(&root("root"), &params, &p256());
-    assert!(secret.judge().fits());
+    assert!(secret.verify().fits());
 }
 
 #[test]
@@ -241,11 +248,11 @@ fn all_that_is_wrong_is_told_at_once_cause_first() {
         key: p256().serialize_pem(),
         ..Secret::issued(&root("root"), &params, &p256())
     };
-    let verdict = secret.judge_for(&Required {
+    let verification = secret.verify_for(&Required {
         common_name: Some("x".into()),
         ..required()
     });
-    let reasons: Vec<_> = verdict.failures.iter().map(Failure::reason).collect();
+    let reasons: Vec<_> = verification.failures.iter().map(Failure::reason).collect();
     let expected = [
         "KeyMismatch",
         "Expired",
@@ -261,7 +268,7 @@ fn all_that_is_wrong_is_told_at_once_cause_first() {
 fn debug_output_shows_no_key() {
     let secret = good();
     let body = secret.key.lines().nth(1).unwrap();
-    let texts = [format!("{:?}", secret.bundle()), format!("{:?}", secret.judge())];
+    let texts = [format!("{:?}", secret.bundle()), format!("{:?}", secret.verify())];
     assert!(texts.iter().all(|text| !text.contains(body)));
 }
 
@@ -274,5 +281,5 @@ fn the_entries_are_taken_by_their_names() {
         "tls.key" => Some(secret.key.as_bytes()),
         other => panic!("{other}"),
     });
-    assert!(judge(&bundle, &required(), now()).fits());
+    assert!(verify(&bundle, &required(), now()).fits());
 }

@@ -5,7 +5,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
 };
-use tls_bundle::{Bundle, Required, Role, Verdict, judge};
+use tls_bundle::{Bundle, Required, Role, Verification, verify};
 
 /// The time of every judgement, in the middle of every validity that is not a test's own.
 pub fn now() -> Timestamp {
@@ -106,12 +106,12 @@ impl Secret {
         }
     }
 
-    pub fn judge(&self) -> Verdict {
-        self.judge_for(&required())
+    pub fn verify(&self) -> Verification {
+        self.verify_for(&required())
     }
 
-    pub fn judge_for(&self, required: &Required) -> Verdict {
-        judge(&self.bundle(), required, now())
+    pub fn verify_for(&self, required: &Required) -> Verification {
+        verify(&self.bundle(), required, now())
     }
 }
 

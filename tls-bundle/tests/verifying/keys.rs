@@ -59,8 +59,8 @@ fn every_kind_of_key_fits_its_leaf_and_its_ca() {
     ];
     for pair in pairs {
         let secret = Secret::issued(&self_issued(pair()), &leaf_params(), &pair());
-        let verdict = secret.judge();
-        assert!(verdict.fits(), "{:?}", verdict.failures);
+        let verification = secret.verify();
+        assert!(verification.fits(), "{:?}", verification.failures);
     }
 }
 
@@ -69,7 +69,7 @@ fn every_form_of_key_fits() {
     let pair = rsa(&PKCS_RSA_SHA256);
     let pkcs8 = Secret::issued(&self_issued(rsa(&PKCS_RSA_SHA256)), &leaf_params(), &pair);
     let pkcs1 = pem("RSA PRIVATE KEY", &inside_pkcs8(&pair.serialize_der()));
-    assert!(Secret { key: pkcs1, ..pkcs8 }.judge().fits());
+    assert!(Secret { key: pkcs1, ..pkcs8 }.verify().fits());
 
     let curves = [
         (&PKCS_ECDSA_P256_SHA256, &ECDSA_P256_SHA256_ASN1_SIGNING),
@@ -87,7 +87,7 @@ fn every_form_of_key_fits() {
                 key: sec1.clone(),
                 ..secret.clone()
             }
-            .judge()
+            .verify()
             .fits()
         );
         // `openssl ecparam -genkey` writes the curve first.
@@ -98,12 +98,12 @@ fn every_form_of_key_fits() {
                 key: parameters,
                 ..secret.clone()
             }
-            .judge()
+            .verify()
             .fits()
         );
         let bare = pem("EC PRIVATE KEY", &inside_pkcs8(&pair.serialize_der()));
         assert!(
-            Secret { key: bare, ..secret }.judge().fits(),
+            Secret { key: bare, ..secret }.verify().fits(),
             "without the curve inside"
         );
     }
@@ -113,7 +113,7 @@ fn every_form_of_key_fits() {
 fn ed25519_fits_with_and_without_its_public_half() {
     let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let secret = Secret::issued(&self_issued(crate::support::p256()), &leaf_params(), &pair);
-    assert!(secret.judge().fits());
+    assert!(secret.verify().fits());
     let seed = inside_pkcs8(&pair.serialize_der());
     // What Go and OpenSSL write: version 0, the algorithm, the seed.
     let mut go = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22];
@@ -123,7 +123,7 @@ fn ed25519_fits_with_and_without_its_public_half() {
             key: pem("PRIVATE KEY", &go),
             ..secret
         }
-        .judge()
+        .verify()
         .fits()
     );
 }
@@ -149,8 +149,8 @@ fn kinds_do_not_fit_each_other() {
     for (name, pair) in kinds {
         let mut secret = good();
         secret.key = pair.serialize_pem();
-        let verdict = secret.judge();
-        let failure = verdict.first().unwrap();
+        let verification = secret.verify();
+        let failure = verification.first().unwrap();
         assert_eq!(failure.reason(), "KeyMismatch");
         assert!(failure.to_string().contains(&format!("({name})")), "{failure}");
     }
@@ -169,8 +169,8 @@ fn text_around_the_sections_and_line_endings_do_not_matter() {
             certificate: rewrite(&good.certificate),
             key: rewrite(&good.key),
         };
-        let verdict = secret.judge();
-        assert!(verdict.fits(), "{:?}", verdict.failures);
+        let verification = secret.verify();
+        assert!(verification.fits(), "{:?}", verification.failures);
     }
     // All in one, as some tools write it: each reader takes what is its own.
     let all = format!("{}{}", good.key, good.certificate);
@@ -180,7 +180,7 @@ fn text_around_the_sections_and_line_endings_do_not_matter() {
             key: all,
             ..good
         }
-        .judge()
+        .verify()
         .fits()
     );
 }

@@ -6,7 +6,7 @@ use kube::core::Status;
 use kube::runtime::watcher;
 
 /// Returns an error and its causes in one line.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut words = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -63,7 +63,7 @@ mod tests {
     use kube::core::Status;
     use kube::runtime::watcher;
 
-    use super::chain;
+    use super::error_chain;
     use crate::apply::ApplyError;
 
     fn refused() -> kube::Error {
@@ -77,10 +77,13 @@ mod tests {
     #[test]
     fn one_line_with_each_cause_once() {
         let refusal = "pods is forbidden: no right (403)";
-        assert_eq!(chain(&refused()), refusal);
-        assert_eq!(chain(&watcher::Error::InitialListFailed(refused())), refusal);
+        assert_eq!(error_chain(&refused()), refusal);
         assert_eq!(
-            chain(&watcher::Error::NoResourceVersion),
+            error_chain(&watcher::Error::InitialListFailed(refused())),
+            refusal
+        );
+        assert_eq!(
+            error_chain(&watcher::Error::NoResourceVersion),
             watcher::Error::NoResourceVersion.to_string()
         );
         let apply = ApplyError::Api {
@@ -88,11 +91,21 @@ mod tests {
             name: "a/b".to_owned(),
             source: Box::new(refused()),
         };
-        assert_eq!(chain(&apply), format!("Pod a/b could not be written: {refusal}"));
-        assert_eq!(apply.to_string(), chain(&apply), "without the chain as well");
+        assert_eq!(
+            error_chain(&apply),
+            format!("Pod a/b could not be written: {refusal}")
+        );
+        assert_eq!(
+            apply.to_string(),
+            error_chain(&apply),
+            "without the chain as well"
+        );
         let bare = kube::Error::Api(Status::failure("", "Conflict").with_code(409).boxed());
-        assert_eq!(chain(&bare), "the API server says 409 Conflict");
+        assert_eq!(error_chain(&bare), "the API server says 409 Conflict");
         let refused = std::io::Error::other("connection refused");
-        assert_eq!(chain(&kube::Error::Service(refused.into())), "connection refused");
+        assert_eq!(
+            error_chain(&kube::Error::Service(refused.into())),
+            "connection refused"
+        );
     }
 }

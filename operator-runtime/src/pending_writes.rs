@@ -20,26 +20,26 @@ const ARRIVAL: Duration = Duration::from_secs(2);
 
 /// The last writes about each object of kind `R`: other objects, and the part `S` of its own status that this
 /// process writes. Clones are the same memory.
-pub struct Written<R, S>(Arc<Mutex<HashMap<ObjectRef<R>, Writes<S>>>>)
+pub struct PendingWrites<R, S>(Arc<Mutex<HashMap<ObjectRef<R>, Writes<S>>>>)
 where
     R: Resource<DynamicType = ()>;
 
-impl<R: Resource<DynamicType = ()>, S> Clone for Written<R, S> {
+impl<R: Resource<DynamicType = ()>, S> Clone for PendingWrites<R, S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<R: Resource<DynamicType = ()>, S> Default for Written<R, S> {
+impl<R: Resource<DynamicType = ()>, S> Default for PendingWrites<R, S> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
 /// Never shows the objects: some are Secrets.
-impl<R: Resource<DynamicType = ()>, S> Debug for Written<R, S> {
+impl<R: Resource<DynamicType = ()>, S> Debug for PendingWrites<R, S> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Written").finish_non_exhaustive()
+        f.debug_tuple("PendingWrites").finish_non_exhaustive()
     }
 }
 
@@ -119,7 +119,7 @@ fn place<K: Resource<DynamicType = ()>>(name: &str) -> Place {
     (K::kind(&()).into_owned(), name.to_owned())
 }
 
-impl<R, S> Written<R, S>
+impl<R, S> PendingWrites<R, S>
 where
     R: Resource<DynamicType = ()> + Clone,
     S: Clone + PartialEq,
@@ -145,7 +145,7 @@ where
     {
         let (place, at) = (place::<K>(name), Instant::now());
         self.with(key, |writes| {
-            // Written twice before the cache has moved: it still shows what was there before the first time.
+            // PendingWrites twice before the cache has moved: it still shows what was there before the first time.
             let over = writes.objects.remove(&place).map_or(over, |write| write.over);
             writes.objects.insert(place, Write { over, became, at });
         });
@@ -188,7 +188,7 @@ where
     pub fn part(&self, key: &ObjectRef<R>, shown: S, written: S) {
         let at = Instant::now();
         self.with(key, |writes| {
-            // Written twice before the cache has moved, as with objects.
+            // PendingWrites twice before the cache has moved, as with objects.
             let over = writes.part.take().map_or(shown, |part| part.over);
             writes.part = Some(Part { over, written, at });
         });

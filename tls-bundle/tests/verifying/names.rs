@@ -20,7 +20,7 @@ fn judged(names: &[String], required: &Required) -> Vec<String> {
     let mut params = leaf_params();
     params.subject_alt_names = names.iter().map(|name| dns(name)).collect();
     let secret = Secret::issued(&root("root"), &params, &p256());
-    match secret.judge_for(required).failures.as_slice() {
+    match secret.verify_for(required).failures.as_slice() {
         [] => vec![],
         [tls_bundle::Failure::NameMissing { missing }] => missing.clone(),
         other => panic!("{other:?}"),
@@ -70,7 +70,7 @@ proptest! {
         params.subject_alt_names = vec![SanType::IpAddress(octets.into())];
         let secret = Secret::issued(&root("root"), &params, &p256());
         let wanting = |ip_addresses| Required { dns_names: vec![], ip_addresses, ..required() };
-        prop_assert!(secret.judge_for(&wanting(vec![octets.into()])).fits());
-        prop_assert!(!secret.judge_for(&wanting(vec![other.into()])).fits());
+        prop_assert!(secret.verify_for(&wanting(vec![octets.into()])).fits());
+        prop_assert!(!secret.verify_for(&wanting(vec![other.into()])).fits());
     }
 }

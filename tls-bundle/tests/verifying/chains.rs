@@ -17,7 +17,7 @@ fn secret(issuer: &Ca, intermediates: &[&Ca], ca: &[&Ca]) -> Secret {
 }
 
 fn fault(secret: &Secret) -> ChainFault {
-    match secret.judge().failures.as_slice() {
+    match secret.verify().failures.as_slice() {
         [Failure::ChainBroken { fault }] => fault.clone(),
         other => panic!("{other:?}"),
     }
@@ -28,14 +28,14 @@ fn intermediates_lead_to_the_root_in_any_order() {
     let root = root("root");
     let upper = below(&root, ca_params("upper"));
     let lower = below(&upper, ca_params("lower"));
-    assert!(secret(&lower, &[&lower, &upper], &[&root]).judge().fits());
-    assert!(secret(&lower, &[&upper, &lower], &[&root]).judge().fits());
+    assert!(secret(&lower, &[&lower, &upper], &[&root]).verify().fits());
+    assert!(secret(&lower, &[&upper, &lower], &[&root]).verify().fits());
     assert!(
-        secret(&lower, &[&lower, &upper, &root], &[&root]).judge().fits(),
+        secret(&lower, &[&lower, &upper, &root], &[&root]).verify().fits(),
         "root repeated"
     );
     // An anchor need not be a root: cert-manager writes the issuer there when it knows no more.
-    assert!(secret(&lower, &[&lower], &[&upper]).judge().fits());
+    assert!(secret(&lower, &[&lower], &[&upper]).verify().fits());
     let expected = |subject: &str, issuer: &str| ChainFault::IssuerAbsent {
         subject: format!("CN={subject}"),
         issuer: format!("CN={issuer}"),
@@ -54,8 +54,8 @@ fn intermediates_lead_to_the_root_in_any_order() {
 fn one_of_several_cas_is_enough() {
     let (old, new) = (root("root"), root("root"));
     let other = root("another");
-    assert!(secret(&new, &[], &[&other, &old, &new]).judge().fits());
-    assert!(secret(&old, &[], &[&other, &old, &new]).judge().fits());
+    assert!(secret(&new, &[], &[&other, &old, &new]).verify().fits());
+    assert!(secret(&old, &[], &[&other, &old, &new]).verify().fits());
     let wrong = fault(&secret(&old, &[], &[&other, &new]));
     assert!(matches!(wrong, ChainFault::SignatureWrong { .. }), "{wrong}");
 }
@@ -69,7 +69,7 @@ fn a_self_signed_leaf_is_its_own_ca() {
         certificate,
         key: key.serialize_pem(),
     };
-    assert!(secret.judge().fits());
+    assert!(secret.verify().fits());
     let foreign = Secret {
         ca: good().ca,
         ..secret
@@ -129,7 +129,7 @@ fn a_ca_limits_the_cas_below_it() {
     short.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     let root = Ca::self_signed(short, p256()).unwrap();
     let lower = below(&root, ca_params("lower"));
-    assert!(secret(&root, &[], &[&root]).judge().fits());
+    assert!(secret(&root, &[], &[&root]).verify().fits());
     let fault = fault(&secret(&lower, &[&lower], &[&root]));
     assert_eq!(
         fault,
@@ -158,7 +158,7 @@ fn a_ca_limits_usages() {
         role: tls_bundle::Role::Client,
         ..required()
     };
-    assert!(secret.judge_for(&client).fits());
+    assert!(secret.verify_for(&client).fits());
 }
 
 #[test]
@@ -185,15 +185,15 @@ fn a_ca_limits_names() {
     };
     assert!(
         constrained(&["svc", "localhost", "127.0.0.0"], &["other.svc"])
-            .judge()
+            .verify()
             .fits()
     );
     assert!(
-        constrained(&["127.0.0.0"], &[]).judge().fits(),
+        constrained(&["127.0.0.0"], &[]).verify().fits(),
         "says nothing about DNS names"
     );
     assert!(
-        constrained(&[], &["vc", "l.demo.svc"]).judge().fits(),
+        constrained(&[], &["vc", "l.demo.svc"]).verify().fits(),
         "whole labels only"
     );
     assert_eq!(forbidden(&constrained(&["svc"], &[])), "localhost");
@@ -214,7 +214,7 @@ fn an_unknown_critical_extension_is_refused() {
         params.custom_extensions = vec![extension];
         Secret::issued(&root("root"), &params, &p256())
     };
-    assert!(extension(false).judge().fits());
+    assert!(extension(false).verify().fits());
     let fault = fault(&extension(true));
     assert!(matches!(&fault, ChainFault::ExtensionUnsupported { oid, .. } if oid == "1.3.6.1.4.1.1"));
 }
@@ -235,6 +235,53 @@ fn a_leaf_cannot_vouch_for_another() {
 }
 
 #[test]
+fn a_chain_has_at_most_seven_intermediates() {
+    let root = root("root");
+    let mut intermediates = vec![below(&root, ca_params("ca 1"))];
+    for number in 2..=8 {
+        let issuer = intermediates.last().unwrap();
+        intermediates.push(below(issuer, ca_params(&format!("ca {number}"))));
+    }
+    for (count, fits) in [(7, true), (8, false)] {
+        let chain: Vec<_> = intermediates.iter().take(count).collect();
+        let verification = secret(chain.last().unwrap(), &chain, &[&root]).verify();
+        assert_eq!(verification.fits(), fits, "{count} intermediates");
+    }
+}
+
+#[test]
+fn at_most_64_signatures_are_tried() {
+    let signer = root("root");
+    let others: Vec<_> = (0..64).map(|_| root("root")).collect();
+    for (wrong, fits) in [(63, true), (64, false)] {
+        let mut cas: Vec<_> = others.iter().take(wrong).collect();
+        cas.push(&signer);
+        let secret = secret(&signer, &[], &cas);
+        assert_eq!(secret.verify().fits(), fits, "{wrong} others of the same name");
+        if !fits {
+            assert_eq!(fault(&secret), ChainFault::TooManyCertificates);
+        }
+    }
+}
+
+#[test]
+fn of_two_faults_that_say_as_much_the_first_is_reported() {
+    let key = p256();
+    let ca = |change: fn(&mut CertificateParams)| {
+        let mut params = ca_params("root");
+        change(&mut params);
+        let key = rcgen::KeyPair::from_pem(&key.serialize_pem()).unwrap();
+        Ca::self_signed(params, key).unwrap()
+    };
+    let past = ca(|params| params.not_after = date_time_ymd(2026, 5, 1));
+    let future = ca(|params| params.not_before = date_time_ymd(2026, 7, 1));
+    let expired = fault(&secret(&past, &[], &[&past, &future]));
+    assert!(matches!(expired, ChainFault::CaExpired { .. }), "{expired}");
+    let early = fault(&secret(&past, &[], &[&future, &past]));
+    assert!(matches!(early, ChainFault::CaNotYetValid { .. }), "{early}");
+}
+
+#[test]
 fn a_maze_of_cas_of_one_name_ends() {
     let cas: Vec<_> = (0..40).map(|_| root("root")).collect();
     let lost = root("root");
@@ -249,5 +296,5 @@ fn a_maze_of_cas_of_one_name_ends() {
     circle.certificate.push_str(&crossed("one", &one, &two));
     circle.certificate.push_str(&crossed("two", &two, &one));
     circle.ca = root("another").pem();
-    assert!(!circle.judge().fits());
+    assert!(!circle.verify().fits());
 }

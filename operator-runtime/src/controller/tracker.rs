@@ -19,11 +19,11 @@ type Place = (&'static str, &'static str);
 const FAILING: &str = "failing";
 
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct Tracker {
     controller: &'static str,
     metrics: Metrics,
     backoff: Backoff,
-    pages: Mutex<HashMap<Name, Page>>,
+    entries: Mutex<HashMap<Name, Entry>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,20 +42,20 @@ impl<K: Resource> From<&ObjectRef<K>> for Name {
 }
 
 #[derive(Debug, Default)]
-struct Page {
+struct Entry {
     uid: Option<String>,
     failures: u32,
     place: Option<Place>,
     queued: Option<Instant>,
 }
 
-impl Book {
+impl Tracker {
     pub(super) fn new(controller: &'static str, metrics: Metrics) -> Self {
         Self {
             controller,
             metrics,
             backoff: Backoff::default(),
-            pages: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
@@ -63,16 +63,16 @@ impl Book {
         self.controller
     }
 
-    fn with<T>(&self, key: impl Into<Name>, f: impl FnOnce(&mut Page) -> T) -> T {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        f(pages.entry(key.into()).or_default())
+    fn with<T>(&self, key: impl Into<Name>, f: impl FnOnce(&mut Entry) -> T) -> T {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        f(entries.entry(key.into()).or_default())
     }
 
     /// Notes that an object is to be looked at.
     pub(super) fn queued<K: Resource>(&self, key: &ObjectRef<K>) {
-        self.with(key, |page| {
-            if page.queued.is_none() {
-                page.queued = Some(Instant::now());
+        self.with(key, |entry| {
+            if entry.queued.is_none() {
+                entry.queued = Some(Instant::now());
                 self.metrics.queued(self.controller);
             }
         });
@@ -80,11 +80,11 @@ impl Book {
 
     /// Notes that an object is looked at now.
     pub(super) fn taken<K: Resource>(&self, key: &ObjectRef<K>) {
-        self.with(key, |page| self.unqueue(page));
+        self.with(key, |entry| self.unqueue(entry));
     }
 
-    fn unqueue(&self, page: &mut Page) {
-        if let Some(queued) = page.queued.take() {
+    fn unqueue(&self, entry: &mut Entry) {
+        if let Some(queued) = entry.queued.take() {
             self.metrics.taken(self.controller, queued.elapsed());
         }
     }
@@ -95,10 +95,10 @@ impl Book {
         K: Resource<DynamicType = ()>,
     {
         let place = (outcome.label(), outcome.reason().unwrap_or_default());
-        self.with(key, |page| {
-            page.failures = 0;
-            if self.put(page, place) || page.uid.as_deref() != uid {
-                page.uid = uid.map(str::to_owned);
+        self.with(key, |entry| {
+            entry.failures = 0;
+            if self.put(entry, place) || entry.uid.as_deref() != uid {
+                entry.uid = uid.map(str::to_owned);
                 let (outcome, reason) = place;
                 info!(controller = self.controller, object = %key, outcome, reason, "reconciled");
             }
@@ -108,16 +108,19 @@ impl Book {
     /// Notes a failure. Returns how many in a row that makes, and how long to stay away.
     pub(super) fn failed<K: Resource>(&self, key: &ObjectRef<K>, class: &'static str) -> (u32, Duration) {
         self.metrics.failed(self.controller, class);
-        self.with(key, |page| {
-            self.put(page, (FAILING, class));
-            page.failures = page.failures.saturating_add(1);
-            (page.failures, self.backoff.delay(page.failures, &mut rand::rng()))
+        self.with(key, |entry| {
+            self.put(entry, (FAILING, class));
+            entry.failures = entry.failures.saturating_add(1);
+            (
+                entry.failures,
+                self.backoff.delay(entry.failures, &mut rand::rng()),
+            )
         })
     }
 
     /// Moves an object in the metric. Returns whether it moved.
-    fn put(&self, page: &mut Page, place: Place) -> bool {
-        let before = page.place.replace(place);
+    fn put(&self, entry: &mut Entry, place: Place) -> bool {
+        let before = entry.place.replace(place);
         if before == Some(place) {
             return false;
         }
@@ -130,10 +133,10 @@ impl Book {
 
     /// Forgets an object that is gone.
     pub(super) fn forget<K: Resource>(&self, key: &ObjectRef<K>) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(mut page) = pages.remove(&Name::from(key)) {
-            self.unqueue(&mut page);
-            if let Some(place) = page.place {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut entry) = entries.remove(&Name::from(key)) {
+            self.unqueue(&mut entry);
+            if let Some(place) = entry.place {
                 self.metrics.placed(self.controller, place, -1);
             }
         }

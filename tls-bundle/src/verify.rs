@@ -6,11 +6,11 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 
 use crate::key::PublicKey;
-use crate::{Bundle, Entry, Failure, Leaf, Required, Verdict};
+use crate::{Bundle, Entry, Failure, Leaf, Required, Verification};
 use crate::{certificate, chain, key, names, pem, usage};
 
-/// See [`crate::judge`].
-pub(crate) fn judge(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verdict {
+/// See [`crate::verify`].
+pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
     let mut failures = Vec::new();
     let chain_der = noted(chain_der(bundle), &mut failures).unwrap_or_default();
     let chain = noted(parsed(&chain_der, unreadable), &mut failures).unwrap_or_default();
@@ -19,7 +19,7 @@ pub(crate) fn judge(bundle: &Bundle<'_>, required: &Required, now: Timestamp) ->
     let anchors = noted(parsed(&ca_der, ca_unreadable), &mut failures).unwrap_or_default();
 
     let Some((certificate, intermediates)) = chain.split_first() else {
-        return Verdict { leaf: None, failures };
+        return Verification { leaf: None, failures };
     };
     let leaf = certificate::leaf(certificate);
     match PublicKey::of_certificate(certificate.public_key()) {
@@ -34,7 +34,7 @@ pub(crate) fn judge(bundle: &Bundle<'_>, required: &Required, now: Timestamp) ->
     failures.extend(names::missing(certificate, required));
     failures.extend(other_common_name(&leaf, required));
     failures.extend(usage::missing(certificate, required.role));
-    Verdict {
+    Verification {
         leaf: Some(leaf),
         failures,
     }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rcgen::{KeyPair, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tls_bundle::{Bundle, Fingerprint, Required, Role, judge, leaf_der};
+use tls_bundle::{Bundle, Fingerprint, Required, Role, leaf_der, verify};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
@@ -82,7 +82,7 @@ fn proves(secret: &Secret, key: &[u8]) -> bool {
 fn with(secret: &Secret, entry: usize, bytes: &[u8]) -> bool {
     let mut bundle = secret.bundle();
     *[&mut bundle.ca, &mut bundle.certificate, &mut bundle.key][entry] = Some(bytes);
-    judge(&bundle, &anything(), now()).fits()
+    verify(&bundle, &anything(), now()).fits()
 }
 
 #[test]
@@ -211,11 +211,11 @@ proptest! {
     fn no_bytes_panic(ca in bytes(), certificate in bytes(), key in bytes(), second in any::<i32>()) {
         let bundle = Bundle { ca: Some(&ca), certificate: Some(&certificate), key: Some(&key) };
         let now = jiff::Timestamp::from_second(second.into()).unwrap();
-        let verdict = judge(&bundle, &required(), now);
-        for failure in &verdict.failures {
+        let verification = verify(&bundle, &required(), now);
+        for failure in &verification.failures {
             prop_assert!(!failure.to_string().is_empty() && !failure.reason().is_empty());
         }
-        prop_assert!(!verdict.fits());
+        prop_assert!(!verification.fits());
     }
 
     #[test]
