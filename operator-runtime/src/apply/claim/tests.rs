@@ -62,6 +62,8 @@ fn what_is_somebody_elses() {
     let deployment = json!([
         { "apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u9", "controller": true },
     ]);
+    let mut bouncer = pool("pool", "u9");
+    bouncer[0]["kind"] = json!("PgBouncer");
     let cases = [
         (
             &owned,
@@ -69,6 +71,21 @@ fn what_is_somebody_elses() {
             "Pgpool pool",
         ),
         (&owned, json!({}), "somebody else"),
+        (
+            &owned,
+            json!({ "labels": { "app.kubernetes.io/managed-by": "Helm" } }),
+            "whatever Helm manages",
+        ),
+        (
+            &owned,
+            json!({ "labels": ours(), "ownerReferences": pool("other", "u9") }),
+            "Pgpool other",
+        ),
+        (
+            &owned,
+            json!({ "labels": ours(), "ownerReferences": bouncer }),
+            "PgBouncer pool",
+        ),
         (
             &owned,
             json!({ "labels": ours(), "ownerReferences": deployment }),
