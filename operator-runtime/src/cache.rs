@@ -11,14 +11,15 @@ mod demand;
 mod feed;
 mod instances;
 mod last_change;
+mod source;
 
 use std::fmt::{self, Debug, Formatter};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kube::Resource;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -26,13 +27,14 @@ use tracing::{info, warn};
 pub use self::availability::{Availabilities, Availability};
 pub use self::changes::{Changes, StateKey};
 pub use self::demand::Demand;
-pub(crate) use self::feed::{Refusal, patience, refusal, trim};
+pub(crate) use self::feed::{Refusal, patience, refusal};
 use self::instances::Instances;
 pub use self::last_change::{keep_last_change, last_change};
+pub use self::source::Reduce;
+pub(crate) use self::source::events;
 use crate::error_chain;
-use crate::gates::Gate;
-use crate::runtime::Runtime;
-use crate::scope::Placement;
+use crate::gates::{Gate, Gates};
+use crate::scope::{Placement, Scope};
 use crate::wake_set::WakeSet;
 
 /// All objects of a kind in scope, as last heard of.
@@ -109,7 +111,10 @@ where
     }
 
     /// Returns a further stream of changes, independent of every other.
-    pub fn changes(&self) -> Changes<K> {
+    pub fn changes(&self) -> Changes<K>
+    where
+        K: Send + Sync,
+    {
         changes::subscribe(&self.changed, self.store.clone())
     }
 
@@ -118,104 +123,87 @@ where
     }
 }
 
-/// Starts to cache a kind that the operator cannot do without: the process is not ready before every
-/// part of the scope has answered, nor while we may see the kind nowhere. A namespace where we may not see
-/// it stops no other.
-///
-/// `config` holds the selectors. `trim` drops what nobody reads before an object is kept; managed
-/// fields and kubectl's copy of the last applied object are always dropped.
-pub fn watch<K>(runtime: &mut Runtime, config: watcher::Config, trim: fn(&mut K)) -> (Cache<K>, Changes<K>)
+/// What the watches of a cache need of the process.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) scope: &'a Scope,
+    pub(crate) gates: &'a Gates,
+}
+
+/// Whether the process waits for a kind before it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// Until every part of the scope has answered, and while the kind is forbidden everywhere.
+    NeedsKind,
+    /// Until every part of the scope has answered.
+    NeedsAnswer,
+    /// Never.
+    Independent,
+}
+
+/// A cache with its changes, and the watches that fill it, which are yet to be run.
+pub(crate) struct Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    pub(crate) cache: Cache<K>,
+    pub(crate) changes: Changes<K>,
+    parts: Vec<feed::Part<K>>,
+    shared: Arc<Shared<K>>,
+}
+
+impl<K> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K::Scope: Placement<K>,
 {
-    let (cache, changes, parts) = prepare(runtime, config, trim, Some(true));
-    for (part, shared) in parts {
-        follow(runtime, feed::feed(part, shared));
-    }
-    (cache, changes)
-}
-
-/// As [`watch`], for a kind whose absence the operator can tell its users about: being forbidden to see it
-/// does not keep the process from being ready.
-pub fn watch_optional<K>(
-    runtime: &mut Runtime,
-    config: watcher::Config,
-    trim: fn(&mut K),
-) -> (Cache<K>, Changes<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::Scope: Placement<K>,
-{
-    let (cache, changes, parts) = prepare(runtime, config, trim, Some(false));
-    for (part, shared) in parts {
-        follow(runtime, feed::feed(part, shared));
-    }
-    (cache, changes)
-}
-
-/// As [`watch_optional`], for a kind that few need: it is watched while somebody does, and the process is ready
-/// without. Until then, and again when nobody is left, the cache is empty and [`Availability::Starting`].
-pub fn watch_on_demand<K, R>(
-    runtime: &mut Runtime,
-    config: watcher::Config,
-    trim: fn(&mut K),
-) -> (Cache<K>, Changes<K>, Demand<R>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::Scope: Placement<K>,
-    R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-{
-    let demand = Demand::default();
-    let (cache, changes, parts) = prepare(runtime, config, trim, None);
-    for (part, shared) in parts {
-        follow(runtime, feed::feed_on_demand(part, shared, demand.clone()));
-    }
-    (cache, changes, demand)
-}
-
-/// Runs a watch until the drain: what is reconciled during it works with the cache as it stands.
-fn follow(runtime: &mut Runtime, feed: impl Future<Output = ()> + Send + 'static) {
-    let drain = runtime.drain();
-    runtime.spawn("cache", async move {
-        drain.run_until_cancelled_owned(feed).await;
-    });
-}
-
-/// The watches to run, each with the cache that it fills.
-type Parts<K> = Vec<(feed::Part<K>, Arc<Shared<K>>)>;
-
-/// `required`: whether the process is not ready before the kind is known, and while it may be seen nowhere; `None`
-/// when the process never waits for it.
-fn prepare<K>(
-    runtime: &Runtime,
-    config: watcher::Config,
-    trim: fn(&mut K),
-    required: Option<bool>,
-) -> (Cache<K>, Changes<K>, Parts<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    K::Scope: Placement<K>,
-{
-    let apis = K::Scope::watched(&runtime.client(), &runtime.scope());
-    let gate = required.map(|_| runtime.gates().gate(format!("{} cache", K::kind(&()))));
-    let namespaces = apis.iter().map(|(namespace, _)| namespace.clone());
-    let (shared, cache) = Shared::new(namespaces, gate, required.unwrap_or_default());
-    let changes = cache.changes();
-    let shared = Arc::new(shared);
-    // Small pages: a list is held in memory once more while it is read.
-    let config = config.page_size(100);
-    let parts = apis.into_iter().enumerate().map(|(index, (namespace, api))| {
-        let part = feed::Part {
+    pub(crate) fn new(
+        environment: Environment<'_>,
+        config: watcher::Config,
+        reduce: Reduce<K>,
+        readiness: Readiness,
+    ) -> Self {
+        let apis = K::Scope::watched(environment.client, environment.scope);
+        let gate = (readiness != Readiness::Independent)
+            .then(|| environment.gates.gate(format!("{} cache", K::kind(&()))));
+        let namespaces = apis.iter().map(|(namespace, _)| namespace.clone());
+        let (shared, cache) = Shared::new(namespaces, gate, readiness == Readiness::NeedsKind);
+        // Small pages: a list is held in memory once more while it is read.
+        let config = config.page_size(100);
+        let parts = apis.into_iter().enumerate();
+        let parts = parts.map(|(index, (namespace, api))| feed::Part {
             index,
             namespace,
             api,
             config: config.clone(),
-            trim,
-        };
-        (part, Arc::clone(&shared))
-    });
-    (cache, changes, parts.collect())
+            reduce,
+        });
+        Self {
+            changes: cache.changes(),
+            cache,
+            parts: parts.collect(),
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The watches to run, one per part of the scope.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = impl Future<Output = ()> + Send + use<K>> {
+        let parts = self.parts.iter().cloned();
+        parts.map(|part| feed::feed(part, Arc::clone(&self.shared)))
+    }
+
+    /// As [`Watched::feeds`], for watches that run only on demand.
+    pub(crate) fn feeds_on_demand<R>(
+        &self,
+        demand: &Demand<R>,
+    ) -> impl Iterator<Item = impl Future<Output = ()> + Send + use<K, R>>
+    where
+        R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let parts = self.parts.iter().cloned();
+        parts.map(|part| feed::feed_on_demand(part, Arc::clone(&self.shared), demand.clone()))
+    }
 }
 
 type Why<'a> = &'a (dyn std::error::Error + 'static);
@@ -348,7 +336,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
 {
     pub(crate) fn new() -> (Self, Cache<K>) {
-        let gate = crate::gates::Gates::default().gate("none");
+        let gate = Gates::default().gate("none");
         let (shared, cache) = Shared::new([None], Some(gate), true);
         (Self(shared), cache)
     }

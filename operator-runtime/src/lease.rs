@@ -31,8 +31,8 @@ use self::api::LeaseApi;
 pub use self::standby::{Claim, Record, claim};
 use crate::args::LeaseArgs;
 use crate::fence::Fence;
+use crate::identity::Identity;
 use crate::metrics::Metrics;
-use crate::runtime::Identity;
 
 /// How a lease is held.
 #[derive(Clone, Debug, PartialEq, Eq)]

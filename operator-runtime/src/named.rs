@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use futures::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ use tracing::debug;
 
 use self::state::{Followed, Shared, Target};
 use crate::backoff::WATCHES;
-use crate::cache::{Refusal, patience, refusal, trim};
+use crate::cache::{Reduce, Refusal, events, patience, refusal};
 use crate::error_chain;
 use crate::runtime::Runtime;
 use crate::wake_set::Wakes;
@@ -106,15 +106,15 @@ where
         + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    /// Starts the supervisor of the watches. `trim` drops what nobody reads before an object is kept.
-    pub fn new(runtime: &mut Runtime, trim: fn(&mut K)) -> Self {
+    /// Starts the supervisor of the watches. `reduce` drops what no decision needs.
+    pub fn new(runtime: &mut Runtime, reduce: Reduce<K>) -> Self {
         let (orders, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let supervisor = supervise(
             runtime.client(),
             Arc::clone(&shared),
             received,
-            trim,
+            reduce,
             runtime.drain(),
         );
         runtime.spawn("named watches", supervisor);
@@ -154,7 +154,7 @@ async fn supervise<K, R>(
     client: Client,
     shared: Arc<Shared<K, R>>,
     mut orders: mpsc::UnboundedReceiver<Order>,
-    trim: fn(&mut K),
+    reduce: Reduce<K>,
     drain: CancellationToken,
 ) -> anyhow::Result<()>
 where
@@ -179,7 +179,7 @@ where
             order = orders.recv() => match order {
                 Some(Order::Start(target, number)) => {
                     let api = Api::namespaced(client.clone(), &target.namespace);
-                    let watch = watch(api, target.clone(), number, Arc::clone(&shared), trim);
+                    let watch = watch(api, target.clone(), number, Arc::clone(&shared), reduce);
                     if let Some(before) = handles.insert(target, watches.spawn(watch)) {
                         before.abort();
                     }
@@ -201,6 +201,7 @@ fn states<K>(
     api: Api<K>,
     target: &Target,
     patience: u32,
+    reduce: Reduce<K>,
 ) -> impl Stream<Item = watcher::Result<Option<K>>> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -209,7 +210,7 @@ where
         .fields(&format!("metadata.name={}", target.name))
         .timeout(patience);
     let mut seen = false;
-    watcher(api, config).filter_map(move |event| {
+    events(api, config, reduce).filter_map(move |event| {
         let state = match event {
             Ok(Event::Init) => {
                 seen = false;
@@ -229,28 +230,20 @@ where
 }
 
 /// Follows one object for ever.
-async fn watch<K, R>(
-    api: Api<K>,
-    target: Target,
-    number: u64,
-    shared: Arc<Shared<K, R>>,
-    drop_more: fn(&mut K),
-) where
+async fn watch<K, R>(api: Api<K>, target: Target, number: u64, shared: Arc<Shared<K, R>>, reduce: Reduce<K>)
+where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let mut failures = 0;
     loop {
         let patience = patience(shared.targets(), &mut rand::rng());
-        let mut states = pin!(states(api.clone(), &target, patience));
+        let mut states = pin!(states(api.clone(), &target, patience, reduce));
         while let Some(state) = states.next().await {
             let error = match state {
                 Ok(object) => {
                     failures = 0;
-                    let found = object.map_or(Lookup::Absent, |mut object| {
-                        trim(&mut object, drop_more);
-                        Lookup::Present(Arc::new(object))
-                    });
+                    let found = object.map_or(Lookup::Absent, |object| Lookup::Present(Arc::new(object)));
                     shared.found(&target, number, found);
                     continue;
                 }

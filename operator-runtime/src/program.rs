@@ -7,8 +7,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::{error, info};
 
 use crate::args::CommonArgs;
+use crate::identity::Identity;
 use crate::probe::{ProbeArgs, probe};
-use crate::runtime::{Identity, Runtime};
+use crate::runtime::Runtime;
 
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]

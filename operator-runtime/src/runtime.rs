@@ -4,6 +4,7 @@
 //! the drain: a process that lost a part of itself ends and is started anew rather than limping on.
 
 mod tasks;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::controller::Options;
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::gates::Gates;
+use crate::identity::Identity;
 use crate::lease::{LeaseConfig, LeaseGuard, Lost, acquire};
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::ownership::Ownership;
@@ -34,17 +36,6 @@ const DRAIN: Duration = Duration::from_secs(25);
 
 /// How often a start that waits says for what.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Who a process is.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity {
-    /// The name of the operator, as in its image and its lease.
-    pub name: &'static str,
-    /// The version of the operator.
-    pub version: &'static str,
-    /// The field manager of everything it writes.
-    pub field_manager: &'static str,
-}
 
 /// A running process.
 #[derive(Debug)]

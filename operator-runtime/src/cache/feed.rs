@@ -8,17 +8,15 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use rand::Rng;
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
+use super::source::{Reduce, events};
 use super::{Availability, Demand, Shared};
 use crate::backoff::WATCHES;
-
-/// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// How long the API server may take for one page of a list.
 const LIST_PATIENCE: Duration = Duration::from_mins(1);
@@ -42,7 +40,7 @@ pub(super) struct Part<K> {
     pub(super) namespace: Option<String>,
     pub(super) api: Api<K>,
     pub(super) config: watcher::Config,
-    pub(super) trim: fn(&mut K),
+    pub(super) reduce: Reduce<K>,
 }
 
 /// What an error of a watch says about the kind.
@@ -73,20 +71,6 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
     }
 }
 
-/// Drops what no reader of a cache needs.
-pub(crate) fn trim<K: Resource>(object: &mut K, more: fn(&mut K)) {
-    more(object);
-    let meta = object.meta_mut();
-    // What `more` has made of them names no manager.
-    meta.managed_fields = meta.managed_fields.take().and_then(|mut fields| {
-        fields.retain(|entry| entry.manager.is_none());
-        (!fields.is_empty()).then_some(fields)
-    });
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
-}
-
 /// Waits for the next event; `None` when the watch is to be started anew. A watch notices by itself when
 /// its connection is dead, a list does not.
 async fn next<K>(
@@ -111,7 +95,7 @@ where
     let mut failures = 0;
     loop {
         let config = part.config.clone().timeout(patience(1, &mut rand::rng()));
-        let mut events = pin!(watcher(part.api.clone(), config));
+        let mut events = pin!(events(part.api.clone(), config, part.reduce));
         let mut listed = HashSet::new();
         let mut listing = true;
         while let Some(event) = next(&mut events, listing).await {
@@ -163,9 +147,8 @@ where
 {
     match event {
         Event::Init => listed.clear(),
-        Event::InitApply(mut object) => {
+        Event::InitApply(object) => {
             listed.insert(ObjectRef::from(&object));
-            trim(&mut object, part.trim);
             shared.applied(object);
         }
         Event::InitDone => {
@@ -173,14 +156,8 @@ where
             remove(part, shared, |key| !listed.contains(key));
             shared.found(part, Availability::Served, None);
         }
-        Event::Apply(mut object) => {
-            trim(&mut object, part.trim);
-            shared.applied(object);
-        }
-        Event::Delete(mut object) => {
-            trim(&mut object, part.trim);
-            shared.deleted(object);
-        }
+        Event::Apply(object) => shared.applied(object),
+        Event::Delete(object) => shared.deleted(object),
     }
 }
 

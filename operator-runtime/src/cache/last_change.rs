@@ -20,7 +20,7 @@ pub fn last_change(object: &impl Resource) -> Option<Timestamp> {
     (created.is_none_or(|created| last > created + ROUNDING)).then_some(last)
 }
 
-/// Drops managed fields but for what [`last_change`] needs. For a `trim` function of a watch.
+/// Drops managed fields but for what [`last_change`] needs. For the `reduce` function of a watch.
 pub fn keep_last_change(object: &mut impl Resource) {
     let last = last_change(object);
     object.meta_mut().managed_fields = last.map(|time| {
@@ -38,7 +38,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cache::trim;
+    use crate::cache::source::reduced;
 
     fn secret(times: &[&str]) -> Secret {
         let entry =
@@ -66,14 +66,14 @@ mod tests {
             let mut secret = secret(times);
             let expected = expected.map(|time| time.parse().unwrap());
             assert_eq!(last_change(&secret), expected, "{times:?}");
-            trim(&mut secret, keep_last_change);
+            secret = reduced(secret, keep_last_change);
             assert_eq!(last_change(&secret), expected, "kept of {times:?}");
             assert_eq!(secret.managed_fields().len(), usize::from(expected.is_some()));
-            trim(&mut secret, |_| {});
+            secret = reduced(secret, |_| {});
             assert_eq!(last_change(&secret), expected, "and not lost by another look");
         }
         let mut secret = secret(&["2026-11-24T11:00:00Z"]);
-        trim(&mut secret, |_| {});
+        secret = reduced(secret, |_| {});
         assert!(
             secret.managed_fields().is_empty(),
             "dropped, unless somebody asks for it"

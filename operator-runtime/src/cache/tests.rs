@@ -10,7 +10,7 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Availability, Cache, Changes, watch, watch_on_demand, watch_optional};
+use super::{Availability, Cache, Changes};
 use crate::fake_api::FakeApi;
 use crate::runtime::Runtime;
 use crate::scope::Scope;
@@ -35,7 +35,7 @@ fn drop_large(object: &mut ConfigMap) {
 
 fn started(api: &FakeApi) -> (Runtime, Cache<ConfigMap>, Changes<ConfigMap>) {
     let mut runtime = Runtime::for_test(api.client());
-    let (cache, changes) = watch(&mut runtime, watcher::Config::default(), drop_large);
+    let (cache, changes) = runtime.watch(watcher::Config::default(), drop_large);
     (runtime, cache, changes)
 }
 
@@ -187,7 +187,7 @@ async fn a_forbidden_kind_keeps_a_process_unready_and_says_why_unless_it_is_opti
     let api = FakeApi::default();
     api.refuse("configmaps", Some(403));
     let mut runtime = Runtime::for_test(api.client());
-    let (required, _changes) = watch::<ConfigMap>(&mut runtime, watcher::Config::default(), |_| {});
+    let (required, _changes) = runtime.watch::<ConfigMap>(watcher::Config::default(), |_| {});
     sleep(Duration::from_secs(1)).await;
     assert_eq!(required.availability(), Availability::Forbidden);
     let closed = runtime.gates().closed();
@@ -200,7 +200,7 @@ async fn a_forbidden_kind_keeps_a_process_unready_and_says_why_unless_it_is_opti
 
     api.refuse("configmaps", Some(403));
     let mut runtime = Runtime::for_test(api.client());
-    let (optional, _changes) = watch_optional::<ConfigMap>(&mut runtime, watcher::Config::default(), |_| {});
+    let (optional, _changes) = runtime.watch_optional::<ConfigMap>(watcher::Config::default(), |_| {});
     ready(&runtime).await;
     assert_eq!(optional.availability(), Availability::Forbidden);
 }
@@ -249,8 +249,8 @@ async fn listed_namespaces_are_watched_one_by_one_and_cluster_kinds_whole() {
     );
     let scope = Scope::from_namespaces(vec!["b".to_owned(), "a".to_owned(), "b".to_owned()]);
     let mut runtime = Runtime::for_test(api.client()).scoped(scope);
-    let (cache, _changes) = watch(&mut runtime, watcher::Config::default(), drop_large);
-    let (namespaces, _others) = watch::<Namespace>(&mut runtime, watcher::Config::default(), |_| {});
+    let (cache, _changes) = runtime.watch(watcher::Config::default(), drop_large);
+    let (namespaces, _others) = runtime.watch::<Namespace>(watcher::Config::default(), |_| {});
     ready(&runtime).await;
     let mut seen: Vec<String> = cache
         .list()
@@ -303,7 +303,7 @@ async fn a_namespace_that_may_not_be_seen_stops_no_other() {
     api.refuse("a/configmaps", Some(403));
     let scope = Scope::from_namespaces(vec!["a".to_owned(), "b".to_owned()]);
     let mut runtime = Runtime::for_test(api.client()).scoped(scope);
-    let (cache, _changes) = watch(&mut runtime, watcher::Config::default(), drop_large);
+    let (cache, _changes) = runtime.watch(watcher::Config::default(), drop_large);
     ready(&runtime).await;
     assert_eq!(cache.availability_in("a"), Availability::Forbidden);
     assert_eq!(cache.availability_in("b"), Availability::Served);
@@ -349,7 +349,7 @@ async fn what_nobody_needs_is_not_watched_and_keeps_nobody_waiting() {
     api.put("configmaps", &config_map("ns", "one", "1"));
     let mut runtime = Runtime::for_test(api.client());
     let (cache, mut changes, demand) =
-        watch_on_demand::<ConfigMap, Namespace>(&mut runtime, watcher::Config::default(), drop_large);
+        runtime.watch_on_demand::<ConfigMap, Namespace>(watcher::Config::default(), drop_large);
     ready(&runtime).await;
     sleep(Duration::from_mins(10)).await;
     assert_eq!(api.log(), Vec::<String>::new());

@@ -214,7 +214,7 @@ async fn nothing_secret_is_shown_to_a_log() {
     api.put("secrets", &secret);
     let mut runtime = Runtime::for_test(api.client());
     let set = Set::new(&mut runtime, |_| {});
-    let (cache, mut changes) = crate::cache::watch::<Secret>(&mut runtime, Config::default(), |_| {});
+    let (cache, mut changes) = runtime.watch::<Secret>(Config::default(), |_| {});
     set.follow(&who("a"), &names(&["one"]));
     settle().await;
     let cached = cache.get(Some("ns"), "one").unwrap();

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use operator_runtime::apply::{ApplyError, Change};
-use operator_runtime::{Applier, DEADLINE, Lookup};
+use operator_runtime::{Applier, Lookup, REQUEST_TIMEOUT};
 use serde_json::{Value, json};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, names};
@@ -173,7 +173,7 @@ async fn adopt_one(client: &Client, orphan: &Orphan) -> Result<(), ApplyError> {
     }));
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::apply(names::OPS_MANAGER).force();
-    let sent = tokio::time::timeout(DEADLINE, api.patch_metadata(&name, &params, &patch)).await;
+    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch_metadata(&name, &params, &patch)).await;
     let place = format!("{namespace}/{name}");
     match sent {
         Ok(Ok(_)) => {

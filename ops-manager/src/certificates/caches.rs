@@ -6,7 +6,7 @@ mod writers;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt;
 use kube::runtime::watcher;
-use operator_runtime::{Cache, Named, Runtime, cache};
+use operator_runtime::{Cache, Named, Runtime};
 use shared_types::{Pgpool, names};
 
 use super::observe::trim_authority;
@@ -43,19 +43,19 @@ impl Caches {
         let ours = || watcher::Config::default().labels(names::SELECTOR);
         let any = watcher::Config::default;
         Self {
-            pgpools: cache::watch(runtime, any(), trim_pgpool).0,
-            secrets: cache::watch(runtime, ours(), trim_secret).0,
-            services: cache::watch(runtime, ours(), trim_service).0,
+            pgpools: runtime.watch(any(), trim_pgpool).0,
+            secrets: runtime.watch(ours(), trim_secret).0,
+            services: runtime.watch(ours(), trim_service).0,
             named: Named::new(runtime, trim_secret),
             authorities: Named::new(runtime, trim_authority),
             cluster_resource_namespace,
             // What may not be seen of cert-manager is told in each Pgpool.
-            certificates: cache::watch_optional(runtime, ours(), |_| ()).0,
+            certificates: runtime.watch_optional(ours(), |_| ()).0,
             // Only for the cause of a failure.
-            requests: cache::watch_optional(runtime, ours(), |_| ()).0,
-            issuers: cache::watch_optional(runtime, any(), |_| ()).0,
+            requests: runtime.watch_optional(ours(), |_| ()).0,
+            issuers: runtime.watch_optional(any(), |_| ()).0,
             // Seen only where a ClusterRole says so; otherwise the Certificate tells whether its issuer can issue.
-            cluster_issuers: cache::watch_optional(runtime, any(), |_| ()).0,
+            cluster_issuers: runtime.watch_optional(any(), |_| ()).0,
         }
     }
 }

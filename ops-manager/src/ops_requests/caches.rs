@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::watcher;
-use operator_runtime::{Cache, Runtime, cache};
+use operator_runtime::{Cache, Runtime};
 use shared_types::{Pgpool, PgpoolOpsRequest};
 
 use crate::cert_manager::Certificate;
@@ -25,7 +25,7 @@ impl Caches {
     /// Starts to fill the one cache that is not there yet.
     pub fn start(runtime: &mut Runtime, others: &certificates::caches::Caches) -> Self {
         // A cluster without the kind has no requests; certificates are looked after all the same.
-        let (requests, _) = cache::watch_optional(runtime, watcher::Config::default(), |_| ());
+        let (requests, _) = runtime.watch_optional(watcher::Config::default(), |_| ());
         Self {
             requests,
             pgpools: others.pgpools.clone(),

@@ -8,7 +8,7 @@ use operator_runtime::error_chain;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something could not be read.
-    #[error("could not read {what}: {}", chain(source.as_ref()))]
+    #[error("could not read {what}: {}", error_chain(source.as_ref()))]
     Observe {
         /// Kind and name.
         what: String,
@@ -23,7 +23,7 @@ pub enum Error {
         what: String,
     },
     /// Something could not be written.
-    #[error("could not write {what}: {}", chain(source.as_ref()))]
+    #[error("could not write {what}: {}", error_chain(source.as_ref()))]
     Apply {
         /// Kind and name.
         what: String,

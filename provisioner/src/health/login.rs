@@ -325,7 +325,9 @@ fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: 
         Some(cause) => LoginFailure::Broken {
             reason: cause.to_string(),
         },
-        None => LoginFailure::Broken { reason: chain(error) },
+        None => LoginFailure::Broken {
+            reason: error_chain(error),
+        },
     }
 }
 

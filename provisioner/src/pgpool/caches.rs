@@ -12,7 +12,6 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use operator_runtime::cache::{watch, watch_on_demand, watch_optional};
 use operator_runtime::{Cache, Demand, Runtime};
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
@@ -60,18 +59,18 @@ impl Caches {
     pub fn watch(runtime: &mut Runtime) -> (Self, Triggers) {
         let all = watcher::Config::default;
         let mut triggers = SelectAll::new();
-        let (pgpools, changes) = watch(runtime, all(), |_: &mut Pgpool| {});
+        let (pgpools, changes) = runtime.watch(all(), |_: &mut Pgpool| {});
         triggers.push(changes.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).boxed());
         // What may not be seen of these two is told in each Pgpool.
-        let (versions, changes) = watch_optional(runtime, all(), |_: &mut PgpoolVersion| {});
+        let (versions, changes) = runtime.watch_optional(all(), |_: &mut PgpoolVersion| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_version));
-        let (app_bindings, changes) = watch_optional(runtime, all(), |_: &mut AppBinding| {});
+        let (app_bindings, changes) = runtime.watch_optional(all(), |_: &mut AppBinding| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
         let labelled = watcher::Config::default().labels(names::SELECTOR);
-        let (service_monitors, changes, monitored) = watch_on_demand(runtime, labelled, |_| {});
+        let (service_monitors, changes, monitored) = runtime.watch_on_demand(labelled, |_| {});
         triggers.push(by_label(changes));
         let users = watcher::Config::default().labels(names::USER_SELECTOR);
-        let (user_secrets, changes, synced) = watch_on_demand(runtime, users, secrets::trim_user);
+        let (user_secrets, changes, synced) = runtime.watch_on_demand(users, secrets::trim_user);
         triggers.push(fan_out(changes, &pgpools, triggers::by_user_secret));
         let caches = Self {
             user_secrets,
@@ -127,7 +126,7 @@ where
         + Sync
         + 'static,
 {
-    let (cache, changes) = watch(runtime, watcher::Config::default().labels(names::SELECTOR), trim);
+    let (cache, changes) = runtime.watch(watcher::Config::default().labels(names::SELECTOR), trim);
     triggers.push(by_label(changes));
     cache
 }

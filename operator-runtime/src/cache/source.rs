@@ -1,0 +1,48 @@
+//! The one place through which every watched object comes in, by a list or by a watch event, and is reduced
+//! to what decisions need before it is kept.
+
+use std::fmt::Debug;
+
+use futures::{Stream, TryStreamExt};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+/// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Drops from an object of one kind what no decision needs. There is one such function per kind.
+pub type Reduce<K> = fn(&mut K);
+
+/// Lists and watches a kind. Every object is reduced before it is returned.
+pub(crate) fn events<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    reduce: Reduce<K>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watcher(api, config).map_ok(move |event| match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(reduced(object, reduce)),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(reduced(object, reduce)),
+        Event::Delete(object) => Event::Delete(reduced(object, reduce)),
+    })
+}
+
+/// Applies what is dropped from every kind, and what is dropped from this one.
+pub(super) fn reduced<K: Resource>(mut object: K, reduce: Reduce<K>) -> K {
+    reduce(&mut object);
+    let meta = object.meta_mut();
+    // An entry without a manager was put there by `reduce`: see `keep_last_change`.
+    meta.managed_fields = meta.managed_fields.take().and_then(|mut fields| {
+        fields.retain(|entry| entry.manager.is_none());
+        (!fields.is_empty()).then_some(fields)
+    });
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+    object
+}

@@ -1,0 +1,87 @@
+//! Starts the watches of the caches, each as a task of the process.
+
+use std::fmt::Debug;
+
+use kube::Resource;
+use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+
+use super::Runtime;
+use crate::cache::{Cache, Changes, Demand, Environment, Readiness, Reduce, Watched};
+use crate::scope::Placement;
+
+impl Runtime {
+    /// Starts to cache a kind that the operator cannot do without: the process is not ready before every
+    /// part of the scope has answered, nor while it is forbidden to see the kind everywhere. A namespace
+    /// where it is forbidden stops no other.
+    ///
+    /// `config` holds the selectors. `reduce` drops what no decision needs; managed fields and kubectl's
+    /// copy of the last applied object are always dropped.
+    pub fn watch<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
+        let watched = self.watched(config, reduce, Readiness::NeedsKind);
+        for feed in watched.feeds() {
+            self.follow(feed);
+        }
+        (watched.cache, watched.changes)
+    }
+
+    /// As [`Runtime::watch`], for a kind whose absence the operator can report to its users: being
+    /// forbidden to see it does not keep the process from being ready.
+    pub fn watch_optional<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
+        let watched = self.watched(config, reduce, Readiness::NeedsAnswer);
+        for feed in watched.feeds() {
+            self.follow(feed);
+        }
+        (watched.cache, watched.changes)
+    }
+
+    /// As [`Runtime::watch_optional`], for a kind that few objects need: it is watched while the [`Demand`]
+    /// names one, and the process is ready without it. Otherwise the cache is empty and
+    /// [`Availability::Starting`](crate::Availability::Starting).
+    pub fn watch_on_demand<K, R>(
+        &mut self,
+        config: watcher::Config,
+        reduce: Reduce<K>,
+    ) -> (Cache<K>, Changes<K>, Demand<R>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+        R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let demand = Demand::default();
+        let watched = self.watched(config, reduce, Readiness::Independent);
+        for feed in watched.feeds_on_demand(&demand) {
+            self.follow(feed);
+        }
+        (watched.cache, watched.changes, demand)
+    }
+
+    fn watched<K>(&self, config: watcher::Config, reduce: Reduce<K>, readiness: Readiness) -> Watched<K>
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
+        let environment = Environment {
+            client: &self.client.0,
+            scope: &self.scope,
+            gates: &self.gates,
+        };
+        Watched::new(environment, config, reduce, readiness)
+    }
+
+    /// Runs a watch until the drain. Reconciles that end during the drain read the cache as it was then.
+    fn follow(&mut self, feed: impl Future<Output = ()> + Send + 'static) {
+        let drain = self.drain.clone();
+        self.spawn("cache", async move {
+            drain.run_until_cancelled_owned(feed).await;
+        });
+    }
+}
