@@ -1,19 +1,19 @@
 //! The controller `certificates`: gives each Pgpool its certificates, judges them, and says how they stand.
 
-pub mod apply;
-pub mod breaker;
-pub mod caches;
-pub mod desired;
-pub mod error;
-pub mod interest;
-pub mod judge;
-pub mod observe;
-pub mod reissue;
-pub mod status;
-pub mod succession;
-pub mod triggers;
-pub mod validate;
-pub mod written;
+pub(crate) mod apply;
+pub(crate) mod breaker;
+pub(crate) mod caches;
+pub(crate) mod desired;
+pub(crate) mod error;
+pub(crate) mod interest;
+pub(crate) mod judge;
+pub(crate) mod observe;
+pub(crate) mod reissue;
+pub(crate) mod status;
+pub(crate) mod succession;
+pub(crate) mod triggers;
+pub(crate) mod validate;
+pub(crate) mod written;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use shared_types::conditions::{self, Reason};
 use shared_types::{Pgpool, names};
 use tracing::info;
 
-use crate::verdicts::Board;
+use crate::verdicts::VerdictStore;
 use breaker::Limits;
 use caches::Caches;
 use error::Error;
@@ -41,29 +41,29 @@ use validate::Plan;
 use written::Written;
 
 /// What a reconcile works with.
-pub struct Context {
+pub(crate) struct Context {
     /// What is cached.
-    pub caches: Caches,
+    pub(crate) caches: Caches,
     /// What writes.
-    pub writer: Writer,
+    pub(crate) writer: Writer,
     /// Where verdicts are put up.
-    pub board: Arc<Board>,
+    pub(crate) verdicts: Arc<VerdictStore>,
     /// What was set for all Pgpools.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// What is set for all Pgpools.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The DNS domain of the cluster.
-    pub cluster_domain: String,
+    pub(crate) cluster_domain: String,
     /// How often a certificate may change.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 /// The ways to the API server.
 #[derive(Clone)]
-pub struct Writer {
+pub(crate) struct Writer {
     client: Client,
     applier: Applier,
     events: Events,
@@ -72,8 +72,7 @@ pub struct Writer {
 
 impl Writer {
     /// Makes the ways of one client.
-    #[must_use]
-    pub fn new(client: &Client, events: Events) -> Self {
+    pub(crate) fn new(client: &Client, events: Events) -> Self {
         Self {
             client: client.clone(),
             applier: Applier::new(client.clone(), names::OPS_MANAGER),
@@ -85,15 +84,15 @@ impl Writer {
 
 impl Context {
     /// Forgets a Pgpool that is gone.
-    pub fn forget(&self, pgpool: &ObjectRef<Pgpool>) {
+    pub(crate) fn forget(&self, pgpool: &ObjectRef<Pgpool>) {
         let namespace = pgpool.namespace.as_deref().unwrap_or_default();
         observe::forget(&self.caches, pgpool);
-        self.board.remove(namespace, &pgpool.name);
+        self.verdicts.remove(namespace, &pgpool.name);
         self.writer.written.forget(namespace, &pgpool.name);
     }
 
     /// Forgets a Pgpool if there is none of that name.
-    pub fn forget_if_gone(&self, pgpool: &ObjectRef<Pgpool>) {
+    pub(crate) fn forget_if_gone(&self, pgpool: &ObjectRef<Pgpool>) {
         if self
             .caches
             .pgpools
@@ -106,7 +105,7 @@ impl Context {
 }
 
 /// Looks after the certificates of one Pgpool.
-pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
+pub(crate) async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
     let key = ObjectRef::from_obj(pgpool.as_ref());
     if pgpool.metadata.deletion_timestamp.is_some() {
         // Its children go by their owner references.
@@ -116,24 +115,24 @@ pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Out
     let Context {
         caches,
         writer,
-        board,
+        verdicts,
         settings,
     } = context.as_ref();
     observe::follow(caches, &pgpool);
     let observed = observe::observe(caches, &pgpool); // caches
-    let outcome = settle(&pgpool, observed, writer, board, settings, clock::now()).await;
+    let outcome = settle(&pgpool, observed, writer, verdicts, settings, clock::now()).await;
     // It may have gone meanwhile, and then was forgotten too early.
     context.forget_if_gone(&key);
     outcome
 }
 
-/// Does what a reconcile does, from what was observed. The verdict is on the board before anything waits for the API
+/// Does what a reconcile does, from what was observed. The verdict is on the verdicts before anything waits for the API
 /// server about it.
-pub async fn settle(
+pub(crate) async fn settle(
     pgpool: &Pgpool,
     mut observed: Observed,
     writer: &Writer,
-    board: &Board,
+    verdicts: &VerdictStore,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
@@ -157,8 +156,8 @@ pub async fn settle(
     match &report {
         // What was said before stands until more is known.
         Some(report) if report.unknown => {}
-        Some(report) => board.publish(report.verdict.clone()),
-        None => board.remove(&pgpool.namespace().unwrap_or_default(), &pgpool.name_any()),
+        Some(report) => verdicts.publish(report.verdict.clone()),
+        None => verdicts.remove(&pgpool.namespace().unwrap_or_default(), &pgpool.name_any()),
     }
     let told = tell(pgpool, report.as_ref(), writer, now); // client
     let (told, adopted) = futures::join!(told, adopt(pgpool, &plan, &observed, writer));

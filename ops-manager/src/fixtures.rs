@@ -1,7 +1,7 @@
 //! One Pgpool and the world around it, as the tests of every step need them.
 
-pub mod ops;
-pub mod world;
+pub(crate) mod ops;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,15 +27,15 @@ use crate::certificates::desired::{Desired, desired};
 use crate::certificates::observe::{Child, IssuerState, Observed, Prerequisite, Presence};
 use crate::certificates::validate::{Needed, Plan, validate};
 
-pub const DOMAIN: &str = "cluster.local";
+pub(crate) const DOMAIN: &str = "cluster.local";
 
 /// The time of every judgement.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     at("2026-06-01T12:00:00Z")
 }
 
 /// What is set for all Pgpools.
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         cluster_domain: DOMAIN.into(),
         limits: Limits {
@@ -46,12 +46,12 @@ pub fn settings() -> Settings {
     }
 }
 
-pub fn at(time: &str) -> Timestamp {
+pub(crate) fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 
 /// A Pgpool of an hour ago, with TLS and nothing special.
-pub fn pgpool() -> Pgpool {
+pub(crate) fn pgpool() -> Pgpool {
     serde_yaml::from_str(
         "
         apiVersion: kubedb.com/v1alpha2
@@ -75,7 +75,7 @@ pub fn pgpool() -> Pgpool {
 }
 
 /// The same with other wishes about certificates, in YAML as a user would write them below `spec.tls`.
-pub fn pgpool_with(tls: &str) -> Pgpool {
+pub(crate) fn pgpool_with(tls: &str) -> Pgpool {
     let mut pgpool = pgpool();
     let tls: TlsConfig = serde_yaml::from_str(tls).unwrap();
     let issuer_ref = tls.issuer_ref.or_else(|| pgpool.spec.tls.unwrap().issuer_ref);
@@ -87,13 +87,13 @@ pub fn pgpool_with(tls: &str) -> Pgpool {
 }
 
 /// Another Pgpool of the same namespace.
-pub fn named(mut pgpool: Pgpool, name: &str) -> Pgpool {
+pub(crate) fn named(mut pgpool: Pgpool, name: &str) -> Pgpool {
     pgpool.metadata.name = Some(name.into());
     pgpool.metadata.uid = Some(format!("uid-of-{name}"));
     pgpool
 }
 
-pub fn needed(plan: Plan) -> Needed {
+pub(crate) fn needed(plan: Plan) -> Needed {
     match plan {
         Plan::Needed(needed) => needed,
         Plan::NotNeeded => panic!("TLS is asked for"),
@@ -101,7 +101,7 @@ pub fn needed(plan: Plan) -> Needed {
 }
 
 /// What the provisioner has made, and a ready issuer for every alias; nothing is asked for yet.
-pub fn prepared(pgpool: &Pgpool) -> Observed {
+pub(crate) fn prepared(pgpool: &Pgpool) -> Observed {
     let issuers = Alias::ALL.iter().filter_map(|alias| {
         let issuer = pgpool.spec.issuer_ref(*alias)?;
         Some(IssuerReference {
@@ -133,11 +133,11 @@ pub fn prepared(pgpool: &Pgpool) -> Observed {
 }
 
 /// What is desired for a Pgpool in this world.
-pub fn desired_for(pgpool: &Pgpool, observed: &Observed) -> Desired {
+pub(crate) fn desired_for(pgpool: &Pgpool, observed: &Observed) -> Desired {
     desired(pgpool, &validate(pgpool, observed, DOMAIN), observed)
 }
 
-pub fn issuer_state(ready: bool) -> IssuerState {
+pub(crate) fn issuer_state(ready: bool) -> IssuerState {
     IssuerState::Present {
         ready,
         message: if ready {
@@ -150,7 +150,7 @@ pub fn issuer_state(ready: bool) -> IssuerState {
 }
 
 /// As [`prepared`], with everything asked for, as it stands right after.
-pub fn asked(pgpool: &Pgpool) -> Observed {
+pub(crate) fn asked(pgpool: &Pgpool) -> Observed {
     let mut observed = prepared(pgpool);
     for (alias, mut certificate) in desired_for(pgpool, &observed).certificates {
         certificate.metadata.uid = Some(format!("uid-of-{alias}"));
@@ -161,7 +161,7 @@ pub fn asked(pgpool: &Pgpool) -> Observed {
 }
 
 /// As [`asked`], with everything issued.
-pub fn issued(pgpool: &Pgpool) -> Observed {
+pub(crate) fn issued(pgpool: &Pgpool) -> Observed {
     let mut observed = asked(pgpool);
     let authority = Authority::new("root");
     for child in observed.children.values_mut() {
@@ -172,7 +172,7 @@ pub fn issued(pgpool: &Pgpool) -> Observed {
 }
 
 /// One certificate is issued as `pgpool` asks for it.
-pub fn issue(observed: &mut Observed, pgpool: &Pgpool, alias: Alias, authority: &Authority) {
+pub(crate) fn issue(observed: &mut Observed, pgpool: &Pgpool, alias: Alias, authority: &Authority) {
     let desired = desired_for(pgpool, &prepared(pgpool)).certificates;
     let (_, certificate) = desired.into_iter().find(|(of, _)| *of == alias).unwrap();
     let child = observed.children.get_mut(&alias).unwrap();
@@ -181,7 +181,7 @@ pub fn issue(observed: &mut Observed, pgpool: &Pgpool, alias: Alias, authority: 
 }
 
 /// The fingerprint of a leaf.
-pub fn fingerprint(observed: &Observed, alias: Alias) -> String {
+pub(crate) fn fingerprint(observed: &Observed, alias: Alias) -> String {
     let Lookup::Present(secret) = &observed.children[&alias].secret else {
         panic!("there is no {alias} Secret");
     };
@@ -190,7 +190,7 @@ pub fn fingerprint(observed: &Observed, alias: Alias) -> String {
 }
 
 /// What the provisioner tells of the pods: the leaf that each serves, if it is known.
-pub fn serving(mut pgpool: Pgpool, pods: &[Option<&str>]) -> Pgpool {
+pub(crate) fn serving(mut pgpool: Pgpool, pods: &[Option<&str>]) -> Pgpool {
     let pod = |(ordinal, served): (usize, Option<&str>)| PodStatus {
         name: format!("pool-{ordinal}"),
         ready: served.is_some(),
@@ -202,12 +202,12 @@ pub fn serving(mut pgpool: Pgpool, pods: &[Option<&str>]) -> Pgpool {
     pgpool
 }
 
-pub fn present(secret: Secret) -> Lookup<Secret> {
+pub(crate) fn present(secret: Secret) -> Lookup<Secret> {
     Lookup::Present(Arc::new(secret))
 }
 
 /// Changes the Secret of one certificate.
-pub fn change_secret(observed: &mut Observed, alias: Alias, change: impl FnOnce(&mut Secret)) {
+pub(crate) fn change_secret(observed: &mut Observed, alias: Alias, change: impl FnOnce(&mut Secret)) {
     let child = observed.children.get_mut(&alias).unwrap();
     let Lookup::Present(secret) = &child.secret else {
         panic!("there is no {alias} Secret");
@@ -218,14 +218,18 @@ pub fn change_secret(observed: &mut Observed, alias: Alias, change: impl FnOnce(
 }
 
 /// Changes one Certificate.
-pub fn change_certificate(observed: &mut Observed, alias: Alias, change: impl FnOnce(&mut Certificate)) {
+pub(crate) fn change_certificate(
+    observed: &mut Observed,
+    alias: Alias,
+    change: impl FnOnce(&mut Certificate),
+) {
     let child = observed.children.get_mut(&alias).unwrap();
     let mut certificate = Certificate::clone(child.certificate.as_ref().unwrap());
     change(&mut certificate);
     child.certificate = Some(Arc::new(certificate));
 }
 
-pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> cert_manager::Condition {
+pub(crate) fn condition(type_: &str, status: &str, reason: &str, message: &str) -> cert_manager::Condition {
     cert_manager::Condition {
         type_: type_.into(),
         status: status.into(),
@@ -237,10 +241,10 @@ pub fn condition(type_: &str, status: &str, reason: &str, message: &str) -> cert
 }
 
 /// A certificate authority that issues what a Certificate asks for, as cert-manager does.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = validity(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -248,7 +252,7 @@ impl Authority {
     }
 
     /// The same name and key, in another certificate.
-    pub fn renewed(&self) -> String {
+    pub(crate) fn renewed(&self) -> String {
         let mut params = validity("root");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -257,11 +261,15 @@ impl Authority {
         CertifiedIssuer::self_signed(params, key).unwrap().pem()
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    pub fn secret(&self, certificate: &Certificate, change: impl FnOnce(&mut CertificateParams)) -> Secret {
+    pub(crate) fn secret(
+        &self,
+        certificate: &Certificate,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Secret {
         let mut params = leaf(&certificate.spec);
         change(&mut params);
         let key = key();
@@ -299,7 +307,7 @@ impl Authority {
     }
 }
 
-pub fn key() -> KeyPair {
+pub(crate) fn key() -> KeyPair {
     KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
 }
 

@@ -11,37 +11,37 @@ use shared_types::Pgpool;
 
 use crate::certificates::observe::Observed;
 use crate::certificates::validate::Plan;
-use crate::verdicts::{PgpoolId, Verdict};
+use proto::verdict::{PgpoolId, Verdict};
 
 /// The way of one Pgpool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flow {
+pub(crate) struct Flow {
     /// The Pgpool.
-    pub pgpool: PgpoolId,
+    pub(crate) pgpool: PgpoolId,
     /// The ten steps, in order.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// From 1 to 10.
-    pub number: u32,
+    pub(crate) number: u32,
     /// Who takes it.
-    pub actor: Actor,
+    pub(crate) actor: Actor,
     /// What it is.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// How far it is.
-    pub state: StepState,
+    pub(crate) state: StepState,
     /// When it was done, as far as objects tell.
-    pub done_at: Option<Timestamp>,
+    pub(crate) done_at: Option<Timestamp>,
     /// The objects found, or what it waits for.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 /// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Actor {
+pub(crate) enum Actor {
     /// Whoever writes manifests.
     User,
     /// The other operator.
@@ -54,8 +54,7 @@ pub enum Actor {
 
 impl Actor {
     /// As on the channel.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
             Self::Provisioner => "provisioner",
@@ -67,7 +66,7 @@ impl Actor {
 
 /// How far a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StepState {
+pub(crate) enum StepState {
     /// Its turn comes after a step that waits.
     Pending,
     /// It is the first that is not done.
@@ -80,8 +79,7 @@ pub enum StepState {
 
 impl Flow {
     /// What the first step that is not done waits for; nothing when all are.
-    #[must_use]
-    pub fn waiting_for(&self) -> &str {
+    pub(crate) fn waiting_for(&self) -> &str {
         let waiting = self.steps.iter().find(|step| step.state == StepState::Waiting);
         waiting.map_or("", |step| &step.detail)
     }
@@ -104,8 +102,7 @@ struct View<'a> {
 }
 
 /// Tells where a Pgpool stands.
-#[must_use]
-pub fn flow(pgpool: &Pgpool, observed: &Observed, plan: &Plan, verdict: Option<&Verdict>) -> Flow {
+pub(crate) fn flow(pgpool: &Pgpool, observed: &Observed, plan: &Plan, verdict: Option<&Verdict>) -> Flow {
     let view = View {
         pgpool,
         observed,

@@ -1,9 +1,9 @@
 //! The services of the channel: thin adapters over what the process knows in its own types. Nothing here decides, and
 //! no key, password or token ever reaches it.
 
-pub mod certificates;
-pub mod convert;
-pub mod flow;
+pub(crate) mod certificates;
+pub(crate) mod convert;
+pub(crate) mod flow;
 
 use std::sync::Arc;
 
@@ -13,18 +13,17 @@ use tonic::Status;
 
 /// Only the leader knows verdicts. A standby sends its clients on, so that their next attempt may find the leader.
 #[derive(Clone, Debug)]
-pub struct Leader(Arc<dyn Ownership>);
+pub(crate) struct Leader(Arc<dyn Ownership>);
 
 impl Leader {
     /// Asks `ownership`.
-    #[must_use]
-    pub fn new(ownership: Arc<dyn Ownership>) -> Self {
+    pub(crate) fn new(ownership: Arc<dyn Ownership>) -> Self {
         Self(ownership)
     }
 
     /// # Errors
     /// `UNAVAILABLE` when this replica does not lead.
-    pub fn check(&self, namespace: &str, name: &str) -> Result<(), Status> {
+    pub(crate) fn check(&self, namespace: &str, name: &str) -> Result<(), Status> {
         let key = Key {
             namespace: Some(namespace).filter(|namespace| !namespace.is_empty()),
             name,

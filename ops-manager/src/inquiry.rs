@@ -1,10 +1,11 @@
-//! Answers where a Pgpool stands, from the caches and the board. Reads only.
+//! Answers where a Pgpool stands, from the caches and the verdicts. Reads only.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
 use kube::runtime::reflector::ObjectRef;
+use proto::verdict::Event;
 use shared_types::Pgpool;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
@@ -14,34 +15,33 @@ use crate::certificates::observe;
 use crate::certificates::validate;
 use crate::flow::{self, Flow};
 use crate::grpc::flow::FlowSource;
-use crate::verdicts::{Board, News};
+use crate::verdicts::VerdictStore;
 
 /// How many Pgpools a listener may fall behind before it looks again without knowing why.
 const BACKLOG: usize = 1024;
 
 /// Where questions about the flow are answered.
 #[derive(Clone)]
-pub struct Inquiry {
+pub(crate) struct Inquiry {
     caches: Caches,
-    board: Arc<Board>,
+    verdicts: Arc<VerdictStore>,
     cluster_domain: String,
     touched: broadcast::Sender<ObjectRef<Pgpool>>,
 }
 
 impl Inquiry {
-    /// Answers from these caches and this board.
-    #[must_use]
-    pub fn new(caches: Caches, board: Arc<Board>, cluster_domain: String) -> Self {
+    /// Answers from these caches and this verdicts.
+    pub(crate) fn new(caches: Caches, verdicts: Arc<VerdictStore>, cluster_domain: String) -> Self {
         Self {
             caches,
-            board,
+            verdicts,
             cluster_domain,
             touched: broadcast::Sender::new(BACKLOG),
         }
     }
 
     /// Tells those who watch this Pgpool that something about it has changed.
-    pub fn touch(&self, pgpool: &ObjectRef<Pgpool>) {
+    pub(crate) fn touch(&self, pgpool: &ObjectRef<Pgpool>) {
         // Mostly nobody watches.
         let _ = self.touched.send(pgpool.clone());
     }
@@ -56,7 +56,7 @@ impl FlowSource for Inquiry {
             &pgpool,
             &observed,
             &plan,
-            self.board.get(namespace, name).as_deref(),
+            self.verdicts.get(namespace, name).as_deref(),
         ))
     }
 
@@ -65,9 +65,10 @@ impl FlowSource for Inquiry {
         let ours = move |namespace: &str, name: &str| (namespace, name) == (key.0.as_str(), key.1.as_str());
         let judged = {
             let ours = ours.clone();
-            BroadcastStream::new(self.board.subscribe().news).map(move |news| match news {
-                Ok(News::Verdict(verdict)) => ours(&verdict.pgpool.namespace, &verdict.pgpool.name),
-                Ok(News::Removed(id)) => ours(&id.namespace, &id.name),
+            BroadcastStream::new(self.verdicts.subscribe().changes).map(move |event| match event {
+                Ok(Event::Verdict(verdict)) => ours(&verdict.pgpool.namespace, &verdict.pgpool.name),
+                Ok(Event::Removed(id)) => ours(&id.namespace, &id.name),
+                Ok(Event::Synced | Event::Unknown) => false,
                 Err(_) => true,
             })
         };

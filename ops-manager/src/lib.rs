@@ -5,15 +5,15 @@
 //! anything that the provisioner applies; the two meet in the API, and the channel only tells the same sooner.
 
 pub mod args;
-pub mod cert_manager;
-pub mod certificates;
-pub mod flow;
-pub mod grpc;
-pub mod inquiry;
-pub mod metrics;
-pub mod ops_requests;
+pub(crate) mod cert_manager;
+pub(crate) mod certificates;
+pub(crate) mod flow;
+pub(crate) mod grpc;
+pub(crate) mod inquiry;
+pub(crate) mod metrics;
+pub(crate) mod ops_requests;
 pub mod run;
-pub mod verdicts;
+pub(crate) mod verdicts;
 
 #[cfg(test)]
 mod fixtures;

@@ -21,7 +21,7 @@ use tls_bundle::Leaf;
 use crate::certificates::caches::Caches;
 
 /// Tells of the certificates in the caches.
-pub struct Certificates {
+pub(crate) struct Certificates {
     caches: Caches,
 }
 
@@ -72,8 +72,7 @@ const METRICS: [Metric; 4] = [
 
 impl Certificates {
     /// Makes the metrics of these caches.
-    #[must_use]
-    pub fn new(caches: Caches) -> Self {
+    pub(crate) fn new(caches: Caches) -> Self {
         Self { caches }
     }
 

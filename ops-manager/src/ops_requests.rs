@@ -8,17 +8,17 @@
 //! Where a request stands is in its status and in the objects that it changes, and nowhere else: each step can be found
 //! done by whoever comes after a kill, and none is done twice.
 
-pub mod apply;
-pub mod caches;
-pub mod difference;
-pub mod error;
-pub mod observe;
-pub mod plan;
-pub mod queue;
-pub mod ranges;
-pub mod status;
-pub mod triggers;
-pub mod validate;
+pub(crate) mod apply;
+pub(crate) mod caches;
+pub(crate) mod difference;
+pub(crate) mod error;
+pub(crate) mod observe;
+pub(crate) mod plan;
+pub(crate) mod queue;
+pub(crate) mod ranges;
+pub(crate) mod status;
+pub(crate) mod triggers;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 
@@ -41,15 +41,15 @@ use status::Verdict;
 use validate::Admission;
 
 /// What a reconcile works with.
-pub struct Context {
+pub(crate) struct Context {
     /// What is cached.
-    pub caches: Caches,
+    pub(crate) caches: Caches,
     /// What writes.
-    pub writer: Writer,
+    pub(crate) writer: Writer,
 }
 
 /// The ways to the API server.
-pub struct Writer {
+pub(crate) struct Writer {
     client: Client,
     events: Events,
     /// Requests whose status the caches do not show yet, and the Pgpools that they changed.
@@ -60,8 +60,7 @@ pub struct Writer {
 
 impl Writer {
     /// Makes the ways of one client.
-    #[must_use]
-    pub fn new(client: &Client, events: Events) -> Self {
+    pub(crate) fn new(client: &Client, events: Events) -> Self {
         Self {
             client: client.clone(),
             events,
@@ -79,7 +78,7 @@ impl Writer {
 
 impl Context {
     /// Forgets a request that is gone.
-    pub fn forget_if_gone(&self, key: &ObjectRef<PgpoolOpsRequest>) {
+    pub(crate) fn forget_if_gone(&self, key: &ObjectRef<PgpoolOpsRequest>) {
         let cached = self.caches.requests.get(key.namespace.as_deref(), &key.name);
         if cached.is_none() {
             self.writer.written.forget(key);
@@ -91,7 +90,10 @@ impl Context {
 ///
 /// # Errors
 /// Only when the API server cannot be talked to. What is refused ends the request; what is missing is waited for.
-pub async fn reconcile(request: Arc<PgpoolOpsRequest>, context: Arc<Context>) -> Result<Outcome, Error> {
+pub(crate) async fn reconcile(
+    request: Arc<PgpoolOpsRequest>,
+    context: Arc<Context>,
+) -> Result<Outcome, Error> {
     let key = ObjectRef::from_obj(request.as_ref());
     let over = request.status.as_ref().is_some_and(status::is_over);
     if over || request.metadata.deletion_timestamp.is_some() {

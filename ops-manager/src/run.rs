@@ -19,7 +19,7 @@ use crate::grpc::flow::Flows;
 use crate::inquiry::Inquiry;
 use crate::metrics;
 use crate::ops_requests;
-use crate::verdicts::Board;
+use crate::verdicts::VerdictStore;
 
 /// Runs ops-manager until it is told to stop.
 pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<()> {
@@ -28,10 +28,10 @@ pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<(
     let registry = runtime.registry();
     registry
         .with(|registry| registry.register_collector(Box::new(metrics::Certificates::new(caches.clone()))));
-    let board = Arc::new(Board::default());
+    let verdicts = Arc::new(VerdictStore::default());
     let cluster_domain = args.common.kube.cluster_domain.clone();
-    let inquiry = Inquiry::new(caches.clone(), Arc::clone(&board), cluster_domain.clone());
-    serve(&mut runtime, &args, &board, inquiry.clone());
+    let inquiry = Inquiry::new(caches.clone(), Arc::clone(&verdicts), cluster_domain.clone());
+    serve(&mut runtime, &args, &verdicts, inquiry.clone());
     runtime.lead().await?;
 
     let pgpools = caches.pgpools.clone();
@@ -40,7 +40,7 @@ pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<(
     let context = Arc::new(Context {
         caches,
         writer,
-        board,
+        verdicts,
         settings: Settings {
             cluster_domain,
             limits: args.breaker.limits(),
@@ -79,9 +79,9 @@ fn operate(runtime: &mut Runtime, caches: ops_requests::caches::Caches) {
     );
 }
 
-fn serve(runtime: &mut Runtime, args: &OpsManagerArgs, board: &Arc<Board>, inquiry: Inquiry) {
+fn serve(runtime: &mut Runtime, args: &OpsManagerArgs, verdicts: &Arc<VerdictStore>, inquiry: Inquiry) {
     let leader = Leader::new(runtime.ownership());
-    let certificates = Certificates::new(Arc::clone(board), leader.clone(), runtime.drain());
+    let certificates = Certificates::new(Arc::clone(verdicts), leader.clone(), runtime.drain());
     let flows = Flows::new(Arc::new(inquiry), leader, runtime.drain());
     let routes =
         Routes::new(CertificateServiceServer::new(certificates)).add_service(FlowServiceServer::new(flows));

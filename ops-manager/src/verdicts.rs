@@ -1,172 +1,94 @@
-//! What ops-manager thinks of the certificates of each Pgpool, and the board on which it says so to whoever listens.
+//! The current verdict on the certificates of each Pgpool, and its subscribers.
 //!
-//! The board is a copy for listeners. It is filled anew by the first reconciles of a process, and nothing is decided
-//! from it.
+//! In memory only: the first reconciles of a process fill it, and nothing is decided from it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-use shared_types::Alias;
-use shared_types::conditions::Reason;
-use tls_bundle::Fingerprint;
+use proto::verdict::{Event, Verdict};
 use tokio::sync::broadcast;
 
-/// How many changes a listener may fall behind before it has to begin anew.
+/// How many changes a subscriber may fall behind before its stream ends and it has to subscribe again.
 const BACKLOG: usize = 1024;
 
-/// A Pgpool, apart from a later one of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PgpoolId {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its UID.
-    pub uid: String,
-}
-
-/// The verdict on all certificates of a Pgpool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The Pgpool.
-    pub pgpool: PgpoolId,
-    /// The generation of its spec that this is about.
-    pub generation: i64,
-    /// Every certificate is there and fits.
-    pub ready: bool,
-    /// Why, in one word.
-    pub reason: Reason,
-    /// Why, in a sentence that names the object and the cure.
-    pub message: String,
-    /// The certificates, in the order of [`Alias::ALL`].
-    pub certificates: Vec<CertificateVerdict>,
-}
-
-/// The verdict on one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateVerdict {
-    /// Which.
-    pub alias: Alias,
-    /// The Secret that it stands in.
-    pub secret_name: String,
-    /// It is there and fits.
-    pub ready: bool,
-    /// Why, in one word.
-    pub reason: Reason,
-    /// Why, in a sentence. The Secret is not named again.
-    pub message: String,
-    /// The leaf, when one could be read.
-    pub leaf: Option<Leaf>,
-}
-
-/// What is told of a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leaf {
-    /// SHA-256 of its DER form.
-    pub fingerprint: Fingerprint,
-    /// Start of its validity.
-    pub not_before: Timestamp,
-    /// End of its validity.
-    pub not_after: Timestamp,
-}
-
-/// What listeners hear.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// A verdict that is new, or differs from the one before.
-    Verdict(Arc<Verdict>),
-    /// The Pgpool is gone, or asks for TLS no more.
-    Removed(PgpoolId),
-}
-
-impl From<Arc<Verdict>> for News {
-    fn from(verdict: Arc<Verdict>) -> Self {
-        Self::Verdict(verdict)
-    }
-}
-
-/// All that is known now, and all that will be.
+/// Every current verdict, and every change from then on.
 #[derive(Debug)]
-pub struct Subscription {
-    /// What is known.
-    pub known: Vec<Arc<Verdict>>,
-    /// What changes from then on.
-    pub news: broadcast::Receiver<News>,
+pub(crate) struct Subscription {
+    pub(crate) current: Vec<Arc<Verdict>>,
+    /// [`Event::Verdict`] and [`Event::Removed`] only.
+    pub(crate) changes: broadcast::Receiver<Event>,
 }
 
-/// The present verdicts.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct VerdictStore {
+    /// By namespace and name.
     verdicts: Mutex<BTreeMap<(String, String), Arc<Verdict>>>,
-    news: broadcast::Sender<News>,
+    changes: broadcast::Sender<Event>,
 }
 
-impl Default for Board {
+impl Default for VerdictStore {
     fn default() -> Self {
         Self {
             verdicts: Mutex::default(),
-            news: broadcast::Sender::new(BACKLOG),
+            changes: broadcast::Sender::new(BACKLOG),
         }
     }
 }
 
-impl Board {
-    /// Puts up a verdict; listeners hear of it when it differs from the one before.
-    pub fn publish(&self, verdict: Verdict) {
+impl VerdictStore {
+    /// Replaces the verdict on a Pgpool. Subscribers are notified when it differs from the one before.
+    pub(crate) fn publish(&self, verdict: Verdict) {
         let key = (verdict.pgpool.namespace.clone(), verdict.pgpool.name.clone());
-        let mut verdicts = self.verdicts();
-        let before = verdicts.get(&key).cloned();
-        if before.as_deref() == Some(&verdict) {
-            return;
-        }
-        if let Some(before) = before.filter(|before| before.pgpool != verdict.pgpool) {
-            self.tell(News::Removed(before.pgpool.clone()));
+        let mut verdicts = self.lock();
+        if let Some(before) = verdicts.get(&key) {
+            if **before == verdict {
+                return;
+            }
+            if before.pgpool != verdict.pgpool {
+                self.notify(Event::Removed(before.pgpool.clone()));
+            }
         }
         let verdict = Arc::new(verdict);
         verdicts.insert(key, Arc::clone(&verdict));
-        // Told under the lock: a listener that subscribes now sees the verdict exactly once.
-        self.tell(News::Verdict(verdict));
+        // Sent under the lock: whoever subscribes now sees the verdict exactly once.
+        self.notify(Event::Verdict(verdict));
     }
 
-    /// Takes down the verdict on a Pgpool, if there is one.
-    pub fn remove(&self, namespace: &str, name: &str) {
-        let mut verdicts = self.verdicts();
+    pub(crate) fn remove(&self, namespace: &str, name: &str) {
+        let mut verdicts = self.lock();
         if let Some(before) = verdicts.remove(&(namespace.to_owned(), name.to_owned())) {
-            self.tell(News::Removed(before.pgpool.clone()));
+            self.notify(Event::Removed(before.pgpool.clone()));
         }
     }
 
-    /// Gives the verdict on one Pgpool.
-    #[must_use]
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Verdict>> {
-        self.verdicts()
-            .get(&(namespace.to_owned(), name.to_owned()))
-            .cloned()
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<Verdict>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.lock().get(&key).cloned()
     }
 
-    /// Gives all verdicts, and every change from then on.
-    #[must_use]
-    pub fn subscribe(&self) -> Subscription {
-        let verdicts = self.verdicts();
+    pub(crate) fn subscribe(&self) -> Subscription {
+        let verdicts = self.lock();
         Subscription {
-            known: verdicts.values().cloned().collect(),
-            news: self.news.subscribe(),
+            current: verdicts.values().cloned().collect(),
+            changes: self.changes.subscribe(),
         }
     }
 
-    fn tell(&self, news: News) {
-        // Nobody may be listening, which is well.
-        let _ = self.news.send(news);
+    fn notify(&self, event: Event) {
+        // An error means that there is no subscriber.
+        let _ = self.changes.send(event);
     }
 
-    fn verdicts(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Verdict>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Arc<Verdict>>> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proto::verdict::PgpoolId;
+    use shared_types::conditions::Reason;
+
     use super::*;
 
     fn verdict(name: &str, uid: &str, ready: bool) -> Verdict {
@@ -178,54 +100,54 @@ mod tests {
             },
             generation: 1,
             ready,
-            reason: if ready {
+            reason: Some(if ready {
                 Reason::CertificatesIssued
             } else {
                 Reason::Issuing
-            },
+            }),
             message: String::new(),
             certificates: Vec::new(),
         }
     }
 
     #[test]
-    fn a_listener_hears_what_is_known_then_what_changes() {
-        let board = Board::default();
-        board.publish(verdict("a", "1", false));
-        let mut heard = board.subscribe();
-        assert_eq!(heard.known, [Arc::new(verdict("a", "1", false))]);
+    fn a_subscriber_receives_every_change() {
+        let store = VerdictStore::default();
+        store.publish(verdict("a", "1", false));
+        let mut subscription = store.subscribe();
+        assert_eq!(subscription.current, [Arc::new(verdict("a", "1", false))]);
 
-        board.publish(verdict("a", "1", false));
-        board.publish(verdict("a", "1", true));
-        board.remove("demo", "a");
-        board.remove("demo", "a");
+        store.publish(verdict("a", "1", false));
+        store.publish(verdict("a", "1", true));
+        store.remove("demo", "a");
+        store.remove("demo", "a");
         assert_eq!(
-            heard.news.try_recv(),
-            Ok(News::Verdict(Arc::new(verdict("a", "1", true))))
+            subscription.changes.try_recv(),
+            Ok(Event::Verdict(Arc::new(verdict("a", "1", true))))
         );
         assert_eq!(
-            heard.news.try_recv(),
-            Ok(News::Removed(verdict("a", "1", true).pgpool))
+            subscription.changes.try_recv(),
+            Ok(Event::Removed(verdict("a", "1", true).pgpool))
         );
-        assert!(heard.news.try_recv().is_err());
+        assert!(subscription.changes.try_recv().is_err());
     }
 
     #[test]
-    fn a_successor_of_the_same_name_takes_the_verdict_of_the_old_one_down() {
-        let board = Board::default();
-        board.publish(verdict("a", "1", true));
-        let mut heard = board.subscribe();
-        board.publish(verdict("a", "2", false));
+    fn a_new_pgpool_of_the_same_name_removes_the_verdict_on_the_old_one() {
+        let store = VerdictStore::default();
+        store.publish(verdict("a", "1", true));
+        let mut subscription = store.subscribe();
+        store.publish(verdict("a", "2", false));
         assert_eq!(
-            heard.news.try_recv(),
-            Ok(News::Removed(verdict("a", "1", true).pgpool))
+            subscription.changes.try_recv(),
+            Ok(Event::Removed(verdict("a", "1", true).pgpool))
         );
         assert_eq!(
-            heard.news.try_recv(),
-            Ok(News::Verdict(Arc::new(verdict("a", "2", false))))
+            subscription.changes.try_recv(),
+            Ok(Event::Verdict(Arc::new(verdict("a", "2", false))))
         );
         assert_eq!(
-            board.get("demo", "a").map(|verdict| verdict.pgpool.uid.clone()),
+            store.get("demo", "a").map(|verdict| verdict.pgpool.uid.clone()),
             Some("2".into())
         );
     }

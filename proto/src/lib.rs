@@ -1,6 +1,10 @@
-//! The channel between the operators: its protocol definitions and the code generated from them, nothing else.
+//! The channel between the operators: its protocol definitions, the code generated from them, and the types that both
+//! operators use for what it carries.
 //!
 //! Servers and clients live in the operator that uses them. Within `v1` fields are only added.
+
+#[allow(missing_docs)]
+pub mod verdict;
 
 /// Package `pgpool.operators.v1`.
 #[allow(missing_docs, unused_qualifications, clippy::pedantic)]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ObjectMeta;
+use proto::verdict::{CertificateVerdict, PgpoolId, Verdict};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -184,6 +185,41 @@ pub fn secret(name: &str, pair: &Pair) -> Secret {
             entry("ca.crt", &pair.ca),
         ])),
         ..Secret::default()
+    }
+}
+
+/// ops-manager's verdict on a Pgpool.
+pub fn verdict_on(pgpool: &Pgpool, generation: i64, certificates: Vec<CertificateVerdict>) -> Verdict {
+    let metadata = pgpool.metadata.clone();
+    Verdict {
+        pgpool: PgpoolId {
+            namespace: metadata.namespace.unwrap(),
+            name: metadata.name.unwrap(),
+            uid: metadata.uid.unwrap(),
+        },
+        generation,
+        ready: certificates.iter().all(|certificate| certificate.ready),
+        reason: None,
+        message: String::new(),
+        certificates,
+    }
+}
+
+pub fn certificate_verdict(
+    alias: Alias,
+    fingerprint: Option<Fingerprint>,
+    ready: bool,
+    message: &str,
+) -> CertificateVerdict {
+    CertificateVerdict {
+        alias,
+        secret_name: String::new(),
+        ready,
+        reason: None,
+        message: message.to_owned(),
+        fingerprint,
+        not_before: None,
+        not_after: None,
     }
 }
 

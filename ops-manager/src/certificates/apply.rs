@@ -22,26 +22,26 @@ use crate::cert_manager::{self, Certificate};
 
 /// Why a Certificate could not be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The reason in conditions.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// A sentence that names the object and the cure.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// What applying came to.
 #[derive(Debug, Default)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Certificates that the API server refuses for good, until somebody changes something.
-    pub problems: BTreeMap<Alias, Problem>,
+    pub(crate) problems: BTreeMap<Alias, Problem>,
     /// The first failure that another attempt may mend.
-    pub failure: Option<ApplyError>,
+    pub(crate) failure: Option<ApplyError>,
     /// Certificates that are new: nothing can be said about them before the next event.
-    pub created: Vec<Certificate>,
+    pub(crate) created: Vec<Certificate>,
 }
 
 /// Brings the Certificates to what is desired. All are sent at once: none depends on another.
-pub async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> Applied {
+pub(crate) async fn apply(applier: &Applier, desired: Desired, observed: &Observed) -> Applied {
     let Desired {
         certificates,
         withdrawn,
@@ -102,7 +102,10 @@ fn sentence(error: &ApplyError) -> String {
 }
 
 /// Names the Pgpool as an owner of these Secrets, so that they go when it goes. Gives those for which that was done.
-pub async fn adopt(client: &Client, orphans: Vec<Orphan>) -> (Vec<Arc<Secret>>, Result<(), ApplyError>) {
+pub(crate) async fn adopt(
+    client: &Client,
+    orphans: Vec<Orphan>,
+) -> (Vec<Arc<Secret>>, Result<(), ApplyError>) {
     let adopted = join_all(orphans.iter().map(|orphan| adopt_one(client, orphan))).await;
     let done = orphans
         .iter()
@@ -113,9 +116,9 @@ pub async fn adopt(client: &Client, orphans: Vec<Orphan>) -> (Vec<Arc<Secret>>, 
 }
 
 /// A Secret that cert-manager issued and that does not name all of its owners.
-pub struct Orphan {
+pub(crate) struct Orphan {
     /// The Secret.
-    pub secret: Arc<Secret>,
+    pub(crate) secret: Arc<Secret>,
     owners: Vec<Value>,
 }
 
@@ -124,8 +127,7 @@ pub struct Orphan {
 ///
 /// Both, since the garbage collector waits for the last owner: were a Secret to go before its Certificate, cert-manager
 /// would write it anew, and that one would stay for good.
-#[must_use]
-pub fn orphans(pgpool: &Pgpool, needed: &Needed, observed: &Observed) -> Vec<Orphan> {
+pub(crate) fn orphans(pgpool: &Pgpool, needed: &Needed, observed: &Observed) -> Vec<Orphan> {
     let ours = needed.wanted.iter().filter(|wanted| wanted.contested.is_none());
     let orphans = ours.filter_map(|wanted| {
         let child = observed.children.get(&wanted.alias)?;

@@ -28,18 +28,18 @@ use super::status::OwnStatus;
 
 /// How often a certificate may change.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// How often it may be issued within the window.
-    pub revisions: u32,
+    pub(crate) revisions: u32,
     /// How often somebody else may overwrite its Secret within the window.
-    pub overwrites: u32,
+    pub(crate) overwrites: u32,
     /// The window.
-    pub window: Duration,
+    pub(crate) window: Duration,
 }
 
 /// How often each certificate of a Pgpool changed of late.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Circuits(BTreeMap<Alias, CertificateChanges>);
+pub(crate) struct Circuits(BTreeMap<Alias, CertificateChanges>);
 
 /// What is seen of one certificate now.
 struct Seen<'a> {
@@ -52,8 +52,7 @@ struct Seen<'a> {
 }
 
 /// Counts what has changed since `current` was written.
-#[must_use]
-pub fn count(
+pub(crate) fn count(
     pgpool: &Pgpool,
     current: &OwnStatus,
     observed: &Observed,
@@ -162,8 +161,7 @@ fn whole_second(time: Timestamp) -> Time {
 }
 
 /// A certificate about which everything is stopped, as the status tells.
-#[must_use]
-pub fn stopped(pgpool: &Pgpool) -> Option<Alias> {
+pub(crate) fn stopped(pgpool: &Pgpool) -> Option<Alias> {
     let mut told = pgpool.status.iter().flat_map(|status| &status.certificates);
     let is_stopped = |changes: &CertificateChanges| changes.stopped.is_some();
     let stopped = told.find(|told| told.changes.as_ref().is_some_and(is_stopped))?;
@@ -172,15 +170,14 @@ pub fn stopped(pgpool: &Pgpool) -> Option<Alias> {
 
 impl Circuits {
     /// Whether everything about a certificate is stopped.
-    #[must_use]
-    pub fn is_open(&self, alias: Alias) -> bool {
+    pub(crate) fn is_open(&self, alias: Alias) -> bool {
         self.0
             .get(&alias)
             .is_some_and(|changes| changes.stopped.is_some())
     }
 
     /// Takes out of what is desired what is stopped, and withdraws what keeps it going.
-    pub fn hold_back(&self, pgpool: &Pgpool, observed: &Observed, desired: &mut Desired) {
+    pub(crate) fn hold_back(&self, pgpool: &Pgpool, observed: &Observed, desired: &mut Desired) {
         desired.certificates.retain(|(alias, _)| !self.is_open(*alias));
         let open = observed
             .children
@@ -194,8 +191,7 @@ impl Circuits {
     }
 
     /// What is told of the certificates that are stopped.
-    #[must_use]
-    pub fn problems(&self, pgpool: &Pgpool, observed: &Observed) -> BTreeMap<Alias, Problem> {
+    pub(crate) fn problems(&self, pgpool: &Pgpool, observed: &Observed) -> BTreeMap<Alias, Problem> {
         let open = self.0.iter().filter(|(alias, _)| self.is_open(**alias));
         let problems = open.map(|(alias, changes)| {
             let secret = observed.children.get(alias).map(|child| &child.secret);
@@ -207,8 +203,7 @@ impl Circuits {
     }
 
     /// The counts, for the status.
-    #[must_use]
-    pub fn into_changes(self) -> BTreeMap<Alias, CertificateChanges> {
+    pub(crate) fn into_changes(self) -> BTreeMap<Alias, CertificateChanges> {
         self.0
     }
 }

@@ -14,32 +14,32 @@ use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer
 
 /// What the process has cached.
 #[derive(Clone)]
-pub struct Caches {
+pub(crate) struct Caches {
     /// Every Pgpool in scope.
-    pub pgpools: Cache<Pgpool>,
+    pub(crate) pgpools: Cache<Pgpool>,
     /// Secrets that bear our labels.
-    pub secrets: Cache<Secret>,
+    pub(crate) secrets: Cache<Secret>,
     /// Services that bear our labels.
-    pub services: Cache<Service>,
+    pub(crate) services: Cache<Service>,
     /// Secrets that users named, by name.
-    pub named: Named<Secret, Pgpool>,
+    pub(crate) named: Named<Secret, Pgpool>,
     /// CAs behind issuers, by name, and nothing of them but the certificate.
-    pub authorities: Named<Secret, Pgpool>,
+    pub(crate) authorities: Named<Secret, Pgpool>,
     /// Where cert-manager looks for the Secrets of issuers of the cluster.
-    pub cluster_resource_namespace: String,
+    pub(crate) cluster_resource_namespace: String,
     /// Certificates that bear our labels.
-    pub certificates: Cache<Certificate>,
+    pub(crate) certificates: Cache<Certificate>,
     /// Requests for those Certificates.
-    pub requests: Cache<CertificateRequest>,
+    pub(crate) requests: Cache<CertificateRequest>,
     /// Issuers of namespaces.
-    pub issuers: Cache<Issuer>,
+    pub(crate) issuers: Cache<Issuer>,
     /// Issuers of the cluster.
-    pub cluster_issuers: Cache<ClusterIssuer>,
+    pub(crate) cluster_issuers: Cache<ClusterIssuer>,
 }
 
 impl Caches {
     /// Starts to fill the caches.
-    pub fn start(runtime: &mut Runtime, cluster_resource_namespace: String) -> Self {
+    pub(crate) fn start(runtime: &mut Runtime, cluster_resource_namespace: String) -> Self {
         let ours = || watcher::Config::default().labels(names::SELECTOR);
         let any = watcher::Config::default;
         Self {

@@ -1,6 +1,6 @@
 //! The objects that ops-manager owns for one Pgpool, as they should be. Pure; nothing here can fail.
 
-pub mod certificate;
+pub(crate) mod certificate;
 
 use std::sync::Arc;
 
@@ -12,16 +12,15 @@ use crate::cert_manager::Certificate;
 
 /// What should be in the cluster, and what should be there no more.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Desired {
+pub(crate) struct Desired {
     /// The Certificates that may be asked for now.
-    pub certificates: Vec<(Alias, Certificate)>,
+    pub(crate) certificates: Vec<(Alias, Certificate)>,
     /// Our Certificates that have to go.
-    pub withdrawn: Vec<Arc<Certificate>>,
+    pub(crate) withdrawn: Vec<Arc<Certificate>>,
 }
 
 /// Builds what is desired for a plan.
-#[must_use]
-pub fn desired(pgpool: &Pgpool, plan: &Plan, observed: &Observed) -> Desired {
+pub(crate) fn desired(pgpool: &Pgpool, plan: &Plan, observed: &Observed) -> Desired {
     let ours = observed
         .children
         .iter()

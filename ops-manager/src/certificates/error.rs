@@ -5,7 +5,7 @@ use operator_runtime::apply::ApplyError;
 
 /// A failed step, by its name.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// A Certificate could not be written or deleted.
     #[error("could not apply the certificates: {0}")]
     Apply(#[source] ApplyError),

@@ -14,15 +14,13 @@ use super::observe::{issuer_reference, may_collide};
 use crate::cert_manager;
 
 /// The Pgpool whose name an object bears in its labels: Secrets, Services, Certificates and their requests.
-#[must_use]
-pub fn by_label(meta: &ObjectMeta) -> Option<ObjectRef<Pgpool>> {
+pub(crate) fn by_label(meta: &ObjectMeta) -> Option<ObjectRef<Pgpool>> {
     let instance = meta.labels.as_ref()?.get(names::LABEL_INSTANCE)?;
     Some(ObjectRef::new(instance).within(meta.namespace.as_deref()?))
 }
 
 /// The Pgpools that name this `Issuer`, or `ClusterIssuer`, for any of their certificates.
-#[must_use]
-pub fn by_issuer(kind: &str, issuer: &ObjectMeta, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+pub(crate) fn by_issuer(kind: &str, issuer: &ObjectMeta, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let of_cluster = kind == "ClusterIssuer";
     let concerned = pgpools.iter().filter(|pgpool| {
         (of_cluster || pgpool.metadata.namespace == issuer.namespace)
@@ -40,8 +38,7 @@ pub fn by_issuer(kind: &str, issuer: &ObjectMeta, pgpools: &[Arc<Pgpool>]) -> Ve
 
 /// A Pgpool itself, and those that compete with it for the name of a Secret, or lost to somebody: a name may have
 /// become free.
-#[must_use]
-pub fn by_pgpool(changed: &Pgpool, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+pub(crate) fn by_pgpool(changed: &Pgpool, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let rivals = pgpools.iter().filter(|pgpool| {
         pgpool.metadata.namespace == changed.metadata.namespace
             && pgpool.metadata.name != changed.metadata.name
@@ -53,8 +50,7 @@ pub fn by_pgpool(changed: &Pgpool, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgp
 }
 
 /// Every Pgpool that asks for TLS: cert-manager has come or gone.
-#[must_use]
-pub fn by_cert_manager(pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+pub(crate) fn by_cert_manager(pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     references(pgpools.iter().filter(|pgpool| pgpool.spec.tls.is_some()))
 }
 

@@ -15,16 +15,16 @@ use crate::cert_manager::{self, IssuerReference};
 
 /// A certificate Secret, judged.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub(crate) struct Judged {
     /// Which certificate.
-    pub alias: Alias,
+    pub(crate) alias: Alias,
     /// What was found.
-    pub finding: Finding,
+    pub(crate) finding: Finding,
 }
 
 /// What stands in a certificate Secret.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Finding {
+pub(crate) enum Finding {
     /// Somebody else holds it: whether it fits is no concern of this Pgpool.
     Contested {
         /// Who holds it.
@@ -51,8 +51,7 @@ pub enum Finding {
 
 impl Finding {
     /// The leaf, when there is one that could be read.
-    #[must_use]
-    pub fn leaf(&self) -> Option<&Leaf> {
+    pub(crate) fn leaf(&self) -> Option<&Leaf> {
         match self {
             Self::Contested { leaf, .. } | Self::Present { leaf, .. } => leaf.as_ref(),
             Self::Pending | Self::Absent | Self::Forbidden => None,
@@ -61,8 +60,7 @@ impl Finding {
 }
 
 /// Judges what a plan needs: nothing without TLS.
-#[must_use]
-pub fn judge_plan(plan: &Plan, observed: &Observed, now: Timestamp) -> Vec<Judged> {
+pub(crate) fn judge_plan(plan: &Plan, observed: &Observed, now: Timestamp) -> Vec<Judged> {
     match plan {
         Plan::NotNeeded => Vec::new(),
         Plan::Needed(needed) => judge(needed, observed, now),
@@ -71,7 +69,7 @@ pub fn judge_plan(plan: &Plan, observed: &Observed, now: Timestamp) -> Vec<Judge
 
 /// Why a certificate is not the one that would be issued now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outdated {
+pub(crate) enum Outdated {
     /// It comes from this issuer, which is no longer the wanted one.
     Issuer(IssuerReference),
     /// Its issuer has another CA now.
@@ -79,8 +77,7 @@ pub enum Outdated {
 }
 
 /// Judges the Secret of every needed certificate at the time `now`.
-#[must_use]
-pub fn judge(needed: &Needed, observed: &Observed, now: Timestamp) -> Vec<Judged> {
+pub(crate) fn judge(needed: &Needed, observed: &Observed, now: Timestamp) -> Vec<Judged> {
     let judged = needed.wanted.iter().map(|wanted| {
         let secret = observed.children.get(&wanted.alias).map(|child| &child.secret);
         Judged {

@@ -17,31 +17,31 @@ use shared_types::{Alias, Pgpool, names};
 
 pub(super) use authorities::trim as trim_authority;
 
-pub use authorities::Authority;
+pub(crate) use authorities::Authority;
 
 use super::caches::Caches;
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference};
 
 /// Everything outside the Pgpool that decides about its certificates.
 #[derive(Clone)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// Whether Certificates can be seen at all.
-    pub cert_manager: Availability,
+    pub(crate) cert_manager: Availability,
     /// Every issuer that the spec names.
-    pub issuers: BTreeMap<IssuerReference, IssuerState>,
+    pub(crate) issuers: BTreeMap<IssuerReference, IssuerState>,
     /// The CAs behind them, as far as they have one and it is known.
-    pub authorities: BTreeMap<IssuerReference, Authority>,
+    pub(crate) authorities: BTreeMap<IssuerReference, Authority>,
     /// What the provisioner creates first.
-    pub prerequisites: Vec<Prerequisite>,
+    pub(crate) prerequisites: Vec<Prerequisite>,
     /// Other Pgpools that name one of our certificate Secrets.
-    pub claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim>,
     /// What there is of each certificate.
-    pub children: BTreeMap<Alias, Child>,
+    pub(crate) children: BTreeMap<Alias, Child>,
 }
 
 impl Observed {
     /// The certificate Secrets that are there.
-    pub fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
         self.children.values().filter_map(|child| match &child.secret {
             Lookup::Present(secret) => Some(secret),
             _ => None,
@@ -51,7 +51,7 @@ impl Observed {
 
 /// What is known of an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssuerState {
+pub(crate) enum IssuerState {
     /// Not ours to check: another group, or a kind we may not see. Its Certificate will tell.
     Unchecked,
     /// Its kind is not cached yet.
@@ -73,18 +73,18 @@ pub enum IssuerState {
 
 /// An object that must be there before a certificate is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prerequisite {
+pub(crate) struct Prerequisite {
     /// Its kind.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its name, in the namespace of the Pgpool.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether it is there.
-    pub presence: Presence,
+    pub(crate) presence: Presence,
 }
 
 /// Whether an object is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// Not known yet.
     Pending,
     /// It is not.
@@ -97,26 +97,26 @@ pub enum Presence {
 
 /// Another Pgpool that names a certificate Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// The Secret.
-    pub secret: String,
+    pub(crate) secret: String,
     /// The other Pgpool, of the same namespace.
-    pub pgpool: String,
+    pub(crate) pgpool: String,
     /// When it was created.
-    pub created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
 }
 
 /// What there is of one certificate.
 #[derive(Clone)]
-pub struct Child {
+pub(crate) struct Child {
     /// The Certificate.
-    pub certificate: Option<Arc<Certificate>>,
+    pub(crate) certificate: Option<Arc<Certificate>>,
     /// The newest request for it, unless it is ready.
-    pub request: Option<Arc<CertificateRequest>>,
+    pub(crate) request: Option<Arc<CertificateRequest>>,
     /// The Secret it is written to.
-    pub secret: Lookup<Secret>,
+    pub(crate) secret: Lookup<Secret>,
     /// The Certificate that the Secret was made for, when that one bears our labels.
-    pub maker: Option<Arc<Certificate>>,
+    pub(crate) maker: Option<Arc<Certificate>>,
 }
 
 impl Default for Child {
@@ -131,8 +131,7 @@ impl Default for Child {
 }
 
 /// Reads what decides about the certificates of `pgpool`.
-#[must_use]
-pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
+pub(crate) fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
     let wanted = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
     let issuers = Alias::ALL
         .iter()
@@ -156,7 +155,7 @@ pub fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
 
 /// Watches one by one the Secrets that need not bear our labels: those that the user of a Pgpool named, and what may
 /// stand where no Certificate of ours is written to yet. One that does bear them is in the cache already.
-pub fn follow(caches: &Caches, pgpool: &Pgpool) {
+pub(crate) fn follow(caches: &Caches, pgpool: &Pgpool) {
     let namespace = pgpool.namespace().unwrap_or_default();
     let mut named = named_by_user(pgpool);
     named.extend(caches.unclaimed(pgpool));
@@ -170,14 +169,13 @@ pub fn follow(caches: &Caches, pgpool: &Pgpool) {
 }
 
 /// Stops watching those Secrets, once the Pgpool is gone.
-pub fn forget(caches: &Caches, pgpool: &ObjectRef<Pgpool>) {
+pub(crate) fn forget(caches: &Caches, pgpool: &ObjectRef<Pgpool>) {
     caches.named.follow(pgpool, &[]);
     caches.authorities.follow(pgpool, &[]);
 }
 
 /// The issuer of one certificate as cert-manager wants it written: group and kind are never empty.
-#[must_use]
-pub fn issuer_reference(pgpool: &Pgpool, alias: Alias) -> Option<IssuerReference> {
+pub(crate) fn issuer_reference(pgpool: &Pgpool, alias: Alias) -> Option<IssuerReference> {
     let issuer = pgpool.spec.issuer_ref(alias)?;
     let group = issuer.api_group.as_deref().filter(|group| !group.is_empty());
     Some(IssuerReference {
@@ -188,8 +186,7 @@ pub fn issuer_reference(pgpool: &Pgpool, alias: Alias) -> Option<IssuerReference
 }
 
 /// The Secrets whose names the user chose, as far as certificates depend on them.
-#[must_use]
-pub fn named_by_user(pgpool: &Pgpool) -> Vec<String> {
+pub(crate) fn named_by_user(pgpool: &Pgpool) -> Vec<String> {
     let certificates = pgpool.spec.tls.iter().flat_map(|tls| &tls.certificates);
     let secrets = certificates.filter_map(|certificate| certificate.secret_name.clone());
     let auth = pgpool.spec.tls.as_ref().and(pgpool.spec.auth_secret.as_ref());
@@ -204,8 +201,7 @@ pub fn named_by_user(pgpool: &Pgpool) -> Vec<String> {
 
 /// Whether two Pgpools could name one certificate Secret. Names made of the names of two Pgpools differ unless they
 /// are cut, so that most pairs are told apart without building any.
-#[must_use]
-pub fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
+pub(crate) fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
     const SUFFIX: usize = "-metrics-exporter-cert".len();
     let special = |pgpool: &Pgpool| {
         let cut = pgpool
@@ -226,14 +222,12 @@ pub fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
 }
 
 /// Whether a Certificate is there that is written to this Secret.
-#[must_use]
-pub fn writes_to(certificate: Option<&Certificate>, secret: &str) -> bool {
+pub(crate) fn writes_to(certificate: Option<&Certificate>, secret: &str) -> bool {
     certificate.is_some_and(|certificate| certificate.spec.secret_name == secret)
 }
 
 /// The name of the Certificate that a Secret was made for.
-#[must_use]
-pub fn made_for(secret: &Lookup<Secret>) -> Option<&str> {
+pub(crate) fn made_for(secret: &Lookup<Secret>) -> Option<&str> {
     match secret {
         Lookup::Present(secret) => secret
             .annotations()
@@ -244,8 +238,7 @@ pub fn made_for(secret: &Lookup<Secret>) -> Option<&str> {
 }
 
 /// Who wrote what stands in a Secret that cert-manager issued, unless it was cert-manager.
-#[must_use]
-pub fn foreign_writer(secret: &Lookup<Secret>) -> Option<&str> {
+pub(crate) fn foreign_writer(secret: &Lookup<Secret>) -> Option<&str> {
     made_for(secret)?;
     match secret {
         Lookup::Present(secret) => secret
@@ -257,14 +250,12 @@ pub fn foreign_writer(secret: &Lookup<Secret>) -> Option<&str> {
 }
 
 /// When an object was created.
-#[must_use]
-pub fn created(meta: &ObjectMeta) -> Option<Timestamp> {
+pub(crate) fn created(meta: &ObjectMeta) -> Option<Timestamp> {
     meta.creation_timestamp.as_ref().map(|created| created.0)
 }
 
 /// The owner that controls an object.
-#[must_use]
-pub fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
+pub(crate) fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references
         .iter()
         .flatten()

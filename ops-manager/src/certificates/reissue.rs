@@ -22,7 +22,7 @@ const REASON: &str = "ManuallyTriggered";
 
 /// What asking came to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reissue {
+pub(crate) enum Reissue {
     /// cert-manager was asked; the Certificate as it stands now.
     Asked(Box<Certificate>),
     /// It is being issued already, and nothing was sent.
@@ -36,7 +36,7 @@ pub enum Reissue {
 ///
 /// # Errors
 /// When the API server does not answer, or refuses for another cause than that the Certificate has changed.
-pub async fn reissue(
+pub(crate) async fn reissue(
     client: &Client,
     certificate: &Certificate,
     why: &str,
@@ -77,8 +77,7 @@ pub async fn reissue(
 }
 
 /// Whether cert-manager is issuing the Certificate, or was told to.
-#[must_use]
-pub fn is_issuing(certificate: &Certificate) -> bool {
+pub(crate) fn is_issuing(certificate: &Certificate) -> bool {
     certificate.condition(ISSUING).is_some_and(Condition::is_true)
 }
 

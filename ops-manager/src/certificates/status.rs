@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use operator_runtime::Outcome;
 use serde::Serialize;
@@ -25,7 +25,7 @@ use super::breaker::Circuits;
 use super::judge::{Finding, Judged};
 use super::observe::{self, IssuerState, Observed};
 use super::validate::{Needed, Refusal};
-use crate::verdicts::{CertificateVerdict, PgpoolId, Verdict};
+use proto::verdict::{CertificateVerdict, PgpoolId, Verdict};
 
 use entry::Entry;
 
@@ -42,23 +42,24 @@ const CLOCK_RECHECK: Duration = Duration::from_mins(1);
 
 /// What is to be told about a Pgpool.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub(crate) struct Report {
     /// The verdict.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
+    /// The reason of the verdict.
+    pub(crate) reason: Reason,
     /// When time alone changes it: a certificate becomes valid, or ends.
-    pub due: Option<Timestamp>,
+    pub(crate) due: Option<Timestamp>,
     /// Until when it stays out of the status.
-    pub quiet_until: Option<Timestamp>,
+    pub(crate) quiet_until: Option<Timestamp>,
     /// Whether a look-up has not been answered yet: then nobody is told anything.
-    pub unknown: bool,
+    pub(crate) unknown: bool,
     /// How often each certificate changed of late.
-    pub changes: BTreeMap<Alias, CertificateChanges>,
+    pub(crate) changes: BTreeMap<Alias, CertificateChanges>,
 }
 
 impl Report {
     /// The same with what was counted.
-    #[must_use]
-    pub fn counting(self, circuits: Circuits) -> Self {
+    pub(crate) fn counting(self, circuits: Circuits) -> Self {
         Self {
             changes: circuits.into_changes(),
             ..self
@@ -69,17 +70,16 @@ impl Report {
 /// The part of a Pgpool's status that belongs to ops-manager. Empty lists are written as such: a status that nothing is
 /// left of would be no object, and the API server refuses that.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct OwnStatus {
+pub(crate) struct OwnStatus {
     /// `CertificatesReady`, or nothing without TLS.
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// One entry per certificate.
-    pub certificates: Vec<CertificateStatus>,
+    pub(crate) certificates: Vec<CertificateStatus>,
 }
 
 impl OwnStatus {
     /// Takes our part out of the status that a Pgpool has.
-    #[must_use]
-    pub fn of(pgpool: &Pgpool) -> Self {
+    pub(crate) fn of(pgpool: &Pgpool) -> Self {
         let Some(status) = &pgpool.status else {
             return Self::default();
         };
@@ -91,15 +91,13 @@ impl OwnStatus {
     }
 
     /// Our condition.
-    #[must_use]
-    pub fn condition(&self) -> Option<&Condition> {
+    pub(crate) fn condition(&self) -> Option<&Condition> {
         self.conditions.first()
     }
 }
 
 /// Reports on the certificates that `pgpool` needs.
-#[must_use]
-pub fn report(
+pub(crate) fn report(
     pgpool: &Pgpool,
     needed: &Needed,
     observed: &Observed,
@@ -121,21 +119,37 @@ pub fn report(
     let entries: Vec<_> = entries.collect();
     let due = entries.iter().filter_map(|entry| entry.due).chain(due(judged));
     let due = due.filter(|at| *at > now).min();
-    let verdict = verdict(pgpool, entries);
+    let reason = reason(&entries);
+    let verdict = verdict(pgpool, reason, entries);
     let unknown = is_unknown(needed, judged);
     let births = births(pgpool, observed, applied, now).chain(unknown.then_some(now));
     Report {
         unknown,
         due,
         changes: BTreeMap::new(),
-        quiet_until: quiet_until(&verdict, births, unknown, now),
+        quiet_until: quiet_until(reason, births, unknown, now),
+        reason,
         verdict,
     }
 }
 
-fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
+/// The first entry that is not ready; else the first that another certificate is wanted for.
+fn worst(entries: &[Entry]) -> Option<&Entry> {
     let bad = entries.iter().find(|entry| !entry.verdict.ready);
-    let worst = bad.or_else(|| entries.iter().find(|entry| entry.unfinished));
+    bad.or_else(|| entries.iter().find(|entry| entry.unfinished))
+}
+
+fn reason(entries: &[Entry]) -> Reason {
+    if let Some(worst) = worst(entries) {
+        return worst.reason;
+    }
+    let reasons = entries.iter().map(|entry| entry.reason);
+    let nearest_end = reasons.max_by_key(|reason| urgency(*reason));
+    nearest_end.unwrap_or(Reason::CertificatesIssued)
+}
+
+fn verdict(pgpool: &Pgpool, reason: Reason, entries: Vec<Entry>) -> Verdict {
+    let worst = worst(&entries);
     let sentences = entries
         .iter()
         .filter(|entry| worst.is_none() || !entry.verdict.ready || entry.unfinished);
@@ -146,8 +160,6 @@ fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
             told.push(sentence);
         }
     }
-    let reasons = entries.iter().map(|entry| entry.verdict.reason);
-    let nearest_end = reasons.max_by_key(|reason| urgency(*reason));
     let good = worst
         .is_none()
         .then_some("the server, client and metrics-exporter certificates are issued and fit");
@@ -159,10 +171,7 @@ fn verdict(pgpool: &Pgpool, entries: Vec<Entry>) -> Verdict {
         },
         generation: pgpool.metadata.generation.unwrap_or_default(),
         ready: worst.is_none(),
-        reason: worst
-            .map(|entry| entry.verdict.reason)
-            .or(nearest_end)
-            .unwrap_or(Reason::CertificatesIssued),
+        reason: Some(reason),
         message: good.into_iter().chain(told).collect::<Vec<_>>().join("; "),
         certificates: entries.into_iter().map(|entry| entry.verdict).collect(),
     }
@@ -234,20 +243,20 @@ fn births(
 
 /// Something is so young that what is not there yet may well come by itself in a moment.
 fn quiet_until(
-    verdict: &Verdict,
+    reason: Reason,
     births: impl Iterator<Item = Timestamp>,
     unknown: bool,
     now: Timestamp,
 ) -> Option<Timestamp> {
     let until = births.max()?.checked_add(QUIET).ok()?;
-    ((unknown || is_passing(verdict.reason)) && until > now).then_some(until)
+    ((unknown || is_passing(reason)) && until > now).then_some(until)
 }
 
 /// Our part of the status, for a report; nothing of it stands without one.
-#[must_use]
-pub fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) -> OwnStatus {
+pub(crate) fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) -> OwnStatus {
     let Some(Report {
         verdict,
+        reason,
         quiet_until,
         changes,
         ..
@@ -261,22 +270,15 @@ pub fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) 
     let condition = conditions::condition(
         ConditionType::CertificatesReady,
         verdict.ready,
-        verdict.reason,
+        *reason,
         verdict.message.clone(),
         Some(verdict.generation),
         now,
         &current.conditions,
     );
     let certificates = verdict.certificates.iter().map(|certificate| CertificateStatus {
-        alias: certificate.alias,
-        secret_name: Some(certificate.secret_name.clone()),
-        fingerprint: certificate.leaf.map(|leaf| leaf.fingerprint.to_string()),
-        not_before: certificate.leaf.map(|leaf| Time(leaf.not_before)),
-        not_after: certificate.leaf.map(|leaf| Time(leaf.not_after)),
-        ready: certificate.ready,
-        reason: Some(certificate.reason.to_string()),
-        message: Some(certificate.message.clone()).filter(|message| !message.is_empty()),
         changes: changes.get(&certificate.alias).cloned(),
+        ..certificate.to_status()
     });
     OwnStatus {
         conditions: vec![condition],
@@ -285,10 +287,10 @@ pub fn own_status(report: Option<&Report>, current: &OwnStatus, now: Timestamp) 
 }
 
 /// What a reconcile has come to.
-#[must_use]
-pub fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
+pub(crate) fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
     let Some(Report {
         verdict,
+        reason,
         due,
         quiet_until,
         ..
@@ -297,26 +299,26 @@ pub fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
         return Outcome::Converged;
     };
     let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-    let reason = verdict.reason.as_str();
     let by_clock = |certificate: &CertificateVerdict| {
-        matches!(certificate.reason, Reason::NotYetValid | Reason::Expired)
+        matches!(certificate.reason, Some(Reason::NotYetValid | Reason::Expired))
     };
     let recheck = verdict.certificates.iter().any(by_clock).then_some(CLOCK_RECHECK);
     let due = due.map(left).into_iter().chain(recheck).min();
-    match verdict.reason {
+    let word = reason.as_str();
+    match reason {
         Reason::CertificatesIssued | Reason::RenewalOverdue | Reason::ExpiresSoon => {
             due.map_or(Outcome::Converged, Outcome::ConvergedUntil)
         }
-        Reason::IssuerKindUnsupported | Reason::NotSupported => Outcome::Rejected { reason },
+        Reason::IssuerKindUnsupported | Reason::NotSupported => Outcome::Rejected { reason: word },
         Reason::NameConflict | Reason::SecretNameConflict => {
             let after = due.map_or(CONFLICT_RECHECK, |due| due.min(CONFLICT_RECHECK));
             Outcome::Waiting {
-                reason,
+                reason: word,
                 after: Some(after),
             }
         }
         _ => Outcome::Waiting {
-            reason,
+            reason: word,
             after: due.into_iter().chain(quiet_until.map(left)).min(),
         },
     }

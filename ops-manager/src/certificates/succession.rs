@@ -29,21 +29,20 @@ const AFTER_FAILURE: Duration = Duration::from_hours(1);
 
 /// A certificate that has to be issued anew although nothing new is asked for.
 #[derive(Clone, Debug)]
-pub struct Replaced {
+pub(crate) struct Replaced {
     /// Which.
-    pub alias: Alias,
+    pub(crate) alias: Alias,
     /// As it was seen.
-    pub certificate: Arc<Certificate>,
+    pub(crate) certificate: Arc<Certificate>,
     /// The leaf that is to be replaced.
-    pub leaf: Fingerprint,
+    pub(crate) leaf: Fingerprint,
     /// Completes "asked for anew because …".
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// Holds the client certificate back in `needed` while its turn has not come, and gives the certificates that are to be
 /// issued anew now.
-#[must_use]
-pub fn arrange(
+pub(crate) fn arrange(
     pgpool: &Pgpool,
     needed: &mut Needed,
     observed: &Observed,

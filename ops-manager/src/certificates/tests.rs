@@ -19,11 +19,11 @@ use super::observe::IssuerState;
 use super::{Context, Writer, reconcile};
 use crate::fixtures::world::{World, issuer};
 use crate::fixtures::{change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared, settings};
-use crate::verdicts::{PgpoolId, Verdict};
 use bench::{
     Bench, STATUS, adopt_secret, adopt_without_certificate, apply_certificate, certificate_path, publish,
     settled, standing, write_status,
 };
+use proto::verdict::{PgpoolId, Verdict};
 
 #[tokio::test]
 async fn a_new_pgpool_costs_three_requests_and_no_status() {
@@ -53,7 +53,10 @@ async fn a_new_pgpool_costs_three_requests_and_no_status() {
         "{outcome:?}"
     );
     assert_eq!(
-        bench.board.get("demo", "pool").map(|verdict| verdict.reason),
+        bench
+            .verdicts
+            .get("demo", "pool")
+            .and_then(|verdict| verdict.reason),
         Some(Reason::Issuing)
     );
     bench.script.finish().await;
@@ -78,7 +81,7 @@ async fn issued_certificates_are_told_and_their_secrets_owned() {
     let bench = Bench::start(script);
     let outcome = bench.settle(&pgpool, &observed).await.unwrap();
     assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
-    assert!(bench.board.get("demo", "pool").unwrap().ready);
+    assert!(bench.verdicts.get("demo", "pool").unwrap().ready);
     bench.script.finish().await;
 }
 
@@ -138,7 +141,7 @@ async fn without_tls_the_certificates_go_and_the_status_with_them() {
         bench.settle(&pgpool, &observed).await.unwrap(),
         Outcome::Converged
     );
-    assert_eq!(bench.board.get("demo", "pool"), None);
+    assert_eq!(bench.verdicts.get("demo", "pool"), None);
     bench.script.finish().await;
 }
 
@@ -179,7 +182,7 @@ async fn a_foreign_certificate_is_not_taken_over() {
         ),
         "{outcome:?}"
     );
-    let message = &bench.board.get("demo", "pool").unwrap().message;
+    let message = &bench.verdicts.get("demo", "pool").unwrap().message;
     assert!(
         message.contains("Certificate demo/pool-server-cert exists and belongs to"),
         "{message}"
@@ -201,7 +204,7 @@ async fn a_refusal_for_good_is_told_and_one_in_passing_is_tried_again() {
         .expect(publish("Warning", "IssueFailed"));
     let bench = Bench::start(script);
     bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
-    let message = &bench.board.get("demo", "pool").unwrap().message;
+    let message = &bench.verdicts.get("demo", "pool").unwrap().message;
     let words = "Certificate demo/pool-server-cert could not be written: certificates is forbidden";
     assert!(
         message.starts_with(words) && !message.contains("Status {"),
@@ -308,7 +311,7 @@ async fn what_is_not_known_yet_is_told_to_nobody() {
         matches!(outcome, Outcome::Waiting { after: Some(_), .. }),
         "{outcome:?}"
     );
-    assert_eq!(bench.board.get("demo", "pool"), None);
+    assert_eq!(bench.verdicts.get("demo", "pool"), None);
     bench.script.finish().await;
 }
 
@@ -319,7 +322,7 @@ async fn a_pgpool_that_is_gone_is_forgotten() {
     let context = Arc::new(Context {
         caches: world.caches.clone(),
         writer: Writer::new(&client, Events::new(client.clone(), names::OPS_MANAGER)),
-        board: Arc::default(),
+        verdicts: Arc::default(),
         settings: settings(),
     });
     let id = |uid: &str| PgpoolId {
@@ -331,19 +334,19 @@ async fn a_pgpool_that_is_gone_is_forgotten() {
         pgpool: id(uid),
         generation: 1,
         ready: true,
-        reason: Reason::CertificatesIssued,
+        reason: Some(Reason::CertificatesIssued),
         message: String::new(),
         certificates: Vec::new(),
     };
     let key = ObjectRef::from_obj(&pgpool());
-    context.board.publish(verdict("1"));
+    context.verdicts.publish(verdict("1"));
     context.forget_if_gone(&key);
-    assert_eq!(context.board.get("demo", "pool"), None);
+    assert_eq!(context.verdicts.get("demo", "pool"), None);
 
     world.pgpools.apply(pgpool());
-    context.board.publish(verdict("2"));
+    context.verdicts.publish(verdict("2"));
     context.forget_if_gone(&key);
-    assert!(context.board.get("demo", "pool").is_some());
+    assert!(context.verdicts.get("demo", "pool").is_some());
 
     // While it is being deleted nothing is written for it any more.
     let mut leaving = pgpool();
@@ -352,6 +355,6 @@ async fn a_pgpool_that_is_gone_is_forgotten() {
         reconcile(Arc::new(leaving), Arc::clone(&context)).await.unwrap(),
         Outcome::Converged
     );
-    assert_eq!(context.board.get("demo", "pool"), None);
+    assert_eq!(context.verdicts.get("demo", "pool"), None);
     script.finish().await;
 }

@@ -14,7 +14,7 @@ use super::interest;
 type Triggers = BoxStream<'static, ObjectRef<Pgpool>>;
 
 /// Gives every Pgpool that has to be looked at, from now on; never ends.
-pub fn triggers(caches: &Caches) -> impl Stream<Item = ObjectRef<Pgpool>> + Send + use<> {
+pub(crate) fn triggers(caches: &Caches) -> impl Stream<Item = ObjectRef<Pgpool>> + Send + use<> {
     stream::select_all([
         pgpools(caches),
         labelled(&caches.secrets),

@@ -19,7 +19,7 @@ use shared_types::{Alias, Pgpool, certificates, names};
 use tls_bundle::Required;
 
 pub(crate) use gates::place_of;
-pub use refusal::Refusal;
+pub(crate) use refusal::Refusal;
 
 use super::observe::{self, Observed};
 use crate::cert_manager::IssuerReference;
@@ -29,7 +29,7 @@ const MAX_COMMON_NAME: usize = 64;
 
 /// What is to become of the certificates of a Pgpool.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Plan {
+pub(crate) enum Plan {
     /// It does not ask for TLS.
     NotNeeded,
     /// It asks for TLS.
@@ -38,80 +38,79 @@ pub enum Plan {
 
 /// The certificates that a Pgpool needs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Needed {
+pub(crate) struct Needed {
     /// What every Certificate has in common.
-    pub parent: Parent,
+    pub(crate) parent: Parent,
     /// One of each alias, in the order of [`Alias::ALL`].
-    pub wanted: Vec<Wanted>,
+    pub(crate) wanted: Vec<Wanted>,
 }
 
 /// The Pgpool as its Certificates see it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parent {
+pub(crate) struct Parent {
     /// Its namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The reference by which it controls its Certificates.
-    pub owner: OwnerReference,
+    pub(crate) owner: OwnerReference,
     /// Labels of every Certificate and of its Secret.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// One certificate that is needed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Which.
-    pub alias: Alias,
+    pub(crate) alias: Alias,
     /// The name of the Certificate.
-    pub certificate: String,
+    pub(crate) certificate: String,
     /// The name of the Secret.
-    pub secret: String,
+    pub(crate) secret: String,
     /// The issuer, where the spec names one.
-    pub issuer: Option<IssuerReference>,
+    pub(crate) issuer: Option<IssuerReference>,
     /// What the certificate must be good for; all of it.
-    pub required: Vec<Required>,
+    pub(crate) required: Vec<Required>,
     /// What to ask for, or why not to ask.
-    pub order: Result<Order, Refusal>,
+    pub(crate) order: Result<Order, Refusal>,
     /// Why the Secret is not ours to judge: somebody else holds its name.
-    pub contested: Option<Refusal>,
+    pub(crate) contested: Option<Refusal>,
 }
 
 /// What cert-manager is asked for, beyond names of objects.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Order {
+pub(crate) struct Order {
     /// Who issues.
-    pub issuer: IssuerReference,
+    pub(crate) issuer: IssuerReference,
     /// The common name, where one fits.
-    pub common_name: Option<String>,
+    pub(crate) common_name: Option<String>,
     /// The rest of the subject.
-    pub subject: Option<Subject>,
+    pub(crate) subject: Option<Subject>,
     /// Subject alternative names, each list sorted and without doubles.
-    pub names: Names,
+    pub(crate) names: Names,
     /// Key usages, in cert-manager's words.
-    pub usages: &'static [&'static str],
+    pub(crate) usages: &'static [&'static str],
     /// Validity, as a Go duration.
-    pub duration: Option<String>,
+    pub(crate) duration: Option<String>,
     /// Time before its end at which it is renewed, as a Go duration.
-    pub renew_before: Option<String>,
+    pub(crate) renew_before: Option<String>,
     /// Form of the private key.
-    pub encoding: KeyEncoding,
+    pub(crate) encoding: KeyEncoding,
 }
 
 /// Subject alternative names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     /// DNS names.
-    pub dns: Vec<String>,
+    pub(crate) dns: Vec<String>,
     /// Addresses.
-    pub ips: Vec<IpAddr>,
+    pub(crate) ips: Vec<IpAddr>,
     /// URIs.
-    pub uris: Vec<String>,
+    pub(crate) uris: Vec<String>,
     /// Mail addresses.
-    pub emails: Vec<String>,
+    pub(crate) emails: Vec<String>,
 }
 
 /// Decides about the certificates of `pgpool`.
-#[must_use]
-pub fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &str) -> Plan {
+pub(crate) fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &str) -> Plan {
     if pgpool.spec.tls.is_none() || !pgpool.spec.ssl_mode().enabled() {
         return Plan::NotNeeded;
     }

@@ -46,7 +46,7 @@ impl State {
 
 /// The last writes about each Pgpool.
 #[derive(Debug, Default)]
-pub struct Written {
+pub(crate) struct Written {
     /// New Certificates, and our part of the status.
     sent: operator_runtime::PendingWrites<Pgpool, OwnStatus>,
     /// What else is known of writes.
@@ -65,12 +65,12 @@ struct Writes {
 
 impl Written {
     /// Remembers a Certificate that was created.
-    pub fn certificate(&self, pgpool: &Pgpool, certificate: Certificate) {
+    pub(crate) fn certificate(&self, pgpool: &Pgpool, certificate: Certificate) {
         self.sent.object(&ObjectRef::from_obj(pgpool), certificate, None);
     }
 
     /// Remembers that somebody else owns the Certificate of an alias.
-    pub fn conflict(&self, pgpool: &Pgpool, alias: Alias, problem: Problem) {
+    pub(crate) fn conflict(&self, pgpool: &Pgpool, alias: Alias, problem: Problem) {
         self.with(pgpool, |writes| {
             writes
                 .conflicts
@@ -80,7 +80,7 @@ impl Written {
     }
 
     /// Takes out of what is desired what somebody else was found to own a moment ago.
-    pub fn hold_back(&self, pgpool: &Pgpool, desired: &mut Desired) -> BTreeMap<Alias, Problem> {
+    pub(crate) fn hold_back(&self, pgpool: &Pgpool, desired: &mut Desired) -> BTreeMap<Alias, Problem> {
         self.with(pgpool, |writes| {
             writes.conflicts.retain(|_, (_, seen)| seen.elapsed() < CONFLICT);
             desired
@@ -94,12 +94,12 @@ impl Written {
     }
 
     /// Remembers a Secret that was given an owner.
-    pub fn adopted(&self, pgpool: &Pgpool, secret: &Secret) {
+    pub(crate) fn adopted(&self, pgpool: &Pgpool, secret: &Secret) {
         self.with(pgpool, |writes| writes.adopted.push(State::of(secret)));
     }
 
     /// Remembers that a new certificate was asked for in the place of this leaf.
-    pub fn renewed(&self, pgpool: &Pgpool, alias: Alias, leaf: Fingerprint) {
+    pub(crate) fn renewed(&self, pgpool: &Pgpool, alias: Alias, leaf: Fingerprint) {
         self.with(pgpool, |writes| {
             writes.renewed.insert(alias, (leaf, Instant::now()))
         });
@@ -107,7 +107,7 @@ impl Written {
 
     /// Tells whether a new certificate was asked for in the place of this leaf a while ago: the Certificate may tell that
     /// it is issued before the cache of Secrets has heard of it.
-    pub fn was_renewed(&self, pgpool: &Pgpool, alias: Alias, leaf: Fingerprint) -> bool {
+    pub(crate) fn was_renewed(&self, pgpool: &Pgpool, alias: Alias, leaf: Fingerprint) -> bool {
         self.with(pgpool, |writes| {
             let asked = writes.renewed.get(&alias);
             asked.is_some_and(|(of, at)| *of == leaf && at.elapsed() < RENEWAL)
@@ -115,24 +115,24 @@ impl Written {
     }
 
     /// Remembers the status that was written over what `pgpool` shows.
-    pub fn status(&self, pgpool: &Pgpool, status: OwnStatus) {
+    pub(crate) fn status(&self, pgpool: &Pgpool, status: OwnStatus) {
         let key = ObjectRef::from_obj(pgpool);
         self.sent.part(&key, OwnStatus::of(pgpool), status);
     }
 
     /// Our part of the status as it stands, whether or not the cache shows it yet.
-    pub fn current_status(&self, pgpool: &Pgpool) -> OwnStatus {
+    pub(crate) fn current_status(&self, pgpool: &Pgpool) -> OwnStatus {
         let key = ObjectRef::from_obj(pgpool);
         self.sent.current_part(&key, OwnStatus::of(pgpool))
     }
 
     /// Tells whether a Secret was given its owner since the state that the cache shows.
-    pub fn is_adopted(&self, pgpool: &Pgpool, secret: &Secret) -> bool {
+    pub(crate) fn is_adopted(&self, pgpool: &Pgpool, secret: &Secret) -> bool {
         self.with(pgpool, |writes| writes.adopted.contains(&State::of(secret)))
     }
 
     /// Adds new Certificates to what the caches show, and drops what they have shown by now.
-    pub fn complete(&self, pgpool: &Pgpool, observed: &mut Observed) {
+    pub(crate) fn complete(&self, pgpool: &Pgpool, observed: &mut Observed) {
         let key = ObjectRef::from_obj(pgpool);
         for (alias, child) in &mut observed.children {
             let name = shared_types::names::certificate(pgpool, *alias);
@@ -148,7 +148,7 @@ impl Written {
     }
 
     /// Forgets a Pgpool that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
+    pub(crate) fn forget(&self, namespace: &str, name: &str) {
         self.sent.forget(&ObjectRef::new(name).within(namespace));
         self.lock().remove(&(namespace.to_owned(), name.to_owned()));
     }

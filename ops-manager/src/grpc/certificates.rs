@@ -1,4 +1,4 @@
-//! `CertificateService`: the board, as a stream.
+//! `CertificateService`: the verdict on the certificates of every Pgpool.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,37 +6,25 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt, stream};
 use proto::v1::certificate_service_server::CertificateService;
 use proto::v1::{WatchVerdictsRequest, WatchVerdictsResponse};
+use proto::verdict::Event;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{Leader, convert, stopping};
-use crate::verdicts::{Board, Subscription};
+use super::{Leader, stopping};
+use crate::verdicts::{Subscription, VerdictStore};
 
-/// Where verdicts come from.
-pub trait VerdictSource: Send + Sync + 'static {
-    /// Gives all verdicts, and every change from then on.
-    fn subscribe(&self) -> Subscription;
-}
-
-impl VerdictSource for Board {
-    fn subscribe(&self) -> Subscription {
-        Self::subscribe(self)
-    }
-}
-
-/// Serves the verdicts of a source.
-pub struct Certificates<S> {
-    source: Arc<S>,
+/// Serves verdicts while this replica leads, until `drain`.
+pub(crate) struct Certificates {
+    verdicts: Arc<VerdictStore>,
     leader: Leader,
     drain: CancellationToken,
 }
 
-impl<S> Certificates<S> {
-    /// Serves `source` while this replica leads, until the drain.
-    pub fn new(source: Arc<S>, leader: Leader, drain: CancellationToken) -> Self {
+impl Certificates {
+    pub(crate) fn new(verdicts: Arc<VerdictStore>, leader: Leader, drain: CancellationToken) -> Self {
         Self {
-            source,
+            verdicts,
             leader,
             drain,
         }
@@ -44,7 +32,7 @@ impl<S> Certificates<S> {
 }
 
 #[tonic::async_trait]
-impl<S: VerdictSource> CertificateService for Certificates<S> {
+impl CertificateService for Certificates {
     type WatchVerdictsStream = Pin<Box<dyn Stream<Item = Result<WatchVerdictsResponse, Status>> + Send>>;
 
     async fn watch_verdicts(
@@ -52,22 +40,16 @@ impl<S: VerdictSource> CertificateService for Certificates<S> {
         _: Request<WatchVerdictsRequest>,
     ) -> Result<Response<Self::WatchVerdictsStream>, Status> {
         self.leader.check("", "")?;
-        let Subscription { known, news } = self.source.subscribe();
-        let known = stream::iter(
-            known
-                .into_iter()
-                .map(|verdict| Ok(convert::news(&verdict.into()))),
-        );
-        let news = BroadcastStream::new(news).map(|news| match news {
-            Ok(news) => Ok(convert::news(&news)),
-            Err(_) => Err(Status::unavailable(
-                "this listener fell behind and has to begin anew",
-            )),
+        let Subscription { current, changes } = self.verdicts.subscribe();
+        let current = current.into_iter().map(Event::Verdict).chain([Event::Synced]);
+        let changes = BroadcastStream::new(changes).map(|event| {
+            event.map_err(|_| Status::unavailable("this client fell behind and has to call again"))
         });
-        let stream = known.chain(stream::iter([Ok(convert::synced())])).chain(news);
-        let stream = stream
+        let events = stream::iter(current.map(Ok)).chain(changes);
+        let responses = events
+            .map(|event| event.map(|event| WatchVerdictsResponse::from(&event)))
             .take_until(self.drain.clone().cancelled_owned())
             .chain(stream::iter([Err(stopping())]));
-        Ok(Response::new(Box::pin(stream)))
+        Ok(Response::new(Box::pin(responses)))
     }
 }

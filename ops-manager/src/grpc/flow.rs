@@ -13,7 +13,7 @@ use super::{Leader, convert, stopping};
 use crate::flow::Flow;
 
 /// Where flows come from.
-pub trait FlowSource: Send + Sync + 'static {
+pub(crate) trait FlowSource: Send + Sync + 'static {
     /// Tells where a Pgpool stands, if there is one.
     fn flow(&self, namespace: &str, name: &str) -> Option<Flow>;
     /// Yields whenever it may stand elsewhere; never ends.
@@ -21,7 +21,7 @@ pub trait FlowSource: Send + Sync + 'static {
 }
 
 /// Serves the flows of a source.
-pub struct Flows<S> {
+pub(crate) struct Flows<S> {
     source: Arc<S>,
     leader: Leader,
     drain: CancellationToken,
@@ -29,7 +29,7 @@ pub struct Flows<S> {
 
 impl<S> Flows<S> {
     /// Serves `source` while this replica leads, until the drain.
-    pub fn new(source: Arc<S>, leader: Leader, drain: CancellationToken) -> Self {
+    pub(crate) fn new(source: Arc<S>, leader: Leader, drain: CancellationToken) -> Self {
         Self {
             source,
             leader,

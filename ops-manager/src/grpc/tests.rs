@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use futures::{Stream, StreamExt};
 use operator_runtime::Ownership;
 use operator_runtime::ownership::{Everything, Key};
+use proto::v1;
 use proto::v1::certificate_service_server::CertificateService;
 use proto::v1::flow_service_server::FlowService;
 use proto::v1::watch_verdicts_response::Event;
 use proto::v1::{GetFlowRequest, StepState as WireState, WatchFlowRequest, WatchVerdictsRequest};
+use proto::verdict::{CertificateVerdict, PgpoolId, Verdict};
 use shared_types::Alias;
 use shared_types::conditions::Reason;
 use tls_bundle::Fingerprint;
@@ -23,7 +25,7 @@ use super::flow::{FlowSource, Flows};
 use super::{Leader, convert};
 use crate::fixtures::at;
 use crate::flow::{Actor, Flow, Step, StepState};
-use crate::verdicts::{Board, CertificateVerdict, Leaf, PgpoolId, Verdict};
+use crate::verdicts::VerdictStore;
 
 #[derive(Debug)]
 struct Nothing;
@@ -51,35 +53,32 @@ fn id() -> PgpoolId {
 }
 
 fn verdict(reason: Reason) -> Verdict {
-    let leaf = Leaf {
-        fingerprint: Fingerprint::of_der(b"leaf"),
-        not_before: at("2026-01-01T00:00:00Z"),
-        not_after: at("2027-01-01T00:00:00.5Z"),
-    };
-    let certificate = |alias, leaf| CertificateVerdict {
+    let certificate = |alias, readable: bool| CertificateVerdict {
         alias,
         secret_name: format!("pool-{alias}-cert"),
         ready: reason == Reason::CertificatesIssued,
-        reason,
+        reason: Some(reason),
         message: "words".into(),
-        leaf,
+        fingerprint: readable.then(|| Fingerprint::of_der(b"leaf")),
+        not_before: readable.then(|| at("2026-01-01T00:00:00Z")),
+        not_after: readable.then(|| at("2027-01-01T00:00:00.5Z")),
     };
     Verdict {
         pgpool: id(),
         generation: 7,
         ready: reason == Reason::CertificatesIssued,
-        reason,
+        reason: Some(reason),
         message: "a sentence".into(),
         certificates: vec![
-            certificate(Alias::Server, Some(leaf)),
-            certificate(Alias::MetricsExporter, None),
+            certificate(Alias::Server, true),
+            certificate(Alias::MetricsExporter, false),
         ],
     }
 }
 
 #[test]
 fn a_verdict_loses_nothing() {
-    let wire = convert::verdict(&verdict(Reason::KeyMismatch));
+    let wire = v1::Verdict::from(&verdict(Reason::KeyMismatch));
     let pgpool = wire.pgpool.unwrap();
     assert_eq!(
         (
@@ -121,10 +120,10 @@ fn a_verdict_loses_nothing() {
 
 #[tokio::test]
 async fn verdicts_come_as_known_then_synced_then_changed() {
-    let board = Arc::new(Board::default());
-    board.publish(verdict(Reason::Issuing));
+    let verdicts = Arc::new(VerdictStore::default());
+    verdicts.publish(verdict(Reason::Issuing));
     let drain = CancellationToken::new();
-    let service = Certificates::new(Arc::clone(&board), leader(), drain.clone());
+    let service = Certificates::new(Arc::clone(&verdicts), leader(), drain.clone());
     let stream = service
         .watch_verdicts(Request::new(WatchVerdictsRequest {}))
         .await
@@ -143,12 +142,12 @@ async fn verdicts_come_as_known_then_synced_then_changed() {
     };
     assert_eq!(known.reason, "Issuing");
     assert!(matches!(next().await.unwrap(), Event::Synced(_)));
-    board.publish(verdict(Reason::CertificatesIssued));
+    verdicts.publish(verdict(Reason::CertificatesIssued));
     let Event::Verdict(changed) = next().await.unwrap() else {
         panic!("then the change")
     };
     assert!(changed.ready);
-    board.remove("demo", "pool");
+    verdicts.remove("demo", "pool");
     let Event::Removed(removed) = next().await.unwrap() else {
         panic!("then the end")
     };
@@ -159,15 +158,15 @@ async fn verdicts_come_as_known_then_synced_then_changed() {
 
 #[tokio::test]
 async fn a_listener_that_falls_behind_begins_anew() {
-    let board = Arc::new(Board::default());
-    let service = Certificates::new(Arc::clone(&board), leader(), CancellationToken::new());
+    let verdicts = Arc::new(VerdictStore::default());
+    let service = Certificates::new(Arc::clone(&verdicts), leader(), CancellationToken::new());
     let stream = service
         .watch_verdicts(Request::new(WatchVerdictsRequest {}))
         .await
         .unwrap();
     for _ in 0..2000 {
-        board.publish(verdict(Reason::Issuing));
-        board.publish(verdict(Reason::IssueFailed));
+        verdicts.publish(verdict(Reason::Issuing));
+        verdicts.publish(verdict(Reason::IssueFailed));
     }
     let mut stream = stream.into_inner();
     assert!(matches!(
@@ -183,7 +182,7 @@ async fn a_listener_that_falls_behind_begins_anew() {
 #[tokio::test]
 async fn a_standby_sends_everybody_on() {
     let service = Certificates::new(Arc::default(), standby(), CancellationToken::new());
-    let service: &Certificates<Board> = &service;
+    let service: &Certificates = &service;
     let refused = service
         .watch_verdicts(Request::new(WatchVerdictsRequest {}))
         .await;
@@ -303,7 +302,7 @@ async fn a_watched_flow_comes_when_it_changes_and_ends_with_the_pgpool() {
         .await
         .unwrap()
         .into_inner();
-    let state = |response: proto::v1::WatchFlowResponse| response.flow.unwrap().steps[0].state();
+    let state = |response: v1::WatchFlowResponse| response.flow.unwrap().steps[0].state();
     assert_eq!(state(stream.next().await.unwrap().unwrap()), WireState::Waiting);
     source.set(Some(flow(StepState::Waiting)));
     source.set(Some(flow(StepState::Done)));

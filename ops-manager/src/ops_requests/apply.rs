@@ -25,14 +25,14 @@ use super::{Writer, difference, observe, status};
 use crate::certificates::reissue::{Reissue, reissue};
 
 /// When to look again at what was about to change.
-pub const SOON: Duration = Duration::from_secs(1);
+pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// Others write to a Pgpool too: so often is a change computed anew at once.
 const ATTEMPTS: usize = 3;
 
 /// What became of a step.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// It is done.
     Done {
         /// The generation of the Pgpool that has the change, if it was changed.
@@ -58,7 +58,7 @@ pub enum Effect {
 ///
 /// # Errors
 /// When the API server cannot be talked to: nothing is known of the step then, and it has to be looked at again.
-pub async fn carry_out(
+pub(crate) async fn carry_out(
     request: &PgpoolOpsRequest,
     step: &Step,
     facts: &Facts,

@@ -10,20 +10,20 @@ use crate::certificates;
 
 /// What the controller has cached.
 #[derive(Clone)]
-pub struct Caches {
+pub(crate) struct Caches {
     /// Every request in scope.
-    pub requests: Cache<PgpoolOpsRequest>,
+    pub(crate) requests: Cache<PgpoolOpsRequest>,
     /// Every Pgpool in scope, without its pod template.
-    pub pgpools: Cache<Pgpool>,
+    pub(crate) pgpools: Cache<Pgpool>,
     /// Certificates that bear our labels.
-    pub certificates: Cache<Certificate>,
+    pub(crate) certificates: Cache<Certificate>,
     /// Secrets that bear our labels, without passwords.
-    pub secrets: Cache<Secret>,
+    pub(crate) secrets: Cache<Secret>,
 }
 
 impl Caches {
     /// Starts to fill the one cache that is not there yet.
-    pub fn start(runtime: &mut Runtime, others: &certificates::caches::Caches) -> Self {
+    pub(crate) fn start(runtime: &mut Runtime, others: &certificates::caches::Caches) -> Self {
         // A cluster without the kind has no requests; certificates are looked after all the same.
         let (requests, _) = runtime.watch_optional(watcher::Config::default(), |_| ());
         Self {

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 /// Returns the patch that turns `before` into `after`, and nothing when they are equal. Lists are replaced whole.
-#[must_use]
-pub fn difference(before: &Value, after: &Value) -> Option<Value> {
+pub(crate) fn difference(before: &Value, after: &Value) -> Option<Value> {
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
         return (before != after).then(|| after.clone());
     };

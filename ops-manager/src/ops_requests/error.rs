@@ -6,7 +6,7 @@ use operator_runtime::error_chain;
 
 /// A failed step, by its name.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Something could not be read.
     #[error("could not read {what}: {}", error_chain(source.as_ref()))]
     Observe {

@@ -20,8 +20,7 @@ use super::queue::Rival;
 use super::validate::{NamedSecret, Needs, SecretState};
 
 /// The other requests for the same Pgpool.
-#[must_use]
-pub fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
+pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
     let all = context.caches.requests.list();
     let rivals = all.iter().filter(|other| {
         other.metadata.namespace == request.metadata.namespace
@@ -35,8 +34,7 @@ pub fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
 }
 
 /// The Pgpool of a request.
-#[must_use]
-pub fn pgpool(context: &Context, request: &PgpoolOpsRequest) -> Option<Arc<Pgpool>> {
+pub(crate) fn pgpool(context: &Context, request: &PgpoolOpsRequest) -> Option<Arc<Pgpool>> {
     let name = &request.spec.database_ref.name;
     let cached = context
         .caches
@@ -49,8 +47,7 @@ pub fn pgpool(context: &Context, request: &PgpoolOpsRequest) -> Option<Arc<Pgpoo
 }
 
 /// What can be seen of the cluster.
-#[must_use]
-pub fn facts(context: &Context, request: &PgpoolOpsRequest) -> Facts {
+pub(crate) fn facts(context: &Context, request: &PgpoolOpsRequest) -> Facts {
     let Some(pgpool) = pgpool(context, request) else {
         return Facts::default();
     };
@@ -74,7 +71,11 @@ pub fn facts(context: &Context, request: &PgpoolOpsRequest) -> Facts {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn needs(client: &Client, request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Result<Needs, Error> {
+pub(crate) async fn needs(
+    client: &Client,
+    request: &PgpoolOpsRequest,
+    pgpool: &Pgpool,
+) -> Result<Needs, Error> {
     let spec = &request.spec;
     let mut needs = Needs::default();
     match spec.type_ {
@@ -140,7 +141,7 @@ async fn named_secret(
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn control_port(client: &Client, pgpool: Option<&Pgpool>) -> Result<Option<bool>, Error> {
+pub(crate) async fn control_port(client: &Client, pgpool: Option<&Pgpool>) -> Result<Option<bool>, Error> {
     let Some(pgpool) = pgpool else {
         return Ok(None);
     };
@@ -167,8 +168,7 @@ fn knows(file: &[u8], password: &[u8]) -> bool {
 }
 
 /// What stands in a Secret; nothing when it is empty.
-#[must_use]
-pub fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
+pub(crate) fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     let value = secret.data.as_ref()?.get(key)?;
     Some(value.0.as_slice()).filter(|value| !value.is_empty())
 }
@@ -177,7 +177,7 @@ pub fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// When the API server does not answer, or not with the object or its absence.
-pub async fn read<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
+pub(crate) async fn read<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {

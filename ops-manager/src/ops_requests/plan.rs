@@ -27,27 +27,27 @@ use goals::Sight;
 
 /// What can be seen of the cluster.
 #[derive(Clone, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The Pgpool, without its pod template.
-    pub pgpool: Option<Arc<Pgpool>>,
+    pub(crate) pgpool: Option<Arc<Pgpool>>,
     /// Its Certificates.
-    pub certificates: BTreeMap<Alias, Arc<Certificate>>,
+    pub(crate) certificates: BTreeMap<Alias, Arc<Certificate>>,
     /// Whether the file by which pgpool knows the PCP user holds what the Secret holds; `None` when nobody has looked.
-    pub control_port: Option<bool>,
+    pub(crate) control_port: Option<bool>,
 }
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// The condition that tells that it is done.
-    pub milestone: OpsCondition,
+    pub(crate) milestone: OpsCondition,
     /// What it is.
-    pub task: Task,
+    pub(crate) task: Task,
 }
 
 /// What a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// The spec of the Pgpool is changed.
     Edit,
     /// The PCP user gets a new password.
@@ -60,7 +60,7 @@ pub enum Task {
 
 /// What can be seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub(crate) enum Goal {
     /// The Pgpool is as its spec asks, and ready.
     Ready,
     /// Every certificate is as its spec asks.
@@ -75,7 +75,7 @@ pub enum Goal {
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next<'a> {
+pub(crate) enum Next<'a> {
     /// A step that does something.
     Do(&'a Step),
     /// A step that waited is over.
@@ -92,8 +92,7 @@ pub enum Next<'a> {
 }
 
 /// The condition that tells that a request of this type has begun.
-#[must_use]
-pub fn title(type_: OpsType) -> OpsCondition {
+pub(crate) fn title(type_: OpsType) -> OpsCondition {
     match type_ {
         OpsType::UpdateVersion => OpsCondition::UpdateVersion,
         OpsType::Restart => OpsCondition::Restart,
@@ -106,8 +105,7 @@ pub fn title(type_: OpsType) -> OpsCondition {
 }
 
 /// The steps of a request, in their order.
-#[must_use]
-pub fn steps(request: &PgpoolOpsRequest) -> Vec<Step> {
+pub(crate) fn steps(request: &PgpoolOpsRequest) -> Vec<Step> {
     match request.spec.type_ {
         OpsType::Restart => restart::steps(),
         OpsType::HorizontalScaling => horizontal_scaling::steps(),
@@ -134,7 +132,7 @@ fn until(goal: Goal, milestone: OpsCondition) -> Step {
 }
 
 /// Makes the spec of a Pgpool say what a request that began at `begin` asks for. Doing it twice changes nothing more.
-pub fn change(request: &PgpoolOpsRequest, begin: Timestamp, spec: &mut PgpoolSpec) {
+pub(crate) fn change(request: &PgpoolOpsRequest, begin: Timestamp, spec: &mut PgpoolSpec) {
     match request.spec.type_ {
         OpsType::Restart => restart::change(request, begin, spec),
         OpsType::HorizontalScaling => horizontal_scaling::change(request, spec),
@@ -147,8 +145,7 @@ pub fn change(request: &PgpoolOpsRequest, begin: Timestamp, spec: &mut PgpoolSpe
 }
 
 /// What people are told about a change beside what has changed; mostly nothing.
-#[must_use]
-pub fn remark(request: &PgpoolOpsRequest) -> &'static str {
+pub(crate) fn remark(request: &PgpoolOpsRequest) -> &'static str {
     match request.spec.type_ {
         OpsType::VerticalScaling => vertical_scaling::remark(request),
         OpsType::Reconfigure => reconfigure::remark(request),
@@ -157,8 +154,7 @@ pub fn remark(request: &PgpoolOpsRequest) -> &'static str {
 }
 
 /// The certificates that are to be replaced, as they are now.
-#[must_use]
-pub fn replaced(request: &PgpoolOpsRequest, facts: &Facts) -> Vec<ReplacedCertificate> {
+pub(crate) fn replaced(request: &PgpoolOpsRequest, facts: &Facts) -> Vec<ReplacedCertificate> {
     if !reconfigure_tls::rotates(request) {
         return Vec::new();
     }
@@ -169,14 +165,12 @@ pub fn replaced(request: &PgpoolOpsRequest, facts: &Facts) -> Vec<ReplacedCertif
 }
 
 /// Whether a certificate has been issued since it was noted in the status.
-#[must_use]
-pub fn is_replaced(replaced: &ReplacedCertificate, certificate: &Certificate) -> bool {
+pub(crate) fn is_replaced(replaced: &ReplacedCertificate, certificate: &Certificate) -> bool {
     reconfigure_tls::is_newer(replaced, certificate)
 }
 
 /// Whether the next step waits for pgpool's own file of passwords, which is read only then.
-#[must_use]
-pub fn looks_at_control_port(steps: &[Step], status: &PgpoolOpsRequestStatus) -> bool {
+pub(crate) fn looks_at_control_port(steps: &[Step], status: &PgpoolOpsRequestStatus) -> bool {
     following(steps, status).is_some_and(|step| step.task == Task::Await(Goal::ControlPort))
 }
 
@@ -187,8 +181,7 @@ fn following<'a>(steps: &'a [Step], status: &PgpoolOpsRequestStatus) -> Option<&
 }
 
 /// Decides what comes next.
-#[must_use]
-pub fn next<'a>(
+pub(crate) fn next<'a>(
     request: &PgpoolOpsRequest,
     steps: &'a [Step],
     status: &PgpoolOpsRequestStatus,
@@ -228,16 +221,18 @@ pub fn next<'a>(
 }
 
 /// What is left of the time that a step may take; `None` when it may take any time.
-#[must_use]
-pub fn time_left(request: &PgpoolOpsRequest, since: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
+pub(crate) fn time_left(
+    request: &PgpoolOpsRequest,
+    since: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Duration> {
     let limit = request.spec.timeout.as_ref()?.length()?;
     let spent = now.duration_since(since?);
     Some(limit.saturating_sub(Duration::try_from(spent).unwrap_or_default()))
 }
 
 /// The end of a step that took too long.
-#[must_use]
-pub fn timed_out(request: &PgpoolOpsRequest, waited: &str) -> Verdict {
+pub(crate) fn timed_out(request: &PgpoolOpsRequest, waited: &str) -> Verdict {
     let limit = request
         .spec
         .timeout

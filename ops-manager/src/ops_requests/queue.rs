@@ -13,20 +13,20 @@ use super::status;
 
 /// Another request for the same Pgpool, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rival {
+pub(crate) struct Rival {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its type.
-    pub type_: OpsType,
+    pub(crate) type_: OpsType,
     /// When it was created.
-    pub created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
     /// Where it stands.
-    pub stand: Stand,
+    pub(crate) stand: Stand,
 }
 
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stand {
+pub(crate) enum Stand {
     /// It has not begun.
     Waits,
     /// It has not begun, and its Pgpool is in no state for it.
@@ -39,7 +39,7 @@ pub enum Stand {
 
 /// Whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// That of the request that was asked about.
     Mine,
     /// That of another.
@@ -56,8 +56,7 @@ pub enum Turn {
 
 impl Rival {
     /// Describes a request whose status stands so.
-    #[must_use]
-    pub fn new(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Self {
+    pub(crate) fn new(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Self {
         let stand = match status.phase {
             _ if status::is_over(status) => Stand::Over(ended(status)),
             Some(OpsPhase::Progressing) => Stand::Runs,
@@ -105,8 +104,7 @@ fn ended(status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
 }
 
 /// Decides whose turn it is.
-#[must_use]
-pub fn turn(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Turn {
+pub(crate) fn turn(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Turn {
     let me = Rival::new(request, &PgpoolOpsRequestStatus::default());
     let newer = rivals.iter().filter(|rival| {
         me.type_ != OpsType::Reconfigure
@@ -136,8 +134,7 @@ pub fn turn(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Turn {
 }
 
 /// Since when nothing but its Pgpool keeps a request from beginning: since it was created, or the last other one ended.
-#[must_use]
-pub fn free_since(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Option<Timestamp> {
+pub(crate) fn free_since(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Option<Timestamp> {
     let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let ends = rivals.iter().filter_map(|rival| match rival.stand {
         Stand::Over(end) => end,

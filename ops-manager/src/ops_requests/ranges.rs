@@ -12,8 +12,7 @@ struct Version {
 }
 
 /// Whether a version is in a range. A range that cannot be read holds no version.
-#[must_use]
-pub fn contains(range: &str, version: &str) -> bool {
+pub(crate) fn contains(range: &str, version: &str) -> bool {
     let Some(version) = Version::parse(version) else {
         return false;
     };

@@ -15,7 +15,7 @@ use super::plan::{self, Step};
 
 /// What a reconcile came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It goes on when something happens.
     Waits {
         /// One word why.
@@ -46,8 +46,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Another request comes first.
-    #[must_use]
-    pub fn queued(other: &str) -> Self {
+    pub(crate) fn queued(other: &str) -> Self {
         Self::Waits {
             reason: OpsReason::Queued,
             message: format!("Waits for PgpoolOpsRequest {other}: one operation at a time"),
@@ -56,8 +55,7 @@ impl Verdict {
     }
 
     /// Another request takes its place.
-    #[must_use]
-    pub fn skipped(by: &str) -> Self {
+    pub(crate) fn skipped(by: &str) -> Self {
         Self::Skipped {
             message: format!(
                 "PgpoolOpsRequest {by} asks for an operation of the same type later, and takes the place of this one"
@@ -66,8 +64,7 @@ impl Verdict {
     }
 
     /// What the controller does next.
-    #[must_use]
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Waits { reason, after, .. } => Outcome::Waiting {
                 reason: reason.as_str(),
@@ -79,8 +76,7 @@ impl Verdict {
 }
 
 /// The request has ended, one way or another; nothing is done about it any more.
-#[must_use]
-pub fn is_over(status: &PgpoolOpsRequestStatus) -> bool {
+pub(crate) fn is_over(status: &PgpoolOpsRequestStatus) -> bool {
     matches!(
         status.phase,
         Some(OpsPhase::Successful | OpsPhase::Failed | OpsPhase::Skipped | OpsPhase::Denied)
@@ -88,21 +84,18 @@ pub fn is_over(status: &PgpoolOpsRequestStatus) -> bool {
 }
 
 /// The request has begun: something may have been changed.
-#[must_use]
-pub fn has_begun(status: &PgpoolOpsRequestStatus) -> bool {
+pub(crate) fn has_begun(status: &PgpoolOpsRequestStatus) -> bool {
     is_over(status) || status.phase == Some(OpsPhase::Progressing)
 }
 
 /// When the request began; `None` before.
-#[must_use]
-pub fn begin(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
+pub(crate) fn begin(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
     let title = find(status, plan::title(request.spec.type_))?;
     Some(title.last_transition_time.0)
 }
 
 /// A condition of the request.
-#[must_use]
-pub fn find(status: &PgpoolOpsRequestStatus, ty: OpsCondition) -> Option<&Condition> {
+pub(crate) fn find(status: &PgpoolOpsRequestStatus, ty: OpsCondition) -> Option<&Condition> {
     status
         .conditions
         .iter()
@@ -110,14 +103,12 @@ pub fn find(status: &PgpoolOpsRequestStatus, ty: OpsCondition) -> Option<&Condit
 }
 
 /// Whether a step is done.
-#[must_use]
-pub fn is_reached(status: &PgpoolOpsRequestStatus, ty: OpsCondition) -> bool {
+pub(crate) fn is_reached(status: &PgpoolOpsRequestStatus, ty: OpsCondition) -> bool {
     find(status, ty).is_some_and(|condition| condition.status == Status::True.as_str())
 }
 
 /// When the last step was done that is done: the one after it has been at work since.
-#[must_use]
-pub fn last_step(status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
+pub(crate) fn last_step(status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
     let steps = status.conditions.iter().filter(|condition| {
         condition.type_ != OpsCondition::Reconciling.as_str() && condition.status == Status::True.as_str()
     });
@@ -125,8 +116,7 @@ pub fn last_step(status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
 }
 
 /// The status of a request that has not begun.
-#[must_use]
-pub fn unbegun(
+pub(crate) fn unbegun(
     request: &PgpoolOpsRequest,
     standing: &PgpoolOpsRequestStatus,
     verdict: &Verdict,
@@ -141,8 +131,7 @@ pub fn unbegun(
 }
 
 /// The status of a request that begins now.
-#[must_use]
-pub fn begun(
+pub(crate) fn begun(
     request: &PgpoolOpsRequest,
     replaced: Vec<ReplacedCertificate>,
     now: Timestamp,
@@ -172,7 +161,7 @@ pub fn begun(
 }
 
 /// Notes that a step is done.
-pub fn reached(
+pub(crate) fn reached(
     request: &PgpoolOpsRequest,
     status: &mut PgpoolOpsRequestStatus,
     step: OpsCondition,
@@ -183,7 +172,7 @@ pub fn reached(
 }
 
 /// Notes what a reconcile came to.
-pub fn settled(
+pub(crate) fn settled(
     request: &PgpoolOpsRequest,
     status: &mut PgpoolOpsRequestStatus,
     steps: &[Step],
@@ -260,18 +249,17 @@ fn put(
 
 /// What people are told when a request begins or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub(crate) struct News {
     /// The reason of the event.
-    pub reason: &'static str,
+    pub(crate) reason: &'static str,
     /// Its text.
-    pub message: String,
+    pub(crate) message: String,
     /// A person should look at it.
-    pub trouble: bool,
+    pub(crate) trouble: bool,
 }
 
 /// What people are told of a status that has just got its phase; nothing of one that waits.
-#[must_use]
-pub fn news(status: &PgpoolOpsRequestStatus) -> Option<News> {
+pub(crate) fn news(status: &PgpoolOpsRequestStatus) -> Option<News> {
     let end = |ty: OpsCondition, trouble| {
         let message = find(status, ty)
             .map(|condition| condition.message.clone())

@@ -16,7 +16,7 @@ use crate::certificates::interest;
 type Triggers = BoxStream<'static, ObjectRef<PgpoolOpsRequest>>;
 
 /// Gives every request that has to be looked at, from now on; never ends.
-pub fn triggers(caches: &Caches) -> impl Stream<Item = ObjectRef<PgpoolOpsRequest>> + Send + use<> {
+pub(crate) fn triggers(caches: &Caches) -> impl Stream<Item = ObjectRef<PgpoolOpsRequest>> + Send + use<> {
     stream::select_all([
         requests(&caches.requests),
         through(&caches.pgpools, &caches.requests, |pgpool| {
@@ -68,15 +68,13 @@ where
 }
 
 /// The Pgpool that a request is about.
-#[must_use]
-pub fn pgpool_of(request: &PgpoolOpsRequest) -> ObjectRef<Pgpool> {
+pub(crate) fn pgpool_of(request: &PgpoolOpsRequest) -> ObjectRef<Pgpool> {
     let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
     ObjectRef::new(&request.spec.database_ref.name).within(namespace)
 }
 
 /// The requests about a Pgpool that are not over.
-#[must_use]
-pub fn open(
+pub(crate) fn open(
     pgpool: &ObjectRef<Pgpool>,
     requests: &[Arc<PgpoolOpsRequest>],
 ) -> Vec<ObjectRef<PgpoolOpsRequest>> {

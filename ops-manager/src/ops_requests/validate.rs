@@ -14,29 +14,29 @@ use crate::certificates::breaker;
 
 /// What a request refers to, beside its Pgpool.
 #[derive(Clone, Debug, Default)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// The version that is to run, if it is in the catalogue.
-    pub target: Option<PgpoolVersion>,
+    pub(crate) target: Option<PgpoolVersion>,
     /// The version that runs, if it is in the catalogue.
-    pub current: Option<PgpoolVersion>,
+    pub(crate) current: Option<PgpoolVersion>,
     /// A Secret that it names.
-    pub secret: Option<NamedSecret>,
+    pub(crate) secret: Option<NamedSecret>,
 }
 
 /// A Secret that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedSecret {
+pub(crate) struct NamedSecret {
     /// `namespace/name`.
-    pub title: String,
+    pub(crate) title: String,
     /// The key that it must have.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// Whether it exists, and has the key with something in it.
-    pub state: SecretState,
+    pub(crate) state: SecretState,
 }
 
 /// What is there of a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretState {
+pub(crate) enum SecretState {
     /// Nothing.
     Absent,
     /// It lacks what is needed of it.
@@ -47,7 +47,7 @@ pub enum SecretState {
 
 /// Whether a request may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// It may.
     Go,
     /// Not yet.
@@ -69,8 +69,7 @@ pub enum Admission {
 }
 
 /// Judges a request. `since` is when nothing but its Pgpool has kept it from beginning.
-#[must_use]
-pub fn admit(
+pub(crate) fn admit(
     request: &PgpoolOpsRequest,
     pgpool: Option<&Pgpool>,
     needs: &Needs,

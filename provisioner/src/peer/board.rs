@@ -7,11 +7,12 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
+use proto::verdict::Verdict;
 use shared_types::Pgpool;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Verdict, Verdicts};
+use super::Verdicts;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ struct State {
 }
 
 struct Entry {
-    verdict: Verdict,
+    verdict: Arc<Verdict>,
     /// Heard on the present stream, not on one that was cut.
     fresh: bool,
 }
@@ -58,7 +59,7 @@ impl Board {
     }
 
     /// Notes a verdict.
-    pub fn put(&self, key: &ObjectRef<Pgpool>, verdict: Verdict) {
+    pub fn put(&self, key: &ObjectRef<Pgpool>, verdict: Arc<Verdict>) {
         let mut state = self.lock();
         let news = state
             .entries
@@ -100,13 +101,13 @@ impl Board {
 }
 
 impl Verdicts for Board {
-    fn get(&self, pgpool: &Pgpool) -> Option<Verdict> {
+    fn get(&self, pgpool: &Pgpool) -> Option<Arc<Verdict>> {
         let state = self.lock();
         let entry = state
             .entries
             .get(&ObjectRef::from_obj(pgpool))
             .filter(|entry| entry.fresh)?;
-        (Some(&entry.verdict.uid) == pgpool.meta().uid.as_ref()).then(|| entry.verdict.clone())
+        (Some(&entry.verdict.pgpool.uid) == pgpool.meta().uid.as_ref()).then(|| entry.verdict.clone())
     }
 
     fn connected(&self) -> bool {

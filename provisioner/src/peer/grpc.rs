@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use kube::runtime::reflector::ObjectRef;
 use operator_runtime::backoff::Backoff;
 use operator_runtime::channel::client::ConnectError;
 use proto::v1::WatchVerdictsRequest;
 use proto::v1::certificate_service_client::CertificateServiceClient;
+use proto::verdict::{Event, PgpoolId};
+use shared_types::Pgpool;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
 use tracing::{debug, info, warn};
 
-use super::convert::{self, Event};
 use super::{Board, Verdicts};
 use crate::metrics::Metrics;
 
@@ -76,9 +78,9 @@ async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: 
     info!("ops-manager is heard");
     loop {
         match stream.message().await {
-            Ok(Some(message)) => match convert::event(message) {
-                Ok(Event::Verdict(key, verdict)) => board.put(&key, verdict),
-                Ok(Event::Removed(key)) => board.remove(&key),
+            Ok(Some(message)) => match Event::try_from(message) {
+                Ok(Event::Verdict(verdict)) => board.put(&reference(&verdict.pgpool), verdict),
+                Ok(Event::Removed(id)) => board.remove(&reference(&id)),
                 Ok(Event::Synced) => board.synced(),
                 Ok(Event::Unknown) => debug!("ops-manager says something that this version does not know"),
                 // One verdict that cannot be read must not cost the others.
@@ -88,4 +90,8 @@ async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: 
             Err(status) => return status,
         }
     }
+}
+
+fn reference(id: &PgpoolId) -> ObjectRef<Pgpool> {
+    ObjectRef::new(&id.name).within(&id.namespace)
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use proto::verdict::CertificateVerdict;
 use shared_types::Alias;
 use tls_bundle::{Bundle, ChainFault, Failure, Fingerprint, Required};
 
-use crate::peer::CertificateVerdict;
 use crate::pgpool::observe::Lookup;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Cache;
+use proto::verdict::Verdict;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion};
 
 use super::context::Context;
@@ -29,7 +30,6 @@ use super::handoff::Certificate;
 use super::pods::{self, PodFacts};
 use super::turn::Schedule;
 use crate::health::Standing;
-use crate::peer::Verdict;
 use crate::prometheus::ServiceMonitor;
 
 pub use certificates::{published, published_for};
@@ -179,7 +179,7 @@ pub struct Observed {
     /// The certificates that it needs; empty without TLS.
     pub certificates: Vec<Certificate>,
     /// What ops-manager says of them on the channel, while that is up.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Arc<Verdict>>,
     /// How long these very certificates have all been there, under the present spec.
     pub complete_for: Duration,
     /// Its pods, in the order of their ordinals.

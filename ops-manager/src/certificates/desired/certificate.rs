@@ -12,8 +12,7 @@ const KEY_SIZE: i32 = 2048;
 /// Builds the Certificate that asks cert-manager for `order`.
 ///
 /// Whatever cert-manager has changed the default of in the past is written out, so that its upgrade issues nothing.
-#[must_use]
-pub fn certificate(parent: &Parent, wanted: &Wanted, order: &Order) -> Certificate {
+pub(crate) fn certificate(parent: &Parent, wanted: &Wanted, order: &Order) -> Certificate {
     Certificate {
         metadata: ObjectMeta {
             name: Some(wanted.certificate.clone()),

@@ -16,7 +16,7 @@ use crate::certificates::caches::Caches;
 
 /// What is known of the CA behind an issuer. One that is not listed is none, or not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Authority {
+pub(crate) enum Authority {
     /// There is one, and its Secret may not be read.
     Hidden,
     /// The certificates in its Secret, that which signs first, in PEM.
@@ -47,7 +47,7 @@ pub(super) fn follow(caches: &Caches, pgpool: &Pgpool) {
 }
 
 /// Keeps the certificate, and by no means the key.
-pub(in crate::certificates) fn trim(secret: &mut Secret) {
+pub(crate) fn trim(secret: &mut Secret) {
     secret.metadata.annotations = None;
     secret.metadata.labels = None;
     secret.metadata.owner_references = None;

@@ -5,15 +5,15 @@ mod stalled;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use proto::verdict::CertificateVerdict;
 use shared_types::conditions::Reason;
-use tls_bundle::Failure;
+use tls_bundle::{Failure, Leaf};
 
 use crate::cert_manager::{Certificate, CertificateRequest, Condition};
 use crate::certificates::apply::Problem;
 use crate::certificates::judge::{Finding, Outdated};
 use crate::certificates::observe::{Child, foreign_writer};
 use crate::certificates::validate::{Order, Refusal, Wanted};
-use crate::verdicts::{CertificateVerdict, Leaf};
 
 /// All that is known of one certificate.
 pub(super) struct View<'a> {
@@ -31,6 +31,8 @@ pub(super) struct View<'a> {
 pub(super) struct Entry {
     /// The verdict on it.
     pub(super) verdict: CertificateVerdict,
+    /// The reason of the verdict.
+    pub(super) reason: Reason,
     /// What the condition says about it, with the object named; nothing when there is nothing to say.
     pub(super) sentence: Option<String>,
     /// When time alone changes it.
@@ -57,13 +59,11 @@ fn verdict_on(view: &View<'_>) -> Entry {
         .filter(|problem| problem.reason == Reason::CircuitOpen);
     if let Some(Problem { reason, message }) = stopped {
         // Whatever stands there now, the next moment it may be something else.
-        let leaf = view.finding.leaf().map(told);
-        return bad(view, leaf, (*reason, message.clone()));
+        return bad(view, view.finding.leaf(), (*reason, message.clone()));
     }
     match view.finding {
         Finding::Contested { refusal, leaf } => {
-            let leaf = leaf.as_ref().map(told);
-            bad(view, leaf, (refusal.reason(), refusal.to_string()))
+            bad(view, leaf.as_ref(), (refusal.reason(), refusal.to_string()))
         }
         Finding::Pending => bad(
             view,
@@ -83,7 +83,7 @@ fn verdict_on(view: &View<'_>) -> Entry {
             failures,
             outdated,
         } => {
-            let leaf = leaf.as_ref().map(told);
+            let leaf = leaf.as_ref();
             match (failures.first(), outdated) {
                 (Some(_), _) if failures.iter().all(is_of_the_order) && is_renewing(view) => {
                     renewing(view, leaf)
@@ -93,15 +93,6 @@ fn verdict_on(view: &View<'_>) -> Entry {
                 (None, None) => good(view, leaf),
             }
         }
-    }
-}
-
-/// What is told of a leaf.
-fn told(leaf: &tls_bundle::Leaf) -> Leaf {
-    Leaf {
-        fingerprint: leaf.fingerprint,
-        not_before: leaf.not_before,
-        not_after: leaf.not_after,
     }
 }
 
@@ -122,21 +113,24 @@ impl View<'_> {
         ready: bool,
         reason: Reason,
         message: String,
-        leaf: Option<Leaf>,
+        leaf: Option<&Leaf>,
     ) -> CertificateVerdict {
         CertificateVerdict {
             alias: self.wanted.alias,
             secret_name: self.wanted.secret.clone(),
             ready,
-            reason,
+            reason: Some(reason),
             message,
-            leaf,
+            fingerprint: leaf.map(|leaf| leaf.fingerprint),
+            not_before: leaf.map(|leaf| leaf.not_before),
+            not_after: leaf.map(|leaf| leaf.not_after),
         }
     }
 }
 
-fn bad(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
+fn bad(view: &View<'_>, leaf: Option<&Leaf>, (reason, sentence): Word) -> Entry {
     Entry {
+        reason,
         verdict: view.verdict(false, reason, sentence.clone(), leaf),
         sentence: Some(sentence),
         due: None,
@@ -145,7 +139,7 @@ fn bad(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
 }
 
 /// The Secret does not fit. Where nothing can be issued either, that is said too: it is the first thing to mend.
-fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
+fn unfit(view: &View<'_>, leaf: Option<&Leaf>, failure: &Failure) -> Entry {
     let reason = Reason::from_word(failure.reason()).unwrap_or(Reason::IssueFailed);
     let hindrance = obstacle(view)
         .or_else(|| failed(view))
@@ -161,6 +155,7 @@ fn unfit(view: &View<'_>, leaf: Option<Leaf>, failure: &Failure) -> Entry {
     );
     let sentence = format!("{}: {message}", view.secret());
     Entry {
+        reason,
         verdict: view.verdict(false, reason, message, leaf),
         sentence: Some(sentence),
         due: None,
@@ -207,7 +202,7 @@ fn asks_for(certificate: &Certificate, order: &Order) -> bool {
 }
 
 /// The Secret does not fit the new wish yet.
-fn renewing(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
+fn renewing(view: &View<'_>, leaf: Option<&Leaf>) -> Entry {
     let (reason, next) = progress(view);
     let sentence = format!("{next}; meanwhile {} stays as it is", view.secret());
     bad(view, leaf, (reason, sentence))
@@ -216,7 +211,7 @@ fn renewing(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
 /// The Secret fits, but another certificate is wanted. While that is being issued the provisioner waits for it, so that
 /// pods take over all that is new in one step. Where it cannot be had, or its turn has not come, what stands there is used
 /// on, and so are its renewals.
-fn outdated(view: &View<'_>, leaf: Option<Leaf>, outdated: &Outdated) -> Entry {
+fn outdated(view: &View<'_>, leaf: Option<&Leaf>, outdated: &Outdated) -> Entry {
     if let Err(held @ Refusal::HeldBack { .. }) = &view.wanted.order {
         return unfinished(view, leaf, (held.reason(), held.to_string()));
     }
@@ -235,8 +230,9 @@ fn outdated(view: &View<'_>, leaf: Option<Leaf>, outdated: &Outdated) -> Entry {
     }
 }
 
-fn unfinished(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> Entry {
+fn unfinished(view: &View<'_>, leaf: Option<&Leaf>, (reason, sentence): Word) -> Entry {
     Entry {
+        reason,
         verdict: view.verdict(true, reason, sentence.clone(), leaf),
         sentence: Some(sentence),
         due: None,
@@ -244,7 +240,7 @@ fn unfinished(view: &View<'_>, leaf: Option<Leaf>, (reason, sentence): Word) -> 
     }
 }
 
-fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
+fn good(view: &View<'_>, leaf: Option<&Leaf>) -> Entry {
     let hindrance = obstacle(view)
         .or_else(|| failed(view))
         .or_else(|| stalled::renewal(view));
@@ -252,13 +248,14 @@ fn good(view: &View<'_>, leaf: Option<Leaf>) -> Entry {
     let hindrance =
         hindrance.filter(|(reason, _)| !matches!(reason, Reason::WaitingForProvisioner | Reason::Issuing));
     let hindrance = hindrance.map(|(_, sentence)| format!("no new certificate can be issued: {sentence}"));
-    let late = leaf.and_then(|leaf| lifetime::late(view, &leaf));
+    let late = leaf.and_then(|leaf| lifetime::late(view, leaf));
     let (reason, late) = late.map_or((Reason::CertificatesIssued, None), |(reason, sentence)| {
         (reason, Some(sentence))
     });
     let sentences: Vec<_> = late.into_iter().chain(hindrance).collect();
     let message = sentences.join("; ");
     Entry {
+        reason,
         verdict: view.verdict(true, reason, message.clone(), leaf),
         sentence: Some(message).filter(|message| !message.is_empty()),
         due: None,

@@ -61,7 +61,7 @@ fn what_is_asked_for_is_what_is_needed() {
         let report = reported(&pgpool, &issued(&pgpool));
         let verdict = &report.verdict;
         assert!(verdict.ready, "{}", verdict.message);
-        assert_eq!(verdict.reason, Reason::CertificatesIssued);
+        assert_eq!(verdict.reason, Some(Reason::CertificatesIssued));
         assert_eq!(
             verdict.message,
             "the server, client and metrics-exporter certificates are issued and fit"
@@ -78,7 +78,7 @@ fn what_is_asked_for_is_what_is_needed() {
             verdict
                 .certificates
                 .iter()
-                .all(|certificate| certificate.ready && certificate.leaf.is_some())
+                .all(|certificate| certificate.ready && certificate.fingerprint.is_some())
         );
         // A third of the lifetime is left then.
         assert_eq!(report.due, Some(at("2026-09-01T08:00:01Z")));
@@ -139,7 +139,7 @@ fn without_a_secret_the_hindrance_is_the_reason_and_is_told_once() {
         .values_mut()
         .for_each(|state| *state = IssuerState::Absent);
     let report = reported(&pgpool, &observed);
-    assert_eq!(report.verdict.reason, Reason::IssuerNotFound);
+    assert_eq!(report.verdict.reason, Some(Reason::IssuerNotFound));
     assert_eq!(
         report.verdict.message,
         "Issuer demo/ca does not exist; create it, or correct issuerRef"
@@ -162,7 +162,7 @@ fn an_unfit_secret_that_cannot_be_issued_again_tells_both() {
     });
     observed.cert_manager = Availability::Absent;
     let verdict = reported(&pgpool, &observed).verdict;
-    assert_eq!(verdict.reason, Reason::SecretIncomplete);
+    assert_eq!(verdict.reason, Some(Reason::SecretIncomplete));
     assert!(
         verdict.message.contains("; and cert-manager is not installed"),
         "{}",
@@ -178,11 +178,11 @@ fn a_secret_of_the_former_issuer_does_not_do() {
     let mut observed = prepared(&after);
     observed.children = observed_before.children;
     let verdict = reported(&after, &observed).verdict;
-    assert_eq!(verdict.reason, Reason::Issuing);
+    assert_eq!(verdict.reason, Some(Reason::Issuing));
     let words = "; meanwhile the certificates of Issuer ca stay";
     assert!(verdict.message.contains(words), "{}", verdict.message);
     assert!(
-        verdict.certificates[0].leaf.is_some(),
+        verdict.certificates[0].fingerprint.is_some(),
         "the provisioner must see which leaf is meant"
     );
 
@@ -191,7 +191,7 @@ fn a_secret_of_the_former_issuer_does_not_do() {
         .values_mut()
         .for_each(|state| *state = IssuerState::Absent);
     let verdict = reported(&after, &observed).verdict;
-    assert_eq!(verdict.reason, Reason::IssuerNotFound);
+    assert_eq!(verdict.reason, Some(Reason::IssuerNotFound));
     let words = "Issuer demo/new-ca does not exist; create it, or correct issuerRef; \
                  meanwhile the certificates of Issuer ca stay";
     assert_eq!(verdict.message, words, "told once");
@@ -206,14 +206,14 @@ fn a_contested_secret_is_refused_by_its_leaf() {
     let server = observed.children[&Alias::Server].secret.clone();
     observed.children.get_mut(&Alias::Client).unwrap().secret = server;
     let report = reported(&pgpool, &observed);
-    assert_eq!(report.verdict.reason, Reason::SecretNameConflict);
+    assert_eq!(report.verdict.reason, Some(Reason::SecretNameConflict));
     assert!(report.verdict.certificates[0].ready);
     // Without the leaf the provisioner could not tell what is refused, and would judge for itself.
     let [server, client, _] = report.verdict.certificates.as_slice() else {
         panic!("three")
     };
-    assert!(!client.ready && client.leaf.is_some(), "{client:?}");
-    assert_eq!(client.leaf, server.leaf);
+    assert!(!client.ready && client.fingerprint.is_some(), "{client:?}");
+    assert_eq!(client.fingerprint, server.fingerprint);
     let after = Some(Duration::from_secs(30));
     assert_eq!(
         outcome(Some(&report), now()),
@@ -271,7 +271,7 @@ fn the_request_tells_why_cert_manager_failed() {
         };
         observed.children.get_mut(&Alias::Server).unwrap().request = Some(Arc::new(request));
         let verdict = reported(&pgpool, &observed).verdict;
-        assert_eq!(verdict.reason, reason, "{}", verdict.message);
+        assert_eq!(verdict.reason, Some(reason), "{}", verdict.message);
         assert!(verdict.message.contains(words), "{}", verdict.message);
     }
 }
@@ -291,14 +291,17 @@ fn what_is_stopped_is_refused_though_it_fits() {
         ..Applied::default()
     };
     let verdict = report(&pgpool, &needed, &observed, &judged, &applied, now()).verdict;
-    assert_eq!((verdict.ready, verdict.reason), (false, Reason::CircuitOpen));
+    assert_eq!(
+        (verdict.ready, verdict.reason),
+        (false, Some(Reason::CircuitOpen))
+    );
     assert_eq!(verdict.message, "it went round and round");
     let [server, client, _] = verdict.certificates.as_slice() else {
         panic!("three")
     };
     assert!(server.ready && !client.ready);
     assert!(
-        client.leaf.is_some(),
+        client.fingerprint.is_some(),
         "the provisioner must see which leaf is refused"
     );
 }
@@ -318,7 +321,7 @@ fn what_the_api_server_refuses_is_told() {
         ..Applied::default()
     };
     let report = report(&pgpool, &needed, &observed, &judged, &applied, now());
-    assert_eq!(report.verdict.reason, Reason::NameConflict);
+    assert_eq!(report.verdict.reason, Some(Reason::NameConflict));
     assert!(
         report
             .verdict
@@ -348,7 +351,7 @@ fn secrets_that_cannot_be_seen_are_told_apart() {
         let mut observed = issued(&pgpool);
         observed.children.get_mut(&Alias::Server).unwrap().secret = secret;
         let verdict = reported(&pgpool, &observed).verdict;
-        assert_eq!(verdict.reason, reason);
+        assert_eq!(verdict.reason, Some(reason));
         assert!(verdict.message.contains(words), "{}", verdict.message);
     }
 }

@@ -14,7 +14,7 @@ use shared_types::{Alias, Pgpool, PgpoolStatus, names};
 use crate::cert_manager::Certificate;
 use crate::certificates::error::Error;
 use crate::certificates::observe::Observed;
-use crate::certificates::{Board, Writer, settle};
+use crate::certificates::{VerdictStore, Writer, settle};
 use crate::fixtures::{at, change_secret, issued, now, pgpool, prepared, settings};
 
 pub(super) const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
@@ -24,7 +24,7 @@ pub(super) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/demo/events";
 
 pub(super) struct Bench {
     pub(super) writer: Writer,
-    pub(super) board: Board,
+    pub(super) verdicts: VerdictStore,
     pub(super) script: Running,
 }
 
@@ -34,7 +34,7 @@ impl Bench {
         let events = Events::new(client.clone(), names::OPS_MANAGER);
         Self {
             writer: Writer::new(&client, events),
-            board: Board::default(),
+            verdicts: VerdictStore::default(),
             script,
         }
     }
@@ -49,7 +49,7 @@ impl Bench {
             pgpool,
             observed.clone(),
             &self.writer,
-            &self.board,
+            &self.verdicts,
             &settings(),
             now,
         )

@@ -18,7 +18,7 @@ async fn a_deleted_certificate_is_asked_for_again_and_nothing_else_happens() {
     let outcome = bench.settle(&pgpool, &observed).await.unwrap();
     assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
     assert!(
-        bench.board.get("demo", "pool").unwrap().ready,
+        bench.verdicts.get("demo", "pool").unwrap().ready,
         "what stands in the Secret is as good as before"
     );
     bench.script.finish().await;
@@ -41,7 +41,7 @@ async fn what_expired_while_nobody_looked_is_told_and_mended_by_a_renewal() {
     bench.settle_at(&pgpool, &observed, late).await.unwrap();
     renew(&mut observed, (2026, 7, 31), (2026, 12, 1));
     bench.settle_at(&pgpool, &observed, late).await.unwrap();
-    assert!(bench.board.get("demo", "pool").unwrap().ready);
+    assert!(bench.verdicts.get("demo", "pool").unwrap().ready);
     bench.script.finish().await;
 }
 
@@ -76,7 +76,7 @@ async fn a_renewal_that_does_not_come_is_warned_of_at_a_third_and_a_tenth() {
     ] {
         let outcome = bench.settle_at(&pgpool, &observed, at(time)).await.unwrap();
         assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
-        assert!(bench.board.get("demo", "pool").unwrap().ready);
+        assert!(bench.verdicts.get("demo", "pool").unwrap().ready);
     }
     bench.script.finish().await;
 }

@@ -91,13 +91,13 @@ async fn a_ca_that_is_replaced_costs_one_request_per_certificate_the_clients_las
         ),
         "{outcome:?}"
     );
-    let verdict = bench.board.get("demo", "pool").unwrap();
+    let verdict = bench.verdicts.get("demo", "pool").unwrap();
     // The provisioner takes over all that is there.
     assert!(
         verdict.certificates.iter().all(|certificate| certificate.ready),
         "{verdict:#?}"
     );
-    assert_eq!(verdict.certificates[1].reason, Reason::WaitingForTrust);
+    assert_eq!(verdict.certificates[1].reason, Some(Reason::WaitingForTrust));
 
     let pool = serving(pool, &[Some(&fingerprint(&observed, Alias::Server))]);
     settle(&pool, &observed).await;
@@ -163,13 +163,13 @@ async fn a_changed_issuer_reaches_the_certificates_of_pods_first() {
         .expect(publish("Normal", "Issuing"));
     let bench = Bench::start(script);
     bench.settle(&after, &observed).await.unwrap();
-    let verdict = bench.board.get("demo", "pool").unwrap();
+    let verdict = bench.verdicts.get("demo", "pool").unwrap();
     let states: Vec<_> = verdict
         .certificates
         .iter()
         .map(|it| (it.ready, it.reason))
         .collect();
-    let waits = (false, Reason::Issuing);
-    assert_eq!(states, [waits, (true, Reason::WaitingForTrust), waits]);
+    let waits = (false, Some(Reason::Issuing));
+    assert_eq!(states, [waits, (true, Some(Reason::WaitingForTrust)), waits]);
     bench.script.finish().await;
 }

@@ -5,7 +5,7 @@ use shared_types::conditions::Reason;
 
 /// Why a certificate is not asked for now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Its kinds are not served.
     #[error(
         "cert-manager is not installed: the API server does not know {kind}; install cert-manager, it is noticed within a minute"
@@ -142,8 +142,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Tells whether this says no more than that a look-up has not been answered yet.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         matches!(
             self,
             Self::CertManagerStarting { .. } | Self::SecretUnknown { .. }
@@ -151,8 +150,7 @@ impl Refusal {
     }
 
     /// The reason in conditions.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::CertManagerAbsent { .. } | Self::CertManagerForbidden => Reason::CertManagerAbsent,
             // For the moment that it takes to fill a cache.

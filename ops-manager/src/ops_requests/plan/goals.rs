@@ -8,7 +8,7 @@ use super::{Facts, Goal, reconfigure_tls};
 
 /// What is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub(crate) enum Sight {
     /// It is there.
     Reached {
         /// A sentence about it.

@@ -1,24 +1,15 @@
 use futures::FutureExt;
 
 use super::*;
-use crate::peer::CertificateVerdict;
-use crate::testing::tls_pgpool;
+use crate::testing::{certificate_verdict, tls_pgpool, verdict_on};
 
 fn key(name: &str) -> ObjectRef<Pgpool> {
     ObjectRef::new(name).within("demo")
 }
 
-fn verdict(ready: bool) -> Verdict {
-    Verdict {
-        uid: tls_pgpool().metadata.uid.unwrap(),
-        generation: 1,
-        certificates: vec![CertificateVerdict {
-            alias: shared_types::Alias::Server,
-            fingerprint: None,
-            ready,
-            message: String::new(),
-        }],
-    }
+fn verdict(ready: bool) -> Arc<Verdict> {
+    let server = certificate_verdict(shared_types::Alias::Server, None, ready, "");
+    Arc::new(verdict_on(&tls_pgpool(), 1, vec![server]))
 }
 
 /// What has been told since the last call.
@@ -71,12 +62,8 @@ fn a_cut_channel_says_nothing_and_a_new_one_repeats_silently() {
 fn a_verdict_on_an_earlier_pgpool_of_this_name_is_not_about_this_one() {
     let board = Board::default();
     board.connect();
-    board.put(
-        &key("pool"),
-        Verdict {
-            uid: "of the one before".to_owned(),
-            ..verdict(true)
-        },
-    );
+    let mut of_an_earlier = Verdict::clone(&verdict(true));
+    of_an_earlier.pgpool.uid = "of the one before".to_owned();
+    board.put(&key("pool"), Arc::new(of_an_earlier));
     assert_eq!(board.get(&tls_pgpool()), None);
 }

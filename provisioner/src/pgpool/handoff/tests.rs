@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Pki, certificates, now, spoil, tls_pgpool};
+use crate::testing::{Pki, certificate_verdict, certificates, now, spoil, tls_pgpool};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -18,15 +18,13 @@ enum Word {
 }
 
 fn said(word: Word, certificates: &[Certificate]) -> Vec<CertificateVerdict> {
-    let verdict = |certificate: &Certificate, ready: bool, old: bool| CertificateVerdict {
-        alias: certificate.alias,
-        fingerprint: if old {
+    let verdict = |certificate: &Certificate, ready: bool, old: bool| {
+        let fingerprint = if old {
             Some(Fingerprint::from_bytes([7; 32]))
         } else {
             certificate.leaf().present().copied().flatten()
-        },
-        ready,
-        message: "the key is another's".to_owned(),
+        };
+        certificate_verdict(certificate.alias, fingerprint, ready, "the key is another's")
     };
     let all = certificates.iter();
     match word {
@@ -191,12 +189,7 @@ fn a_secret_without_a_readable_leaf_is_kept_out() {
     // A refusal without a fingerprint is about exactly this Secret.
     let keep = decided(&certificates, Word::Nothing, Word::Nothing, 0);
     assert_eq!(short(&keep), "listen 2000");
-    let refusal = CertificateVerdict {
-        alias: Alias::Server,
-        fingerprint: None,
-        ready: false,
-        message: "tls.crt cannot be read".to_owned(),
-    };
+    let refusal = certificate_verdict(Alias::Server, None, false, "tls.crt cannot be read");
     let mut channel = said(Word::Ready, &certificates);
     let view = |channel: &[CertificateVerdict]| {
         decide(&View {

@@ -1,12 +1,12 @@
 //! The certificates that a `Pgpool` needs: their Secrets, what they have to be good for, and what ops-manager says.
 
 use kube::ResourceExt;
+use proto::verdict::CertificateVerdict;
 use shared_types::certificates::required;
 use shared_types::conditions::{ConditionType, find};
 use shared_types::{Alias, Pgpool, names};
 
 use super::{Lookup, cached, named};
-use crate::peer::CertificateVerdict;
 use crate::pgpool::context::Context;
 use crate::pgpool::handoff::Certificate;
 
@@ -49,17 +49,7 @@ pub fn published_for(pgpool: &Pgpool) -> Option<i64> {
 #[must_use]
 pub fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
     let status = pgpool.status.iter().flat_map(|status| &status.certificates);
-    status
-        .map(|certificate| CertificateVerdict {
-            alias: certificate.alias,
-            fingerprint: certificate
-                .fingerprint
-                .as_deref()
-                .and_then(|text| text.parse().ok()),
-            ready: certificate.ready,
-            message: certificate.message.clone().unwrap_or_default(),
-        })
-        .collect()
+    status.map(CertificateVerdict::of_status).collect()
 }
 
 /// Certificate Secrets that ops-manager has seen and our selector has not: without our labels they are watched by
@@ -75,7 +65,7 @@ pub(super) fn unlabelled(
             .verdicts
             .get(pgpool)
             .into_iter()
-            .flat_map(|verdict| verdict.certificates),
+            .flat_map(|verdict| verdict.certificates.clone()),
     );
     let hidden = certificates.iter().filter(|certificate| {
         let cached = context

@@ -7,7 +7,9 @@ use super::*;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
-use crate::testing::{Pki, now, observed, parse, plain_pgpool, spoil, tls_pgpool};
+use crate::testing::{
+    Pki, certificate_verdict, now, observed, parse, plain_pgpool, spoil, tls_pgpool, verdict_on,
+};
 
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -133,19 +135,12 @@ fn a_verdict_is_listened_for_and_counts_for_the_present_spec_alone() {
         complete_for: Duration::ZERO,
         ..observed(&pgpool, &pki)
     };
-    let verdict = |generation, observed: &Observed| crate::peer::Verdict {
-        uid: pgpool.metadata.uid.clone().unwrap(),
-        generation,
-        certificates: observed
-            .certificates
-            .iter()
-            .map(|certificate| crate::peer::CertificateVerdict {
-                alias: certificate.alias,
-                fingerprint: certificate.leaf().present().copied().flatten(),
-                ready: true,
-                message: String::new(),
-            })
-            .collect(),
+    let verdict = |generation, observed: &Observed| {
+        let certificates = observed.certificates.iter().map(|certificate| {
+            let fingerprint = certificate.leaf().present().copied().flatten();
+            certificate_verdict(certificate.alias, fingerprint, true, "")
+        });
+        Arc::new(verdict_on(&pgpool, generation, certificates.collect()))
     };
     let listens = Stand::Listening { left: GRACE };
     assert_eq!(planned(&pgpool, &observed).handoff, listens);

@@ -1,7 +1,7 @@
 //! A played API server with a `Pgpool` in it, a process in front, and everybody else who takes part.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,8 +13,9 @@ use super::*;
 use crate::fleet::{Fleet, Limits};
 use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, Served};
 use crate::metrics::Metrics;
-use crate::peer::{Board, CertificateVerdict, Verdict, Verdicts};
+use crate::peer::{Board, Verdicts};
 use crate::rotations::Rotations;
+use crate::testing::{certificate_verdict, verdict_on};
 
 /// Long enough for every test: who wants the grace time to be over says so.
 pub(super) const PATIENT: Duration = Duration::from_hours(1);
@@ -196,20 +197,18 @@ impl Stage {
 
     /// ops-manager says what it found.
     pub(super) fn judge(&self, certificates: &[Certificate], ready: bool) {
-        let verdict = |certificate: &Certificate| CertificateVerdict {
-            alias: certificate.alias,
-            fingerprint: certificate.leaf().present().copied().flatten(),
-            ready,
-            message: "because".to_owned(),
-        };
-        let certificates = certificates.iter().map(verdict).collect();
+        let certificates = certificates.iter().map(|certificate| {
+            let fingerprint = certificate.leaf().present().copied().flatten();
+            certificate_verdict(certificate.alias, fingerprint, ready, "because")
+        });
         self.board.connect();
-        let verdict = Verdict {
-            uid: self.pgpool().uid().unwrap(),
-            generation: self.pgpool().metadata.generation.unwrap(),
-            certificates,
-        };
-        self.board.put(&ObjectRef::from_obj(&self.pgpool()), verdict);
+        let pgpool = self.pgpool();
+        let verdict = verdict_on(
+            &pgpool,
+            pgpool.metadata.generation.unwrap(),
+            certificates.collect(),
+        );
+        self.board.put(&ObjectRef::from_obj(&pgpool), Arc::new(verdict));
     }
 
     /// Kubernetes brings as many pods to the workload as it may at once, and they are ready.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use shared_types::conditions::Reason;
+use tls_bundle::Leaf;
 
 use super::{View, Word};
-use crate::verdicts::Leaf;
 
 /// Longest time after the planned renewal in which it may well be under way.
 const LONGEST_RENEWAL: SignedDuration = SignedDuration::from_mins(10);
@@ -46,10 +46,10 @@ pub(super) fn late(view: &View<'_>, leaf: &Leaf) -> Option<Word> {
 
 /// When that changes.
 pub(super) fn dues(view: &View<'_>) -> impl Iterator<Item = Timestamp> {
-    let leaf = view.finding.leaf().map(super::told);
+    let leaf = view.finding.leaf();
     let dues = leaf.into_iter().flat_map(|leaf| {
-        let marks = PARTS.map(|(part, ..)| mark(&leaf, part));
-        marks.into_iter().chain(patience(view, &leaf)).collect::<Vec<_>>()
+        let marks = PARTS.map(|(part, ..)| mark(leaf, part));
+        marks.into_iter().chain(patience(view, leaf)).collect::<Vec<_>>()
     });
     // To the second: what is looked at a moment too early would be looked at again and again.
     dues.filter_map(|at| at.checked_add(Duration::from_secs(1)).ok())

@@ -30,7 +30,7 @@ fn the_end_is_told_in_steps() {
         let verdict = reported_at(&pgpool, &observed, at(time)).verdict;
         assert_eq!(
             (verdict.ready, verdict.reason),
-            (true, reason),
+            (true, Some(reason)),
             "{time}: {}",
             verdict.message
         );
@@ -68,7 +68,8 @@ fn a_late_renewal_is_no_trouble_before_its_time() {
     ] {
         let report = reported_at(&pgpool, &planned(renewal), late);
         assert_eq!(
-            report.verdict.reason, reason,
+            report.verdict.reason,
+            Some(reason),
             "{renewal}: {}",
             report.verdict.message
         );
@@ -102,7 +103,7 @@ fn an_expired_leaf_is_refused() {
     let second_after = end.checked_add(Duration::from_secs(1)).unwrap();
     assert_eq!(
         reported_at(&pgpool, &observed, second_after).verdict.reason,
-        Reason::Expired
+        Some(Reason::Expired)
     );
 }
 
@@ -137,7 +138,7 @@ fn a_clock_ahead_or_behind_is_told_and_passes() {
     ] {
         let report = reported_at(&pgpool, &observed, at(time));
         let verdict = &report.verdict;
-        assert_eq!(verdict.reason, reason);
+        assert_eq!(verdict.reason, Some(reason));
         assert!(verdict.message.contains(words), "{}", verdict.message);
         let Outcome::Waiting {
             after: Some(after), ..

@@ -82,14 +82,14 @@ fn an_issue_that_comes_to_a_halt_is_told_with_who_has_to_go_on() {
         let before = reported(&pgpool, &observed);
         assert_eq!(
             before.verdict.reason,
-            Reason::Issuing,
+            Some(Reason::Issuing),
             "{name}: at first it is given time"
         );
         assert_eq!(before.due, Some(at("2026-06-01T12:05:00Z")), "{name}");
         let verdict = reported_at(&pgpool, &observed, at("2026-06-01T12:05:00Z")).verdict;
         assert_eq!(
             verdict.reason,
-            Reason::IssueStalled,
+            Some(Reason::IssueStalled),
             "{name}: {}",
             verdict.message
         );
@@ -106,7 +106,7 @@ fn a_deleted_secret_that_nobody_writes_again_is_told_as_a_halt() {
     observed.children.get_mut(&Alias::Server).unwrap().secret = Lookup::Absent;
     // As long as nobody was told that it is missing, nobody has waited for it.
     let first = reported_at(&pgpool, &observed, at("2026-06-01T18:00:00Z")).verdict;
-    assert_eq!(first.reason, Reason::Issuing, "{}", first.message);
+    assert_eq!(first.reason, Some(Reason::Issuing), "{}", first.message);
     let told = conditions::condition(
         ConditionType::CertificatesReady,
         false,
@@ -118,7 +118,7 @@ fn a_deleted_secret_that_nobody_writes_again_is_told_as_a_halt() {
     );
     pgpool.status.get_or_insert_default().conditions = vec![told];
     let later = reported_at(&pgpool, &observed, at("2026-06-01T18:05:00Z")).verdict;
-    assert_eq!(later.reason, Reason::IssueStalled, "{}", later.message);
+    assert_eq!(later.reason, Some(Reason::IssueStalled), "{}", later.message);
     assert!(
         later.message.contains("see whether cert-manager runs"),
         "{}",
