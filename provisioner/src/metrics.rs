@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     checks: Family<Check, Counter>,
-    heard: Gauge,
+    connected: Gauge,
     rotations: Durations,
     mismatches: Gauge,
 }
@@ -47,9 +47,9 @@ impl Metrics {
                 metrics.checks.clone(),
             );
             registry.register(
-                "pgpool_provisioner_ops_manager_heard",
-                "Whether the verdicts of ops-manager arrive on the channel",
-                metrics.heard.clone(),
+                "pgpool_provisioner_ops_manager_connected",
+                "Whether the connection to ops-manager is up",
+                metrics.connected.clone(),
             );
             registry.register(
                 "pgpool_rotation_duration_seconds",
@@ -80,9 +80,9 @@ impl Metrics {
         self.mismatches.set(i64::try_from(pods).unwrap_or(i64::MAX));
     }
 
-    /// Notes whether ops-manager is heard.
-    pub fn heard(&self, heard: bool) {
-        self.heard.set(heard.into());
+    /// Whether the connection to ops-manager is up.
+    pub fn connected(&self, connected: bool) {
+        self.connected.set(connected.into());
     }
 }
 
@@ -96,12 +96,15 @@ mod tests {
         let metrics = Metrics::register(&registry);
         metrics.checked("accepted");
         metrics.checked("accepted");
-        metrics.heard(true);
+        metrics.connected(true);
         let text = registry.encode().unwrap();
         assert!(
             text.contains("pgpool_provisioner_pod_checks_total{result=\"accepted\"} 2"),
             "{text}"
         );
-        assert!(text.contains("pgpool_provisioner_ops_manager_heard 1"), "{text}");
+        assert!(
+            text.contains("pgpool_provisioner_ops_manager_connected 1"),
+            "{text}"
+        );
     }
 }

@@ -133,8 +133,8 @@ words! {
         WriteForbidden,
 
         // Scripts.
-        /// The scripts wait until the pool is ready for the first time.
-        InitWaitsForPool,
+        /// The scripts wait for the pool to become ready for the first time.
+        InitWaitingForPool,
         /// A Secret or `ConfigMap` that the scripts need does not exist.
         InitSourceNotFound,
         /// The Job that runs the scripts is at work.
@@ -147,8 +147,8 @@ words! {
         InitSkipped,
 
         // Monitoring.
-        /// The Service of metrics stands, and the `ServiceMonitor` where the agent reads one.
-        MetricsOffered,
+        /// The metrics Service exists, and the `ServiceMonitor` if the agent reads one.
+        MetricsExposed,
         /// The API server does not know the kind `ServiceMonitor`: the Prometheus operator is not installed.
         PrometheusOperatorAbsent,
         /// A Secret of a user lacks a name or a password, or holds one that cannot be used.
@@ -159,8 +159,8 @@ words! {
         UserSecretForbidden,
         /// Two passwords are given for one user.
         UserConflict,
-        /// A variable in the environment of container `pgpool` lacks its other half.
-        UserVariableAlone,
+        /// A variable with a user name or password in the environment of container `pgpool` lacks its counterpart.
+        UserVariableIncomplete,
 
         // Certificates.
         /// Every certificate is issued and fits.
@@ -218,10 +218,10 @@ words! {
         Expired,
 
         // Workload.
-        /// pgpool is asked whether it takes the user's settings.
-        JudgingConfiguration,
-        /// pgpool could not be asked whether it takes the user's settings; what runs keeps those it has.
-        ConfigurationNotJudged,
+        /// A pod checks whether pgpool accepts the user's settings.
+        CheckingConfiguration,
+        /// Could not check whether pgpool accepts the user's settings. Running pods keep the settings they have.
+        ConfigurationNotChecked,
         /// The pods wait for their certificates.
         WaitingForCertificates,
         /// Pods are starting.
@@ -229,16 +229,15 @@ words! {
         /// Pods are being replaced one by one: each when the one before is ready and was seen to serve as it should, and
         /// the `PodDisruptionBudget` lets it go.
         RollingOut,
-        /// Running pods were told a moment ago of settings, rules or users that have changed, and are given some
-        /// seconds to read them.
-        Delivering,
+        /// Settings, rules or users have changed, and running pods reload them. This takes a few seconds.
+        ReloadingConfiguration,
         /// A pod that was replaced does not become ready, or does not serve as it should. The pods after it stay as they
         /// are; the work goes on when the pod mends, or with the next change.
         RolloutFailed,
         /// A new certificate waits for the maintenance window.
         WaitingForWindow,
-        /// A new certificate waits until fewer pods are replaced in the whole cluster.
-        WaitingForTurn,
+        /// A new certificate waits for the cluster-wide limit on rotations.
+        WaitingForRotationLimit,
         /// A new certificate is given to the pods outside the maintenance window, since the one that is served is about to
         /// end.
         WindowOverridden,
@@ -249,9 +248,9 @@ words! {
         MaintenanceWindowInvalid,
         /// A pod serves another certificate than it should, or none.
         PodsNotServing,
-        /// PostgreSQL turns pgpool down before it asks for a password: it may demand a client certificate, and pgpool
-        /// has none to show.
-        BackendRefusesPool,
+        /// PostgreSQL rejects pgpool before asking for a password. It may require a client certificate, which pgpool
+        /// does not have.
+        BackendRejectsPool,
         /// Pgpool does not trust the certificate of PostgreSQL.
         BackendCertificateUntrusted,
         /// Everything is as asked.
@@ -327,8 +326,8 @@ words! {
         WaitingForControlPort,
         /// The step took longer than `spec.timeout`.
         TimedOut,
-        /// The API server does not take the change of the Pgpool, because of a rule, a policy or a missing right.
-        ChangeRefused,
+        /// The API server rejects the change of the Pgpool, because of a rule, a policy or missing permissions.
+        ChangeRejected,
         /// The provisioner cannot carry the change out before somebody changes something.
         PgpoolStalled,
         /// The target is not in the catalogue.
@@ -343,8 +342,8 @@ words! {
         SecretExternallyManaged,
         /// The Pgpool has no certificates that could be rotated.
         NoCertificates,
-        /// A certificate changed so often that nothing is asked for any more.
-        CertificatesStopped,
+        /// A certificate changed so often that requesting certificates is suspended.
+        CircuitOpen,
         /// A later request of the same type.
         Superseded,
     }

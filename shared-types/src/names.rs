@@ -28,9 +28,9 @@ pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
 /// Label: what a Service is for.
 pub const LABEL_ROLE: &str = "kubedb.com/role";
 
-/// Label of a pod that lets pgpool judge settings: the Pgpool they are for. Such a pod has no [`LABEL_INSTANCE`], by which
-/// Services would take it for one that serves.
-pub const LABEL_CANDIDATE_OF: &str = "pgpool.kubedb.com/candidate-of";
+/// Label of a config check pod: the name of the Pgpool. Such a pod has no [`LABEL_INSTANCE`], so that no Service selects
+/// it.
+pub const LABEL_CONFIG_CHECK_OF: &str = "pgpool.kubedb.com/config-check-of";
 
 /// Value of [`LABEL_NAME`].
 pub const APPLICATION: &str = "pgpools.kubedb.com";
@@ -55,25 +55,25 @@ pub const POSTGRES: &str = "postgreses.kubedb.com";
 /// Selects the Secrets of any PostgreSQL's users.
 pub const USER_SELECTOR: &str = "app.kubernetes.io/name=postgreses.kubedb.com";
 
-/// Annotation: hash of the object as it was last applied.
-pub const ANNOTATION_APPLIED: &str = "pgpool.kubedb.com/applied";
+/// Annotation: hash of the object as last applied.
+pub const ANNOTATION_APPLIED_HASH: &str = "pgpool.kubedb.com/applied-hash-hash";
 /// Annotation of a pod template: hash of the settings that only a restart makes effective.
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
-/// Annotation of the workload: hash of the template of its pods, by which it is seen that fields were taken out of it.
-pub const ANNOTATION_TEMPLATE: &str = "pgpool.kubedb.com/template";
-/// Annotation of a pod template: hash of all of it but the CPU and memory of its containers. A pod that bears the same one
-/// becomes like the template by being resized, without being replaced.
-pub const ANNOTATION_MOULD: &str = "pgpool.kubedb.com/mould";
+/// Annotation of the workload: hash of its pod template. Detects removed fields.
+pub const ANNOTATION_TEMPLATE_HASH: &str = "pgpool.kubedb.com/template-hash";
+/// Annotation of a pod template: hash of the template without CPU and memory of its containers. A pod with the same hash
+/// can be resized instead of replaced.
+pub const ANNOTATION_TEMPLATE_BASE_HASH: &str = "pgpool.kubedb.com/template-base-hash";
 /// Annotation of a Pgpool: when new certificates may be given to its pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`;
 /// `none` for at any time.
 pub const ANNOTATION_MAINTENANCE_WINDOW: &str = "pgpool.kubedb.com/maintenance-window";
-/// Annotation of the configuration Secret: hash of the settings that pgpool has judged good, and of its image.
-pub const ANNOTATION_JUDGED: &str = "pgpool.kubedb.com/judged";
-/// Annotation of a pod: the versions of the Secrets that it was last told to read anew. Says nothing of what is in them.
-pub const ANNOTATION_DELIVERED: &str = "pgpool.kubedb.com/delivered";
-/// Annotation of a copy of certificates: fingerprints of the authorities that it trusts for certificates of clients, those
-/// of earlier issuers with the time since which no certificate comes from them.
-pub const ANNOTATION_AUTHORITIES: &str = "pgpool.kubedb.com/authorities";
+/// Annotation of the configuration Secret: hash of the image and the settings that passed the config check.
+pub const ANNOTATION_VALIDATED_CONFIG_HASH: &str = "pgpool.kubedb.com/validated-config-hash";
+/// Annotation of a pod: versions of its mounted Secrets at the last volume sync. Changing it makes the kubelet refresh them.
+pub const ANNOTATION_MOUNTED_SECRETS: &str = "pgpool.kubedb.com/mounted-secrets";
+/// Annotation of a TLS copy: fingerprints of the trusted client CAs. Those of earlier issuers carry the time since which no
+/// certificate comes from them.
+pub const ANNOTATION_TRUSTED_CAS: &str = "pgpool.kubedb.com/trusted-cas";
 /// Annotation of a Pgpool: how long certificates of an earlier issuer or CA are accepted after the last one has been
 /// replaced, such as `10m`; `0s` for not at all.
 pub const ANNOTATION_CA_OVERLAP: &str = "pgpool.kubedb.com/ca-overlap";
@@ -229,9 +229,9 @@ pub fn tls_secret(name: &str, hash: &str) -> String {
     suffixed(name, &format!("tls-{hash}"))
 }
 
-/// The settings that pgpool is to judge, and the pod in which it does, by a hash of their content.
+/// The Secret and the pod of a config check, by a hash of the settings.
 #[must_use]
-pub fn candidate(name: &str, hash: &str) -> String {
+pub fn config_check(name: &str, hash: &str) -> String {
     suffixed(name, &format!("config-{hash}"))
 }
 

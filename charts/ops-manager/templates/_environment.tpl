@@ -20,7 +20,7 @@
 - name: PGPOOL_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
 - name: PGPOOL_CLUSTER_RESOURCE_NAMESPACE
-  value: {{ .Values.authorities.clusterResourceNamespace | quote }}
+  value: {{ .Values.certManager.clusterResourceNamespace | quote }}
 - name: PGPOOL_MAX_CONCURRENT_RECONCILES
   value: {{ .Values.maxConcurrentReconciles | quote }}
 - name: PGPOOL_BREAKER_REVISIONS

@@ -123,7 +123,7 @@ async fn edit(
                 Some(409) => conflict = Some(error),
                 Some(_) => {
                     return Ok(Effect::Refused {
-                        reason: OpsReason::ChangeRefused,
+                        reason: OpsReason::ChangeRejected,
                         message: format!("The API server does not take the change: {error}"),
                     });
                 }
@@ -217,7 +217,7 @@ async fn new_password(
                 message: format!("{what} changes at this moment"),
             }),
             Some(_) => Ok(Effect::Refused {
-                reason: OpsReason::ChangeRefused,
+                reason: OpsReason::ChangeRejected,
                 message: format!("The API server does not take the password: {error}"),
             }),
             None => Err(error),

@@ -250,7 +250,7 @@ async fn what_the_api_server_does_not_take_ends_the_request() {
         .expect(status("one", "Failed", "Failed").check(|body| {
             let conditions = body["status"]["conditions"].as_array().unwrap();
             let failed = conditions.last().unwrap();
-            assert_eq!(failed["reason"], json!("ChangeRefused"));
+            assert_eq!(failed["reason"], json!("ChangeRejected"));
             assert!(
                 failed["message"].as_str().unwrap().contains("at most 9"),
                 "{failed}"

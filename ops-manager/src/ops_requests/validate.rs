@@ -172,7 +172,7 @@ fn certificates(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Option<(OpsReaso
              condition CertificatesReady says, then ask again",
             request.spec.database_ref.name
         );
-        return Some((OpsReason::CertificatesStopped, message));
+        return Some((OpsReason::CircuitOpen, message));
     }
     (rotates && alone && !has_some).then(|| {
         let message = format!(

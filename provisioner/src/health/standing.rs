@@ -42,7 +42,7 @@ impl Login {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Refused { fault, .. } if fault == login::BACKEND_REFUSES => {
-                Some(Reason::BackendRefusesPool)
+                Some(Reason::BackendRejectsPool)
             }
             Self::Refused { fault, .. } if fault == login::BACKEND_UNTRUSTED => {
                 Some(Reason::BackendCertificateUntrusted)

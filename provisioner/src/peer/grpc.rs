@@ -45,7 +45,7 @@ pub async fn follow(
         };
         if board.connected() {
             board.disconnect();
-            metrics.heard(false);
+            metrics.connected(false);
             failures = 0;
             info!("ops-manager is not heard any more: {end}");
         } else {
@@ -74,7 +74,7 @@ async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: 
         Err(_) => return Status::deadline_exceeded("no answer"),
     };
     board.connect();
-    metrics.heard(true);
+    metrics.connected(true);
     info!("ops-manager is heard");
     loop {
         match stream.message().await {

@@ -158,7 +158,7 @@ pub fn note(present: &[CertificateDer<'_>], earlier: &[Earlier]) -> String {
 }
 
 fn noted(copy: &Secret) -> Option<BTreeMap<String, Option<Timestamp>>> {
-    let note = copy.annotations().get(names::ANNOTATION_AUTHORITIES)?;
+    let note = copy.annotations().get(names::ANNOTATION_TRUSTED_CAS)?;
     let words = note.split_whitespace().map(|word| match word.split_once('@') {
         Some((fingerprint, since)) => (fingerprint.to_owned(), since.parse().ok()),
         None => (word.to_owned(), None),

@@ -108,7 +108,7 @@ pub fn candidate(validated: &Validated) -> Option<Candidate> {
 pub fn mark_judged(config_secret: &mut Secret, hash: Option<String>) {
     if let Some(hash) = hash {
         let annotations = config_secret.metadata.annotations.get_or_insert_default();
-        annotations.insert(names::ANNOTATION_JUDGED.to_owned(), hash);
+        annotations.insert(names::ANNOTATION_VALIDATED_CONFIG_HASH.to_owned(), hash);
     }
 }
 

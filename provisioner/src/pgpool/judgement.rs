@@ -20,7 +20,7 @@ use super::validate::{Setting, Unmet, Validated};
 mod tests;
 
 /// The container in which pgpool judges.
-pub const CONTAINER: &str = "judge";
+pub const CONTAINER: &str = "config-check";
 /// Its exit code when pgpool does not take the settings.
 pub const REFUSED: i32 = 65;
 
@@ -83,7 +83,7 @@ pub fn judge(validated: &Validated, live: &Live, now: Timestamp) -> (Judgement, 
     let judged = live
         .config_secret
         .as_ref()
-        .and_then(|secret| secret.annotations().get(names::ANNOTATION_JUDGED));
+        .and_then(|secret| secret.annotations().get(names::ANNOTATION_VALIDATED_CONFIG_HASH));
     if judged == Some(&hash) {
         return (Judgement::Fit { hash: Some(hash) }, None);
     }

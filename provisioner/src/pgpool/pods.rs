@@ -143,7 +143,7 @@ pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
         created,
         unready_since: turned.or(created).filter(|_| !ready),
-        told: pod.annotations().get(names::ANNOTATION_DELIVERED).cloned(),
+        told: pod.annotations().get(names::ANNOTATION_MOUNTED_SECRETS).cloned(),
         told_at: told_at(pod),
         trouble: trouble(),
         resize: resize_facts(pod),
@@ -173,7 +173,10 @@ fn resize_facts(pod: &Pod) -> ResizeFacts {
             .map(|it| Underway::Waits(words(it))),
     };
     ResizeFacts {
-        mould: pod.annotations().get(names::ANNOTATION_MOULD).cloned(),
+        mould: pod
+            .annotations()
+            .get(names::ANNOTATION_TEMPLATE_BASE_HASH)
+            .cloned(),
         asked: pod.spec.as_ref().map(Sizes::asked).unwrap_or_default(),
         given: pod.status.as_ref().map(Sizes::given).unwrap_or_default(),
         underway,
@@ -224,13 +227,16 @@ pub fn trim(pod: &mut Pod) {
         names::LABEL_NAME,
         names::LABEL_INSTANCE,
         names::LABEL_MANAGED_BY,
-        names::LABEL_CANDIDATE_OF,
+        names::LABEL_CONFIG_CHECK_OF,
         REVISION,
     ];
     if let Some(labels) = &mut pod.metadata.labels {
         labels.retain(|key, _| keep.contains(&key.as_str()));
     }
-    let read = [names::ANNOTATION_DELIVERED, names::ANNOTATION_MOULD];
+    let read = [
+        names::ANNOTATION_MOUNTED_SECRETS,
+        names::ANNOTATION_TEMPLATE_BASE_HASH,
+    ];
     pod.metadata.annotations = pod.metadata.annotations.take().and_then(|mut annotations| {
         annotations.retain(|key, _| read.contains(&key.as_str()));
         (!annotations.is_empty()).then_some(annotations)

@@ -138,7 +138,7 @@ fn is_planned(ready: &Condition, after: &PgpoolStatus) -> bool {
 /// many who do.
 fn kind_of_held(condition: &Condition) -> Option<Kind> {
     match Reason::from_word(&condition.reason)? {
-        Reason::WaitingForTurn => None,
+        Reason::WaitingForRotationLimit => None,
         Reason::WaitingForWindow => Some(Kind::Normal),
         _ => Some(Kind::Warning),
     }
@@ -147,7 +147,7 @@ fn kind_of_held(condition: &Condition) -> Option<Kind> {
 /// Whether a step of the scripts is worth an event, and which. Waiting for the pool is none.
 fn kind_of_initialized(condition: &Condition) -> Option<Kind> {
     match Reason::from_word(&condition.reason)? {
-        Reason::InitWaitsForPool | Reason::InitSkipped => None,
+        Reason::InitWaitingForPool | Reason::InitSkipped => None,
         Reason::InitRunning | Reason::InitSucceeded => Some(Kind::Normal),
         _ => Some(Kind::Warning),
     }

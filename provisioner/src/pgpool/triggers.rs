@@ -18,7 +18,7 @@ pub fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
     }
     let instance = labels
         .get(names::LABEL_INSTANCE)
-        .or_else(|| labels.get(names::LABEL_CANDIDATE_OF))?;
+        .or_else(|| labels.get(names::LABEL_CONFIG_CHECK_OF))?;
     Some(ObjectRef::new(instance).within(&object.namespace()?))
 }
 

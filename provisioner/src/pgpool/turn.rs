@@ -269,7 +269,7 @@ impl Pending<'_> {
     fn waits_for_others(&self, after: Duration) -> Remark {
         Remark {
             holds: true,
-            reason: Reason::WaitingForTurn,
+            reason: Reason::WaitingForRotationLimit,
             message: format!(
                 "A new certificate waits for its turn, since the operator replaces only so many pods at once and in a \
                  minute for certificates; the one that is served ends at {}, and shortly before that no limit counts",

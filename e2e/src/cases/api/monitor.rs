@@ -68,7 +68,7 @@ fn monitors(scene: &Scene) -> Api<DynamicObject> {
 async fn says(scene: &Scene, pool: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
     let says = Says {
         condition: ConditionType::Monitored,
-        status: (reason == Reason::MetricsOffered).into(),
+        status: (reason == Reason::MetricsExposed).into(),
         reason,
         words,
     };
@@ -114,7 +114,7 @@ async fn played(plane: &ControlPlane, scene: &Scene, definition: &str) -> anyhow
     )
     .await?;
     let found = wait::object(&monitors(scene), STATS, NOTICED, "is made", |_| Ok(())).await?;
-    says(scene, POOL, Reason::MetricsOffered, &[STATS]).await?;
+    says(scene, POOL, Reason::MetricsExposed, &[STATS]).await?;
     as_asked(scene, &found).await?;
     answered(scene).await?;
     withdrawn(scene).await
@@ -222,7 +222,7 @@ async fn withdrawn(scene: &Scene) -> anyhow::Result<()> {
         },
     )
     .await?;
-    says(scene, POOL, Reason::MetricsOffered, &["annotations"]).await?;
+    says(scene, POOL, Reason::MetricsExposed, &["annotations"]).await?;
     for (pool, monitor) in [(POOL, None), ("taken", Some("taken-stats"))] {
         scene.edit(pool, json!({ "monitor": null })).await?;
         wait::gone(&scene.api::<Service>(), &format!("{pool}-stats"), NOTICED).await?;

@@ -90,7 +90,7 @@ async fn refusals(scene: &Scene, pool: Manifest) -> anyhow::Result<()> {
     let nobody =
         json!({"apply": "Always", "tls": {"certificates": [{"alias": "server"}], "sslMode": "require"}});
     let nobody = request("nobody", "other", "ReconfigureTLS", nobody);
-    refused(scene, &nobody, "nobody", "ChangeRefused").await
+    refused(scene, &nobody, "nobody", "ChangeRejected").await
 }
 
 async fn told(

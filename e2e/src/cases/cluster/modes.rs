@@ -112,7 +112,7 @@ async fn guarded(context: Context) -> anyhow::Result<()> {
     let says = Says {
         condition: ConditionType::Ready,
         status: Status::False,
-        reason: Reason::BackendRefusesPool,
+        reason: Reason::BackendRejectsPool,
         words: &[
             "connection requires a valid client certificate",
             "/guarded)",

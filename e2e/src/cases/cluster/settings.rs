@@ -148,10 +148,10 @@ async fn written(scene: &Scene, line: &str) -> anyhow::Result<()> {
 /// Nothing is left of what pgpool was asked about.
 async fn nobody_is_asked(scene: &Scene) -> anyhow::Result<()> {
     wait::until("nothing is left to be judged", SOON, async || {
-        let labels = ListParams::default().labels(names::LABEL_CANDIDATE_OF);
+        let labels = ListParams::default().labels(names::LABEL_CONFIG_CHECK_OF);
         let pods = scene.api::<Pod>().list(&labels).await?.items;
         let secrets = scene.api::<Secret>().list(&ListParams::default()).await?.items;
-        let prefix = names::candidate(POOL, "");
+        let prefix = names::config_check(POOL, "");
         let left = secrets
             .iter()
             .map(ResourceExt::name_any)

@@ -147,7 +147,7 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
     .unwrap();
     assert_eq!(
         refused(&admitted(&rotate, Some(&stopped))),
-        Some(OpsReason::CertificatesStopped)
+        Some(OpsReason::CircuitOpen)
     );
 
     let mut external = ready(1);

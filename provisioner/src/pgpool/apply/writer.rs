@@ -81,7 +81,7 @@ impl Writer<'_> {
     /// Tells a pod of the versions of what it mounts. Its kubelet then looks after its volumes at once.
     pub(super) async fn tell(self, pod: &PodFacts, note: &str) -> Result<(), ApplyError> {
         let namespace = self.key.namespace.as_deref().unwrap_or_default();
-        let annotation = (names::ANNOTATION_DELIVERED, note);
+        let annotation = (names::ANNOTATION_MOUNTED_SECRETS, note);
         let told: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
         if let Some(mut told) = told {
             pods::trim(&mut told);

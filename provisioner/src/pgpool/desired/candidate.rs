@@ -35,7 +35,7 @@ const MASK: &str = "'masked'";
 pub(super) fn candidate(validated: &Validated) -> Candidate {
     let conf = masked(&pgpool_conf::render(validated));
     let hash = hash(&validated.release.image, &conf);
-    let name = names::candidate(&validated.name, &hash[..NAME_LENGTH]);
+    let name = names::config_check(&validated.name, &hash[..NAME_LENGTH]);
     let files = BTreeMap::from([(paths::PGPOOL_CONF.to_owned(), conf)]);
     let secret = Secret {
         immutable: Some(true),
@@ -105,7 +105,7 @@ fn labels(validated: &Validated) -> BTreeMap<String, String> {
     [
         (names::LABEL_NAME, names::APPLICATION),
         (names::LABEL_MANAGED_BY, names::MANAGER),
-        (names::LABEL_CANDIDATE_OF, &validated.name),
+        (names::LABEL_CONFIG_CHECK_OF, &validated.name),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()

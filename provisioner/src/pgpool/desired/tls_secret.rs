@@ -51,7 +51,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
     Secret {
         metadata: ObjectMeta {
             // No part of what is hashed: time passes, and pods do not restart for that.
-            annotations: Some(BTreeMap::from([(names::ANNOTATION_AUTHORITIES.to_owned(), note)])),
+            annotations: Some(BTreeMap::from([(names::ANNOTATION_TRUSTED_CAS.to_owned(), note)])),
             ..metadata::owned(validated, &name)
         },
         data: Some(data),

@@ -64,10 +64,10 @@ pub(super) fn stamp(workload: &mut StatefulSet) {
     let mould = mould(spec.template.clone());
     let pods = spec.template.metadata.get_or_insert_default();
     let pods = pods.annotations.get_or_insert_default();
-    pods.insert(names::ANNOTATION_MOULD.to_owned(), mould);
+    pods.insert(names::ANNOTATION_TEMPLATE_BASE_HASH.to_owned(), mould);
     let hash = hash(&spec.template);
     let annotations = workload.metadata.annotations.get_or_insert_default();
-    annotations.insert(names::ANNOTATION_TEMPLATE.to_owned(), hash);
+    annotations.insert(names::ANNOTATION_TEMPLATE_HASH.to_owned(), hash);
 }
 
 /// The hash of what no pod can change while it runs.
@@ -77,7 +77,7 @@ fn mould(mut template: PodTemplateSpec) -> String {
         .as_mut()
         .and_then(|pods| pods.annotations.as_mut())
     {
-        annotations.remove(names::ANNOTATION_MOULD);
+        annotations.remove(names::ANNOTATION_TEMPLATE_BASE_HASH);
     }
     for container in template.spec.iter_mut().flat_map(|pod| &mut pod.containers) {
         if let Some(resources) = &mut container.resources {

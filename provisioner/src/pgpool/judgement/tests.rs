@@ -40,7 +40,7 @@ fn ended_with(code: i32, said: &str) -> Value {
     json!({
         "phase": if code == 0 { "Succeeded" } else { "Failed" },
         "containerStatuses": [{
-            "name": "judge", "image": "pgpool", "imageID": "", "ready": false, "restartCount": 0,
+            "name": "config-check", "image": "pgpool", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "terminated": terminated },
         }],
     })
@@ -136,7 +136,7 @@ fn pulling() -> Value {
         "
 phase: Pending
 containerStatuses:
-- {name: judge, image: far/away, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ErrImagePull}}}
+- {name: config-check, image: far/away, imageID: '', ready: false, restartCount: 0, state: {waiting: {reason: ErrImagePull}}}
 ",
     )
 }
@@ -166,7 +166,7 @@ fn a_pod_that_cannot_run_is_told_and_tried_again() {
             10,
             pulling(),
             format!(
-                "pending 50: Waits until pgpool has judged the settings in pod demo/{name}: container judge (far/away): \
+                "pending 50: Waits until pgpool has judged the settings in pod demo/{name}: container config-check (far/away): \
                  its image cannot be pulled (ImagePullBackOff)"
             ),
             true,

@@ -88,7 +88,7 @@ fn addressed(
             copies.insert(name, secret);
         } else if is_candidate(&secret, pgpool) {
             let ours = |pod: &Arc<Pod>| {
-                pod.labels().get(names::LABEL_CANDIDATE_OF).map(String::as_str) == Some(&look.key.name)
+                pod.labels().get(names::LABEL_CONFIG_CHECK_OF).map(String::as_str) == Some(&look.key.name)
             };
             let pod = look.up(&look.context.caches.pods, &name).filter(ours);
             candidates.insert(name, Candidate { secret, pod });
@@ -104,7 +104,7 @@ pub fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
 }
 
 fn is_candidate(secret: &Secret, pgpool: &Pgpool) -> bool {
-    is_addressed(secret, pgpool, names::candidate)
+    is_addressed(secret, pgpool, names::config_check)
 }
 
 fn is_addressed(secret: &Secret, pgpool: &Pgpool, named: fn(&str, &str) -> String) -> bool {

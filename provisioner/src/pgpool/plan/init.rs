@@ -108,7 +108,7 @@ fn start(
 ) -> Initiate {
     let Some(workload) = workload.filter(|_| is_due(pgpool)) else {
         return waits(
-            Reason::InitWaitsForPool,
+            Reason::InitWaitingForPool,
             "The scripts run when the Pgpool is ready, see condition Ready",
             None,
         );

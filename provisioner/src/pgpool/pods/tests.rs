@@ -11,7 +11,7 @@ metadata:
     app.kubernetes.io/instance: pool
     controller-revision-hash: pool-5d4c
     team: shop
-  annotations: {note: long, pgpool.kubedb.com/delivered: 3.4.5, pgpool.kubedb.com/mould: m}
+  annotations: {note: long, pgpool.kubedb.com/mounted-secrets: 3.4.5, pgpool.kubedb.com/template-base-hash: m}
   generation: 2
   creationTimestamp: '2026-11-24T10:00:00Z'
   managedFields:

@@ -58,7 +58,12 @@ fn events_for_transitions_and_for_nothing_else() {
             &held(true, Reason::WaitingForWindow),
             &[(Kind::Normal, "WaitingForWindow")],
         ),
-        ("one of many", &empty, &held(true, Reason::WaitingForTurn), none),
+        (
+            "one of many",
+            &empty,
+            &held(true, Reason::WaitingForRotationLimit),
+            none,
+        ),
         (
             "overridden",
             &held(true, Reason::WaitingForWindow),
@@ -105,12 +110,12 @@ fn events_of_scripts() {
         (
             "scripts wait for the pool",
             &empty,
-            &scripts(false, Reason::InitWaitsForPool),
+            &scripts(false, Reason::InitWaitingForPool),
             none,
         ),
         (
             "scripts run",
-            &scripts(false, Reason::InitWaitsForPool),
+            &scripts(false, Reason::InitWaitingForPool),
             &scripts(false, Reason::InitRunning),
             &[(Kind::Normal, "InitRunning")],
         ),
@@ -122,7 +127,7 @@ fn events_of_scripts() {
         ),
         (
             "scripts are missing",
-            &scripts(false, Reason::InitWaitsForPool),
+            &scripts(false, Reason::InitWaitingForPool),
             &scripts(false, Reason::InitSourceNotFound),
             &[(Kind::Warning, "InitSourceNotFound")],
         ),

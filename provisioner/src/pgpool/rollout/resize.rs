@@ -39,7 +39,7 @@ pub enum Resize {
 pub(super) fn resize(pod: &PodFacts, desired: &StatefulSet, revision: Option<&str>) -> Option<Resize> {
     let template = &desired.spec.as_ref()?.template;
     let mould = template.metadata.as_ref()?.annotations.as_ref()?;
-    let mould = mould.get(names::ANNOTATION_MOULD)?;
+    let mould = mould.get(names::ANNOTATION_TEMPLATE_BASE_HASH)?;
     let facts = &pod.resize;
     if facts.refused || facts.mould.as_ref() != Some(mould) {
         return None;

@@ -139,7 +139,7 @@ pub fn step(view: &View<'_>) -> Step {
 
 /// Whether pods made from the two would differ.
 fn changes_template(desired: &StatefulSet, live: &StatefulSet) -> bool {
-    let hash = |set: &StatefulSet| set.annotations().get(names::ANNOTATION_TEMPLATE).cloned();
+    let hash = |set: &StatefulSet| set.annotations().get(names::ANNOTATION_TEMPLATE_HASH).cloned();
     // One without the note was made by an older operator.
     let differs = hash(live).is_some_and(|live| Some(live) != hash(desired));
     let template = |set: &StatefulSet| set.spec.as_ref().map(|spec| spec.template.clone());

@@ -38,7 +38,7 @@ impl Monitored {
         let no = |reason, message: String| Self::Said(Said::new(false, reason, message));
         let yes = |what: &str| {
             let message = format!("Service {name} lists the metrics of every pod{what}");
-            Self::Said(Said::new(true, Reason::MetricsOffered, message))
+            Self::Said(Said::new(true, Reason::MetricsExposed, message))
         };
         if !agent.reads_service_monitors() {
             return yes(", and its annotations tell Prometheus so");

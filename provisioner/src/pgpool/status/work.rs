@@ -85,7 +85,7 @@ impl Work {
         match doubt {
             Doubt::Unmet(unmet) => Self::unmet(unmet),
             Doubt::Pending { why, after } => Self::Waits {
-                reason: Reason::JudgingConfiguration,
+                reason: Reason::CheckingConfiguration,
                 message: why.clone(),
                 after: *after,
             },
@@ -95,7 +95,7 @@ impl Work {
                 after: None,
             },
             Doubt::Mute { why, after } => Self::Stuck {
-                reason: Reason::ConfigurationNotJudged,
+                reason: Reason::ConfigurationNotChecked,
                 message: why.clone(),
                 after: *after,
             },
@@ -180,7 +180,7 @@ impl Work {
             Rollout::Settled if let Some(left) = delivery::reading(&observed.pods, applied.told, now) => {
                 let message = format!("Running pods are reading what has changed{word}");
                 Self::Waits {
-                    reason: Reason::Delivering,
+                    reason: Reason::ReloadingConfiguration,
                     message,
                     after: Some(left),
                 }

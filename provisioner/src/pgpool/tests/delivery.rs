@@ -68,7 +68,7 @@ async fn every_running_pod_is_told_once_that_users_have_changed() {
     let note = |pod: &str| -> Option<String> {
         let pod: k8s_openapi::api::core::v1::Pod =
             next.api.get(&format!("/api/v1/namespaces/demo/pods/{pod}"))?;
-        pod.annotations().get(names::ANNOTATION_DELIVERED).cloned()
+        pod.annotations().get(names::ANNOTATION_MOUNTED_SECRETS).cloned()
     };
     assert_eq!(note("pool-0"), None);
 }
@@ -101,7 +101,7 @@ async fn ready_is_about_an_edit_when_pods_have_had_time_to_read() {
         matches!(
             outcome,
             Outcome::Waiting {
-                reason: "Delivering",
+                reason: "ReloadingConfiguration",
                 after: Some(_)
             }
         ),

@@ -69,7 +69,7 @@ async fn scripts_run_once_when_the_pool_is_ready() {
     let stage = Stage::new(&with_scripts(tls_pgpool(), &map()));
     stage.put_map();
     stage.settled().await;
-    assert_eq!(stage.initialized(), "False/InitWaitsForPool");
+    assert_eq!(stage.initialized(), "False/InitWaitingForPool");
     assert!(stage.api.get::<Job>(JOB).is_none());
 
     stage.finish().await;
@@ -107,7 +107,7 @@ async fn scripts_wait_for_pods_that_serve() {
     stage.put_map();
     stage.settled().await;
     assert!(stage.workload().is_some());
-    assert_eq!(stage.initialized(), "False/InitWaitsForPool");
+    assert_eq!(stage.initialized(), "False/InitWaitingForPool");
     assert!(stage.api.get::<Job>(JOB).is_none());
 }
 

@@ -271,7 +271,7 @@ async fn a_certificate_waits_for_its_turn_and_is_told_when_that_comes() {
     fleet.note(&other, Some(clock::now()), false);
     let before = stage.copy().unwrap().name_any();
     stage.asked().await;
-    assert_eq!(held(&stage).unwrap().1, "WaitingForTurn");
+    assert_eq!(held(&stage).unwrap().1, "WaitingForRotationLimit");
     assert_eq!(stage.copy().unwrap().name_any(), before);
     fleet.note(&other, None, false);
     let next = tokio::time::timeout(Duration::from_secs(5), told.next()).await;

@@ -72,7 +72,7 @@ async fn the_service_monitor_follows_its_kind() {
     assert_eq!(stage.api.log(), expected);
     assert_eq!(
         stage.reason(ConditionType::Monitored).unwrap().1,
-        "MetricsOffered"
+        "MetricsExposed"
     );
     for _ in 0..3 {
         assert_eq!(stage.reconcile().await, Outcome::Converged);

@@ -15,7 +15,7 @@ impl Stage {
             let mut pod: Value = self.api.get(path).unwrap();
             let terminated = json!({ "exitCode": exit_code, "message": said });
             pod["status"] = json!({ "containerStatuses": [{
-                "name": "judge", "image": "pgpool", "imageID": "", "ready": false, "restartCount": 0,
+                "name": "config-check", "image": "pgpool", "imageID": "", "ready": false, "restartCount": 0,
                 "state": { "terminated": terminated },
             }]});
             self.api.put(path, pod);
@@ -74,11 +74,11 @@ fn candidates(stage: &Stage) -> usize {
 async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
     let stage = Stage::new(&plain_pgpool());
     set_conf(&stage, "num_init_children = 7");
-    assert_eq!(stage.reconcile().await.reason(), Some("JudgingConfiguration"));
+    assert_eq!(stage.reconcile().await.reason(), Some("CheckingConfiguration"));
     assert!(stage.workload().is_none());
     // The Secret is there for those who wait for it; nothing reads it yet.
     let annotations = config(&stage).metadata.annotations.unwrap();
-    assert!(!annotations.contains_key(names::ANNOTATION_JUDGED));
+    assert!(!annotations.contains_key(names::ANNOTATION_VALIDATED_CONFIG_HASH));
     assert_eq!((stage.judge_settings(0, ""), candidates(&stage)), (1, 2));
     stage.reconcile().await;
     assert!(stage.workload().is_some() && candidates(&stage) == 0);
@@ -91,7 +91,7 @@ async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
     // Nonsense: the files stay, and so do the pods.
     let (before, workload) = (config(&stage), stage.workload());
     set_conf(&stage, "num_init_children = seven");
-    assert_eq!(stage.reconcile().await.reason(), Some("JudgingConfiguration"));
+    assert_eq!(stage.reconcile().await.reason(), Some("CheckingConfiguration"));
     let said = "FATAL:  invalid value for parameter \"num_init_children\": \"seven\"";
     assert_eq!(stage.judge_settings(judgement::REFUSED, said), 1);
     for _ in 0..2 {
@@ -152,7 +152,7 @@ async fn a_judgement_survives_a_death_at_any_write() {
                 .metadata
                 .annotations
                 .unwrap()
-                .contains_key(names::ANNOTATION_JUDGED)
+                .contains_key(names::ANNOTATION_VALIDATED_CONFIG_HASH)
         );
         if !died {
             return;
@@ -178,7 +178,7 @@ fn bad_settings() -> [Bad; 4] {
             Some(judgement::REFUSED),
             "ConfigurationInvalid",
         ),
-        (inline("max_pool = 5"), Some(127), "ConfigurationNotJudged"),
+        (inline("max_pool = 5"), Some(127), "ConfigurationNotChecked"),
     ]
 }
 

@@ -39,7 +39,7 @@ async fn users_come_change_and_go_with_their_secrets() {
         (json!({ "username": "YW5u", "password": "dHdv" }), "ann:TEXTtwo\n"),
     ] {
         stage.api.put(ANN, ann(&data));
-        assert_eq!(stage.reconcile().await.reason(), Some("Delivering"));
+        assert_eq!(stage.reconcile().await.reason(), Some("ReloadingConfiguration"));
         let log = stage.api.log();
         assert!(
             expected(&log),

@@ -111,7 +111,7 @@ const OPEN: Option<&str> = Some("Fri 11:00-13:00");
 #[test]
 fn a_new_certificate_waits_for_others() {
     use Admission::{Granted, Overdue};
-    let others = waits(Reason::WaitingForTurn, 7);
+    let others = waits(Reason::WaitingForRotationLimit, 7);
     let beyond = goes(Reason::LimitsOverridden);
     all(vec![
         ("nothing to wait for", None, FRIDAY, Granted, (true, None)),

@@ -122,7 +122,7 @@ pub(super) fn users(
 
 fn alone(prefix: &str, there: &str, missing: &str) -> Complaint {
     Complaint {
-        reason: Reason::UserVariableAlone,
+        reason: Reason::UserVariableIncomplete,
         message: format!(
             "`{prefix}{there}` of container `pgpool` in `spec.podTemplate` names no user without `{prefix}{missing}`: \
              add that, or remove it."

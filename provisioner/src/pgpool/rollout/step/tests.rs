@@ -22,7 +22,7 @@ struct World {
 fn workload(image: &str, partition: i32) -> StatefulSet {
     parse(&format!(
         "
-metadata: {{name: pool, generation: 2, annotations: {{pgpool.kubedb.com/template: {image}}}}}
+metadata: {{name: pool, generation: 2, annotations: {{pgpool.kubedb.com/template-hash: {image}}}}}
 spec:
   replicas: 3
   selector: {{}}
@@ -117,7 +117,7 @@ impl World {
         for set in [&mut self.desired, &mut self.live] {
             let template = &mut set.spec.as_mut().unwrap().template;
             *template = parse(
-                "{metadata: {annotations: {pgpool.kubedb.com/mould: m}},
+                "{metadata: {annotations: {pgpool.kubedb.com/template-base-hash: m}},
                   spec: {containers: [{name: pgpool, resources: {requests: {cpu: 2}}}]}}",
             );
         }
@@ -309,7 +309,7 @@ fn a_field_that_was_taken_out_of_the_template_is_a_change() {
     world
         .desired
         .annotations_mut()
-        .insert(names::ANNOTATION_TEMPLATE.to_owned(), "less".to_owned());
+        .insert(names::ANNOTATION_TEMPLATE_HASH.to_owned(), "less".to_owned());
     assert_eq!(world.step().partition, 2);
     // One that an older operator made bears no note.
     world.live.metadata.annotations = None;

@@ -189,7 +189,7 @@ fn a_pod_of_which_nothing_is_known_is_not_told() {
 #[test]
 fn a_postgresql_that_pgpool_cannot_serve_is_a_reason_of_its_own() {
     let rows = [
-        ("backend-refuses", "Ready=False/BackendRefusesPool"),
+        ("backend-refuses", "Ready=False/BackendRejectsPool"),
         ("backend-untrusted", "Ready=False/BackendCertificateUntrusted"),
         ("turned-down 28P01", "Ready=False/ReadinessCheckFailed"),
     ];

@@ -17,7 +17,7 @@ fn what_prometheus_is_told_is_told() {
     let (operator, builtin) = (Some("prometheus.io/operator"), Some("prometheus.io/builtin"));
     let rows = [
         (None, there(), None, None),
-        (builtin, Lookup::Pending, None, Some(("True", "MetricsOffered"))),
+        (builtin, Lookup::Pending, None, Some(("True", "MetricsExposed"))),
         (operator, Lookup::Pending, None, None),
         (
             operator,
@@ -31,7 +31,7 @@ fn what_prometheus_is_told_is_told() {
             None,
             Some(("False", "WriteForbidden")),
         ),
-        (operator, there(), None, Some(("True", "MetricsOffered"))),
+        (operator, there(), None, Some(("True", "MetricsExposed"))),
         (
             operator,
             there(),

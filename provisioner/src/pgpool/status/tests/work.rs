@@ -247,13 +247,13 @@ fn pods_that_were_told_have_time_to_read() {
         .clone();
     assert_eq!(
         (work.status.as_str(), work.reason.as_str()),
-        ("True", "Delivering")
+        ("True", "ReloadingConfiguration")
     );
     let after = Some(4 * second);
     assert_eq!(
         outcome,
         Outcome::Waiting {
-            reason: "Delivering",
+            reason: "ReloadingConfiguration",
             after
         }
     );

@@ -242,10 +242,10 @@ fn pairs_may_come_from_secrets_and_never_reach_the_pod() {
 fn half_a_pair_is_told_and_other_sources_are_refused() {
     let nothing = Lookup::Absent;
     let (validated, env) = environment("[{name: A_USERNAME, value: a}]", &nothing, "").unwrap();
-    assert_eq!(reasons(&validated), [Reason::UserVariableAlone]);
+    assert_eq!(reasons(&validated), [Reason::UserVariableIncomplete]);
     assert_eq!(env, ["A_USERNAME"]);
     let (validated, env) = environment("[{name: A_PASSWORD, value: a}]", &nothing, "").unwrap();
-    assert_eq!(reasons(&validated), [Reason::UserVariableAlone]);
+    assert_eq!(reasons(&validated), [Reason::UserVariableIncomplete]);
     assert!(env.is_empty(), "a password has no place in a pod");
     let field = "[{name: A_USERNAME, value: a}, {name: A_PASSWORD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]";
     let refused = environment(field, &nothing, "");
