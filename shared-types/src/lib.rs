@@ -17,6 +17,7 @@ pub mod app_binding;
 pub mod certificates;
 pub mod conditions;
 pub mod crds;
+pub mod explanation;
 pub mod generated;
 pub mod names;
 pub mod object;
