@@ -30,18 +30,6 @@ fn derived() -> [CustomResourceDefinition; 4] {
     ]
 }
 
-/// Every definition as a file: its name, `<plural>.<group>.yaml`, and its text.
-///
-/// # Errors
-/// A definition cannot be written as YAML.
-pub fn manifests() -> Result<Vec<(String, String)>, serde_yaml::Error> {
-    let file = |crd: &CustomResourceDefinition| {
-        let name = crd.metadata.name.as_deref().unwrap_or_default();
-        Ok((format!("{name}.yaml"), serde_yaml::to_string(crd)?))
-    };
-    all().iter().map(file).collect()
-}
-
 /// The schema of a kind, with its rules.
 #[must_use]
 pub fn schema(kind: &str) -> Option<Value> {

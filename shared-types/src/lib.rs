@@ -18,7 +18,6 @@ pub mod certificates;
 pub mod conditions;
 pub mod crds;
 pub mod explanation;
-pub mod generated;
 pub mod names;
 pub mod object;
 pub mod ops_request;
@@ -26,7 +25,6 @@ pub mod pgpool;
 pub mod pgpool_version;
 pub mod policies;
 pub mod ports;
-pub mod reference;
 pub mod reserved;
 pub mod rules;
 

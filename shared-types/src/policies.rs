@@ -40,23 +40,6 @@ pub fn all() -> Vec<Policy> {
     vec![protection(), advice(), deprecation()]
 }
 
-/// Every policy as a file: its name and its text.
-///
-/// # Errors
-/// A policy cannot be written as YAML.
-pub fn manifests() -> Result<Vec<(String, String)>, serde_yaml::Error> {
-    let file = |Policy { policy, binding }: &Policy| {
-        let name = policy.metadata.name.as_deref().unwrap_or_default();
-        let text = format!(
-            "{}---\n{}",
-            serde_yaml::to_string(policy)?,
-            serde_yaml::to_string(binding)?
-        );
-        Ok((format!("{name}.yaml"), text))
-    };
-    all().iter().map(file).collect()
-}
-
 fn protection() -> Policy {
     let message =
         "spec.deletionPolicy is DoNotTerminate: set it to Halt, Delete or WipeOut, then delete the Pgpool";

@@ -188,7 +188,7 @@ pub fn bounds_in(schema: &Value, keywords: &[&'static str]) -> Vec<Bound> {
 }
 
 /// Calls `see` with every schema below this one and its path.
-pub(crate) fn visit<'a>(schema: &'a Value, at: &str, see: &mut impl FnMut(&str, &'a Map<String, Value>)) {
+pub fn visit<'a>(schema: &'a Value, at: &str, see: &mut impl FnMut(&str, &'a Map<String, Value>)) {
     let Value::Object(map) = schema else { return };
     see(at, map);
     if let Some(Value::Object(properties)) = map.get("properties") {

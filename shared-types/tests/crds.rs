@@ -7,39 +7,15 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use shared_types::generated::{self, File};
 use shared_types::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, crds};
 
 /// What an annotation of `kubectl apply` can hold, and less than etcd stores.
 const LIMIT: usize = 262_144;
-
-#[test]
-fn checked_in_files_are_generated() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut left: BTreeSet<String> = ["charts/crds/files", "charts/crds/policies"]
-        .into_iter()
-        .flat_map(|folder| {
-            let entries = fs::read_dir(workspace.join(folder)).unwrap();
-            entries.map(move |entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap()))
-        })
-        .collect();
-    for File { path, text } in generated::files().unwrap() {
-        left.remove(&path);
-        let fresh = fs::read_to_string(workspace.join(&path)).is_ok_and(|file| file == text);
-        assert!(fresh, "{path} is stale: cargo run -p shared-types --bin generate");
-    }
-    assert!(left.is_empty(), "files that nothing generates: {left:?}");
-}
 
 #[test]
 fn definitions_are_small() {

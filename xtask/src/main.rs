@@ -1,5 +1,6 @@
 //! The task runner of the workspace. `cargo xtask --help` lists the verbs.
 
+mod generate;
 mod imports;
 mod workspace;
 
@@ -18,10 +19,17 @@ struct Arguments {
 enum Verb {
     /// Check which file imports which: cycles, steps, layers, sizes of files
     Imports,
+    /// Write the definitions, policies and reference pages that follow from the types of the API
+    Generate {
+        /// Only fail where a file is stale
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().verb {
         Verb::Imports => imports::run(),
+        Verb::Generate { check } => generate::run(check),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use shared_types::conditions::{ConditionType, OpsCondition, OpsReason, Reason};
+
 use super::{GENERATED, cell};
-use crate::conditions::{ConditionType, OpsCondition, OpsReason, Reason};
 
 /// Writes the page.
 pub(super) fn page() -> String {

@@ -6,11 +6,11 @@ mod links;
 mod rules;
 
 use serde_json::{Map, Value};
+use shared_types::crds;
 
 /// Every page: the name of its file and its text.
-#[must_use]
-pub fn pages() -> Vec<(String, String)> {
-    let mut pages: Vec<_> = crate::crds::all()
+pub(super) fn pages() -> Vec<(String, String)> {
+    let mut pages: Vec<_> = crds::all()
         .iter()
         .map(|crd| {
             let name = format!("{}.md", crd.spec.names.kind.to_lowercase());
@@ -23,7 +23,7 @@ pub fn pages() -> Vec<(String, String)> {
 }
 
 /// Said at the top of each page.
-const GENERATED: &str = "<!-- Generated: cargo run -p shared-types --bin generate -->";
+const GENERATED: &str = "<!-- Generated: cargo xtask generate -->";
 
 /// A text that stands in one cell of a table.
 fn cell(text: &str) -> String {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use shared_types::{conditions::Reason, crds, policies, rules};
+
 use super::{GENERATED, cell};
-use crate::conditions::Reason;
-use crate::{crds, policies, rules};
 
 /// Reasons that stand for rules about more than one object; the operators tell them in conditions.
 const ELSEWHERE: &[(Reason, &str)] = &[

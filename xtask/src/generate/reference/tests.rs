@@ -1,5 +1,6 @@
+use shared_types::{policies, rules};
+
 use super::*;
-use crate::{crds, policies, rules};
 
 const KINDS: [&str; 4] = ["Pgpool", "PgpoolOpsRequest", "PgpoolVersion", "AppBinding"];
 

@@ -5,14 +5,17 @@ use std::fmt::Write as _;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value};
+use shared_types::{
+    crds,
+    rules::{self, Rule},
+};
 
 use super::{GENERATED, cell, links, own_fields, words};
-use crate::rules::{self, Rule};
 
 /// Writes the page of a kind.
 pub(super) fn page(crd: &CustomResourceDefinition) -> String {
     let names = &crd.spec.names;
-    let schema = crate::crds::schema(&names.kind).unwrap_or_default();
+    let schema = crds::schema(&names.kind).unwrap_or_default();
     let version = crd.spec.versions.first().map(|version| version.name.as_str());
     let short = names.short_names.iter().flatten().map(|name| format!("`{name}`"));
     let named = std::iter::once(format!("`{}`", names.plural))
