@@ -2,8 +2,9 @@
 
 /// Crates by layer, the lowest first: a crate may import from lower layers only.
 pub(super) const LAYERS: &[&[&str]] = &[
-    &["local-cluster", "proto", "tls-bundle"],
+    &["local-cluster", "tls-bundle"],
     &["operator-runtime", "shared-types"],
+    &["proto"],
     &["ops-manager", "provisioner"],
     &["e2e", "xtask"],
 ];
