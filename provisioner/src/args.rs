@@ -10,57 +10,56 @@ use crate::pgpool::window::Window;
 
 /// Every flag of the provisioner.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// The shared flags.
     #[command(flatten)]
-    pub common: CommonArgs,
+    pub(crate) common: CommonArgs,
     /// ops-manager.
     #[command(flatten)]
-    pub peer: PeerArgs,
+    pub(crate) peer: PeerArgs,
     /// Certificates.
     #[command(flatten)]
-    pub certificates: CertificateArgs,
+    pub(crate) certificates: CertificateArgs,
 }
 
 /// Flags about certificates.
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "Certificates")]
-pub struct CertificateArgs {
+pub(crate) struct CertificateArgs {
     /// How long certificates of an earlier issuer or CA are accepted after every one that the operators know of has been
     /// replaced, so that clients can take up theirs; `0s` for not at all.
     #[arg(long, env = "PGPOOL_CA_OVERLAP", default_value = "10m", value_parser = duration_or_none)]
-    pub ca_overlap: Duration,
+    pub(crate) ca_overlap: Duration,
     /// How many Pgpools give a new certificate to their pods at one time, each to one pod after the other; 0 for no limit.
     #[arg(long, env = "PGPOOL_ROTATION_AT_ONCE", default_value_t = 20)]
-    pub rotation_at_once: u32,
+    pub(crate) rotation_at_once: u32,
     /// How many pods are replaced in a minute for the sake of a new certificate; 0 for no limit.
     #[arg(long, env = "PGPOOL_ROTATION_PODS_PER_MINUTE", default_value_t = 120)]
-    pub rotation_pods_per_minute: u32,
+    pub(crate) rotation_pods_per_minute: u32,
     /// When new certificates may be given to pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`, where a Pgpool does not say
     /// so itself; at any time when left out.
     #[arg(long, env = "PGPOOL_MAINTENANCE_WINDOW")]
-    pub maintenance_window: Option<Window>,
+    pub(crate) maintenance_window: Option<Window>,
 }
 
 /// Flags about ops-manager.
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "ops-manager")]
-pub struct PeerArgs {
+pub(crate) struct PeerArgs {
     /// URL of ops-manager's channel, such as `https://pgpool-ops-manager.pgpool-system.svc:8443`; empty for none.
     #[arg(long, env = "PGPOOL_PEER_ADDRESS", default_value = "")]
-    pub peer_address: String,
+    pub(crate) peer_address: String,
     /// Name that the certificate of ops-manager's channel must bear; the host of the address when empty.
     #[arg(long, env = "PGPOOL_PEER_NAME", default_value = "")]
-    pub peer_name: String,
+    pub(crate) peer_name: String,
     /// How long ops-manager may take to judge certificates before the provisioner judges them itself.
     #[arg(long, env = "PGPOOL_HANDOFF_GRACE", default_value = "2s", value_parser = duration)]
-    pub handoff_grace: Duration,
+    pub(crate) handoff_grace: Duration,
 }
 
 impl PeerArgs {
     /// Where ops-manager is and what it is called; nothing when there is no channel to it.
-    #[must_use]
-    pub fn peer(&self) -> Option<(&str, &str)> {
+    pub(crate) fn peer(&self) -> Option<(&str, &str)> {
         if self.peer_address.is_empty() {
             return None;
         }

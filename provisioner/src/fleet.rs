@@ -22,27 +22,27 @@ use bucket::Bucket;
 
 /// How much may happen at a time; zero is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Pgpools that replace pods for the sake of a certificate. Each replaces one pod at a time.
-    pub at_once: u32,
+    pub(crate) at_once: u32,
     /// Pods that are replaced for it in a minute.
-    pub per_minute: u32,
+    pub(crate) per_minute: u32,
 }
 
 /// A Pgpool asks to give a new certificate to its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// When what its pods serve ends: who has the least time left goes first.
-    pub ends: Timestamp,
+    pub(crate) ends: Timestamp,
     /// How many pods it is about.
-    pub pods: u32,
+    pub(crate) pods: u32,
     /// That is so soon that no limit counts.
-    pub urgent: bool,
+    pub(crate) urgent: bool,
 }
 
 /// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// It is its turn.
     Granted,
     /// It is not, but waiting is out of the question.
@@ -56,7 +56,7 @@ pub enum Admission {
 
 /// The limits, and who is at it.
 #[derive(Clone, Default)]
-pub struct Fleet(Arc<Inner>);
+pub(crate) struct Fleet(Arc<Inner>);
 
 /// Namespace and name.
 type Place = (String, String);
@@ -79,8 +79,7 @@ impl fmt::Debug for Fleet {
 
 impl Fleet {
     /// Makes one where nobody is at it.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self(Arc::new(Inner {
             bucket: Mutex::new(Bucket::new(limits)),
             listeners: Mutex::default(),
@@ -88,13 +87,12 @@ impl Fleet {
     }
 
     /// Asks for a turn, and takes it if there is one.
-    #[must_use]
-    pub fn admit(&self, key: &ObjectRef<Pgpool>, ask: Ask, now: Timestamp) -> Admission {
+    pub(crate) fn admit(&self, key: &ObjectRef<Pgpool>, ask: Ask, now: Timestamp) -> Admission {
         self.bucket().admit(&place(key), ask, now)
     }
 
     /// Notes whether a Pgpool is at it now, and whether it still asks.
-    pub fn note(&self, key: &ObjectRef<Pgpool>, rolls: Option<Timestamp>, asks: bool) {
+    pub(crate) fn note(&self, key: &ObjectRef<Pgpool>, rolls: Option<Timestamp>, asks: bool) {
         let next = self.bucket().note(&place(key), rolls, asks);
         let mut listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         for (namespace, name) in next {
@@ -104,8 +102,7 @@ impl Fleet {
     }
 
     /// The Pgpools for which a place has become free, as it happens.
-    #[must_use]
-    pub fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
+    pub(crate) fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         listeners.push(sender);

@@ -7,7 +7,7 @@ use operator_runtime::channel::{TlsFiles, serve};
 use tonic::service::Routes;
 
 /// Serves until the drain.
-pub fn start(runtime: &mut Runtime, args: &ChannelArgs) {
+pub(crate) fn start(runtime: &mut Runtime, args: &ChannelArgs) {
     let files = TlsFiles::new(&args.channel_tls_dir);
     // No descriptors: reflection must name nothing that is not served here.
     serve(runtime, args, files, Routes::default(), &[], &[]);

@@ -5,9 +5,9 @@
 //! from the one before wakes the reconcile of its `Pgpool`, an equal one wakes nobody. Nothing is written to the
 //! user's database.
 
-pub mod login;
-pub mod served;
-pub mod tap;
+pub(crate) mod login;
+pub(crate) mod served;
+pub(crate) mod tap;
 
 mod standing;
 mod watchman;
@@ -31,9 +31,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::metrics::Metrics;
 use crate::pgpool::validate::Credential;
 
-pub use login::LoginFailure;
-pub use served::Served;
-pub use standing::{Login, Standing, judge};
+pub(crate) use login::LoginFailure;
+pub(crate) use served::Served;
+pub(crate) use standing::{Login, Standing, judge};
 
 #[cfg(test)]
 mod tests;
@@ -45,52 +45,51 @@ const CONNECTIONS: usize = 64;
 
 /// A pod that may be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// UID: the next pod of this name starts without a past.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Where it listens.
-    pub ip: IpAddr,
+    pub(crate) ip: IpAddr,
     /// Whether its own readiness probe has passed.
-    pub ready: bool,
+    pub(crate) ready: bool,
     /// Whether it has certificates to serve; in a rollout pods with and without stand side by side.
-    pub tls: bool,
+    pub(crate) tls: bool,
 }
 
 /// How to log in to the pods of one `Pgpool`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     /// The name that the served certificate must have under `verify-full`.
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// What is asked of the connection.
-    pub ssl_mode: SslMode,
+    pub(crate) ssl_mode: SslMode,
     /// Authorities of the served certificate, in PEM; used by `verify-ca` and `verify-full`.
-    pub trust: Vec<u8>,
+    pub(crate) trust: Vec<u8>,
     /// Shown to the pod when clients log in by certificate.
-    pub client: Option<ClientPair>,
+    pub(crate) client: Option<ClientPair>,
     /// What was shown before clients were to log in otherwise: a pod that has not heard of that yet asks for it still.
     /// Filled in by [`Health::follow`] and lost with the process, which costs a false alarm at the worst.
-    pub former: Option<ClientPair>,
+    pub(crate) former: Option<ClientPair>,
     /// User and password.
-    pub login: Credential,
+    pub(crate) login: Credential,
     /// Where they come from, for people: `namespace/name` of the Secret.
-    pub login_source: String,
+    pub(crate) login_source: String,
     /// The PostgreSQL behind the pool, for people: its address and the `AppBinding` that names it.
-    pub backend: String,
+    pub(crate) backend: String,
     /// Whether it counts that PostgreSQL takes writes.
-    pub writes: bool,
+    pub(crate) writes: bool,
     /// Time between two checks of a pod.
-    pub period: Duration,
+    pub(crate) period: Duration,
     /// Time that a check may take.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Checks in a row that must fail before a pod which had accepted logins counts as refusing them.
-    pub failure_threshold: u32,
+    pub(crate) failure_threshold: u32,
 }
 
 impl Access {
     /// How a pod is to be asked: as clients are asked to, but never for what it cannot have, and never without what
     /// it may insist on.
-    #[must_use]
-    pub fn mode(&self, pod: &Pod) -> SslMode {
+    pub(crate) fn mode(&self, pod: &Pod) -> SslMode {
         match (pod.tls, self.ssl_mode) {
             (false, _) => SslMode::Disable,
             (true, SslMode::Disable) => SslMode::Require,
@@ -118,11 +117,11 @@ impl fmt::Debug for Access {
 
 /// A client certificate.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ClientPair {
+pub(crate) struct ClientPair {
     /// Leaf and intermediates, in PEM.
-    pub chain: Vec<u8>,
+    pub(crate) chain: Vec<u8>,
     /// Private key, in PEM.
-    pub key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
 }
 
 impl fmt::Debug for ClientPair {
@@ -133,22 +132,22 @@ impl fmt::Debug for ClientPair {
 
 /// What one connection showed.
 #[derive(Debug)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The certificate that the pod served, also when it did not please.
-    pub served: Option<Served>,
+    pub(crate) served: Option<Served>,
     /// Whether login and query went through.
-    pub login: Result<(), LoginFailure>,
+    pub(crate) login: Result<(), LoginFailure>,
 }
 
 /// Makes the one connection.
-pub trait Prober: Send + Sync + 'static {
+pub(crate) trait Prober: Send + Sync + 'static {
     /// Asks a pod; never takes longer than the timeout of `access`.
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe>;
 }
 
 /// The checks of all Pgpools, and the board with their results.
 #[derive(Clone)]
-pub struct Health(Arc<Inner>);
+pub(crate) struct Health(Arc<Inner>);
 
 struct Inner {
     prober: Arc<dyn Prober>,
@@ -178,7 +177,7 @@ struct Watchman {
 
 impl Health {
     /// Makes an empty board; all checks end when `drain` is cancelled.
-    pub fn new(prober: Arc<dyn Prober>, metrics: Metrics, drain: CancellationToken) -> Self {
+    pub(crate) fn new(prober: Arc<dyn Prober>, metrics: Metrics, drain: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             prober,
             metrics,
@@ -190,7 +189,7 @@ impl Health {
 
     /// Says which pods a `Pgpool` has now, and how to log in; without `access` the last known one stays. Pods that
     /// are not named any more are forgotten.
-    pub fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
+    pub(crate) fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
         let mut state = self.lock();
         let check = state.checks.entry(key.clone()).or_default();
         if let Some(access) = access {
@@ -225,20 +224,18 @@ impl Health {
     }
 
     /// Whether the pods of a `Pgpool` are asked: not before a login is known.
-    #[must_use]
-    pub fn asks(&self, key: &ObjectRef<Pgpool>) -> bool {
+    pub(crate) fn asks(&self, key: &ObjectRef<Pgpool>) -> bool {
         let state = self.lock();
         state.checks.get(key).is_some_and(|check| check.access.is_some())
     }
 
     /// Ends the checks of a `Pgpool` that is gone.
-    pub fn forget(&self, key: &ObjectRef<Pgpool>) {
+    pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
         self.lock().checks.remove(key);
     }
 
     /// The last known results, by pod UID. A pod that was not asked yet is not in it.
-    #[must_use]
-    pub fn standings(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, Standing> {
+    pub(crate) fn standings(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, Standing> {
         let state = self.lock();
         let Some(check) = state.checks.get(key) else {
             return BTreeMap::new();
@@ -250,8 +247,7 @@ impl Health {
     }
 
     /// The `Pgpool`s whose results have changed, as it happens.
-    #[must_use]
-    pub fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
+    pub(crate) fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.lock().listeners.push(sender);
         UnboundedReceiverStream::new(receiver).boxed()

@@ -1,12 +1,30 @@
-//! The provisioner: see the library of this crate.
+//! Runs Pgpool-II: creates everything a `Pgpool` needs in the cluster, checks that its pods serve, and reports in the
+//! status what is still missing.
+//!
+//! The process is cache → reconcile → API server and holds no other state that matters: it can be killed between
+//! any two lines, and the channel to the other operator can be cut, without changing where a `Pgpool` ends up.
+
+mod args;
+mod fleet;
+mod grpc;
+mod health;
+mod metrics;
+mod peer;
+mod pgpool;
+mod prometheus;
+mod rotations;
+mod run;
+
+#[cfg(test)]
+mod fixtures;
 
 use std::process::ExitCode;
 
-use provisioner::args::Args;
-use provisioner::run::{IDENTITY, run};
+use args::Args;
+use run::{IDENTITY, run};
 
-/// Gives memory back that is free for a second; how is in `.cargo/config.toml`. The C library's keeps what lies between
-/// the objects of a cache for ever.
+/// Returns memory to the system that has been free for a second (settings in `.cargo/config.toml`). The allocator of
+/// the C library keeps the gaps between the objects of a cache.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

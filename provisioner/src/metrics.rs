@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 /// The metrics of the provisioner.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     checks: Family<Check, Counter>,
     connected: Gauge,
     rotations: Durations,
@@ -37,8 +37,7 @@ struct Check {
 
 impl Metrics {
     /// Makes them and lets them be scraped.
-    #[must_use]
-    pub fn register(registry: &SharedRegistry) -> Self {
+    pub(crate) fn register(registry: &SharedRegistry) -> Self {
         let metrics = Self::default();
         registry.with(|registry| {
             registry.register(
@@ -66,22 +65,22 @@ impl Metrics {
     }
 
     /// Counts a check of a pod; `result` is from a fixed set.
-    pub fn checked(&self, result: &'static str) {
+    pub(crate) fn checked(&self, result: &'static str) {
         self.checks.get_or_create(&Check { result }).inc();
     }
 
     /// Notes how long new certificates took into all pods of a Pgpool.
-    pub fn rotated(&self, took: Duration) {
+    pub(crate) fn rotated(&self, took: Duration) {
         self.rotations.0.observe(took.as_secs_f64());
     }
 
     /// Notes how many pods serve another certificate than they should.
-    pub fn mismatched(&self, pods: usize) {
+    pub(crate) fn mismatched(&self, pods: usize) {
         self.mismatches.set(i64::try_from(pods).unwrap_or(i64::MAX));
     }
 
     /// Whether the connection to ops-manager is up.
-    pub fn connected(&self, connected: bool) {
+    pub(crate) fn connected(&self, connected: bool) {
         self.connected.set(connected.into());
     }
 }

@@ -3,7 +3,7 @@
 //! A verdict is a hint that saves time. It is kept in memory only, it holds no secret, and nothing is lost when the
 //! channel is cut: the same verdict stands in the status, and without any this operator judges for itself.
 
-pub mod grpc;
+pub(crate) mod grpc;
 
 mod board;
 
@@ -14,10 +14,10 @@ use kube::runtime::reflector::ObjectRef;
 use proto::verdict::Verdict;
 use shared_types::Pgpool;
 
-pub use board::Board;
+pub(crate) use board::Board;
 
 /// Where verdicts come from.
-pub trait Verdicts: Send + Sync {
+pub(crate) trait Verdicts: Send + Sync {
     /// The verdict on a `Pgpool`; `None` while the channel is down, since what was heard before may be outdated.
     fn get(&self, pgpool: &Pgpool) -> Option<Arc<Verdict>>;
 

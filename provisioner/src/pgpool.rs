@@ -2,11 +2,11 @@
 
 pub mod apply;
 pub mod authorities;
+pub mod build;
 pub mod caches;
 pub mod catalogue;
 pub mod context;
 pub mod delivery;
-pub mod desired;
 pub mod error;
 pub mod handoff;
 pub mod judgement;

@@ -18,46 +18,46 @@ use shared_types::pgpool::RelabelConfig;
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase", default)]
-pub struct ServiceMonitorSpec {
+pub(crate) struct ServiceMonitorSpec {
     /// One for each port.
-    pub endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<Endpoint>,
     /// Labels of the pods copied to the samples.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub pod_target_labels: Vec<String>,
+    pub(crate) pod_target_labels: Vec<String>,
     /// Which Services.
-    pub selector: Selector,
+    pub(crate) selector: Selector,
     /// Labels of the Service copied to the samples.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub target_labels: Vec<String>,
+    pub(crate) target_labels: Vec<String>,
 }
 
 /// Selects by labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Selector {
+pub(crate) struct Selector {
     /// All of which have to be there.
-    pub match_labels: BTreeMap<String, String>,
+    pub(crate) match_labels: BTreeMap<String, String>,
 }
 
 /// How one port is scraped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// A label that the samples bear already stays as it is.
-    pub honor_labels: bool,
+    pub(crate) honor_labels: bool,
     /// Time between two scrapes; that of the Prometheus when unset.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval: Option<String>,
+    pub(crate) interval: Option<String>,
     /// Changes to the labels of the samples.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub metric_relabelings: Vec<RelabelConfig>,
+    pub(crate) metric_relabelings: Vec<RelabelConfig>,
     /// Where the metrics are.
-    pub path: String,
+    pub(crate) path: String,
     /// Name of the Service port.
-    pub port: String,
+    pub(crate) port: String,
     /// Changes to the labels of the target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub relabelings: Vec<RelabelConfig>,
+    pub(crate) relabelings: Vec<RelabelConfig>,
     /// `http`
-    pub scheme: String,
+    pub(crate) scheme: String,
 }

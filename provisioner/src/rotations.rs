@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 
 /// What is known of each Pgpool.
 #[derive(Clone, Debug, Default)]
-pub struct Rotations {
+pub(crate) struct Rotations {
     metrics: Metrics,
     known: Arc<Mutex<HashMap<ObjectRef<Pgpool>, Known>>>,
 }
@@ -29,7 +29,7 @@ struct Known {
 
 /// How a rotation stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rotation {
+pub(crate) enum Rotation {
     /// Pods have other certificates than these.
     Underway(String),
     /// All pods have them, and some are not proven.
@@ -40,8 +40,7 @@ pub enum Rotation {
 
 impl Rotations {
     /// Makes one that tells these metrics.
-    #[must_use]
-    pub fn new(metrics: Metrics) -> Self {
+    pub(crate) fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
             known: Arc::default(),
@@ -49,7 +48,13 @@ impl Rotations {
     }
 
     /// Notes how a Pgpool stands; `mismatches` is the number of pods that serve another certificate than they should.
-    pub fn note(&self, key: &ObjectRef<Pgpool>, rotation: Rotation, mismatches: usize, now: Timestamp) {
+    pub(crate) fn note(
+        &self,
+        key: &ObjectRef<Pgpool>,
+        rotation: Rotation,
+        mismatches: usize,
+        now: Timestamp,
+    ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = known.entry(key.clone()).or_default();
         entry.mismatches = mismatches;
@@ -67,7 +72,7 @@ impl Rotations {
     }
 
     /// Forgets a Pgpool that is gone.
-    pub fn forget(&self, key: &ObjectRef<Pgpool>) {
+    pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.remove(key).is_some_and(|it| it.mismatches > 0) {
             self.count(&known);

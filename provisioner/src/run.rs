@@ -30,7 +30,7 @@ use crate::pgpool::{reconcile, secrets};
 use crate::rotations::Rotations;
 
 /// Who this process is.
-pub const IDENTITY: Identity = Identity {
+pub(crate) const IDENTITY: Identity = Identity {
     name: names::PROVISIONER,
     version: env!("CARGO_PKG_VERSION"),
     field_manager: names::PROVISIONER,
@@ -40,7 +40,7 @@ pub const IDENTITY: Identity = Identity {
 ///
 /// # Errors
 /// When the API server cannot be reached at start, the lease is lost, or a task ends that must not.
-pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
+pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let (caches, triggers) = Caches::watch(&mut runtime);
     let named = Named::new(&mut runtime, secrets::trim);
     let elsewhere = Named::new(&mut runtime, |_| {});

@@ -31,9 +31,9 @@ mod tests;
 const DATABASE: &str = "postgres";
 
 /// The kind of a failure that PostgreSQL causes by turning pgpool down.
-pub const BACKEND_REFUSES: &str = "backend-refuses";
+pub(crate) const BACKEND_REFUSES: &str = "backend-refuses";
 /// The kind of a failure that PostgreSQL's certificate causes.
-pub const BACKEND_UNTRUSTED: &str = "backend-untrusted";
+pub(crate) const BACKEND_UNTRUSTED: &str = "backend-untrusted";
 
 /// Whether a query goes through, and no more.
 const ANSWERS: &str = "SELECT 1";
@@ -44,7 +44,7 @@ const TAKES_WRITES: &str = "BEGIN; SHOW transaction_read_only; ROLLBACK";
 
 /// Why a login did not go through. What a user may read in the status: never a password.
 #[derive(Debug, thiserror::Error)]
-pub enum LoginFailure {
+pub(crate) enum LoginFailure {
     /// Nobody listens.
     #[error("port {} does not answer: {source}", ports::PGPOOL)]
     Unreachable {
@@ -122,8 +122,7 @@ pub enum LoginFailure {
 
 impl LoginFailure {
     /// The kind of failure, the same for every wording.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
             Self::Unusable(_) => "unusable",
@@ -139,8 +138,7 @@ impl LoginFailure {
     }
 
     /// What tells one failure from another: the kind, and where the server has said so the reason.
-    #[must_use]
-    pub fn fault(&self) -> Cow<'static, str> {
+    pub(crate) fn fault(&self) -> Cow<'static, str> {
         match self {
             Self::TurnedDown { code, .. } => format!("{} {code}", self.kind()).into(),
             _ => self.kind().into(),
@@ -159,15 +157,14 @@ fn cure(code: &str, backend: &str, login_source: &str) -> String {
 }
 
 /// Asks real pods.
-pub struct Network {
+pub(crate) struct Network {
     provider: Arc<CryptoProvider>,
     port: u16,
 }
 
 impl Network {
     /// Asks pods on pgpool's port, with this cryptography.
-    #[must_use]
-    pub fn new(provider: Arc<CryptoProvider>) -> Self {
+    pub(crate) fn new(provider: Arc<CryptoProvider>) -> Self {
         Self {
             provider,
             port: ports::PGPOOL,
@@ -175,8 +172,7 @@ impl Network {
     }
 
     /// The same on another port.
-    #[must_use]
-    pub fn on_port(self, port: u16) -> Self {
+    pub(crate) fn on_port(self, port: u16) -> Self {
         Self { port, ..self }
     }
 }

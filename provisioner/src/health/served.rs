@@ -28,11 +28,11 @@ mod tests;
 
 /// A certificate that a pod served.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
+pub(crate) struct Served {
     /// SHA-256 of its DER form.
-    pub fingerprint: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     /// End of its validity; `None` when it cannot be read.
-    pub not_after: Option<Timestamp>,
+    pub(crate) not_after: Option<Timestamp>,
 }
 
 impl Served {
@@ -49,7 +49,7 @@ impl Served {
 
 /// Why no TLS connection can even be tried.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// The trust bundle holds no usable authority.
     #[error("the trust bundle of the pods cannot be read: {0}")]
     Trust(#[source] rustls_pki_types::pem::Error),
@@ -69,7 +69,7 @@ pub enum Unusable {
 
 /// What the handshake has shown so far; readable also after it failed.
 #[derive(Clone, Debug, Default)]
-pub struct Seen(Arc<Mutex<State>>);
+pub(crate) struct Seen(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -80,20 +80,17 @@ struct State {
 
 impl Seen {
     /// Whether the other side agreed to speak TLS at all.
-    #[must_use]
-    pub fn begun(&self) -> bool {
+    pub(crate) fn begun(&self) -> bool {
         self.with(|state| state.begun)
     }
 
     /// The certificate that was served.
-    #[must_use]
-    pub fn served(&self) -> Option<Served> {
+    pub(crate) fn served(&self) -> Option<Served> {
         self.with(|state| state.leaf.as_deref().map(Served::of_der))
     }
 
     /// What the pod answered first, after the handshake if there was one.
-    #[must_use]
-    pub fn heard(&self) -> Vec<u8> {
+    pub(crate) fn heard(&self) -> Vec<u8> {
         self.with(|state| state.heard.clone())
     }
 
@@ -110,7 +107,7 @@ impl Seen {
 }
 
 /// Makes one TLS connection; implements what `tokio-postgres` asks of a TLS library.
-pub struct Connector {
+pub(crate) struct Connector {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     seen: Seen,
@@ -121,7 +118,7 @@ impl Connector {
     ///
     /// # Errors
     /// [`Unusable`] when trust bundle or client certificate cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         access: &Access,
         mode: SslMode,
         provider: &Arc<CryptoProvider>,
@@ -244,7 +241,7 @@ impl ServerCertVerifier for Capture {
 }
 
 /// The stream of a [`Connector`].
-pub type Stream<S> = Tap<Box<tokio_rustls::client::TlsStream<S>>>;
+pub(crate) type Stream<S> = Tap<Box<tokio_rustls::client::TlsStream<S>>>;
 
 impl<S> TlsConnect<S> for Connector
 where

@@ -8,18 +8,18 @@ use super::{LoginFailure, Probe, Served, login};
 
 /// What is known of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// The certificate that it serves; `None` without TLS.
-    pub served: Option<Served>,
+    pub(crate) served: Option<Served>,
     /// Whether it accepts logins.
-    pub login: Login,
+    pub(crate) login: Login,
     /// Failed checks in a row.
-    pub failures: u32,
+    pub(crate) failures: u32,
 }
 
 /// Whether a pod accepts logins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Login {
+pub(crate) enum Login {
     /// Login and query went through.
     Accepted,
     /// They did, but writes would not.
@@ -38,8 +38,7 @@ pub enum Login {
 
 impl Login {
     /// The reason that a condition gives for a refusal, where there is a particular one.
-    #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
+    pub(crate) fn reason(&self) -> Option<Reason> {
         match self {
             Self::Refused { fault, .. } if fault == login::BACKEND_REFUSES => {
                 Some(Reason::BackendRejectsPool)
@@ -63,14 +62,12 @@ impl Login {
     }
 
     /// Whether clients get in, be it only to read.
-    #[must_use]
-    pub fn lets_in(&self) -> bool {
+    pub(crate) fn lets_in(&self) -> bool {
         matches!(self, Self::Accepted | Self::ReadOnly { .. })
     }
 
     /// What is wrong, if anything.
-    #[must_use]
-    pub fn trouble(&self) -> Option<&str> {
+    pub(crate) fn trouble(&self) -> Option<&str> {
         match self {
             Self::Accepted => None,
             Self::ReadOnly { message } | Self::Refused { message, .. } => Some(message),
@@ -81,8 +78,7 @@ impl Login {
 impl Standing {
     /// Whether somebody has to be told. The wording of a failure may vary from check to check; only the fault counts,
     /// so that a broken pod does not cost a status write in each period.
-    #[must_use]
-    pub fn differs(&self, other: &Self) -> bool {
+    pub(crate) fn differs(&self, other: &Self) -> bool {
         let same_login = match (&self.login, &other.login) {
             (Login::Accepted, Login::Accepted) | (Login::ReadOnly { .. }, Login::ReadOnly { .. }) => true,
             (Login::Refused { fault: a, .. }, Login::Refused { fault: b, .. }) => a == b,
@@ -94,8 +90,7 @@ impl Standing {
 
 /// Adds one result. A pod that accepted logins is given `threshold` failures in a row before it counts as refusing;
 /// one that never did counts as refusing at once.
-#[must_use]
-pub fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standing {
+pub(crate) fn judge(before: Option<&Standing>, probe: Probe, threshold: u32) -> Standing {
     let failure = match probe.login {
         Ok(()) => {
             return Standing {

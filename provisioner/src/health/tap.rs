@@ -19,14 +19,14 @@ pub(super) const REMEMBERED: usize = 512;
 const BEFORE: &[u8] = b"backend response with kind '";
 
 /// A stream that tells what it reads.
-pub struct Tap<S> {
+pub(crate) struct Tap<S> {
     pub(super) stream: S,
     pub(super) seen: Option<Seen>,
 }
 
 /// Why pgpool gets no request for authentication from PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Estranged {
+pub(crate) enum Estranged {
     /// PostgreSQL answers with an error, whose words pgpool does not pass on.
     Refused,
     /// The handshake has failed, and pgpool reads records of TLS as if they were messages.
@@ -35,8 +35,7 @@ pub enum Estranged {
 
 impl Estranged {
     /// Reads it from what was heard.
-    #[must_use]
-    pub fn read(heard: &[u8]) -> Option<Self> {
+    pub(crate) fn read(heard: &[u8]) -> Option<Self> {
         let at = heard.windows(BEFORE.len()).position(|bytes| bytes == BEFORE)?;
         match heard.get(at + BEFORE.len())? {
             b'E' => Some(Self::Refused),

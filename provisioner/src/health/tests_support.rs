@@ -8,7 +8,7 @@ use super::Access;
 use crate::pgpool::validate::{Credential, Password};
 
 /// A login without TLS.
-pub fn access() -> Access {
+pub(crate) fn access() -> Access {
     Access {
         server_name: "pool.demo.svc".to_owned(),
         ssl_mode: SslMode::Disable,

@@ -21,7 +21,7 @@ mod tests;
 ///
 /// An operator without a channel has a board on which nothing is ever written.
 #[derive(Clone, Default)]
-pub struct Board(Arc<Mutex<State>>);
+pub(crate) struct Board(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -45,12 +45,12 @@ impl State {
 
 impl Board {
     /// Notes that a stream has begun: everything known will be said again on it.
-    pub fn connect(&self) {
+    pub(crate) fn connect(&self) {
         self.lock().connected = true;
     }
 
     /// Notes that the stream was cut: nothing heard so far is relied on, and what is said again later is no news.
-    pub fn disconnect(&self) {
+    pub(crate) fn disconnect(&self) {
         let mut state = self.lock();
         state.connected = false;
         for entry in state.entries.values_mut() {
@@ -59,7 +59,7 @@ impl Board {
     }
 
     /// Notes a verdict.
-    pub fn put(&self, key: &ObjectRef<Pgpool>, verdict: Arc<Verdict>) {
+    pub(crate) fn put(&self, key: &ObjectRef<Pgpool>, verdict: Arc<Verdict>) {
         let mut state = self.lock();
         let news = state
             .entries
@@ -72,7 +72,7 @@ impl Board {
     }
 
     /// Notes that there is no verdict on this `Pgpool` any more.
-    pub fn remove(&self, key: &ObjectRef<Pgpool>) {
+    pub(crate) fn remove(&self, key: &ObjectRef<Pgpool>) {
         let mut state = self.lock();
         if state.entries.remove(key).is_some() {
             state.tell(key);
@@ -80,7 +80,7 @@ impl Board {
     }
 
     /// Notes that the stream has said everything it knew when it began: what it left out is gone.
-    pub fn synced(&self) {
+    pub(crate) fn synced(&self) {
         let mut state = self.lock();
         let gone: Vec<_> = state
             .entries

@@ -31,7 +31,7 @@ const OPENING: Duration = Duration::from_secs(10);
 
 /// Follows the verdicts until the drain. Each try is a new connection: one that leads to a replica which does not
 /// lead is in order, and would be kept.
-pub async fn follow(
+pub(crate) async fn follow(
     connect: impl Fn() -> Result<Channel, ConnectError>,
     board: Board,
     metrics: Metrics,

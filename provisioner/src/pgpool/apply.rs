@@ -14,8 +14,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt;
 use operator_runtime::apply::ApplyError;
 
+use super::build::Foundation;
 use super::delivery::Delivered;
-use super::desired::Foundation;
 use super::monitoring::Scrape;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube::ResourceExt;
 use shared_types::names;
 
-use super::desired::{self, Candidate};
+use super::build::{self, Candidate};
 use super::observe::Live;
 use super::pods;
 use super::validate::{Setting, Unmet, Validated};
@@ -76,7 +76,7 @@ pub fn judge(validated: &Validated, live: &Live, now: Timestamp) -> (Judgement, 
     if let Some(unmet) = &validated.unmet_settings {
         return (Judgement::Doubtful(Doubt::Unmet(unmet.clone())), None);
     }
-    let Some(candidate) = desired::candidate(validated) else {
+    let Some(candidate) = build::candidate(validated) else {
         return (Judgement::Fit { hash: None }, None);
     };
     let hash = candidate.hash.clone();

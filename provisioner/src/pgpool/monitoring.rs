@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use shared_types::pgpool::Agent;
 use shared_types::{Pgpool, names};
 
-use super::desired::{self, Foundation};
+use super::build::{self, Foundation};
 use super::observe::{Live, Lookup};
 use super::validate::Validated;
 use crate::prometheus::ServiceMonitor;
@@ -50,7 +50,7 @@ fn named(stats_service: Option<&Service>) -> bool {
 /// first.
 #[must_use]
 pub fn scrape(validated: &Validated, live: &Live, foundation: &mut Foundation) -> Scrape {
-    let wanted = desired::service_monitor(validated);
+    let wanted = build::service_monitor(validated);
     let leaves = wanted.is_none() && named(live.stats_service.as_deref());
     let unknown = leaves && live.service_monitors == Lookup::Pending;
     let gone = foundation.stats_service.is_none();

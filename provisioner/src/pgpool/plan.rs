@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool};
 
-use super::desired::{self, Candidate, Foundation, TlsMaterial};
+use super::build::{self, Candidate, Foundation, TlsMaterial};
 use super::handoff::{self, Certificate, Handoff, Judge, View, Words};
 use super::judgement::{self, Doubt, Judgement};
 use super::monitoring::{self, Scrape};
@@ -139,7 +139,7 @@ pub fn plan(
         ..pool(pgpool, validated, observed, grace, now)
     };
     match judgement {
-        Judgement::Fit { hash } => desired::mark_judged(&mut plan.foundation.config_secret, hash),
+        Judgement::Fit { hash } => build::mark_judged(&mut plan.foundation.config_secret, hash),
         Judgement::Ask(candidate) => {
             plan.candidate = Some(*candidate);
             let why = "Asks pgpool to judge the settings".to_owned();
@@ -168,7 +168,7 @@ fn pool(
     grace: Duration,
     now: Timestamp,
 ) -> Plan {
-    let mut foundation = desired::foundation(validated);
+    let mut foundation = build::foundation(validated);
     let scrape = monitoring::scrape(validated, &observed.live, &mut foundation);
     let mut plan = Plan {
         foundation,
@@ -185,7 +185,7 @@ fn pool(
         remark: None,
     };
     if !validated.serves_tls() {
-        let stateful_set = desired::workload(validated, None);
+        let stateful_set = build::workload(validated, None);
         plan.workload = Some(Workload {
             tls_copy: None,
             stateful_set,
@@ -226,15 +226,15 @@ fn pool(
 fn running(validated: &Validated, observed: &Observed) -> Option<Workload> {
     let copy = rollout::certificates(observed.live.stateful_set.as_deref()?)?;
     let content = observed.live.tls_copies.get(copy)?;
-    let stateful_set = if desired::serves_exporter(validated, content) {
-        desired::workload(validated, Some(copy))
+    let stateful_set = if build::serves_exporter(validated, content) {
+        build::workload(validated, Some(copy))
     } else {
         // Its certificate comes with the next copy.
         let unmonitored = Validated {
             monitoring: None,
             ..validated.clone()
         };
-        desired::workload(&unmonitored, Some(copy))
+        build::workload(&unmonitored, Some(copy))
     };
     Some(Workload {
         tls_copy: None,

@@ -26,9 +26,9 @@ use shared_types::{Phase, names};
 use tls_bundle::Fingerprint;
 
 use super::*;
+use crate::fixtures::api::FakeApi;
+use crate::fixtures::{Pki, certificates, plain_pgpool, tls_pgpool};
 use crate::pgpool::handoff::Certificate;
-use crate::testing::api::FakeApi;
-use crate::testing::{Pki, certificates, plain_pgpool, tls_pgpool};
 use stage::{PATIENT, POOL, Stage, WORKLOAD, writes};
 
 /// Waits for certificates, and for nothing that time brings.
@@ -268,7 +268,7 @@ async fn a_pgpool_that_goes_during_its_reconcile_leaves_nothing_in_memory() {
 #[tokio::test]
 async fn an_auth_secret_that_others_make_is_waited_for() {
     let mut pgpool = plain_pgpool();
-    pgpool.spec.auth_secret = Some(crate::testing::parse("{externallyManaged: true}"));
+    pgpool.spec.auth_secret = Some(crate::fixtures::parse("{externallyManaged: true}"));
     let stage = Stage::new(&pgpool);
     assert_eq!(stage.reconcile().await.reason(), Some("AuthSecretNotFound"));
     // A watch tells when it comes, though it has no labels of ours.

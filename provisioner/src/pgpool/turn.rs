@@ -13,7 +13,7 @@ use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Bundle;
 
 use super::authorities;
-use super::desired;
+use super::build;
 use super::observe::Observed;
 use super::plan::Workload;
 use super::rollout;
@@ -140,7 +140,7 @@ fn does(validated: &Validated, observed: &Observed, copy: &Secret) -> bool {
     let fits = required
         .iter()
         .all(|required| tls_bundle::verify(&bundle, required, begun).fits());
-    fits && authorities::knows_clients(observed, copy) && desired::serves_exporter(validated, copy)
+    fits && authorities::knows_clients(observed, copy) && build::serves_exporter(validated, copy)
 }
 
 /// When what is served begins and ends.

@@ -28,13 +28,13 @@ use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
-pub use crate::pgpool::observe::Inputs;
-pub use environment::referred_secrets;
-pub use init::{GIT_SECRET, Git, Init, Initialization, Source};
+pub(crate) use crate::pgpool::observe::Inputs;
+pub(crate) use environment::referred_secrets;
+pub(crate) use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub(in crate::pgpool) use settings::is_ours;
-pub use unmet::Unmet;
-pub use users::Complaint;
-pub use validated::{
+pub(crate) use unmet::Unmet;
+pub(crate) use users::Complaint;
+pub(crate) use validated::{
     AuthSecret, Backend, BackendNode, Credential, Monitoring, Names, Password, PodOverrides, Release,
     ServiceOverrides, Setting, Validated,
 };
@@ -47,7 +47,7 @@ const LONGEST_NAME: usize = 52;
 /// # Errors
 /// [`Unmet`] names the first thing in the way: what is wrong in the spec itself before what may still appear. What is wrong
 /// with the user's settings is no error here, see [`Validated::unmet_settings`].
-pub fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
+pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     check_spec(pgpool)?;
     monitor::check(pgpool)?;
     let (mut pod, environment) = pod_template::pod_template(pgpool, inputs)?;

@@ -11,9 +11,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::fixtures::{Pair, Pki};
 use crate::health::ClientPair;
 use crate::health::tests_support::access;
-use crate::testing::{Pair, Pki};
 
 /// How the played pgpool behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::fixtures::{Pair, Pki};
 use crate::health::tests_support::access;
-use crate::testing::{Pair, Pki};
 
 fn pem(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())

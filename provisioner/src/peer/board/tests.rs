@@ -1,7 +1,7 @@
 use futures::FutureExt;
 
 use super::*;
-use crate::testing::{certificate_verdict, tls_pgpool, verdict_on};
+use crate::fixtures::{certificate_verdict, tls_pgpool, verdict_on};
 
 fn key(name: &str) -> ObjectRef<Pgpool> {
     ObjectRef::new(name).within("demo")

@@ -14,7 +14,7 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response};
 
 use super::*;
-use crate::testing::tls_pgpool;
+use crate::fixtures::tls_pgpool;
 
 type Line = mpsc::UnboundedSender<Result<v1::WatchVerdictsResponse, Status>>;
 

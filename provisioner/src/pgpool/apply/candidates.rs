@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use operator_runtime::apply::ApplyError;
 
 use super::Writer;
-use crate::pgpool::desired::Candidate;
+use crate::pgpool::build::Candidate;
 use crate::pgpool::observe::Live;
 
 /// Lets pgpool judge settings: what it reads before the pod in which it does.

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::fixtures::{Pki, certificates, now, observed, tls_pgpool};
 use crate::pgpool::plan::{Plan, plan};
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
-use crate::testing::{Pki, certificates, now, observed, tls_pgpool};
 
 const OVERLAP: Duration = Duration::from_mins(10);
 

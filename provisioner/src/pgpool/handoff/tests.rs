@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Pki, certificate_verdict, certificates, now, spoil, tls_pgpool};
+use crate::fixtures::{Pki, certificate_verdict, certificates, now, spoil, tls_pgpool};
 
 const GRACE: Duration = Duration::from_secs(2);
 

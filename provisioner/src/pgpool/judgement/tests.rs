@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fixtures::{inputs, now, parse, plain_pgpool};
 use crate::pgpool::observe::Candidate as Asked;
 use crate::pgpool::validate::validate;
-use crate::testing::{inputs, now, parse, plain_pgpool};
 
 fn validated(conf: &str) -> Validated {
     let mut pgpool = plain_pgpool();
@@ -21,7 +21,7 @@ fn validated(conf: &str) -> Validated {
 
 /// A world in which pgpool was asked; `status` is that of the pod.
 fn asked(validated: &Validated, age: i64, status: Value) -> Live {
-    let Candidate { secret, mut pod, .. } = desired::candidate(validated).unwrap();
+    let Candidate { secret, mut pod, .. } = build::candidate(validated).unwrap();
     let created = now().checked_sub(jiff::SignedDuration::from_secs(age)).unwrap();
     pod.metadata.creation_timestamp = Some(Time(created));
     pod.status = serde_json::from_value(status).unwrap();
@@ -83,7 +83,7 @@ fn nobody_is_asked_about_settings_of_the_operator() {
 fn what_was_judged_is_remembered_for_this_text_and_this_image() {
     let settings = validated("max_pool = 3");
     let mut secret = Secret::default();
-    desired::mark_judged(&mut secret, desired::candidate(&settings).map(|it| it.hash));
+    build::mark_judged(&mut secret, build::candidate(&settings).map(|it| it.hash));
     let live = Live {
         config_secret: Some(Arc::new(secret)),
         ..Live::default()
@@ -95,7 +95,7 @@ fn what_was_judged_is_remembered_for_this_text_and_this_image() {
     assert_eq!(judged(&image, &live).0, "ask");
     // Passwords are any text to pgpool, and are not told.
     let password = |text: &str| validated(&format!("sr_check_password = '{text}'"));
-    let hash = |validated: &Validated| desired::candidate(validated).unwrap().hash;
+    let hash = |validated: &Validated| build::candidate(validated).unwrap().hash;
     assert_eq!(hash(&password("one")), hash(&password("two")));
 }
 
@@ -153,7 +153,7 @@ conditions: [{type: PodScheduled, status: 'False', message: '0/1 nodes are avail
 #[test]
 fn a_pod_that_cannot_run_is_told_and_tried_again() {
     let settings = validated("max_pool = 3");
-    let name = desired::candidate(&settings).unwrap().secret.name_any();
+    let name = build::candidate(&settings).unwrap().secret.name_any();
     let evicted = json!({ "phase": "Failed" });
     let table = [
         (

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::fixtures::{inputs, parse, plain_pgpool};
 use crate::pgpool::validate;
 use crate::prometheus::ServiceMonitorSpec;
-use crate::testing::{inputs, parse, plain_pgpool};
 
 const OPERATOR: Option<&str> = Some("prometheus.io/operator");
 const BUILTIN: Option<&str> = Some("prometheus.io/builtin");
@@ -24,11 +24,11 @@ fn valid(agent: Option<&str>) -> Validated {
 /// What a `Pgpool` has that was scraped by this agent until now.
 fn live(agent: Option<&str>, kind: Lookup<()>) -> Live {
     let before = valid(agent);
-    let foundation = desired::foundation(&before);
+    let foundation = build::foundation(&before);
     Live {
         stats_service: foundation.stats_service.map(Arc::new),
         exporter_secret: foundation.exporter_secret.map(Arc::new),
-        service_monitor: desired::service_monitor(&before)
+        service_monitor: build::service_monitor(&before)
             .filter(|_| kind == Lookup::Present(()))
             .map(Arc::new),
         service_monitors: kind,
@@ -39,7 +39,7 @@ fn live(agent: Option<&str>, kind: Lookup<()>) -> Live {
 /// What is written and what goes, in short: `+` for the one, `-` for the other.
 fn decided(before: Option<&str>, now: Option<&str>, kind: Lookup<()>) -> String {
     let validated = valid(now);
-    let mut foundation = desired::foundation(&validated);
+    let mut foundation = build::foundation(&validated);
     let scrape = scrape(&validated, &live(before, kind), &mut foundation);
     let all = [
         ("+monitor", scrape.service_monitor.is_some()),
@@ -96,14 +96,14 @@ fn what_is_somebody_elses_stays() {
     secret.metadata.owner_references = None;
     live.exporter_secret = Some(Arc::new(secret));
     let validated = valid(None);
-    let scrape = scrape(&validated, &live, &mut desired::foundation(&validated));
+    let scrape = scrape(&validated, &live, &mut build::foundation(&validated));
     assert!(scrape.old_monitor.is_none() && scrape.old_login.is_none());
     assert!(scrape.old_service.is_some());
 }
 
 #[test]
 fn service_monitors_are_looked_for_while_there_may_be_one() {
-    let service = |agent| desired::foundation(&valid(agent)).stats_service;
+    let service = |agent| build::foundation(&valid(agent)).stats_service;
     let asked = |now, before: Option<Service>| asks(&pgpool(now), before.as_ref());
     assert!(!asked(None, None) && !asked(BUILTIN, None) && !asked(BUILTIN, service(BUILTIN)));
     assert!(asked(OPERATOR, None) && asked(BUILTIN, service(OPERATOR)) && asked(None, service(OPERATOR)));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared_types::ClientAuthMode;
 
 use super::{Workload, client_pair};
-use crate::pgpool::desired;
+use crate::pgpool::build;
 use crate::pgpool::observe::Observed;
 use crate::pgpool::rollout::{Leaves, Step, View, step};
 use crate::pgpool::validate::Validated;
@@ -27,7 +27,7 @@ pub(super) fn advance(
         asked: asks(validated, observed, now),
         now,
     });
-    desired::hold_back(&mut workload.stateful_set, step.partition);
+    build::hold_back(&mut workload.stateful_set, step.partition);
     step
 }
 

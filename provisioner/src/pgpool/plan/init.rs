@@ -13,7 +13,7 @@ use shared_types::conditions::Reason;
 use shared_types::pgpool::ScriptReference;
 
 use super::Workload;
-use crate::pgpool::desired;
+use crate::pgpool::build;
 use crate::pgpool::observe::{Lookup, Observed, is_due};
 use crate::pgpool::rollout;
 use crate::pgpool::validate::{Init, Initialization, Unmet, Validated};
@@ -132,7 +132,7 @@ fn start(
         }
     }
     let copy = rollout::certificates(&workload.stateful_set);
-    Initiate::Create(Box::new(desired::init_job(validated, init, copy)))
+    Initiate::Create(Box::new(build::init_job(validated, init, copy)))
 }
 
 fn is_ours(job: &Job, pgpool: &Pgpool) -> bool {

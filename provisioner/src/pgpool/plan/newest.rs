@@ -6,7 +6,7 @@ use shared_types::Pgpool;
 
 use super::{Plan, Workload, running};
 use crate::pgpool::authorities;
-use crate::pgpool::desired::{self, TlsMaterial};
+use crate::pgpool::build::{self, TlsMaterial};
 use crate::pgpool::observe::Observed;
 use crate::pgpool::turn::{Turn, turn};
 use crate::pgpool::validate::Validated;
@@ -20,15 +20,15 @@ pub(super) fn newest(
     plan: &mut Plan,
     now: Timestamp,
 ) {
-    let issuers = desired::issuers(&material);
+    let issuers = build::issuers(&material);
     let earlier = authorities::earlier(pgpool, observed, &issuers, &validated.backend.ca, now);
     plan.look_again = authorities::due(pgpool, observed, &earlier, now);
     let material = TlsMaterial {
         earlier: &earlier,
         ..material
     };
-    let copy = desired::tls_copy(validated, &material);
-    let stateful_set = desired::workload(validated, Some(&copy.name_any()));
+    let copy = build::tls_copy(validated, &material);
+    let stateful_set = build::workload(validated, Some(&copy.name_any()));
     let next = Workload {
         tls_copy: Some(copy),
         stateful_set,

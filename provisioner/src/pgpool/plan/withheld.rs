@@ -3,7 +3,7 @@
 use shared_types::reserved;
 
 use super::{Configuration, Plan, Stand};
-use crate::pgpool::desired;
+use crate::pgpool::build;
 use crate::pgpool::judgement::Doubt;
 use crate::pgpool::observe::Observed;
 use crate::pgpool::validate::{Unmet, Validated};
@@ -22,7 +22,7 @@ pub(super) fn withhold(
     match (in_force(validated, observed), &doubt) {
         (Some(revision), _) => {
             if let Some(workload) = &mut plan.workload {
-                desired::keep_revision(&mut workload.stateful_set, revision);
+                build::keep_revision(&mut workload.stateful_set, revision);
             }
             look_again = plan.handoff.after();
         }
@@ -50,5 +50,5 @@ fn in_force(validated: &Validated, observed: &Observed) -> Option<String> {
     if pgpool.image.as_ref() != Some(&validated.release.image) {
         return None;
     }
-    desired::revision_in_force(validated, observed.live.config_secret.as_deref()?)
+    build::revision_in_force(validated, observed.live.config_secret.as_deref()?)
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::parse;
+use crate::fixtures::parse;
 
 const RUNNING: &str = "
 metadata:

@@ -1,7 +1,7 @@
 use shared_types::conditions::{Reason, condition};
 
 use super::*;
-use crate::testing::now;
+use crate::fixtures::now;
 
 fn status(conditions: &[(ConditionType, bool, Reason)]) -> PgpoolStatus {
     let conditions = conditions.iter();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::parse;
+use crate::fixtures::parse;
 
 fn workload(generation: i64, observed: i64, current: &str, update: &str) -> StatefulSet {
     parse(&format!(

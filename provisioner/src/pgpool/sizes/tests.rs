@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::parse;
+use crate::fixtures::parse;
 
 fn asked(resources: &str) -> Sizes {
     let pod: PodSpec = parse(&format!(

@@ -102,7 +102,7 @@ mod tests {
         ];
         for (spec, expected) in rows {
             let text = format!("{spec}\nversion: '4'\npostgresRef: {{name: pg}}");
-            let told = without_effect(&crate::testing::parse(&text));
+            let told = without_effect(&crate::fixtures::parse(&text));
             assert_eq!(told.len(), usize::from(expected.is_some()), "{spec}: {told:?}");
             assert!(
                 told.iter().all(|told| told.contains(expected.unwrap())),

@@ -14,6 +14,7 @@ use shared_types::conditions::is_false;
 use tls_bundle::Fingerprint;
 
 use super::*;
+use crate::fixtures::{Pair, Pki, now, parse, plain_pgpool, secret, tls_pgpool};
 use crate::health::{Login, Served, Standing};
 use crate::pgpool::apply::Progress;
 use crate::pgpool::handoff::Judge;
@@ -21,7 +22,6 @@ use crate::pgpool::observe::Lookup;
 use crate::pgpool::plan::{InitStand, Stand};
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::Unmet;
-use crate::testing::{Pair, Pki, now, parse, plain_pgpool, secret, tls_pgpool};
 
 const PASSED: Stand = Stand::Passed(Judge::Channel);
 

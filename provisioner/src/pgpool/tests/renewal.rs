@@ -12,7 +12,7 @@ async fn a_spoiled_certificate_never_reaches_a_pod() {
     // Another key under the same leaf, and a verdict that is not withdrawn yet.
     let mut certificates = certificates(&stage.pgpool(), &stage.pki);
     let mut spoiled = certificates.remove(0);
-    crate::testing::spoil(&mut spoiled, "tls.key", Some(&stage.pki.client("x").key));
+    crate::fixtures::spoil(&mut spoiled, "tls.key", Some(&stage.pki.client("x").key));
     stage.store(&spoiled);
     stage.judge(std::slice::from_ref(&spoiled), true);
     certificates.insert(0, spoiled);

@@ -4,7 +4,7 @@ use operator_runtime::Availability;
 use shared_types::Alias;
 
 use super::*;
-use crate::testing::scraped;
+use crate::fixtures::scraped;
 
 const MONITOR: &str = "/apis/monitoring.coreos.com/v1/namespaces/demo/servicemonitors/pool-stats";
 const STATS: &str = "/api/v1/namespaces/demo/services/pool-stats";

@@ -15,7 +15,7 @@ use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, Served};
 use crate::metrics::Metrics;
 use crate::peer::{Board, Verdicts};
 use crate::rotations::Rotations;
-use crate::testing::{certificate_verdict, verdict_on};
+use crate::fixtures::{certificate_verdict, verdict_on};
 
 /// Long enough for every test: who wants the grace time to be over says so.
 pub(super) const PATIENT: Duration = Duration::from_hours(1);
@@ -65,7 +65,7 @@ impl Stage {
     pub(super) fn new(pgpool: &Pgpool) -> Self {
         let stage = Self::on(FakeApi::new(), PATIENT);
         let api = &stage.api;
-        let inputs = crate::testing::inputs(pgpool);
+        let inputs = crate::fixtures::inputs(pgpool);
         let put = |path: &str, kind: &str, mut object: Value| {
             object["kind"] = kind.into();
             api.put(path, object);

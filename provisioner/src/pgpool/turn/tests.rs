@@ -3,10 +3,10 @@ use std::sync::Arc;
 use k8s_openapi::api::apps::v1::StatefulSetStatus;
 
 use super::*;
+use crate::fixtures::{Pki, certificates, observed, tls_pgpool};
 use crate::pgpool::plan::{Plan, plan};
 use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
-use crate::testing::{Pki, certificates, observed, tls_pgpool};
 
 /// A Friday. What is served ends with the year 2039, so that its last day is the urgent one.
 const FRIDAY: &str = "2027-01-15T12:00:00Z";
@@ -193,7 +193,7 @@ fn what_does_not_do_for_the_spec_or_is_underway_waits_for_nothing() {
     assert!(!taken(&status));
     // The certificate in the Secret has the name, what runs has not.
     let pair = Pki::new().server(&other_name.certificates[0].required[0].dns_names);
-    let secret = crate::testing::secret("pool-server-cert", &pair);
+    let secret = crate::fixtures::secret("pool-server-cert", &pair);
     other_name.certificates[0].secret = crate::pgpool::observe::Lookup::Present(Arc::new(secret));
     assert!(taken(&other_name));
 

@@ -5,10 +5,10 @@ use shared_types::ports;
 /// Where a PostgreSQL listens and what its address asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    pub host: String,
-    pub port: u16,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Everything behind the question mark.
-    pub query: String,
+    pub(crate) query: String,
 }
 
 /// Takes a URL such as `postgresql://db.example.com:5432/postgres?sslmode=require` apart.

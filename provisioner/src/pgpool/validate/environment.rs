@@ -23,9 +23,9 @@ const PASSWORD: &str = "_PASSWORD";
 #[derive(Default)]
 pub(super) struct Environment {
     /// The pairs.
-    pub users: Vec<Credential>,
+    pub(crate) users: Vec<Credential>,
     /// What is wrong with others.
-    pub complaints: Vec<Complaint>,
+    pub(crate) complaints: Vec<Complaint>,
 }
 
 /// The two variables of a prefix.
@@ -63,8 +63,7 @@ fn reference(variable: &EnvVar) -> Option<&SecretKeySelector> {
 }
 
 /// The Secrets that pairs refer to, in the namespace of the `Pgpool`.
-#[must_use]
-pub fn referred_secrets(pgpool: &Pgpool) -> BTreeSet<String> {
+pub(crate) fn referred_secrets(pgpool: &Pgpool) -> BTreeSet<String> {
     let pod = pgpool
         .spec
         .pod_template

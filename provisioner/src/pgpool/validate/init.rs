@@ -12,15 +12,15 @@ use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 use super::{Inputs, Unmet};
 
 /// Where scripts are mounted, unless the arguments of git-sync say otherwise.
-pub const ROOT: &str = "/init-scripts";
+pub(crate) const ROOT: &str = "/init-scripts";
 /// Where git-sync reads its credentials.
-pub const GIT_SECRET: &str = "/etc/git-secret";
+pub(crate) const GIT_SECRET: &str = "/etc/git-secret";
 /// The link to the present state of a repository, when neither its arguments nor the path name one.
 const LINK: &str = "current";
 
 /// What is to become of `spec.init`.
 #[derive(Clone, Debug)]
-pub enum Initialization {
+pub(crate) enum Initialization {
     /// There are no scripts.
     None,
     /// There may be scripts; the user says that they have run.
@@ -33,8 +33,7 @@ pub enum Initialization {
 
 impl Initialization {
     /// The scripts that are to be run.
-    #[must_use]
-    pub fn wanted(&self) -> Option<&Init> {
+    pub(crate) fn wanted(&self) -> Option<&Init> {
         match self {
             Self::Wanted(init) => Some(init),
             Self::None | Self::Skipped | Self::Refused(_) => None,
@@ -44,22 +43,22 @@ impl Initialization {
 
 /// Scripts that are to be run once.
 #[derive(Clone, Debug)]
-pub struct Init {
+pub(crate) struct Init {
     /// The Job that runs them.
-    pub job: String,
+    pub(crate) job: String,
     /// Where the source is mounted.
-    pub root: String,
+    pub(crate) root: String,
     /// The script, or the folder of scripts: the root, or below it.
-    pub path: String,
+    pub(crate) path: String,
     /// The source.
-    pub source: Source,
+    pub(crate) source: Source,
     /// The Secret of the client certificate, when clients log in with one.
-    pub client_secret: Option<String>,
+    pub(crate) client_secret: Option<String>,
 }
 
 /// Where scripts come from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// A volume of the user, named as it is mounted.
     Volume(Box<Volume>),
     /// A repository.
@@ -68,19 +67,19 @@ pub enum Source {
 
 /// A repository, fetched before the scripts run.
 #[derive(Clone, Debug)]
-pub struct Git {
+pub(crate) struct Git {
     /// Image of git-sync.
-    pub image: String,
+    pub(crate) image: String,
     /// Its arguments, complete.
-    pub args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Its environment.
-    pub env: Vec<EnvVar>,
+    pub(crate) env: Vec<EnvVar>,
     /// As the user has it.
-    pub security_context: SecurityContext,
+    pub(crate) security_context: SecurityContext,
     /// As the user has them.
-    pub resources: Option<ResourceRequirements>,
+    pub(crate) resources: Option<ResourceRequirements>,
     /// Secret with the credentials.
-    pub auth_secret: Option<String>,
+    pub(crate) auth_secret: Option<String>,
 }
 
 /// Reads `spec.init`.

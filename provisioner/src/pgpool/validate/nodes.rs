@@ -31,7 +31,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Derives the Service of the standbys where there is one.
-    pub fn of(binding: &AppBinding, namespace: &str, address: Address) -> Self {
+    pub(crate) fn of(binding: &AppBinding, namespace: &str, address: Address) -> Self {
         let service = binding
             .spec
             .client_config

@@ -11,18 +11,18 @@ use crate::pgpool::observe::Lookup;
 /// How to speak of an object that is not there.
 pub(super) struct Reference<'a> {
     /// Kind and name, such as ``Secret `demo/pg-auth` ``.
-    pub what: &'a str,
+    pub(crate) what: &'a str,
     /// What the user does about its absence.
-    pub cure: &'a str,
+    pub(crate) cure: &'a str,
     /// Reason when it does not exist.
-    pub absent: Reason,
+    pub(crate) absent: Reason,
     /// Reason when it may not be read.
-    pub forbidden: Reason,
+    pub(crate) forbidden: Reason,
 }
 
 impl Reference<'_> {
     /// The object, when it is there.
-    pub fn read<T>(&self, lookup: &Lookup<Arc<T>>) -> Result<Arc<T>, Unmet> {
+    pub(crate) fn read<T>(&self, lookup: &Lookup<Arc<T>>) -> Result<Arc<T>, Unmet> {
         let what = self.what;
         match lookup {
             Lookup::Present(found) => Ok(Arc::clone(found)),

@@ -4,7 +4,7 @@ use shared_types::conditions::Reason;
 
 /// What is in the way. Values, not errors: nothing failed, the world is not as the spec needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unmet {
+pub(crate) enum Unmet {
     /// The watch on an object has not answered yet. Lasts for moments after a start or a change of the spec: no
     /// reason to write a status, since what was true before probably still is.
     Reading {
@@ -29,7 +29,7 @@ pub enum Unmet {
 
 impl Unmet {
     /// A [`Unmet::Waiting`].
-    pub fn waiting(reason: Reason, message: impl Into<String>) -> Self {
+    pub(crate) fn waiting(reason: Reason, message: impl Into<String>) -> Self {
         Self::Waiting {
             reason,
             message: message.into(),
@@ -37,7 +37,7 @@ impl Unmet {
     }
 
     /// A [`Unmet::Rejected`].
-    pub fn rejected(reason: Reason, message: impl Into<String>) -> Self {
+    pub(crate) fn rejected(reason: Reason, message: impl Into<String>) -> Self {
         Self::Rejected {
             reason,
             message: message.into(),

@@ -22,11 +22,11 @@ mod tests;
 
 /// Something that is wrong with a user and stops nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
+pub(crate) struct Complaint {
     /// For the condition.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// A sentence that names the object and the cure.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// All users of the password file by name, and what is wrong with others.

@@ -1,4 +1,4 @@
-//! What `validate` proves, as types: the only input of the builders in `desired`.
+//! What `validate` proves, as types: the only input of the builders in `build`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,157 +17,152 @@ use super::users::Complaint;
 /// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a
 /// configuration file.
 #[derive(Clone, Debug)]
-pub struct Validated {
+pub(crate) struct Validated {
     /// `metadata.name`.
-    pub name: String,
+    pub(crate) name: String,
     /// `metadata.namespace`.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Controller reference for everything that goes when the `Pgpool` goes.
-    pub owner: OwnerReference,
+    pub(crate) owner: OwnerReference,
     /// Labels of every object.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// The subset of [`Self::labels`] that selects pods. Immutable in a `StatefulSet`.
-    pub selector: BTreeMap<String, String>,
+    pub(crate) selector: BTreeMap<String, String>,
     /// Names of the objects.
-    pub names: Names,
+    pub(crate) names: Names,
     /// Number of pods.
-    pub replicas: i32,
+    pub(crate) replicas: i32,
     /// `spec.version`, a name in the catalog.
-    pub version: String,
+    pub(crate) version: String,
     /// What runs.
-    pub release: Release,
+    pub(crate) release: Release,
     /// Whether and how strictly clients use TLS.
-    pub ssl_mode: SslMode,
+    pub(crate) ssl_mode: SslMode,
     /// How clients prove who they are.
-    pub client_auth_mode: ClientAuthMode,
+    pub(crate) client_auth_mode: ClientAuthMode,
     /// What survives the `Pgpool`.
-    pub deletion_policy: DeletionPolicy,
+    pub(crate) deletion_policy: DeletionPolicy,
     /// The PostgreSQL behind.
-    pub backend: Backend,
+    pub(crate) backend: Backend,
     /// The Secret of the PCP user.
-    pub auth_secret: AuthSecret,
+    pub(crate) auth_secret: AuthSecret,
     /// Lines of `pool_passwd`, by user name; the login of [`Self::backend`] is among them.
-    pub users: Vec<Credential>,
+    pub(crate) users: Vec<Credential>,
     /// What is wrong with users that are not among [`Self::users`], or not as asked.
-    pub user_complaints: Vec<Complaint>,
+    pub(crate) user_complaints: Vec<Complaint>,
     /// The user's own lines of `pgpool.conf`, each name once.
-    pub custom_settings: Vec<Setting>,
+    pub(crate) custom_settings: Vec<Setting>,
     /// Why the settings that the user asks for cannot be used. Then there are none in `custom_settings`, and what would be
     /// written without them is for nobody: pods keep those that they have.
-    pub unmet_settings: Option<Unmet>,
+    pub(crate) unmet_settings: Option<Unmet>,
     /// Whether the nodes are the user's own list.
-    pub custom_nodes: bool,
+    pub(crate) custom_nodes: bool,
     /// The user's wishes for pods.
-    pub pod: PodOverrides,
+    pub(crate) pod: PodOverrides,
     /// Scripts to run once.
-    pub init: Initialization,
+    pub(crate) init: Initialization,
     /// The user's wishes for the primary Service.
-    pub primary_service: ServiceOverrides,
+    pub(crate) primary_service: ServiceOverrides,
     /// Who scrapes metrics; `None` when nobody does.
-    pub monitoring: Option<Monitoring>,
+    pub(crate) monitoring: Option<Monitoring>,
 }
 
 impl Validated {
     /// Whether pgpool offers TLS to clients, so that certificates are needed before the workload can be built.
-    #[must_use]
-    pub fn serves_tls(&self) -> bool {
+    pub(crate) fn serves_tls(&self) -> bool {
         self.ssl_mode.enabled()
     }
 
     /// Whether there is an exporter that judges the certificate of pgpool.
-    #[must_use]
-    pub fn exporter_verifies(&self) -> bool {
+    pub(crate) fn exporter_verifies(&self) -> bool {
         let strict = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
         self.monitoring.is_some() && strict
     }
 
     /// Whether there is an exporter that logs in by certificate. Where a password is asked for it shows none: pods
     /// would be restarted for the renewal of a certificate that nobody looks at.
-    #[must_use]
-    pub fn exporter_shows_certificate(&self) -> bool {
+    pub(crate) fn exporter_shows_certificate(&self) -> bool {
         self.monitoring.is_some() && self.client_auth_mode == ClientAuthMode::Cert
     }
 
     /// Whether the user had a hand in `pgpool.conf`, so that pgpool is asked before a pod gets it.
-    #[must_use]
-    pub fn customized(&self) -> bool {
+    pub(crate) fn customized(&self) -> bool {
         self.custom_nodes || !self.custom_settings.is_empty()
     }
 }
 
 /// Names of the owned objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
+pub(crate) struct Names {
     /// Service of the clients.
-    pub primary_service: String,
+    pub(crate) primary_service: String,
     /// Headless Service of the pods.
-    pub governing_service: String,
+    pub(crate) governing_service: String,
     /// Account of the pods: ours, or the user's.
-    pub service_account: String,
+    pub(crate) service_account: String,
     /// Secret with `pgpool.conf` and `pool_hba.conf`.
-    pub config_secret: String,
+    pub(crate) config_secret: String,
     /// Secret with `pcp.conf`.
-    pub pcp_secret: String,
+    pub(crate) pcp_secret: String,
     /// Secret with `pool_passwd`.
-    pub users_secret: String,
+    pub(crate) users_secret: String,
 }
 
 /// The pgpool that the catalog names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
+pub(crate) struct Release {
     /// Major and minor version of pgpool: setting names depend on it.
-    pub version: (u32, u32),
+    pub(crate) version: (u32, u32),
     /// Image of container `pgpool`.
-    pub image: String,
+    pub(crate) image: String,
     /// Image of container `exporter`, when the catalog has one.
-    pub exporter: Option<String>,
+    pub(crate) exporter: Option<String>,
     /// User, group and `fsGroup` of the pod.
-    pub run_as_user: i64,
+    pub(crate) run_as_user: i64,
 }
 
 /// Where queries go.
 #[derive(Clone, Debug)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// In the order of their pgpool node ids.
-    pub nodes: Vec<BackendNode>,
+    pub(crate) nodes: Vec<BackendNode>,
     /// The login that the `AppBinding` names: health checks use it.
-    pub login: Credential,
+    pub(crate) login: Credential,
     /// The Secret that holds [`Self::login`], when a consumer in the namespace of the `Pgpool` can refer to it.
-    pub login_secret: Option<String>,
+    pub(crate) login_secret: Option<String>,
     /// Whether the `AppBinding` asks for TLS towards PostgreSQL.
-    pub tls: bool,
+    pub(crate) tls: bool,
     /// Whether it asks that their certificates are verified.
-    pub verify: bool,
+    pub(crate) verify: bool,
     /// Authorities of the server certificates, when known.
-    pub ca: Vec<CertificateDer<'static>>,
+    pub(crate) ca: Vec<CertificateDer<'static>>,
 }
 
 /// One PostgreSQL as pgpool sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendNode {
+pub(crate) struct BackendNode {
     /// DNS name or address, free of anything that needs quoting.
-    pub host: String,
+    pub(crate) host: String,
     /// TCP port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Share of reads, relative to the other nodes.
-    pub weight: i32,
+    pub(crate) weight: i32,
     /// pgpool's flags, joined by `|`.
-    pub flag: String,
+    pub(crate) flag: String,
 }
 
 /// A text that must not be printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
+pub(crate) struct Password(String);
 
 impl Password {
     /// Wraps a password.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The password itself, for the file or the connection that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -180,88 +175,88 @@ impl fmt::Debug for Password {
 
 /// A user name and its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
+pub(crate) struct Credential {
     /// Role name.
-    pub user: String,
+    pub(crate) user: String,
     /// Its password.
-    pub password: Password,
+    pub(crate) password: Password,
 }
 
 /// The Secret of the PCP user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthSecret {
+pub(crate) struct AuthSecret {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Whether we write it; otherwise it is the user's and only read.
-    pub ours: bool,
+    pub(crate) ours: bool,
     /// What stands in it, or will.
-    pub login: Credential,
+    pub(crate) login: Credential,
     /// The resource version that it was read in; `None` for one that is yet to be made.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
 }
 
 /// One line of `pgpool.conf`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Name as pgpool of this release knows it.
-    pub name: String,
+    pub(crate) name: String,
     /// The value as it stands in the file: one token, quoted where needed.
-    pub token: String,
+    pub(crate) token: String,
     /// Where the user wrote it.
-    pub place: String,
+    pub(crate) place: String,
 }
 
 /// `spec.podTemplate`, cleared of what would break the pod.
 #[derive(Clone, Debug, Default)]
-pub struct PodOverrides {
+pub(crate) struct PodOverrides {
     /// Labels of the pods beyond ours.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Annotations of the pods.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Labels of the `StatefulSet` beyond ours.
-    pub controller_labels: BTreeMap<String, String>,
+    pub(crate) controller_labels: BTreeMap<String, String>,
     /// Annotations of the `StatefulSet`.
-    pub controller_annotations: BTreeMap<String, String>,
+    pub(crate) controller_annotations: BTreeMap<String, String>,
     /// Container `pgpool` as the user shaped it: resources resolved, credentials taken out of its environment.
-    pub pgpool: Container,
+    pub(crate) pgpool: Container,
     /// Container `exporter` as the user shaped it.
-    pub exporter: Option<Container>,
+    pub(crate) exporter: Option<Container>,
     /// The user's other containers, init containers, volumes and settings of the pod.
-    pub spec: PodSpec,
+    pub(crate) spec: PodSpec,
     /// Whether the user names the account of the pods.
-    pub own_service_account: bool,
+    pub(crate) own_service_account: bool,
 }
 
 /// `spec.monitor`, and everything else that users say about the exporter.
 #[derive(Clone, Debug)]
-pub struct Monitoring {
+pub(crate) struct Monitoring {
     /// Who scrapes.
-    pub agent: Agent,
+    pub(crate) agent: Agent,
     /// Image of container `exporter`.
-    pub image: String,
+    pub(crate) image: String,
     /// Where the exporter listens, in plain HTTP.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The user's own arguments of it.
-    pub args: Vec<String>,
+    pub(crate) args: Vec<String>,
     /// Container `exporter` as the user shaped it.
-    pub container: Container,
+    pub(crate) container: Container,
     /// The user's wishes for the stats Service.
-    pub service: ServiceOverrides,
+    pub(crate) service: ServiceOverrides,
     /// The user's wishes for the `ServiceMonitor`.
-    pub service_monitor: ServiceMonitor,
+    pub(crate) service_monitor: ServiceMonitor,
     /// Name of the stats Service and of the `ServiceMonitor`.
-    pub stats_service: String,
+    pub(crate) stats_service: String,
     /// Name of the Secret with the login of the exporter.
-    pub login_secret: String,
+    pub(crate) login_secret: String,
 }
 
 /// `spec.serviceTemplates[]` of one alias.
 #[derive(Clone, Debug, Default)]
-pub struct ServiceOverrides {
+pub(crate) struct ServiceOverrides {
     /// Labels beyond ours.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Annotations.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Type, addresses and traffic policies; ports already merged by name.
-    pub spec: ServiceSpec,
+    pub(crate) spec: ServiceSpec,
 }

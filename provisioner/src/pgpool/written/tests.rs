@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::tls_pgpool;
+use crate::fixtures::tls_pgpool;
 
 /// A `Pgpool` as the cache shows it: our phase, and how many certificates the other operator tells of.
 fn shown(phase: &str, certificates: usize) -> Arc<Pgpool> {

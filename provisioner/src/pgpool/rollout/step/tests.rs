@@ -1,10 +1,10 @@
 use k8s_openapi::api::policy::v1::PodDisruptionBudgetStatus;
 
 use super::*;
+use crate::fixtures::{Pki, now, parse, secret};
 use crate::health::{Login, Served};
 use crate::pgpool::pods::{ResizeFacts, Underway};
 use crate::pgpool::sizes::Sizes;
-use crate::testing::{Pki, now, parse, secret};
 use tls_bundle::Fingerprint;
 
 /// A workload of three pods, in the middle of becoming `b`.

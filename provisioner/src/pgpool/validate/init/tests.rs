@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use shared_types::PgpoolVersion;
 
 use super::*;
+use crate::fixtures::{inputs, plain_pgpool, tls_pgpool};
 use crate::pgpool::observe::Lookup;
-use crate::testing::{inputs, plain_pgpool, tls_pgpool};
 
 fn judged(script: &Value) -> Initialization {
     let mut pgpool = plain_pgpool();

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fixtures::{inputs, plain_pgpool};
 use crate::pgpool::validate::{Validated, validate};
-use crate::testing::{inputs, plain_pgpool};
 
 /// A labelled Secret, as the cache has it; `minute` is its age.
 fn secret(name: &str, minute: u8, data: &Value) -> Arc<Secret> {
@@ -182,7 +182,7 @@ fn environment(
 ) -> Result<(Validated, Vec<String>), Unmet> {
     let mut pgpool = plain_pgpool();
     let template = format!("{{spec: {{containers: [{{name: pgpool, env: {env}}}]}}}}");
-    pgpool.spec.pod_template = Some(crate::testing::parse(&template));
+    pgpool.spec.pod_template = Some(crate::fixtures::parse(&template));
     let mut inputs = inputs(&pgpool);
     inputs.env_secrets = crate::pgpool::validate::referred_secrets(&pgpool)
         .into_iter()

@@ -1,0 +1,25 @@
+//! `pool_hba.conf`: who may come in, and how they prove it.
+//!
+//! No `trust` and no exception for loopback: port-forwards and sidecars arrive there. The rules follow from two
+//! choices alone; pgpool cannot tell `require`, `verify-ca` and `verify-full` apart.
+
+use shared_types::{ClientAuthMode, SslMode};
+
+/// Two lines, since an IPv4 range does not cover IPv6.
+pub(in crate::pgpool::build) fn render(ssl_mode: SslMode, auth: ClientAuthMode) -> String {
+    // A client certificate can only be shown over TLS, even where TLS is optional otherwise.
+    let record = if ssl_mode.requires_tls() || auth == ClientAuthMode::Cert {
+        "hostssl"
+    } else {
+        "host"
+    };
+    let method = match auth {
+        ClientAuthMode::Md5 => "md5",
+        ClientAuthMode::Scram => "scram-sha-256",
+        ClientAuthMode::Cert => "cert",
+    };
+    let ranges = ["0.0.0.0/0", "::/0"];
+    ranges
+        .map(|range| format!("{record}  all  all  {range}  {method}\n"))
+        .concat()
+}

@@ -1,0 +1,216 @@
+//! A small world in which everything is in place, to be damaged by each test.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::pgpool::build::{self, TlsMaterial};
+use crate::pgpool::observe::{Inputs, Lookup};
+use crate::pgpool::validate::{Unmet, Validated, validate};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use shared_types::conditions::Reason;
+use shared_types::{AppBinding, Pgpool, PgpoolVersion};
+
+pub(crate) const ISSUER_CA: &str = include_str!("../../../fixtures/issuer-ca.pem");
+pub(crate) const POSTGRES_CA: &str = include_str!("../../../fixtures/postgres-ca.pem");
+
+pub(crate) struct World {
+    pub(crate) pgpool: Pgpool,
+    pub(crate) version: PgpoolVersion,
+    pub(crate) binding: AppBinding,
+    pub(crate) inputs: Inputs,
+}
+
+fn parse<T: DeserializeOwned>(yaml: &str) -> T {
+    serde_yaml::from_str(yaml).expect("a fixture parses")
+}
+
+impl World {
+    fn of(pgpool: &str) -> Self {
+        let secret: Secret = parse(include_str!("../../../fixtures/backend-secret.yaml"));
+        Self {
+            pgpool: parse(pgpool),
+            version: parse(include_str!("../../../fixtures/pgpool-version.yaml")),
+            binding: parse(include_str!("../../../fixtures/app-binding.yaml")),
+            inputs: Inputs {
+                backend_secret: Some(Lookup::Present(Arc::new(secret))),
+                auth_secret: Lookup::Absent,
+                new_pcp_password: Some("sixteen-letters!".to_owned()),
+                ..Inputs::default()
+            },
+        }
+    }
+
+    pub(crate) fn plain() -> Self {
+        Self::of(include_str!("../../../fixtures/pgpool.yaml"))
+    }
+
+    pub(crate) fn tls() -> Self {
+        Self::of(include_str!("../../../fixtures/pgpool-tls.yaml"))
+    }
+
+    pub(crate) fn shaped() -> Self {
+        Self::of(include_str!("../../../fixtures/pgpool-shaped.yaml"))
+    }
+
+    /// Overlays the spec with what a user would write.
+    pub(crate) fn spec(self, yaml: &str) -> Self {
+        self.overlaid(parse(yaml))
+    }
+
+    /// Overlays the spec.
+    pub(crate) fn overlaid(mut self, over: Value) -> Self {
+        let mut spec = serde_json::to_value(&self.pgpool.spec).expect("serialises");
+        overlay(&mut spec, over);
+        self.pgpool.spec = serde_json::from_value(spec).expect("a spec");
+        self
+    }
+
+    /// Overlays the spec of the `AppBinding`.
+    pub(crate) fn binding(mut self, yaml: &str) -> Self {
+        let mut spec = serde_json::to_value(&self.binding.spec).expect("serialises");
+        overlay(&mut spec, parse(yaml));
+        self.binding.spec = serde_json::from_value(spec).expect("a spec");
+        self
+    }
+
+    pub(crate) fn backend_ca(mut self, pem: &str) -> Self {
+        self.binding.spec.client_config.ca_bundle = Some(ByteString(pem.as_bytes().to_vec()));
+        self
+    }
+
+    pub(crate) fn release(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version.spec.version);
+        self
+    }
+
+    pub(crate) fn inputs(mut self, change: impl FnOnce(&mut Inputs)) -> Self {
+        change(&mut self.inputs);
+        self
+    }
+
+    pub(crate) fn judge(&self) -> Result<Validated, Unmet> {
+        let mut inputs = self.inputs.clone();
+        if inputs.version == Lookup::Pending {
+            inputs.version = Lookup::Present(Arc::new(self.version.clone()));
+        }
+        if inputs.app_binding == Lookup::Pending {
+            inputs.app_binding = Lookup::Present(Arc::new(self.binding.clone()));
+        }
+        let validated = validate(&self.pgpool, &inputs)?;
+        match validated.unmet_settings {
+            Some(unmet) => Err(unmet),
+            None => Ok(validated),
+        }
+    }
+
+    pub(crate) fn valid(&self) -> Validated {
+        self.judge().unwrap_or_else(|unmet| panic!("{unmet:?}"))
+    }
+
+    /// The reason and the sentence of a rejection.
+    pub(crate) fn rejected(&self) -> (Reason, String) {
+        match self.judge() {
+            Err(Unmet::Rejected { reason, message }) => (reason, message),
+            other => panic!("not rejected: {other:?}"),
+        }
+    }
+
+    /// The reason and the sentence of a wait.
+    pub(crate) fn waits(&self) -> (Reason, String) {
+        match self.judge() {
+            Err(Unmet::Waiting { reason, message }) => (reason, message),
+            other => panic!("not waiting: {other:?}"),
+        }
+    }
+
+    pub(crate) fn pgpool_conf(&self) -> String {
+        file(&build::foundation(&self.valid()).config_secret, "pgpool.conf")
+    }
+
+    pub(crate) fn pool_hba(&self) -> String {
+        file(&build::foundation(&self.valid()).config_secret, "pool_hba.conf")
+    }
+
+    pub(crate) fn pool_passwd(&self) -> String {
+        file(&build::foundation(&self.valid()).users_secret, "pool_passwd")
+    }
+}
+
+fn overlay(base: &mut Value, over: Value) {
+    match (base, over) {
+        (Value::Object(base), Value::Object(over)) => {
+            for (key, value) in over {
+                overlay(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, over) => *base = over,
+    }
+}
+
+pub(crate) fn secret<const N: usize>(pairs: [(&str, &str); N]) -> Secret {
+    let data = pairs.map(|(key, text)| (key.to_owned(), ByteString(text.as_bytes().to_vec())));
+    Secret {
+        data: Some(BTreeMap::from(data)),
+        ..Secret::default()
+    }
+}
+
+pub(crate) fn present<const N: usize>(pairs: [(&str, &str); N]) -> Lookup<Arc<Secret>> {
+    Lookup::Present(Arc::new(secret(pairs)))
+}
+
+pub(crate) fn file(secret: &Secret, key: &str) -> String {
+    let bytes = &secret.data.as_ref().expect("data")[key];
+    String::from_utf8(bytes.0.clone()).expect("text")
+}
+
+/// The whole object, contents of Secrets as text.
+pub(crate) fn readable(object: &impl Serialize) -> Value {
+    let mut value = serde_json::to_value(object).expect("serialises");
+    if value["kind"] == "Secret" {
+        let secret: Secret = serde_json::from_value(value.clone()).expect("a Secret");
+        for (key, text) in value["data"].as_object_mut().expect("data") {
+            // Line by line, so that a change of one setting reads as one.
+            *text = file(&secret, key).lines().collect();
+        }
+    }
+    value
+}
+
+pub(crate) fn material() -> TlsMaterial<'static> {
+    TlsMaterial {
+        certificate: b"the leaf\n",
+        key: b"its key\n",
+        ca: ISSUER_CA.as_bytes(),
+        client_ca: ISSUER_CA.as_bytes(),
+        exporter_certificate: b"the exporter's leaf\n",
+        exporter_key: b"the exporter's key\n",
+        exporter_ca: ISSUER_CA.as_bytes(),
+        earlier: &[],
+    }
+}
+
+/// The value of a setting, which must stand in the file exactly once.
+pub(crate) fn setting(conf: &str, name: &str) -> Option<String> {
+    let mut found = conf.lines().filter_map(|line| {
+        let (key, value) = line.split_once(" = ")?;
+        (key == name).then(|| value.to_owned())
+    });
+    let value = found.next();
+    assert_eq!(found.next(), None, "{name} stands in the file twice");
+    value
+}
+
+/// Waits until something is so that a process of the test brings about.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < end, "not seen: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}

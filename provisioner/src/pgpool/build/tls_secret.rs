@@ -1,0 +1,104 @@
+//! The immutable copy of a judged pair of certificate and key, with every authority the pool judges others by, and with
+//! the pair of the exporter where that logs in by it. One Secret, so that all of it changes in one step.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use shared_types::names;
+
+use super::{TlsMaterial, hex, metadata, paths};
+use crate::pgpool::authorities;
+use crate::pgpool::validate::Validated;
+
+/// Hexadecimal digits of the name.
+const HASH_LENGTH: usize = 10;
+/// Characters a line of PEM.
+const PEM_WIDTH: usize = 64;
+
+/// Builds the copy. Its name follows from its content, so that a new pair is a new object.
+pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
+    let ca = trust(validated, material);
+    let mut files: Vec<(&str, &[u8])> = vec![
+        (paths::CERTIFICATE, material.certificate),
+        (paths::KEY, material.key),
+        (paths::CA, ca.as_bytes()),
+    ];
+    if validated.exporter_shows_certificate() {
+        files.push((paths::EXPORTER_CERTIFICATE, material.exporter_certificate));
+        files.push((paths::EXPORTER_KEY, material.exporter_key));
+    }
+    let mut hash = Sha256::new();
+    for (name, content) in &files {
+        // Lengths keep the boundary between two files part of what is hashed.
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.update(name);
+        hash.update((content.len() as u64).to_be_bytes());
+        hash.update(content);
+    }
+    let hash = hex(&hash.finalize());
+    let data: BTreeMap<_, _> = files
+        .into_iter()
+        .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
+        .collect();
+    let note = authorities::note(&issuers(material), material.earlier);
+    let name = names::tls_secret(&validated.name, &hash[..HASH_LENGTH]);
+    Secret {
+        metadata: ObjectMeta {
+            // No part of what is hashed: time passes, and pods do not restart for that.
+            annotations: Some(BTreeMap::from([(names::ANNOTATION_TRUSTED_CAS.to_owned(), note)])),
+            ..metadata::owned(validated, &name)
+        },
+        data: Some(data),
+        immutable: Some(true),
+        type_: Some("kubernetes.io/tls".to_owned()),
+        ..Secret::default()
+    }
+}
+
+/// Whether a copy serves an exporter that logs in by certificate.
+pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
+    let has = |key: &str| copy.data.as_ref().is_some_and(|data| data.contains_key(key));
+    has(paths::EXPORTER_CERTIFICATE) && has(paths::EXPORTER_KEY)
+}
+
+/// The issuers of both sides of the pool: pgpool has one store for clients and for PostgreSQL.
+fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
+    let earlier = material.earlier.iter().map(|earlier| earlier.der.clone());
+    let issuers = issuers(material).into_iter().chain(earlier);
+    let all: Vec<_> = issuers.chain(validated.backend.ca.iter().cloned()).collect();
+    pem(&all)
+}
+
+/// The authorities of all certificates. Of all, since each of them may come from another: the exporter logs in with its
+/// own.
+pub(crate) fn issuers(material: &TlsMaterial<'_>) -> Vec<CertificateDer<'static>> {
+    let issuers = [material.ca, material.client_ca, material.exporter_ca];
+    issuers.into_iter().flat_map(authorities::read).collect()
+}
+
+/// Certificates as PEM: each once, in an order that does not depend on how they were given.
+pub(super) fn pem(certificates: &[CertificateDer<'_>]) -> String {
+    let mut certificates: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
+    certificates.sort_unstable();
+    certificates.dedup();
+    let mut text = String::new();
+    for der in certificates {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        let encoded = STANDARD.encode(der);
+        let mut rest = encoded.as_str();
+        while !rest.is_empty() {
+            let (line, tail) = rest.split_at(rest.len().min(PEM_WIDTH));
+            text.push_str(line);
+            text.push('\n');
+            rest = tail;
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
+}
