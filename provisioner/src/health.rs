@@ -1,151 +1,66 @@
-//! Proves from outside that pods serve: one connection to each pod and period shows the certificate that it really
-//! serves and whether a login and a query go through.
+//! Probes pods from outside: one connection per pod and period shows the certificate that the pod serves, and whether a
+//! login and a query succeed.
 //!
-//! Reconcile says which pods there are and how to log in; results lie on a board in memory. A result that differs
-//! from the one before wakes the reconcile of its `Pgpool`, an equal one wakes nobody. Nothing is written to the
-//! user's database.
+//! Reconcile sets the targets: pods, and how to log in. Results are kept in memory. A result that differs from the
+//! previous one triggers a reconcile of its `Pgpool`, an equal one does not. Nothing is written to the user's database.
 
-pub(crate) mod login;
-pub(crate) mod served;
-pub(crate) mod tap;
-
-mod standing;
-mod watchman;
+mod access;
+mod connector;
+mod login;
+mod login_failure;
+mod pod_health;
+mod pod_prober;
+mod served;
+mod sniffer;
+mod transcript;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kube::runtime::reflector::ObjectRef;
-use shared_types::{Pgpool, SslMode};
+use shared_types::Pgpool;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::metrics::Metrics;
-use crate::pgpool::validate::Credential;
 
-pub(crate) use login::LoginFailure;
-pub(crate) use served::Served;
-pub(crate) use standing::{Login, Standing, judge};
+pub(crate) use access::{Access, ClientCertificate, Pod};
+pub(crate) use login::NetworkProber;
+pub(crate) use login_failure::LoginFailure;
+pub(crate) use pod_health::{Login, PodHealth};
+pub(crate) use served::ServedCertificate;
 
+use pod_prober::Target;
+
+#[cfg(test)]
+mod fixtures;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_support;
 
-/// Connections open at one time, over all Pgpools: after a start every pod is due at once.
-const CONNECTIONS: usize = 64;
-
-/// A pod that may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pod {
-    /// UID: the next pod of this name starts without a past.
-    pub(crate) uid: String,
-    /// Where it listens.
-    pub(crate) ip: IpAddr,
-    /// Whether its own readiness probe has passed.
-    pub(crate) ready: bool,
-    /// Whether it has certificates to serve; in a rollout pods with and without stand side by side.
-    pub(crate) tls: bool,
-}
-
-/// How to log in to the pods of one `Pgpool`.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Access {
-    /// The name that the served certificate must have under `verify-full`.
-    pub(crate) server_name: String,
-    /// What is asked of the connection.
-    pub(crate) ssl_mode: SslMode,
-    /// Authorities of the served certificate, in PEM; used by `verify-ca` and `verify-full`.
-    pub(crate) trust: Vec<u8>,
-    /// Shown to the pod when clients log in by certificate.
-    pub(crate) client: Option<ClientPair>,
-    /// What was shown before clients were to log in otherwise: a pod that has not heard of that yet asks for it still.
-    /// Filled in by [`Health::follow`] and lost with the process, which costs a false alarm at the worst.
-    pub(crate) former: Option<ClientPair>,
-    /// User and password.
-    pub(crate) login: Credential,
-    /// Where they come from, for people: `namespace/name` of the Secret.
-    pub(crate) login_source: String,
-    /// The PostgreSQL behind the pool, for people: its address and the `AppBinding` that names it.
-    pub(crate) backend: String,
-    /// Whether it counts that PostgreSQL takes writes.
-    pub(crate) writes: bool,
-    /// Time between two checks of a pod.
-    pub(crate) period: Duration,
-    /// Time that a check may take.
-    pub(crate) timeout: Duration,
-    /// Checks in a row that must fail before a pod which had accepted logins counts as refusing them.
-    pub(crate) failure_threshold: u32,
-}
-
-impl Access {
-    /// How a pod is to be asked: as clients are asked to, but never for what it cannot have, and never without what
-    /// it may insist on.
-    pub(crate) fn mode(&self, pod: &Pod) -> SslMode {
-        match (pod.tls, self.ssl_mode) {
-            (false, _) => SslMode::Disable,
-            (true, SslMode::Disable) => SslMode::Require,
-            (true, mode) => mode,
-        }
-    }
-
-    /// The same, with what was shown to the pods before.
-    fn after(self, before: Option<&Self>) -> Self {
-        let shown = before.and_then(|before| before.client.as_ref().or(before.former.as_ref()));
-        let former = shown.filter(|_| self.client.is_none()).cloned();
-        Self { former, ..self }
-    }
-}
-
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Access")
-            .field("server_name", &self.server_name)
-            .field("ssl_mode", &self.ssl_mode)
-            .field("user", &self.login.user)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A client certificate.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ClientPair {
-    /// Leaf and intermediates, in PEM.
-    pub(crate) chain: Vec<u8>,
-    /// Private key, in PEM.
-    pub(crate) key: Vec<u8>,
-}
-
-impl fmt::Debug for ClientPair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientPair(…)")
-    }
-}
+/// Connections open at the same time, over all Pgpools: after a start every pod is due immediately.
+const MAX_CONNECTIONS: usize = 64;
 
 /// What one connection showed.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    /// The certificate that the pod served, also when it did not please.
-    pub(crate) served: Option<Served>,
-    /// Whether login and query went through.
+    /// The certificate that the pod served, also when it was not accepted.
+    pub(crate) served: Option<ServedCertificate>,
+    /// Whether login and query succeeded.
     pub(crate) login: Result<(), LoginFailure>,
 }
 
 /// Makes the one connection.
 pub(crate) trait Prober: Send + Sync + 'static {
-    /// Asks a pod; never takes longer than the timeout of `access`.
+    /// Probes a pod; never takes longer than the timeout of `access`.
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe>;
 }
 
-/// The checks of all Pgpools, and the board with their results.
+/// The probers of all Pgpools, and their results.
 #[derive(Clone)]
 pub(crate) struct Health(Arc<Inner>);
 
@@ -153,147 +68,141 @@ struct Inner {
     prober: Arc<dyn Prober>,
     metrics: Metrics,
     drain: CancellationToken,
-    limit: Semaphore,
+    connections: Semaphore,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    checks: HashMap<ObjectRef<Pgpool>, Check>,
+    pools: HashMap<ObjectRef<Pgpool>, Pool>,
     listeners: Vec<mpsc::UnboundedSender<ObjectRef<Pgpool>>>,
 }
 
 #[derive(Default)]
-struct Check {
+struct Pool {
     access: Option<Arc<Access>>,
-    watchmen: HashMap<String, Watchman>,
+    /// By UID of the pod.
+    probers: HashMap<String, PodProber>,
 }
 
-struct Watchman {
-    orders: watch::Sender<watchman::Orders>,
-    standing: Option<Standing>,
+struct PodProber {
+    target: watch::Sender<Target>,
+    result: Option<PodHealth>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Health {
-    /// Makes an empty board; all checks end when `drain` is cancelled.
+    /// All probers stop when `drain` is cancelled.
     pub(crate) fn new(prober: Arc<dyn Prober>, metrics: Metrics, drain: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             prober,
             metrics,
             drain,
-            limit: Semaphore::new(CONNECTIONS),
+            connections: Semaphore::new(MAX_CONNECTIONS),
             state: Mutex::default(),
         }))
     }
 
-    /// Says which pods a `Pgpool` has now, and how to log in; without `access` the last known one stays. Pods that
-    /// are not named any more are forgotten.
-    pub(crate) fn follow(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
+    /// Sets the pods of a `Pgpool` and how to log in to them; without `access` the last known one stays. Pods that are
+    /// not listed any more are forgotten.
+    pub(crate) fn set_targets(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
         let mut state = self.lock();
-        let check = state.checks.entry(key.clone()).or_default();
+        let pool = state.pools.entry(key.clone()).or_default();
         if let Some(access) = access {
-            let access = access.after(check.access.as_deref());
-            if check.access.as_deref() != Some(&access) {
-                check.access = Some(Arc::new(access));
+            let access = access.remembering_certificate_of(pool.access.as_deref());
+            if pool.access.as_deref() != Some(&access) {
+                pool.access = Some(Arc::new(access));
             }
         }
-        let Some(access) = check.access.clone() else {
+        let Some(access) = pool.access.clone() else {
             return;
         };
-        let mut before = std::mem::take(&mut check.watchmen);
+        let mut before = std::mem::take(&mut pool.probers);
         for pod in pods {
             let uid = pod.uid.clone();
-            let orders = watchman::Orders {
+            let target = Target {
                 pod,
                 access: access.clone(),
             };
-            let watchman = match before.remove(&uid) {
-                Some(watchman) => {
-                    watchman.orders.send_if_modified(|known| {
-                        let differs = *known != orders;
-                        *known = orders;
+            let prober = match before.remove(&uid) {
+                Some(prober) => {
+                    prober.target.send_if_modified(|known| {
+                        let differs = *known != target;
+                        *known = target;
                         differs
                     });
-                    watchman
+                    prober
                 }
-                None => self.post(key, orders),
+                None => self.spawn(key, target),
             };
-            check.watchmen.insert(uid, watchman);
+            pool.probers.insert(uid, prober);
         }
     }
 
-    /// Whether the pods of a `Pgpool` are asked: not before a login is known.
-    pub(crate) fn asks(&self, key: &ObjectRef<Pgpool>) -> bool {
+    /// Whether the pods of a `Pgpool` are probed: not before a login is known.
+    pub(crate) fn is_probing(&self, key: &ObjectRef<Pgpool>) -> bool {
         let state = self.lock();
-        state.checks.get(key).is_some_and(|check| check.access.is_some())
+        state.pools.get(key).is_some_and(|pool| pool.access.is_some())
     }
 
-    /// Ends the checks of a `Pgpool` that is gone.
+    /// Stops probing the pods of a deleted `Pgpool`.
     pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
-        self.lock().checks.remove(key);
+        self.lock().pools.remove(key);
     }
 
-    /// The last known results, by pod UID. A pod that was not asked yet is not in it.
-    pub(crate) fn standings(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, Standing> {
+    /// The last results by pod UID, without pods that were not probed yet.
+    pub(crate) fn results(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, PodHealth> {
         let state = self.lock();
-        let Some(check) = state.checks.get(key) else {
+        let Some(pool) = state.pools.get(key) else {
             return BTreeMap::new();
         };
-        let known = check.watchmen.iter();
-        known
-            .filter_map(|(uid, watchman)| Some((uid.clone(), watchman.standing.clone()?)))
-            .collect()
+        let mut results = BTreeMap::new();
+        for (uid, prober) in &pool.probers {
+            if let Some(result) = &prober.result {
+                results.insert(uid.clone(), result.clone());
+            }
+        }
+        results
     }
 
-    /// The `Pgpool`s whose results have changed, as it happens.
+    /// The `Pgpool`s whose results change, from now on.
     pub(crate) fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.lock().listeners.push(sender);
         UnboundedReceiverStream::new(receiver).boxed()
     }
 
-    fn post(&self, key: &ObjectRef<Pgpool>, orders: watchman::Orders) -> Watchman {
-        let (sender, receiver) = watch::channel(orders);
-        let task = tokio::spawn(watchman::stand(self.clone(), key.clone(), receiver));
-        Watchman {
-            orders: sender,
-            standing: None,
+    fn spawn(&self, key: &ObjectRef<Pgpool>, target: Target) -> PodProber {
+        let (sender, receiver) = watch::channel(target);
+        let task = tokio::spawn(pod_prober::run(self.clone(), key.clone(), receiver));
+        PodProber {
+            target: sender,
+            result: None,
             _task: AbortOnDropHandle::new(task),
         }
     }
 
-    async fn ask(&self, orders: &watchman::Orders) -> Option<Probe> {
-        // Never closed, so an error cannot come; without a permit there is simply no result.
-        let _permit = self.0.limit.acquire().await.ok()?;
-        Some(
-            self.0
-                .prober
-                .probe(orders.pod.clone(), orders.access.clone())
-                .await,
-        )
+    async fn probe(&self, target: &Target) -> Option<Probe> {
+        // The semaphore is never closed, so this does not fail; without a permit there would be no result.
+        let _permit = self.0.connections.acquire().await.ok()?;
+        let (pod, access) = (target.pod.clone(), target.access.clone());
+        Some(self.0.prober.probe(pod, access).await)
     }
 
-    /// Enters a result, and wakes whoever listens if it is news.
-    fn report(&self, key: &ObjectRef<Pgpool>, orders: &watchman::Orders, probe: Probe) {
-        self.0
-            .metrics
-            .checked(probe.login.as_ref().err().map_or("accepted", LoginFailure::kind));
+    /// Records a result, and triggers a reconcile if it differs from the previous one.
+    fn record(&self, key: &ObjectRef<Pgpool>, target: &Target, probe: Probe) {
+        let label = probe.login.as_ref().err().map_or("accepted", LoginFailure::kind);
+        self.0.metrics.count_pod_check(label);
         let mut state = self.lock();
-        let Some(watchman) = state
-            .checks
-            .get_mut(key)
-            .and_then(|check| check.watchmen.get_mut(&orders.pod.uid))
-        else {
+        let pool = state.pools.get_mut(key);
+        let Some(prober) = pool.and_then(|pool| pool.probers.get_mut(&target.pod.uid)) else {
             return;
         };
-        let standing = judge(watchman.standing.as_ref(), probe, orders.access.failure_threshold);
-        let news = watchman
-            .standing
-            .as_ref()
-            .is_none_or(|before| before.differs(&standing));
-        watchman.standing = Some(standing);
-        if news {
+        let before = prober.result.take();
+        let result = PodHealth::after(before.as_ref(), probe, target.access.failure_threshold);
+        let is_news = before.is_none_or(|before| before.differs(&result));
+        prober.result = Some(result);
+        if is_news {
             state
                 .listeners
                 .retain(|listener| listener.send(key.clone()).is_ok());
@@ -301,7 +210,7 @@ impl Health {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before the lock is given back, so a panic elsewhere leaves nothing half done.
+        // Each change is complete before the lock is released, so a panic elsewhere leaves nothing half done.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

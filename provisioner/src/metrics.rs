@@ -65,7 +65,7 @@ impl Metrics {
     }
 
     /// Counts a check of a pod; `result` is from a fixed set.
-    pub(crate) fn checked(&self, result: &'static str) {
+    pub(crate) fn count_pod_check(&self, result: &'static str) {
         self.checks.get_or_create(&Check { result }).inc();
     }
 
@@ -93,8 +93,8 @@ mod tests {
     fn is_shown_to_scrapers() {
         let registry = SharedRegistry::default();
         let metrics = Metrics::register(&registry);
-        metrics.checked("accepted");
-        metrics.checked("accepted");
+        metrics.count_pod_check("accepted");
+        metrics.count_pod_check("accepted");
         metrics.connected(true);
         let text = registry.encode().unwrap();
         assert!(

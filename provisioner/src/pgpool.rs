@@ -92,7 +92,9 @@ async fn settle(
     let look_again = plan.as_ref().ok().and_then(|plan| plan.look_again);
     let access = validated.as_ref().ok().zip(plan.as_ref().ok());
     let access = access.and_then(|(validated, plan)| plan::access(&pgpool, validated, &observed, plan, now));
-    context.health.follow(key, plan::reachable(&observed), access);
+    context
+        .health
+        .set_targets(key, plan::reachable(&observed), access);
     // Client.
     let writer = Writer {
         applier: &context.applier,
@@ -102,7 +104,7 @@ async fn settle(
     };
     let applied = Box::pin(apply::apply(writer, plan, &observed)).await;
     // Pure.
-    let report = status::report(&pgpool, &observed, &applied, context.health.asks(key), now);
+    let report = status::report(&pgpool, &observed, &applied, context.health.is_probing(key), now);
     let complaints = validated.as_ref().ok().map(|it| it.user_complaints.as_slice());
     let report = report.about_users(&pgpool, complaints, now);
     let report = report.about_rotation(&pgpool, remark.as_ref().map(Option::as_ref), now);

@@ -16,7 +16,7 @@ use crate::args::Args;
 use crate::fleet::{Fleet, Limits};
 use crate::grpc;
 use crate::health::Health;
-use crate::health::login::Network;
+use crate::health::NetworkProber;
 use crate::metrics::Metrics;
 use crate::peer::{self, Board};
 use crate::pgpool::caches::{Caches, Triggers};
@@ -48,7 +48,11 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
     let board = Board::default();
     let metrics = Metrics::register(&runtime.registry());
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let health = Health::new(Arc::new(Network::new(provider)), metrics.clone(), runtime.drain());
+    let health = Health::new(
+        Arc::new(NetworkProber::new(provider)),
+        metrics.clone(),
+        runtime.drain(),
+    );
     let context = Arc::new(Context {
         client: runtime.client(),
         applier: Applier::new(runtime.client(), names::PROVISIONER),

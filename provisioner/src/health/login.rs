@@ -1,9 +1,8 @@
-//! Logs in to one pod and asks one question, over a connection that shows the served certificate on the way.
+//! Logs in to one pod and runs one query, over a connection that records the served certificate.
 //!
-//! One TCP connection to the pod's own address; a second one where the pod does not know yet how clients log in now. Writes nothing anywhere, in the user's database least of all: whether
-//! PostgreSQL takes writes is asked, not tried.
+//! One TCP connection to the IP of the pod; a second one where the pod still expects the previous client certificate.
+//! Writes nothing, least of all to the user's database: whether PostgreSQL accepts writes is queried, not tried.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
@@ -20,150 +19,31 @@ use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::config::SslMode as Negotiation;
 
-use super::served::{Connector, Seen, Unusable};
-use super::tap::{Estranged, Tap};
-use super::{Access, Pod, Probe, Prober};
+use super::connector::Connector;
+use super::sniffer::{BackendRejection, ResponseSniffer};
+use super::transcript::Transcript;
+use super::{Access, LoginFailure, Pod, Probe, Prober};
 
 #[cfg(test)]
 mod tests;
 
-/// The database that every PostgreSQL has.
+/// A database that every PostgreSQL has.
 const DATABASE: &str = "postgres";
 
-/// The kind of a failure that PostgreSQL causes by turning pgpool down.
-pub(crate) const BACKEND_REFUSES: &str = "backend-refuses";
-/// The kind of a failure that PostgreSQL's certificate causes.
-pub(crate) const BACKEND_UNTRUSTED: &str = "backend-untrusted";
+const QUERY: &str = "SELECT 1";
+/// Shows whether writes would succeed: `on` on a standby, and where an administrator or a full disk has made PostgreSQL
+/// read-only. A transaction, since pgpool sends several statements in one query to the primary, wherever it may send
+/// single ones; verified with 4.3.5, also with `allow_sql_comments`, which rules out a comment for the purpose.
+const WRITE_CHECK: &str = "BEGIN; SHOW transaction_read_only; ROLLBACK";
 
-/// Whether a query goes through, and no more.
-const ANSWERS: &str = "SELECT 1";
-/// Whether writes would go through: `on` on a standby, and where an administrator or a full disk has made PostgreSQL
-/// read-only. Pgpool sends several statements at once to the primary, whatever it does with single ones; seen with
-/// 4.3.5, also with `allow_sql_comments`, which rules out a comment for the purpose.
-const TAKES_WRITES: &str = "BEGIN; SHOW transaction_read_only; ROLLBACK";
-
-/// Why a login did not go through. What a user may read in the status: never a password.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoginFailure {
-    /// Nobody listens.
-    #[error("port {} does not answer: {source}", ports::PGPOOL)]
-    Unreachable {
-        /// What the network says.
-        source: io::Error,
-    },
-    /// TLS cannot be tried.
-    #[error(transparent)]
-    Unusable(#[from] Unusable),
-    /// Pgpool says that it has no TLS: it falls back to plain text when it cannot use its certificate.
-    #[error("pgpool answers without TLS: it could not use its certificate, its log says why")]
-    PlainText,
-    /// The handshake failed.
-    #[error("the TLS handshake fails: {reason}")]
-    Handshake {
-        /// What TLS says.
-        reason: String,
-    },
-    /// Pgpool, or PostgreSQL behind it, turned the login or the query down.
-    #[error(
-        "the login of {user:?} is turned down: {answer}; {}",
-        cure(code, backend, login_source)
-    )]
-    TurnedDown {
-        /// Who tried to log in.
-        user: String,
-        /// The words of pgpool.
-        answer: String,
-        /// Where user and password come from.
-        login_source: String,
-        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
-        backend: String,
-        /// The SQLSTATE of the answer: it tells a wrong password from a PostgreSQL that is starting.
-        code: String,
-    },
-    /// PostgreSQL turns pgpool itself down.
-    #[error(
-        "{backend} turns pgpool down before it asks for a password; its log says why: if that is `connection requires \
-         a valid client certificate`, let a line of pg_hba.conf without `cert` and `clientcert` fit the pods, since \
-         pgpool has no certificate to show; otherwise let a line fit them at all, or see that PostgreSQL has started \
-         and is not full"
-    )]
-    BackendRefuses {
-        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
-        backend: String,
-    },
-    /// Pgpool ends the handshake with PostgreSQL.
-    #[error(
-        "pgpool does not trust the certificate of {backend}: set `spec.clientConfig.caBundle` of the AppBinding to the \
-         authority that issued it"
-    )]
-    BackendUntrusted {
-        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
-        backend: String,
-    },
-    /// The connection broke after the handshake.
-    #[error("the connection breaks during the login: {reason}; is PostgreSQL up?")]
-    Broken {
-        /// What was seen.
-        reason: String,
-    },
-    /// Login and query went through; writes would not.
-    #[error(
-        "{backend} takes no writes: it is a standby, or set to read-only; if that is meant, set \
-         `spec.healthChecker.disableWriteCheck` to true"
-    )]
-    ReadOnly {
-        /// The PostgreSQL behind pgpool, and the `AppBinding` that names it.
-        backend: String,
-    },
-    /// No answer in time.
-    #[error("no answer to a login within {} s: all children of pgpool are busy, or PostgreSQL hangs", .0.as_secs())]
-    Timeout(Duration),
-}
-
-impl LoginFailure {
-    /// The kind of failure, the same for every wording.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::Unusable(_) => "unusable",
-            Self::PlainText => "plain-text",
-            Self::Handshake { .. } => "handshake",
-            Self::TurnedDown { .. } => "turned-down",
-            Self::BackendRefuses { .. } => BACKEND_REFUSES,
-            Self::BackendUntrusted { .. } => BACKEND_UNTRUSTED,
-            Self::Broken { .. } => "broken",
-            Self::ReadOnly { .. } => "read-only",
-            Self::Timeout(_) => "timeout",
-        }
-    }
-
-    /// What tells one failure from another: the kind, and where the server has said so the reason.
-    pub(crate) fn fault(&self) -> Cow<'static, str> {
-        match self {
-            Self::TurnedDown { code, .. } => format!("{} {code}", self.kind()).into(),
-            _ => self.kind().into(),
-        }
-    }
-}
-
-/// What helps, most likely first. Class 28 of SQLSTATE is about who logs in; anything else is pgpool without a PostgreSQL
-/// far more often than a wrong password.
-fn cure(code: &str, backend: &str, login_source: &str) -> String {
-    if code.starts_with("28") {
-        format!("correct Secret {login_source}, which has to hold a user and password that {backend} accepts")
-    } else {
-        format!("see that {backend} runs and accepts connections; if it does, correct Secret {login_source}")
-    }
-}
-
-/// Asks real pods.
-pub(crate) struct Network {
+/// Probes pods over the network.
+pub(crate) struct NetworkProber {
     provider: Arc<CryptoProvider>,
     port: u16,
 }
 
-impl Network {
-    /// Asks pods on pgpool's port, with this cryptography.
+impl NetworkProber {
+    /// Connects to the port of pgpool.
     pub(crate) fn new(provider: Arc<CryptoProvider>) -> Self {
         Self {
             provider,
@@ -171,164 +51,183 @@ impl Network {
         }
     }
 
-    /// The same on another port.
-    pub(crate) fn on_port(self, port: u16) -> Self {
+    #[cfg(test)]
+    fn on_port(self, port: u16) -> Self {
         Self { port, ..self }
     }
 }
 
-impl Prober for Network {
+impl Prober for NetworkProber {
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
-        let (provider, port) = (self.provider.clone(), self.port);
-        async move {
-            let address = (pod.ip, port);
-            let mode = access.mode(&pod);
-            let begin = Instant::now();
-            let probe = once(address, &access, mode, &provider, access.timeout).await;
-            let Some(former) = access.former.as_ref().filter(|_| wants_certificate(&probe)) else {
-                return probe;
-            };
-            let access = Access {
-                client: Some(former.clone()),
-                ..Access::clone(&access)
-            };
-            let left = access.timeout.saturating_sub(begin.elapsed());
-            once(address, &access, mode, &provider, left).await
-        }
-        .boxed()
+        let attempt = Attempt {
+            address: (pod.ip, self.port),
+            mode: access.mode(&pod),
+            provider: self.provider.clone(),
+            access,
+        };
+        attempt.probe().boxed()
     }
 }
 
-/// Whether a pod turned a login down for want of a certificate, in the words of pgpool.
-fn wants_certificate(probe: &Probe) -> bool {
-    matches!(&probe.login, Err(LoginFailure::TurnedDown { answer, .. }) if answer.contains("CERT authentication failed"))
+/// A probe of one pod.
+#[derive(Clone)]
+struct Attempt {
+    address: (IpAddr, u16),
+    mode: SslMode,
+    provider: Arc<CryptoProvider>,
+    access: Arc<Access>,
 }
 
-/// One connection.
-async fn once(
-    address: (IpAddr, u16),
-    access: &Access,
-    mode: SslMode,
-    provider: &Arc<CryptoProvider>,
-    limit: Duration,
-) -> Probe {
-    let (connector, seen) = match Connector::new(access, mode, provider) {
-        Ok(prepared) => prepared,
-        Err(unusable) => {
-            return Probe {
-                served: None,
-                login: Err(unusable.into()),
-            };
+impl Attempt {
+    async fn probe(self) -> Probe {
+        let started = Instant::now();
+        let timeout = self.access.timeout;
+        let probe = self.connect(timeout).await;
+        let Some(previous) = &self.access.previous_client_certificate else {
+            return probe;
+        };
+        if !demands_certificate(&probe) {
+            return probe;
         }
-    };
-    let asked = tokio::time::timeout(limit, ask(address, access, mode, connector, &seen)).await;
-    let login = asked.unwrap_or(Err(LoginFailure::Timeout(access.timeout)));
-    Probe {
-        served: seen.served(),
-        login,
+        let access = Access {
+            client: Some(previous.clone()),
+            ..Access::clone(&self.access)
+        };
+        let retry = Self {
+            access: Arc::new(access),
+            ..self
+        };
+        retry.connect(timeout.saturating_sub(started.elapsed())).await
     }
-}
 
-async fn ask(
-    address: (IpAddr, u16),
-    access: &Access,
-    mode: SslMode,
-    connector: Connector,
-    seen: &Seen,
-) -> Result<(), LoginFailure> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|source| LoginFailure::Unreachable { source })?;
-    let explain = |error: &tokio_postgres::Error| explain(error, access, mode, seen);
-    let mut config = tokio_postgres::Config::new();
-    config
-        .user(&access.login.user)
-        .password(access.login.password.expose())
-        .dbname(DATABASE)
-        .application_name(shared_types::names::PROVISIONER)
-        .ssl_mode(match mode {
-            SslMode::Disable => Negotiation::Disable,
-            // A pod that ought to offer TLS and does not is a finding, whatever clients are allowed to do.
-            SslMode::Allow | SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                Negotiation::Require
+    /// Makes one connection.
+    async fn connect(&self, time_left: Duration) -> Probe {
+        let (connector, transcript) = match Connector::new(&self.access, self.mode, &self.provider) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                return Probe {
+                    served: None,
+                    login: Err(error.into()),
+                };
             }
-        });
-    let (client, connection) = config
-        .connect_raw(
-            Tap {
-                stream,
-                // Below TLS there is nothing to be understood.
-                seen: (mode == SslMode::Disable).then(|| seen.clone()),
-            },
-            connector,
-        )
-        .await
-        .map_err(|error| explain(&error))?;
-    let question = if access.writes { TAKES_WRITES } else { ANSWERS };
-    let query = async {
-        let answer = client.simple_query(question).await;
-        // Lets the connection say goodbye, so that pgpool logs no broken client.
-        drop(client);
-        answer
-    };
-    let (answer, end) = futures::join!(query, connection);
-    let answer = answer.map_err(|error| explain(&error))?;
-    end.map_err(|error| explain(&error))?;
-    if access.writes && says_on(&answer) {
-        let backend = access.backend.clone();
-        return Err(LoginFailure::ReadOnly { backend });
+        };
+        let login = match tokio::time::timeout(time_left, self.log_in(connector, &transcript)).await {
+            Ok(login) => login,
+            Err(_) => Err(LoginFailure::Timeout(self.access.timeout)),
+        };
+        Probe {
+            served: transcript.served(),
+            login,
+        }
     }
-    Ok(())
+
+    async fn log_in(&self, connector: Connector, transcript: &Transcript) -> Result<(), LoginFailure> {
+        let stream = TcpStream::connect(self.address)
+            .await
+            .map_err(|source| LoginFailure::Unreachable { source })?;
+        let stream = ResponseSniffer {
+            stream,
+            // Under TLS, the sniffer of the connector sees the decrypted response.
+            transcript: (self.mode == SslMode::Disable).then(|| transcript.clone()),
+        };
+        let to_failure = |error: tokio_postgres::Error| self.failure(&error, transcript);
+        let (client, connection) = self
+            .postgres_config()
+            .connect_raw(stream, connector)
+            .await
+            .map_err(to_failure)?;
+        let writes = self.access.writes;
+        let query = async {
+            let rows = client
+                .simple_query(if writes { WRITE_CHECK } else { QUERY })
+                .await;
+            // Ends the session properly, so that pgpool logs no broken client.
+            drop(client);
+            rows
+        };
+        let (rows, end) = futures::join!(query, connection);
+        let rows = rows.map_err(to_failure)?;
+        end.map_err(to_failure)?;
+        if writes && is_read_only(&rows) {
+            let backend = self.access.backend.clone();
+            return Err(LoginFailure::ReadOnly { backend });
+        }
+        Ok(())
+    }
+
+    fn postgres_config(&self) -> tokio_postgres::Config {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .user(&self.access.login.user)
+            .password(self.access.login.password.expose())
+            .dbname(DATABASE)
+            .application_name(shared_types::names::PROVISIONER)
+            .ssl_mode(match self.mode {
+                SslMode::Disable => Negotiation::Disable,
+                // A pod that should offer TLS and does not is a failure, even where clients may connect without.
+                SslMode::Allow
+                | SslMode::Prefer
+                | SslMode::Require
+                | SslMode::VerifyCa
+                | SslMode::VerifyFull => Negotiation::Require,
+            });
+        config
+    }
+
+    fn failure(&self, error: &tokio_postgres::Error, transcript: &Transcript) -> LoginFailure {
+        let backend = self.access.backend.clone();
+        match BackendRejection::parse(&transcript.response()) {
+            Some(BackendRejection::Error) => return LoginFailure::BackendRejects { backend },
+            Some(BackendRejection::UntrustedCertificate) => {
+                return LoginFailure::BackendUntrusted { backend };
+            }
+            None => {}
+        }
+        if let Some(answer) = error.as_db_error() {
+            let detail = answer
+                .detail()
+                .map(|detail| format!(" ({detail})"))
+                .unwrap_or_default();
+            return LoginFailure::Rejected {
+                user: self.access.login.user.clone(),
+                answer: format!("{}{detail}", answer.message()),
+                login_source: self.access.login_source.clone(),
+                backend,
+                code: answer.code().code().to_owned(),
+            };
+        }
+        let cause = error
+            .source()
+            .and_then(|source| source.downcast_ref::<io::Error>());
+        match cause {
+            // tokio-postgres reports a server that declines TLS without an I/O error; nothing else fails like this
+            // before the handshake.
+            None if self.mode != SslMode::Disable && !transcript.tls_started() => LoginFailure::PlainText,
+            Some(cause) if is_tls_error(cause) => LoginFailure::Handshake {
+                reason: cause.to_string(),
+            },
+            Some(cause) => LoginFailure::Broken {
+                reason: cause.to_string(),
+            },
+            None => LoginFailure::Broken {
+                reason: error_chain(error),
+            },
+        }
+    }
 }
 
-fn says_on(answer: &[SimpleQueryMessage]) -> bool {
-    answer
-        .iter()
+/// Whether pgpool rejected the login because no client certificate was presented.
+fn demands_certificate(probe: &Probe) -> bool {
+    matches!(&probe.login, Err(LoginFailure::Rejected { answer, .. }) if answer.contains("CERT authentication failed"))
+}
+
+fn is_read_only(rows: &[SimpleQueryMessage]) -> bool {
+    rows.iter()
         .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")))
 }
 
-fn explain(error: &tokio_postgres::Error, access: &Access, mode: SslMode, seen: &Seen) -> LoginFailure {
-    let backend = access.backend.clone();
-    match Estranged::read(&seen.heard()) {
-        Some(Estranged::Refused) => return LoginFailure::BackendRefuses { backend },
-        Some(Estranged::Untrusted) => return LoginFailure::BackendUntrusted { backend },
-        None => {}
-    }
-    if let Some(answer) = error.as_db_error() {
-        let detail = answer
-            .detail()
-            .map(|detail| format!(" ({detail})"))
-            .unwrap_or_default();
-        return LoginFailure::TurnedDown {
-            user: access.login.user.clone(),
-            answer: format!("{}{detail}", answer.message()),
-            login_source: access.login_source.clone(),
-            backend,
-            code: answer.code().code().to_owned(),
-        };
-    }
-    let cause = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
-    let tls = mode != SslMode::Disable;
-    match cause {
-        // The library has its own words for a server that declines TLS; nothing else fails there without a cause in
-        // the network.
-        None if tls && !seen.begun() => LoginFailure::PlainText,
-        Some(cause) if is_tls(cause) => LoginFailure::Handshake {
-            reason: cause.to_string(),
-        },
-        Some(cause) => LoginFailure::Broken {
-            reason: cause.to_string(),
-        },
-        None => LoginFailure::Broken {
-            reason: error_chain(error),
-        },
-    }
-}
-
-/// Whether TLS, not the network, is what failed.
-fn is_tls(cause: &io::Error) -> bool {
+/// Whether TLS failed, and not the network.
+fn is_tls_error(cause: &io::Error) -> bool {
     cause
         .get_ref()
         .is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>)

@@ -1,19 +1,22 @@
-//! When pods are asked, and who is told. Time is paused: a second here takes none.
+//! When pods are probed, and which results trigger a reconcile. Time is paused: a second takes no time.
 
-mod verdicts;
+mod pod_health;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures::FutureExt;
+use shared_types::SslMode;
 use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::pgpool::observe::Lookup;
+use crate::pgpool::validate::Credential;
 
-/// Answers from a list, then the last answer for ever; writes down who was asked when.
+/// Answers from a list and repeats the last answer; records which pod was probed when.
 #[derive(Default)]
 struct Scripted {
-    asked: Mutex<Vec<(u64, String, String)>>,
+    probed: Mutex<Vec<(u64, String, String)>>,
     answers: Mutex<VecDeque<Answer>>,
     began: Mutex<Option<Instant>>,
 }
@@ -27,7 +30,7 @@ enum Answer {
 impl Prober for Scripted {
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
         let second = self.began.lock().unwrap().unwrap().elapsed().as_secs();
-        self.asked
+        self.probed
             .lock()
             .unwrap()
             .push((second, pod.uid, access.login.user.clone()));
@@ -48,7 +51,7 @@ impl Prober for Scripted {
 }
 
 fn access(user: &str) -> Access {
-    let access = tests_support::access();
+    let access = fixtures::access();
     Access {
         login: Credential {
             user: user.to_owned(),
@@ -98,71 +101,71 @@ impl Stage {
         sleep((began + Duration::from_secs(second)) - Instant::now() + Duration::from_millis(1)).await;
     }
 
-    /// Seconds at which a pod was asked.
-    fn asked(&self, uid: &str) -> Vec<u64> {
-        let asked = self.prober.asked.lock().unwrap();
-        asked
+    /// The seconds at which a pod was probed.
+    fn probed(&self, uid: &str) -> Vec<u64> {
+        let probed = self.prober.probed.lock().unwrap();
+        probed
             .iter()
             .filter(|(_, pod, _)| pod == uid)
             .map(|(second, ..)| *second)
             .collect()
     }
 
-    /// How often somebody was told since the last call.
-    fn told(&mut self) -> usize {
+    /// How many reconciles were triggered since the last call.
+    fn triggered(&mut self) -> usize {
         std::iter::from_fn(|| self.changes.next().now_or_never().flatten()).count()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ready_pod_is_asked_at_once_and_then_once_in_each_period() {
+async fn a_ready_pod_is_probed_immediately_and_then_once_per_period() {
     let mut stage = Stage::new([]);
     stage
         .health
-        .follow(&key(), vec![pod("a", true), pod("b", false)], Some(access("u")));
+        .set_targets(&key(), vec![pod("a", true), pod("b", false)], Some(access("u")));
     stage.until(25).await;
-    assert_eq!(stage.asked("a"), [0, 10, 20]);
-    assert_eq!(stage.asked("b"), [10, 20], "not ready: at the slow pace");
+    assert_eq!(stage.probed("a"), [0, 10, 20]);
+    assert_eq!(stage.probed("b"), [10, 20], "not ready: once per period only");
     assert_eq!(
-        stage.told(),
+        stage.triggered(),
         2,
-        "the first result of each, and never the same again"
+        "the first result of each pod, not the equal ones after it"
     );
-    assert_eq!(stage.health.standings(&key()).len(), 2);
+    assert_eq!(stage.health.results(&key()).len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_makes_the_last_answer_worthless_is_asked_again_at_once() {
+async fn a_change_that_outdates_the_last_result_causes_a_probe_immediately() {
     let stage = Stage::new([]);
     let ready = || vec![pod("a", true)];
     stage
         .health
-        .follow(&key(), vec![pod("a", false)], Some(access("u")));
+        .set_targets(&key(), vec![pod("a", false)], Some(access("u")));
     stage.until(3).await;
-    stage.health.follow(&key(), ready(), Some(access("u")));
+    stage.health.set_targets(&key(), ready(), Some(access("u")));
     stage.until(5).await;
-    assert_eq!(stage.asked("a"), [3], "became ready");
-    stage.health.follow(&key(), ready(), Some(access("u")));
-    stage.health.follow(&key(), ready(), None);
+    assert_eq!(stage.probed("a"), [3], "became ready");
+    stage.health.set_targets(&key(), ready(), Some(access("u")));
+    stage.health.set_targets(&key(), ready(), None);
     stage.until(7).await;
-    assert_eq!(stage.asked("a"), [3], "nothing new");
-    stage.health.follow(&key(), ready(), Some(access("other")));
+    assert_eq!(stage.probed("a"), [3], "nothing new");
+    stage.health.set_targets(&key(), ready(), Some(access("other")));
     stage.until(20).await;
-    assert_eq!(stage.asked("a"), [3, 7, 17], "another login");
+    assert_eq!(stage.probed("a"), [3, 7, 17], "another login");
     let patient = Access {
         period: Duration::from_mins(1),
         ..access("other")
     };
-    stage.health.follow(&key(), ready(), Some(patient));
+    stage.health.set_targets(&key(), ready(), Some(patient));
     stage.until(40).await;
     assert_eq!(
-        stage.asked("a"),
+        stage.probed("a"),
         [3, 7, 17, 27],
-        "a new period begins after the present one"
+        "a new period begins after the current one"
     );
 }
 
-/// Takes its time, and counts.
+/// Takes a fixed time per probe, and records when each started.
 struct Slow(Duration, Mutex<Vec<u64>>, Instant);
 
 impl Prober for Slow {
@@ -173,57 +176,59 @@ impl Prober for Slow {
     }
 }
 
-/// What a Pgpool costs its PostgreSQL: never more than one connection per pod and period, also where an answer takes
-/// longer than that.
+/// What a Pgpool costs its PostgreSQL: at most one connection per pod and period, also where an answer takes longer than
+/// a period.
 #[tokio::test(start_paused = true)]
-async fn no_pod_is_asked_twice_in_a_period() {
+async fn no_pod_is_probed_twice_in_a_period() {
     for (takes, expected) in [(0, 31), (3, 31), (10, 31), (25, 13)] {
         let prober = Arc::new(Slow(Duration::from_secs(takes), Mutex::default(), Instant::now()));
         let health = Health::new(prober.clone(), Metrics::default(), CancellationToken::new());
-        health.follow(&key(), vec![pod("a", true)], Some(access("u")));
+        health.set_targets(&key(), vec![pod("a", true)], Some(access("u")));
         sleep(Duration::from_millis(300_001)).await;
-        let asked = prober.1.lock().unwrap().clone();
+        let probed = prober.1.lock().unwrap().clone();
         assert!(
-            asked.windows(2).all(|it| it[1] - it[0] >= 10),
-            "{takes} s: {asked:?}"
+            probed.windows(2).all(|it| it[1] - it[0] >= 10),
+            "{takes} s: {probed:?}"
         );
         assert_eq!(
-            asked.len(),
+            probed.len(),
             expected,
-            "in five minutes, {takes} s each: {asked:?}"
+            "in five minutes, {takes} s each: {probed:?}"
         );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_are_gone_are_forgotten() {
+async fn deleted_pods_are_forgotten() {
     let stage = Stage::new([]);
-    stage.health.follow(&key(), vec![pod("a", true)], None);
+    stage.health.set_targets(&key(), vec![pod("a", true)], None);
     stage.until(1).await;
-    assert_eq!(stage.asked("a"), [0; 0], "nobody knows how to log in");
+    assert_eq!(stage.probed("a"), [0; 0], "no login is known");
     stage
         .health
-        .follow(&key(), vec![pod("a", true)], Some(access("u")));
+        .set_targets(&key(), vec![pod("a", true)], Some(access("u")));
     stage.until(2).await;
-    stage.health.follow(&key(), vec![pod("b", true)], None);
+    stage.health.set_targets(&key(), vec![pod("b", true)], None);
     stage.until(30).await;
-    assert_eq!(stage.asked("a"), [1]);
-    assert_eq!(stage.asked("b"), [2, 12, 22], "with the login known before");
+    assert_eq!(stage.probed("a"), [1]);
+    assert_eq!(stage.probed("b"), [2, 12, 22], "with the login known before");
     stage.health.forget(&key());
     stage.until(60).await;
-    assert_eq!(stage.asked("b"), [2, 12, 22]);
-    assert!(stage.health.standings(&key()).is_empty());
+    assert_eq!(stage.probed("b"), [2, 12, 22]);
+    assert!(stage.health.results(&key()).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_news_wakes_the_reconcile() {
+async fn only_a_different_result_triggers_a_reconcile() {
     use Answer::{Accepts, Refuses};
     let mut stage = Stage::new([Accepts, Refuses("a"), Refuses("b"), Refuses("c"), Accepts]);
     let access = Access {
         failure_threshold: 2,
         ..access("u")
     };
-    stage.health.follow(&key(), vec![pod("a", true)], Some(access));
+    stage
+        .health
+        .set_targets(&key(), vec![pod("a", true)], Some(access));
     let expected = [
         (1, 1, true),
         (11, 0, true),
@@ -232,27 +237,23 @@ async fn only_news_wakes_the_reconcile() {
         (41, 1, true),
         (51, 0, true),
     ];
-    for (second, told, accepts) in expected {
+    for (second, triggered, accepts) in expected {
         stage.until(second).await;
-        assert_eq!(stage.told(), told, "second {second}");
-        let standings = stage.health.standings(&key());
-        assert_eq!(
-            standings["a"].login == Login::Accepted,
-            accepts,
-            "second {second}"
-        );
+        assert_eq!(stage.triggered(), triggered, "second {second}");
+        let results = stage.health.results(&key());
+        assert_eq!(results["a"].login == Login::Accepted, accepts, "second {second}");
     }
 }
 
 #[test]
-fn pods_are_asked_for_what_they_can_have() {
+fn the_ssl_mode_of_a_probe_fits_what_the_pod_can_do() {
     use SslMode::{Disable, Prefer, Require, VerifyFull};
     let rows = [
         (false, VerifyFull, Disable, "from before TLS"),
-        (true, Disable, Require, "from before TLS was taken away"),
+        (true, Disable, Require, "from before TLS was disabled"),
         (false, Disable, Disable, "never had it"),
-        (true, VerifyFull, VerifyFull, "as asked"),
-        (true, Prefer, Prefer, "as asked"),
+        (true, VerifyFull, VerifyFull, "as clients"),
+        (true, Prefer, Prefer, "as clients"),
     ];
     for (tls, ssl_mode, expected, what) in rows {
         let access = Access {
@@ -272,7 +273,7 @@ fn pods_are_asked_for_what_they_can_have() {
 
 #[test]
 fn debug_shows_no_secret() {
-    let pair = ClientPair {
+    let pair = ClientCertificate {
         chain: b"chain".to_vec(),
         key: b"topsecretkey".to_vec(),
     };
@@ -294,37 +295,33 @@ fn debug_shows_no_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_shown_before_clients_log_in_otherwise_is_kept() {
+async fn the_previous_client_certificate_is_kept_when_clients_stop_presenting_one() {
     let stage = Stage::new([]);
     let pair = |word: &str| {
-        Some(ClientPair {
+        Some(ClientCertificate {
             chain: word.into(),
             key: word.into(),
         })
     };
-    let showing = |client| Access {
+    let presenting = |client| Access {
         client,
         ..access("u")
     };
-    let shown = |client| {
+    let set = |client| {
         stage
             .health
-            .follow(&key(), vec![pod("a", true)], Some(showing(client)));
-        let known = stage.health.lock().checks[&key()].access.clone().unwrap();
-        (known.client.clone(), known.former.clone())
+            .set_targets(&key(), vec![pod("a", true)], Some(presenting(client)));
+        let known = stage.health.lock().pools[&key()].access.clone().unwrap();
+        (known.client.clone(), known.previous_client_certificate.clone())
     };
-    assert_eq!(shown(None), (None, None));
-    assert_eq!(shown(pair("one")), (pair("one"), None));
-    assert_eq!(shown(None), (None, pair("one")));
-    assert_eq!(
-        shown(None),
-        (None, pair("one")),
-        "as long as nothing else is shown"
-    );
-    assert_eq!(shown(pair("two")), (pair("two"), None));
+    assert_eq!(set(None), (None, None));
+    assert_eq!(set(pair("one")), (pair("one"), None));
+    assert_eq!(set(None), (None, pair("one")));
+    assert_eq!(set(None), (None, pair("one")), "until another one is presented");
+    assert_eq!(set(pair("two")), (pair("two"), None));
     stage.until(1).await;
-    let asked = stage.asked("a").len();
-    shown(pair("two"));
+    let probed = stage.probed("a").len();
+    set(pair("two"));
     stage.until(2).await;
-    assert_eq!(stage.asked("a").len(), asked, "the same is no change");
+    assert_eq!(stage.probed("a").len(), probed, "the same is no change");
 }

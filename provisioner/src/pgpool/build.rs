@@ -36,7 +36,6 @@ use crate::pgpool::authorities::Earlier;
 use crate::pgpool::validate::{Init, Validated};
 use crate::prometheus::ServiceMonitor;
 
-pub(crate) use init_job::{RUNNER, SCRIPTS};
 pub(crate) use tls_secret::issuers;
 
 /// Everything but the workload, one field per object. Without `Debug`: it would show passwords.

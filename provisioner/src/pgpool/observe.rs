@@ -29,11 +29,12 @@ use super::error::Error;
 use super::handoff::Certificate;
 use super::pods::{self, PodFacts};
 use super::turn::Schedule;
-use crate::health::Standing;
+use crate::health::PodHealth;
 use crate::prometheus::ServiceMonitor;
 
 pub use certificates::{published, published_for};
 pub use init::{InitFacts, ended, is_due, trim as trim_job};
+#[cfg(test)]
 pub use owned::is_tls_copy;
 
 /// What is known of an object somebody refers to.
@@ -189,7 +190,7 @@ pub struct Observed {
     /// What new certificates may wait for.
     pub schedule: Schedule,
     /// What the pods' last checks add up to, by UID.
-    pub standings: BTreeMap<String, Standing>,
+    pub standings: BTreeMap<String, PodHealth>,
 }
 
 /// Looks everything up.
@@ -221,7 +222,7 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
             window: context.window.clone(),
             admission: None,
         },
-        standings: context.health.standings(&key),
+        standings: context.health.results(&key),
     })
 }
 

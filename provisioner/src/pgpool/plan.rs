@@ -24,7 +24,7 @@ use super::rollout::{self, Step};
 use super::turn::Remark;
 use super::validate::{Unmet, Validated};
 use crate::fleet::Ask;
-use crate::health::{Access, ClientPair, Pod};
+use crate::health::{Access, ClientCertificate, Pod};
 
 pub use init::{InitStand, Initiate};
 use newest::newest;
@@ -318,7 +318,7 @@ pub fn access(
         ssl_mode: validated.ssl_mode,
         trust: trust(observed, plan),
         client,
-        former: None,
+        previous_client_certificate: None,
         login: validated.backend.login.clone(),
         login_source: login_source(pgpool, observed),
         backend: backend(pgpool, validated),
@@ -329,14 +329,14 @@ pub fn access(
     })
 }
 
-fn client_pair(certificates: &[Certificate], now: Timestamp) -> Option<ClientPair> {
+fn client_pair(certificates: &[Certificate], now: Timestamp) -> Option<ClientCertificate> {
     let client = certificates
         .iter()
         .find(|certificate| certificate.alias == Alias::Client)?;
     if !handoff::is_good(client, now) {
         return None;
     }
-    Some(ClientPair {
+    Some(ClientCertificate {
         chain: entry(certificates, Alias::Client, "tls.crt")?.to_vec(),
         key: entry(certificates, Alias::Client, "tls.key")?.to_vec(),
     })

@@ -257,7 +257,7 @@ async fn a_pgpool_that_goes_during_its_reconcile_leaves_nothing_in_memory() {
     stage.finish().await;
     let last = Arc::new(stage.pgpool());
     let key = ObjectRef::from_obj(last.as_ref());
-    let known = || stage.context.health.asks(&key);
+    let known = || stage.context.health.is_probing(&key);
     assert!(known());
     stage.api.pgpools.delete(stage.pgpool());
     // Whatever comes of it.

@@ -1,4 +1,4 @@
-//! Against a pgpool that is played by a few lines of this process.
+//! Against a fake pgpool in this process.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::fixtures::{Pair, Pki};
-use crate::health::ClientPair;
-use crate::health::tests_support::access;
+use crate::health::ClientCertificate;
+use crate::health::fixtures::access;
 
-/// How the played pgpool behaves.
+/// How the fake pgpool behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Play {
+enum Behavior {
     Serve,
     ServeReads,
     DeclineTls,
-    TurnDown,
-    TurnDownQuery,
-    RefusedByBackend,
+    Reject,
+    RejectQuery,
+    RejectedByBackend,
     DistrustBackend,
     HangUp,
     HangUpBeforeTls,
@@ -54,8 +54,12 @@ fn row(value: &str) -> Vec<u8> {
     [answer(b'T', &column), answer(b'D', &row), answer(b'C', b"SHOW\0")].concat()
 }
 
-/// Plays after TLS, and gives what was last heard.
-async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play, expected: &str) -> io::Result<u8> {
+/// Serves one session after TLS; returns the type of the last message received.
+async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    behavior: Behavior,
+    expected: &str,
+) -> io::Result<u8> {
     const REFUSAL: &[u8] =
         b"SFATAL\0CXX000\0Mfailed to authenticate\0Dpassword does not match for user \"u\"\0\0";
     let (_, startup) = message(&mut stream, false).await?;
@@ -63,22 +67,22 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play, expec
         startup.windows(13).any(|it| it == b"user\0postgres"),
         "{startup:?}"
     );
-    match play {
-        Play::Hang => return std::future::pending().await,
-        Play::HangUp => return Ok(0),
+    match behavior {
+        Behavior::Hang => return std::future::pending().await,
+        Behavior::HangUp => return Ok(0),
         // As pgpool 4.3.5 does: the beginning of an older message, then one of its own.
-        Play::RefusedByBackend => {
+        Behavior::RejectedByBackend => {
             let refusal = b"SERROR\0CXX000\0Mbackend authentication failed\0Dbackend response with kind 'E' when expecting 'R'\0\0";
             stream.write_all(b"E\0").await?;
             stream.write_all(&answer(b'E', refusal)).await?;
             return Ok(0);
         }
-        Play::DistrustBackend => {
+        Behavior::DistrustBackend => {
             let refusal = b"SERROR\0CXX000\0Mbackend authentication failed\0Dbackend response with kind '\x17' when expecting 'R'\0\0";
             stream.write_all(&answer(b'E', refusal)).await?;
             return Ok(0);
         }
-        Play::TurnDown => {
+        Behavior::Reject => {
             stream.write_all(&answer(b'E', REFUSAL)).await?;
             return Ok(0);
         }
@@ -97,23 +101,23 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, play: Play, expec
         (kind, query.as_slice()),
         (b'Q', format!("{expected}\0").as_bytes())
     );
-    let result = match play {
-        Play::TurnDownQuery => answer(b'E', REFUSAL),
-        Play::ServeReads => row("on"),
+    let result = match behavior {
+        Behavior::RejectQuery => answer(b'E', REFUSAL),
+        Behavior::ServeReads => row("on"),
         _ => row("off"),
     };
     stream.write_all(&[result, ready].concat()).await?;
     Ok(message(&mut stream, true).await?.0)
 }
 
-/// Starts a pgpool, asks it once, and gives the result and the last message that it heard. Whatever comes of it, one
-/// question is one connection.
-async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Option<u8>) {
+/// Starts a pgpool and probes it once; returns the result and the last message that pgpool received. Whatever the result,
+/// one probe is one connection.
+async fn probe(behavior: Behavior, pair: Option<&Pair>, access: Access) -> (Probe, Option<u8>) {
     let door = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     door.set_nonblocking(true).unwrap();
     let port = door.local_addr().unwrap().port();
     let listener = TcpListener::from_std(door.try_clone().unwrap()).unwrap();
-    let expected = if access.writes { TAKES_WRITES } else { ANSWERS };
+    let expected = if access.writes { WRITE_CHECK } else { QUERY };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let acceptor = pair.map(|pair| {
         let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
@@ -130,15 +134,15 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await?;
         let Some(acceptor) = acceptor else {
-            return play(stream, played, expected).await;
+            return serve(stream, behavior, expected).await;
         };
         assert_eq!(message(&mut stream, false).await?.1, 80_877_103_u32.to_be_bytes());
-        match played {
-            Play::HangUpBeforeTls => return Ok(0),
-            Play::DeclineTls => stream.write_all(b"N").await?,
+        match behavior {
+            Behavior::HangUpBeforeTls => return Ok(0),
+            Behavior::DeclineTls => stream.write_all(b"N").await?,
             _ => stream.write_all(b"S").await?,
         }
-        play(acceptor.accept(stream).await?, played, expected).await
+        serve(acceptor.accept(stream).await?, behavior, expected).await
     });
     let pod = Pod {
         uid: "a".to_owned(),
@@ -146,20 +150,20 @@ async fn asked(played: Play, pair: Option<&Pair>, access: Access) -> (Probe, Opt
         ready: true,
         tls: pair.is_some(),
     };
-    let probe = Network::new(provider)
+    let probe = NetworkProber::new(provider)
         .on_port(port)
         .probe(pod, Arc::new(access))
         .await;
     assert!(
         door.accept().is_err(),
-        "{played:?}: a second connection for one question"
+        "{behavior:?}: a second connection for one probe"
     );
-    let heard = tokio::time::timeout(Duration::from_secs(1), server).await;
-    (probe, heard.ok().and_then(|heard| heard.unwrap().ok()))
+    let received = tokio::time::timeout(Duration::from_secs(1), server).await;
+    (probe, received.ok().and_then(|it| it.unwrap().ok()))
 }
 
 #[tokio::test]
-async fn a_login_and_a_query_over_tls_show_the_leaf_and_end_with_a_goodbye() {
+async fn a_login_and_a_query_over_tls_show_the_leaf_and_terminate_the_session() {
     let pki = Pki::new();
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
     for mode in [SslMode::Prefer, SslMode::VerifyFull] {
@@ -168,28 +172,28 @@ async fn a_login_and_a_query_over_tls_show_the_leaf_and_end_with_a_goodbye() {
             trust: pki.ca().into_bytes(),
             ..access()
         };
-        let (probe, heard) = asked(Play::Serve, Some(&pair), access).await;
+        let (probe, received) = probe(Behavior::Serve, Some(&pair), access).await;
         assert!(probe.login.is_ok(), "{probe:?}");
         assert_eq!(probe.served.unwrap().fingerprint, pair.fingerprint);
-        assert_eq!(heard, Some(b'X'));
+        assert_eq!(received, Some(b'X'));
     }
 }
 
 #[tokio::test]
-async fn without_tls_nothing_is_served_and_nothing_is_missed() {
-    let (probe, heard) = asked(Play::Serve, None, access()).await;
+async fn without_tls_no_certificate_is_served_and_the_login_succeeds() {
+    let (probe, received) = probe(Behavior::Serve, None, access()).await;
     assert!(probe.login.is_ok() && probe.served.is_none(), "{probe:?}");
-    assert_eq!(heard, Some(b'X'));
+    assert_eq!(received, Some(b'X'));
 }
 
 #[tokio::test]
-async fn what_postgresql_does_to_pgpool_is_told_without_tls_too() {
+async fn how_postgresql_rejects_pgpool_is_reported_without_tls_too() {
     let rows = [
-        (Play::RefusedByBackend, "backend-refuses"),
-        (Play::DistrustBackend, "backend-untrusted"),
+        (Behavior::RejectedByBackend, "backend-rejects"),
+        (Behavior::DistrustBackend, "backend-untrusted"),
     ];
-    for (play, kind) in rows {
-        let (probe, _) = asked(play, None, access()).await;
+    for (behavior, kind) in rows {
+        let (probe, _) = probe(behavior, None, access()).await;
         let failure = probe.login.unwrap_err();
         assert_eq!(failure.kind(), kind);
         assert!(failure.to_string().contains("AppBinding demo/pg"), "{failure}");
@@ -197,23 +201,23 @@ async fn what_postgresql_does_to_pgpool_is_told_without_tls_too() {
 }
 
 #[tokio::test]
-async fn whether_writes_would_go_through_is_asked_and_not_tried() {
+async fn whether_writes_would_succeed_is_queried_and_not_tried() {
     let rows = [
-        (Play::Serve, true, None),
-        (Play::ServeReads, true, Some("read-only")),
-        (Play::Serve, false, None),
-        (Play::ServeReads, false, None),
+        (Behavior::Serve, true, None),
+        (Behavior::ServeReads, true, Some("read-only")),
+        (Behavior::Serve, false, None),
+        (Behavior::ServeReads, false, None),
     ];
-    for (play, writes, expected) in rows {
+    for (behavior, writes, expected) in rows {
         let access = Access { writes, ..access() };
-        let (probe, heard) = asked(play, None, access).await;
+        let (probe, received) = probe(behavior, None, access).await;
         let failure = probe.login.err();
         assert_eq!(
             failure.as_ref().map(LoginFailure::kind),
             expected,
-            "{play:?} {writes}"
+            "{behavior:?} {writes}"
         );
-        assert_eq!(heard, Some(b'X'), "{play:?} {writes}");
+        assert_eq!(received, Some(b'X'), "{behavior:?} {writes}");
         if let Some(failure) = failure {
             let text = failure.to_string();
             for part in ["AppBinding demo/pg", "spec.healthChecker.disableWriteCheck"] {
@@ -223,73 +227,78 @@ async fn whether_writes_would_go_through_is_asked_and_not_tried() {
     }
 }
 
-/// How pgpool behaves, what is asked of it, the kind of failure that follows, and a part of what is said.
-type Row = (Play, SslMode, &'static str, &'static str);
+/// How pgpool behaves, the mode of the probe, the kind of failure that follows, and a part of its message.
+type Row = (Behavior, SslMode, &'static str, &'static str);
 
 const FAILURES: [Row; 11] = [
     (
-        Play::RefusedByBackend,
+        Behavior::RejectedByBackend,
         SslMode::VerifyFull,
-        "backend-refuses",
-        "turns pgpool down before it asks for a password",
+        "backend-rejects",
+        "rejects pgpool before it asks for a password",
     ),
     (
-        Play::RefusedByBackend,
+        Behavior::RejectedByBackend,
         SslMode::VerifyFull,
-        "backend-refuses",
+        "backend-rejects",
         "connection requires a valid client certificate",
     ),
     (
-        Play::DistrustBackend,
+        Behavior::DistrustBackend,
         SslMode::VerifyFull,
         "backend-untrusted",
         "`spec.clientConfig.caBundle`",
     ),
     (
-        Play::DeclineTls,
+        Behavior::DeclineTls,
         SslMode::Allow,
         "plain-text",
         "pgpool answers without TLS",
     ),
     (
-        Play::DeclineTls,
+        Behavior::DeclineTls,
         SslMode::Require,
         "plain-text",
         "pgpool answers without TLS",
     ),
     (
-        Play::TurnDown,
+        Behavior::Reject,
         SslMode::VerifyFull,
-        "turned-down",
+        "rejected",
         "correct Secret demo/pg-auth",
     ),
     (
-        Play::TurnDown,
+        Behavior::Reject,
         SslMode::VerifyFull,
-        "turned-down",
+        "rejected",
         "password does not match",
     ),
     (
-        Play::TurnDownQuery,
+        Behavior::RejectQuery,
         SslMode::VerifyFull,
-        "turned-down",
+        "rejected",
         "failed to authenticate",
     ),
-    (Play::HangUp, SslMode::VerifyFull, "broken", "is PostgreSQL up?"),
     (
-        Play::HangUpBeforeTls,
+        Behavior::HangUp,
         SslMode::VerifyFull,
         "broken",
-        "is PostgreSQL up?",
+        "is PostgreSQL running?",
     ),
-    (Play::Hang, SslMode::VerifyFull, "timeout", "within 1 s"),
+    (
+        Behavior::HangUpBeforeTls,
+        SslMode::VerifyFull,
+        "broken",
+        "is PostgreSQL running?",
+    ),
+    (Behavior::Hang, SslMode::VerifyFull, "timeout", "within 1 s"),
 ];
 
 #[tokio::test]
-async fn each_failure_is_told_for_people() {
+async fn each_failure_is_explained() {
     let pki = Pki::new();
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
-    for (play, ssl_mode, kind, part) in FAILURES {
+    for (behavior, ssl_mode, kind, part) in FAILURES {
         let timeout = Duration::from_secs(1);
         let access = Access {
             ssl_mode,
@@ -297,37 +306,37 @@ async fn each_failure_is_told_for_people() {
             timeout,
             ..access()
         };
-        let (probe, _) = asked(play, Some(&pair), access).await;
+        let (probe, _) = probe(behavior, Some(&pair), access).await;
         let failure = probe.login.unwrap_err();
         let text = failure.to_string();
-        assert_eq!(failure.kind(), kind, "{play:?} {ssl_mode}: {text}");
-        assert!(text.contains(part), "{play:?} {ssl_mode}: {text}");
+        assert_eq!(failure.kind(), kind, "{behavior:?} {ssl_mode}: {text}");
+        assert!(text.contains(part), "{behavior:?} {ssl_mode}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
-        let before = matches!(play, Play::DeclineTls | Play::HangUpBeforeTls);
+        let before = matches!(behavior, Behavior::DeclineTls | Behavior::HangUpBeforeTls);
         assert_eq!(
             probe.served.is_none(),
             before,
-            "{play:?}: the leaf is seen whenever there is one"
+            "{behavior:?}: the leaf is recorded whenever there is one"
         );
     }
 }
 
 #[tokio::test]
-async fn a_stranger_is_not_talked_to() {
-    let (pki, stranger) = (Pki::new(), Pki::new().server(&["pool.demo.svc".to_owned()]));
+async fn a_server_of_an_untrusted_ca_gets_no_login() {
+    let (pki, untrusted) = (Pki::new(), Pki::new().server(&["pool.demo.svc".to_owned()]));
     let access = Access {
         ssl_mode: SslMode::VerifyCa,
         trust: pki.ca().into_bytes(),
         ..access()
     };
-    let (probe, _) = asked(Play::Serve, Some(&stranger), access).await;
+    let (probe, _) = probe(Behavior::Serve, Some(&untrusted), access).await;
     let failure = probe.login.unwrap_err();
     assert_eq!(failure.kind(), "handshake", "{failure}");
-    assert_eq!(probe.served.unwrap().fingerprint, stranger.fingerprint);
+    assert_eq!(probe.served.unwrap().fingerprint, untrusted.fingerprint);
 }
 
 #[tokio::test]
-async fn nobody_at_the_port() {
+async fn a_closed_port_is_unreachable() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -337,13 +346,13 @@ async fn nobody_at_the_port() {
         ready: true,
         tls: false,
     };
-    let network = Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
-    let failure = network.probe(pod, Arc::new(access())).await.login.unwrap_err();
+    let prober = NetworkProber::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
+    let failure = prober.probe(pod, Arc::new(access())).await.login.unwrap_err();
     assert_eq!(failure.kind(), "unreachable");
 }
 
-/// Takes two connections, and lets in only who shows a certificate. Gives how many it took.
-async fn asks_for_certificate(listener: TcpListener, pki: &Pki, pair: &Pair) -> usize {
+/// Accepts connections until a client presents a certificate; returns how many it accepted.
+async fn demand_certificate(listener: TcpListener, pki: &Pki, pair: &Pair) -> usize {
     const REFUSAL: &[u8] =
         b"SERROR\0CXX000\0MCERT authentication failed\0Dno valid certificate presented\0\0";
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -365,14 +374,14 @@ async fn asks_for_certificate(listener: TcpListener, pki: &Pki, pair: &Pair) -> 
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap());
     let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
-    for taken in 1.. {
+    for accepted in 1.. {
         let (mut stream, _) = listener.accept().await.unwrap();
         message(&mut stream, false).await.unwrap();
         stream.write_all(b"S").await.unwrap();
         let mut stream = acceptor.accept(stream).await.unwrap();
         if stream.get_ref().1.peer_certificates().is_some() {
-            play(stream, Play::Serve, TAKES_WRITES).await.unwrap();
-            return taken;
+            serve(stream, Behavior::Serve, WRITE_CHECK).await.unwrap();
+            return accepted;
         }
         message(&mut stream, false).await.unwrap();
         stream.write_all(&answer(b'E', REFUSAL)).await.unwrap();
@@ -382,12 +391,12 @@ async fn asks_for_certificate(listener: TcpListener, pki: &Pki, pair: &Pair) -> 
 }
 
 #[tokio::test]
-async fn a_pod_that_still_asks_for_a_certificate_is_shown_the_former_one() {
+async fn a_pod_that_still_demands_a_certificate_is_shown_the_previous_one() {
     let pki = Pki::new();
     let (server, client) = (pki.server(&["pool.demo.svc".to_owned()]), pki.client("postgres"));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let network =
-        Network::new(Arc::new(aws_lc_rs::default_provider())).on_port(listener.local_addr().unwrap().port());
+    let prober = NetworkProber::new(Arc::new(aws_lc_rs::default_provider()))
+        .on_port(listener.local_addr().unwrap().port());
     let pod = Pod {
         uid: "a".to_owned(),
         ip: Ipv4Addr::LOCALHOST.into(),
@@ -396,17 +405,17 @@ async fn a_pod_that_still_asks_for_a_certificate_is_shown_the_former_one() {
     };
     let access = Access {
         ssl_mode: SslMode::Require,
-        former: Some(ClientPair {
+        previous_client_certificate: Some(ClientCertificate {
             chain: client.certificate.into_bytes(),
             key: client.key.into_bytes(),
         }),
         ..access()
     };
-    let (probe, taken) = futures::join!(
-        network.probe(pod, Arc::new(access)),
-        asks_for_certificate(listener, &pki, &server)
+    let (probe, accepted) = futures::join!(
+        prober.probe(pod, Arc::new(access)),
+        demand_certificate(listener, &pki, &server)
     );
     assert!(probe.login.is_ok(), "{probe:?}");
     assert_eq!(probe.served.unwrap().fingerprint, server.fingerprint);
-    assert_eq!(taken, 2);
+    assert_eq!(accepted, 2);
 }

@@ -4,13 +4,12 @@ use serde_json::json;
 use shared_types::SslMode;
 
 use super::*;
-use crate::fixtures::{Pki, now, observed, parse, plain_pgpool, spoil, tls_pgpool};
-use crate::pgpool::observe::Lookup;
-use crate::pgpool::pods::PodFacts;
-use crate::pgpool::validate::validate;
 use crate::fixtures::{
     Pki, certificate_verdict, now, observed, parse, plain_pgpool, spoil, tls_pgpool, verdict_on,
 };
+use crate::pgpool::observe::Lookup;
+use crate::pgpool::pods::PodFacts;
+use crate::pgpool::validate::validate;
 
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use tls_bundle::Fingerprint;
 
-use crate::health::Standing;
+use crate::health::PodHealth;
 use crate::pgpool::pods::PodFacts;
 
 /// The leaf in each copy of the certificates.
@@ -32,7 +32,7 @@ impl<'a> Leaves<'a> {
     /// What is wrong with the certificate that a pod serves. A pod is measured by the copy that it mounts, so that
     /// one which still waits for its turn in a rollout is not called broken.
     #[must_use]
-    pub fn wrong(&self, pod: &PodFacts, standing: &Standing) -> Option<String> {
+    pub fn wrong(&self, pod: &PodFacts, standing: &PodHealth) -> Option<String> {
         let mounted = pod.certificates.as_deref()?;
         let Some(expected) = self.0.get(mounted) else {
             return Some(format!(

@@ -18,7 +18,7 @@ use shared_types::names;
 
 use super::Leaves;
 use super::resize::{Resize, resize};
-use crate::health::Standing;
+use crate::health::PodHealth;
 use crate::pgpool::pods::PodFacts;
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ pub struct View<'a> {
     /// The pods.
     pub pods: &'a [PodFacts],
     /// What they were last seen to serve.
-    pub standings: &'a BTreeMap<String, Standing>,
+    pub standings: &'a BTreeMap<String, PodHealth>,
     /// What they should serve.
     pub leaves: &'a Leaves<'a>,
     /// Whether they are asked: without a login nobody can, and their own word has to do.
@@ -247,12 +247,14 @@ impl View<'_> {
         let earlier: Vec<_> = earlier.filter_map(|pod| self.standings.get(&pod.uid)).collect();
         if let Some(wrong) = self.leaves.wrong(pod, standing)
             && (standing.served.is_some()
-                || earlier.iter().any(|it| it.served.is_some() || it.login.lets_in()))
+                || earlier
+                    .iter()
+                    .any(|it| it.served.is_some() || it.login.is_usable()))
         {
             return Err(format!("it {wrong}"));
         }
-        match standing.login.trouble() {
-            Some(trouble) if !standing.login.lets_in() && earlier.iter().any(|it| it.login.lets_in()) => {
+        match standing.login.problem() {
+            Some(trouble) if !standing.login.is_usable() && earlier.iter().any(|it| it.login.is_usable()) => {
                 Err(trouble.to_owned())
             }
             _ => Ok(()),

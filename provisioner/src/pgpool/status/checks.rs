@@ -9,7 +9,7 @@ use shared_types::pgpool::PodStatus;
 use shared_types::{Pgpool, PgpoolStatus};
 
 use super::Said;
-use crate::health::{Login, Standing};
+use crate::health::{Login, PodHealth};
 use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::observe::Observed;
 use crate::pgpool::pods::PodFacts;
@@ -23,7 +23,7 @@ pub(super) struct Checks<'a> {
     asked: bool,
     before: Option<&'a PgpoolStatus>,
     pods: &'a [PodFacts],
-    standings: &'a BTreeMap<String, Standing>,
+    standings: &'a BTreeMap<String, PodHealth>,
     leaves: Leaves<'a>,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Checks<'a> {
         );
         let ready: Vec<_> = self.wanted().filter(|pod| pod.ready).collect();
         let login = |pod: &PodFacts| Some(&self.standings.get(&pod.uid)?.login);
-        if ready.iter().any(|pod| login(pod).is_some_and(Login::lets_in)) {
+        if ready.iter().any(|pod| login(pod).is_some_and(Login::is_usable)) {
             return Some(Said::new(
                 true,
                 yes,
@@ -92,7 +92,7 @@ impl<'a> Checks<'a> {
         if self.unanswered().next().is_some() {
             return None;
         }
-        let refusal = self.wanted().find_map(|pod| Some((pod, login(pod)?.trouble()?)));
+        let refusal = self.wanted().find_map(|pod| Some((pod, login(pod)?.problem()?)));
         Some(match refusal {
             Some((pod, message)) => {
                 Said::new(false, no, format!("Pod {}{}: {message}", self.title, pod.name))
@@ -117,7 +117,7 @@ impl<'a> Checks<'a> {
             let Some(standing) = self.standings.get(&pod.uid) else {
                 continue;
             };
-            if let Some(message) = standing.login.trouble() {
+            if let Some(message) = standing.login.problem() {
                 return no(
                     standing.login.reason().unwrap_or(Reason::ReadinessCheckFailed),
                     format!("Pod {}{}: {message}", self.title, pod.name),
@@ -158,7 +158,7 @@ impl<'a> Checks<'a> {
         };
         let message = standing
             .login
-            .trouble()
+            .problem()
             .map(str::to_owned)
             .or_else(|| self.leaves.wrong(pod, standing));
         Some(PodStatus {

@@ -15,7 +15,7 @@ use tls_bundle::Fingerprint;
 
 use super::*;
 use crate::fixtures::{Pair, Pki, now, parse, plain_pgpool, secret, tls_pgpool};
-use crate::health::{Login, Served, Standing};
+use crate::health::{Login, PodHealth, ServedCertificate};
 use crate::pgpool::apply::Progress;
 use crate::pgpool::handoff::Judge;
 use crate::pgpool::observe::Lookup;
@@ -43,8 +43,8 @@ status: {replicas: 3, observedGeneration: 2, currentRevision: b, updateRevision:
     )
 }
 
-fn leaf(pair: &Pair) -> Served {
-    Served {
+fn leaf(pair: &Pair) -> ServedCertificate {
+    ServedCertificate {
         fingerprint: pair.fingerprint,
         not_after: Some("2040-01-01T00:00:00Z".parse().unwrap()),
     }
@@ -71,7 +71,7 @@ impl World {
                 trouble: None,
                 ..PodFacts::default()
             });
-            let standing = Standing {
+            let standing = PodHealth {
                 served: Some(leaf(&pair)),
                 login: Login::Accepted,
                 failures: 0,
@@ -111,7 +111,7 @@ impl World {
         self.standing(pod).login = login;
     }
 
-    fn standing(&mut self, pod: usize) -> &mut Standing {
+    fn standing(&mut self, pod: usize) -> &mut PodHealth {
         self.observed.standings.get_mut(&format!("u{pod}")).unwrap()
     }
 

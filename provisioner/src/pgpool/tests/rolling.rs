@@ -182,7 +182,7 @@ async fn killed_between_any_two_steps_the_next_goes_on_where_it_was() {
             first.run_pods();
             seen.push(replaced(&first));
             let key = ObjectRef::from_obj(&first.pgpool());
-            let known = first.context.health.standings(&key);
+            let known = first.context.health.results(&key);
             let pods = pods::of(
                 &first.pgpool(),
                 &first.context.caches.pods,

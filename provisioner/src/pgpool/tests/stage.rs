@@ -10,12 +10,12 @@ use operator_runtime::{Applier, Named, Runtime, Scope};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::fixtures::{certificate_verdict, verdict_on};
 use crate::fleet::{Fleet, Limits};
-use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, Served};
+use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, ServedCertificate};
 use crate::metrics::Metrics;
 use crate::peer::{Board, Verdicts};
 use crate::rotations::Rotations;
-use crate::fixtures::{certificate_verdict, verdict_on};
 
 /// Long enough for every test: who wants the grace time to be over says so.
 pub(super) const PATIENT: Duration = Duration::from_hours(1);
@@ -37,7 +37,7 @@ pub(super) struct Pods {
 impl Prober for Willing {
     fn probe(&self, pod: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
         let pods = self.0.lock().unwrap();
-        let served = pods.serve.get(&pod.uid).map(|fingerprint| Served {
+        let served = pods.serve.get(&pod.uid).map(|fingerprint| ServedCertificate {
             fingerprint: *fingerprint,
             not_after: None,
         });
@@ -240,7 +240,7 @@ impl Stage {
         let key = ObjectRef::from_obj(&self.pgpool());
         self.reconcile().await;
         let pods = || pods::of(&self.pgpool(), &self.context.caches.pods, &self.context.written);
-        let known = || self.context.health.standings(&key);
+        let known = || self.context.health.results(&key);
         while pods()
             .iter()
             .any(|pod| pod.ready && !known().contains_key(&pod.uid))

@@ -1,6 +1,6 @@
 //! The Job that runs the user's scripts.
 
-use crate::pgpool::build;
+use crate::pgpool::build::{self, init_job};
 use insta::assert_yaml_snapshot;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
@@ -35,7 +35,7 @@ fn named<'a>(containers: &'a [Container], name: &str) -> &'a Container {
 fn shown(world: &World) -> Value {
     let mut job = readable(&job(world));
     let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
-    assert_eq!(args[0], build::RUNNER);
+    assert_eq!(args[0], init_job::RUNNER);
     *args = "the runner".into();
     job
 }
@@ -104,7 +104,7 @@ fn scripts_see_what_the_user_gives_to_pgpool() {
     );
     let job = job(&world);
     let pod = pod(&job);
-    let scripts = named(&pod.containers, build::SCRIPTS);
+    let scripts = named(&pod.containers, init_job::SCRIPTS);
     let value = |name: &str| {
         let mut found = scripts.env.iter().flatten().filter(|it| it.name == name);
         let value = found.next().and_then(|it| it.value.clone());
@@ -144,7 +144,7 @@ fn no_password_stands_in_the_pod_and_no_key_of_the_pool() {
             !text.contains(world.valid().backend.login.password.expose()),
             "{text}"
         );
-        let scripts = named(&pod(&job).containers, build::SCRIPTS);
+        let scripts = named(&pod(&job).containers, init_job::SCRIPTS);
         for mount in scripts
             .volume_mounts
             .iter()
@@ -160,9 +160,9 @@ fn no_password_stands_in_the_pod_and_no_key_of_the_pool() {
 fn what_kubernetes_would_expand_is_written_so_that_it_does_not() {
     let world = World::plain().spec("init: {script: {scriptPath: 'a$(PGHOST)', configMap: {name: scripts}}}");
     let job = job(&world);
-    let scripts = named(&pod(&job).containers, build::SCRIPTS);
+    let scripts = named(&pod(&job).containers, init_job::SCRIPTS);
     let mut env = scripts.env.iter().flatten();
     let what = env.find(|it| it.name == "PGPOOL_INIT_SCRIPTS").expect("it");
     assert_eq!(what.value.as_deref(), Some("/init-scripts/a$$(PGHOST)"));
-    assert!(!build::RUNNER.contains("$("), "nor in the runner");
+    assert!(!init_job::RUNNER.contains("$("), "nor in the runner");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::pgpool::build::RUNNER;
+use crate::pgpool::build::init_job::RUNNER;
 use tempfile::TempDir;
 
 /// A folder of scripts, and a `psql` that says what it is asked and fails on what it does not like.

@@ -2,7 +2,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudgetStatus;
 
 use super::*;
 use crate::fixtures::{Pki, now, parse, secret};
-use crate::health::{Login, Served};
+use crate::health::{Login, ServedCertificate};
 use crate::pgpool::pods::{ResizeFacts, Underway};
 use crate::pgpool::sizes::Sizes;
 use tls_bundle::Fingerprint;
@@ -13,7 +13,7 @@ struct World {
     live: StatefulSet,
     budget: PodDisruptionBudget,
     pods: Vec<PodFacts>,
-    standings: BTreeMap<String, Standing>,
+    standings: BTreeMap<String, PodHealth>,
     copies: BTreeMap<String, std::sync::Arc<k8s_openapi::api::core::v1::Secret>>,
     leaf: Fingerprint,
     asked: bool,
@@ -73,9 +73,9 @@ impl World {
         world
     }
 
-    fn serves(&self, login: Login) -> Standing {
-        Standing {
-            served: Some(Served {
+    fn serves(&self, login: Login) -> PodHealth {
+        PodHealth {
+            served: Some(ServedCertificate {
                 fingerprint: self.leaf,
                 not_after: None,
             }),
@@ -157,7 +157,7 @@ impl World {
         self
     }
 
-    fn standing(mut self, pod: &str, change: impl FnOnce(&mut Standing)) -> Self {
+    fn standing(mut self, pod: &str, change: impl FnOnce(&mut PodHealth)) -> Self {
         change(self.standings.get_mut(pod).unwrap());
         self
     }
@@ -396,14 +396,14 @@ fn a_pod_that_cannot_be_resized_is_replaced() {
 fn what_counts_as_proof() {
     let world = || World::new(2, &["a", "a", "b"]);
     let other =
-        |standing: &mut Standing| standing.served.as_mut().unwrap().fingerprint = Fingerprint::of_der(b"x");
-    let nothing = |standing: &mut Standing| standing.served = None;
-    let refuses = |standing: &mut Standing| standing.login = refused();
-    let unreachable = |standing: &mut Standing| {
+        |standing: &mut PodHealth| standing.served.as_mut().unwrap().fingerprint = Fingerprint::of_der(b"x");
+    let nothing = |standing: &mut PodHealth| standing.served = None;
+    let refuses = |standing: &mut PodHealth| standing.login = refused();
+    let unreachable = |standing: &mut PodHealth| {
         standing.served = None;
         standing.login = refused();
     };
-    let everywhere = |world: World, change: fn(&mut Standing)| {
+    let everywhere = |world: World, change: fn(&mut PodHealth)| {
         ["pool-0", "pool-1", "pool-2"]
             .iter()
             .fold(world, |world, pod| world.standing(pod, change))

@@ -66,18 +66,15 @@ fn a_pod_that_is_being_asked_decides_soon() {
 fn logins_and_leaves() {
     // One pod of three refuses.
     let mut world = World::new();
-    world.refuse(1, "the login is turned down");
+    world.refuse(1, "the login was rejected");
     let status = world.status();
     assert!(is_true(&status.conditions, ConditionType::AcceptingConnection));
     assert!(is_false(&status.conditions, ConditionType::Ready));
     assert_eq!(
         message(&status, ConditionType::Ready),
-        "Pod demo/pool-1: the login is turned down"
+        "Pod demo/pool-1: the login was rejected"
     );
-    assert_eq!(
-        status.pods[1].message.as_deref(),
-        Some("the login is turned down")
-    );
+    assert_eq!(status.pods[1].message.as_deref(), Some("the login was rejected"));
     assert!(!status.pods[1].ready && status.pods[0].ready);
 
     // All refuse, as when PostgreSQL is down.
@@ -96,7 +93,7 @@ fn logins_and_leaves() {
     // Another leaf, or none.
     for (served, part) in [(None, "serves no certificate"), (Some([9; 32]), "instead of")] {
         let mut world = World::new();
-        world.standing(2).served = served.map(|bytes| Served {
+        world.standing(2).served = served.map(|bytes| ServedCertificate {
             fingerprint: Fingerprint::from_bytes(bytes),
             not_after: None,
         });
@@ -151,7 +148,7 @@ fn without_tls_nothing_need_be_served() {
 #[test]
 fn messages_name_no_secret_content() {
     let mut world = World::new();
-    world.refuse(0, "the login of \"postgres\" is turned down");
+    world.refuse(0, "the login of \"postgres\" was rejected");
     let text = serde_json::to_string(&world.status()).unwrap();
     assert!(!text.contains("PRIVATE KEY") && !text.contains("hunter2"));
 }
@@ -189,9 +186,9 @@ fn a_pod_of_which_nothing_is_known_is_not_told() {
 #[test]
 fn a_postgresql_that_pgpool_cannot_serve_is_a_reason_of_its_own() {
     let rows = [
-        ("backend-refuses", "Ready=False/BackendRejectsPool"),
+        ("backend-rejects", "Ready=False/BackendRejectsPool"),
         ("backend-untrusted", "Ready=False/BackendCertificateUntrusted"),
-        ("turned-down 28P01", "Ready=False/ReadinessCheckFailed"),
+        ("rejected 28P01", "Ready=False/ReadinessCheckFailed"),
     ];
     for (fault, expected) in rows {
         let mut world = World::new();

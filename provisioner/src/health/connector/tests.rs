@@ -9,9 +9,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::fixtures::{Pair, Pki};
-use crate::health::tests_support::access;
+use crate::health::fixtures::access;
 
-fn pem(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+fn parsed(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
         .map(Result::unwrap)
         .collect();
@@ -19,9 +19,9 @@ fn pem(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
 }
 
 /// Connects to a server with this pair, which asks for a client certificate of `clients` if there are any.
-async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::Result<()>, Seen) {
+async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::Result<()>, Transcript) {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let (chain, key) = pem(pair);
+    let (chain, key) = parsed(pair);
     let config = rustls::ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .unwrap();
@@ -45,41 +45,41 @@ async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::
         stream.write_all(b"!").await?;
         stream.shutdown().await
     });
-    let (connector, seen) = Connector::new(access, access.ssl_mode, &provider).unwrap();
+    let (connector, transcript) = Connector::new(access, access.ssl_mode, &provider).unwrap();
     let answer = async {
         let mut stream = connector.connect(near).await?;
-        // With TLS 1.3 a refused client hears of it only here.
+        // With TLS 1.3 a rejected client learns it only here.
         stream.read_u8().await.map(|_| ())
     };
     let answer = answer.await;
     let _ = server.await;
-    (answer, seen)
+    (answer, transcript)
 }
 
 #[tokio::test]
-async fn judges_as_strictly_as_the_mode_asks_and_always_remembers_the_leaf() {
+async fn verifies_as_strictly_as_the_mode_demands_and_always_records_the_leaf() {
     use SslMode::{Allow, Prefer, Require, VerifyCa, VerifyFull};
     let (pki, other) = (Pki::new(), Pki::new());
     let named = pki.server(&["pool.demo.svc".to_owned()]);
     let misnamed = pki.server(&["elsewhere.example".to_owned()]);
     let foreign = other.server(&["pool.demo.svc".to_owned()]);
-    for (mode, pleases) in [
+    for (mode, expected) in [
         (Allow, [true, true, true]),
         (Prefer, [true, true, true]),
         (Require, [true, true, true]),
         (VerifyCa, [true, true, false]),
         (VerifyFull, [true, false, false]),
     ] {
-        for (pair, pleases) in [&named, &misnamed, &foreign].into_iter().zip(pleases) {
+        for (pair, accepted) in [&named, &misnamed, &foreign].into_iter().zip(expected) {
             let access = Access {
                 ssl_mode: mode,
                 trust: pki.ca().into_bytes(),
                 ..access()
             };
-            let (answer, seen) = handshake(&access, pair, None).await;
-            assert_eq!(answer.is_ok(), pleases, "{mode} {answer:?}");
-            assert!(seen.begun());
-            let served = seen.served().unwrap();
+            let (answer, transcript) = handshake(&access, pair, None).await;
+            assert_eq!(answer.is_ok(), accepted, "{mode} {answer:?}");
+            assert!(transcript.tls_started());
+            let served = transcript.served().unwrap();
             assert_eq!(served.fingerprint, pair.fingerprint, "{mode}");
             assert_eq!(served.not_after, Some("2040-01-01T00:00:00Z".parse().unwrap()));
         }
@@ -87,7 +87,7 @@ async fn judges_as_strictly_as_the_mode_asks_and_always_remembers_the_leaf() {
 }
 
 #[tokio::test]
-async fn trusts_every_authority_of_the_bundle() {
+async fn trusts_every_ca_of_the_bundle() {
     let (old, new) = (Pki::new(), Pki::new());
     let trust = format!("{}\n{}", old.ca(), new.ca()).into_bytes();
     for pki in [&old, &new] {
@@ -102,29 +102,29 @@ async fn trusts_every_authority_of_the_bundle() {
 }
 
 #[tokio::test]
-async fn shows_the_client_certificate_when_there_is_one() {
+async fn presents_the_client_certificate_when_there_is_one() {
     let pki = Pki::new();
     let pair = pki.server(&["pool.demo.svc".to_owned()]);
     let client = pki.client("postgres");
-    let shown = ClientPair {
+    let shown = ClientCertificate {
         chain: client.certificate.into_bytes(),
         key: client.key.into_bytes(),
     };
-    for (client, welcome) in [(Some(shown), true), (None, false)] {
+    for (client, accepted) in [(Some(shown), true), (None, false)] {
         let access = Access {
             ssl_mode: SslMode::VerifyFull,
             trust: pki.ca().into_bytes(),
             client,
             ..access()
         };
-        let (answer, seen) = handshake(&access, &pair, Some(&pki)).await;
-        assert_eq!(answer.is_ok(), welcome, "{answer:?}");
-        assert!(seen.served().is_some());
+        let (answer, transcript) = handshake(&access, &pair, Some(&pki)).await;
+        assert_eq!(answer.is_ok(), accepted, "{answer:?}");
+        assert!(transcript.served().is_some());
     }
 }
 
 #[test]
-fn says_what_cannot_be_used() {
+fn names_what_cannot_be_used() {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pki = Pki::new();
     let strict = || Access {
@@ -132,33 +132,33 @@ fn says_what_cannot_be_used() {
         trust: pki.ca().into_bytes(),
         ..access()
     };
-    let complaint = |access: Access| match Connector::new(&access, access.ssl_mode, &provider) {
+    let result = |access: Access| match Connector::new(&access, access.ssl_mode, &provider) {
         Ok(_) => "usable".to_owned(),
-        Err(unusable) => unusable.to_string(),
+        Err(error) => error.to_string(),
     };
-    assert_eq!(complaint(strict()), "usable");
-    let empty = complaint(Access {
+    assert_eq!(result(strict()), "usable");
+    let empty = result(Access {
         trust: Vec::new(),
         ..strict()
     });
     assert!(empty.contains("trust bundle"), "{empty}");
-    let torn = complaint(Access {
+    let truncated = result(Access {
         trust: pki.ca().as_bytes()[..200].to_vec(),
         ..strict()
     });
-    assert!(torn.contains("trust bundle"), "{torn}");
-    let pair = ClientPair {
+    assert!(truncated.contains("trust bundle"), "{truncated}");
+    let pair = ClientCertificate {
         chain: pki.client("postgres").certificate.into_bytes(),
         key: b"nothing".to_vec(),
     };
-    let keyless = complaint(Access {
+    let keyless = result(Access {
         client: Some(pair),
         ..strict()
     });
     assert!(keyless.contains("client certificate"), "{keyless}");
-    // What is not asked for need not be there.
+    // What the mode does not need may be missing.
     assert_eq!(
-        complaint(Access {
+        result(Access {
             ssl_mode: SslMode::Require,
             trust: Vec::new(),
             ..access()

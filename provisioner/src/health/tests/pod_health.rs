@@ -1,17 +1,17 @@
-//! What results add up to, and which are news.
+//! How probes sum up to the health of a pod, and which results differ.
 
 use crate::health::*;
 
-fn standing(login: Login, failures: u32, served: Option<Served>) -> Standing {
-    Standing {
+fn health(login: Login, failures: u32, served: Option<ServedCertificate>) -> PodHealth {
+    PodHealth {
         served,
         login,
         failures,
     }
 }
 
-fn leaf(byte: u8) -> Served {
-    Served {
+fn leaf(byte: u8) -> ServedCertificate {
+    ServedCertificate {
         fingerprint: tls_bundle::Fingerprint::from_bytes([byte; 32]),
         not_after: None,
     }
@@ -30,13 +30,13 @@ fn broken(reason: &str) -> Result<(), LoginFailure> {
     })
 }
 
-fn good(failures: u32, served: Option<Served>) -> Standing {
-    standing(Login::Accepted, failures, served)
+fn good(failures: u32, served: Option<ServedCertificate>) -> PodHealth {
+    health(Login::Accepted, failures, served)
 }
 
 /// As after a connection that broke for this reason.
-fn bad(failures: u32, reason: &str) -> Standing {
-    standing(
+fn bad(failures: u32, reason: &str) -> PodHealth {
+    health(
         refused("broken", &broken(reason).unwrap_err().to_string()),
         failures,
         None,
@@ -44,7 +44,7 @@ fn bad(failures: u32, reason: &str) -> Standing {
 }
 
 #[test]
-fn results_add_up() {
+fn probes_sum_up_to_the_health_of_a_pod() {
     let old = || Some(leaf(1));
     let fine = Some(good(0, old()));
     let rows = [
@@ -86,12 +86,12 @@ fn results_add_up() {
     ];
     for (what, before, login, served, threshold, expected) in rows {
         assert_eq!(
-            judge(before.as_ref(), Probe { served, login }, threshold),
+            PodHealth::after(before.as_ref(), Probe { served, login }, threshold),
             expected,
             "{what}"
         );
     }
-    let other = judge(
+    let other = PodHealth::after(
         Some(&bad(1, "a")),
         Probe {
             served: None,
@@ -99,7 +99,7 @@ fn results_add_up() {
         },
         1,
     );
-    let expected = standing(
+    let expected = health(
         refused("plain-text", &LoginFailure::PlainText.to_string()),
         2,
         None,
@@ -108,29 +108,29 @@ fn results_add_up() {
 }
 
 #[test]
-fn a_pool_that_only_reads_lets_in_and_is_news() {
+fn a_read_only_pool_is_usable_and_differs() {
     let read_only = || LoginFailure::ReadOnly {
         backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
     };
-    let step = |before: Option<&Standing>, login, threshold| {
+    let step = |before: Option<&PodHealth>, login, threshold| {
         let served = Some(leaf(1));
-        judge(before, Probe { served, login }, threshold)
+        PodHealth::after(before, Probe { served, login }, threshold)
     };
     let fine = step(None, Ok(()), 1);
     let patient = step(Some(&fine), Err(read_only()), 2);
     assert_eq!(patient.login, Login::Accepted, "below the threshold");
     let reads = step(Some(&patient), Err(read_only()), 2);
-    assert!(reads.login.lets_in() && reads.login.trouble().is_some() && fine.differs(&reads));
+    assert!(reads.login.is_usable() && reads.login.problem().is_some() && fine.differs(&reads));
     assert_eq!(reads.served, Some(leaf(1)));
     let again = step(Some(&reads), Err(read_only()), 2);
-    assert!(!reads.differs(&again), "the same again is no news");
+    assert!(!reads.differs(&again), "the same result again");
     let refused = step(Some(&again), broken("a"), 2);
-    assert!(!refused.login.lets_in() && again.differs(&refused));
+    assert!(!refused.login.is_usable() && again.differs(&refused));
     assert!(again.differs(&step(Some(&again), Ok(()), 2)), "recovered");
 }
 
 #[test]
-fn the_likelier_cure_comes_first_and_both_objects_are_named() {
+fn the_likelier_fix_comes_first_and_both_objects_are_named() {
     let (backend, secret) = (
         "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)",
         "Secret demo/pg-auth",
@@ -140,36 +140,36 @@ fn the_likelier_cure_comes_first_and_both_objects_are_named() {
         ("58000", backend, secret),
         ("XX000", backend, secret),
     ] {
-        let failure = LoginFailure::TurnedDown {
+        let failure = LoginFailure::Rejected {
             user: "postgres".to_owned(),
             answer: "no".to_owned(),
             login_source: "demo/pg-auth".to_owned(),
             backend: backend.to_owned(),
             code: code.to_owned(),
         };
-        let said = failure.to_string();
-        let (one, other) = (said.find(first).unwrap(), said.find(second).unwrap());
-        assert!(one < other, "{code}: {said}");
+        let text = failure.to_string();
+        let (one, other) = (text.find(first).unwrap(), text.find(second).unwrap());
+        assert!(one < other, "{code}: {text}");
     }
 }
 
 #[test]
-fn what_the_server_says_tells_its_refusals_apart() {
-    let turned_down = |code: &str, answer: &str| LoginFailure::TurnedDown {
+fn the_sqlstate_distinguishes_rejections() {
+    let rejected = |code: &str, answer: &str| LoginFailure::Rejected {
         user: "postgres".to_owned(),
         answer: answer.to_owned(),
         login_source: "demo/pg-auth".to_owned(),
         backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
         code: code.to_owned(),
     };
-    let step = |before: Option<&Standing>, failure| {
+    let step = |before: Option<&PodHealth>, failure| {
         let probe = Probe {
             served: None,
             login: Err(failure),
         };
-        judge(before, probe, 1)
+        PodHealth::after(before, probe, 1)
     };
-    let before = step(None, turned_down("28P01", "password does not match"));
+    let before = step(None, rejected("28P01", "password does not match"));
     let rows = [
         (
             "28P01",
@@ -184,51 +184,47 @@ fn what_the_server_says_tells_its_refusals_apart() {
             true,
         ),
     ];
-    for (code, answer, told, news) in rows {
-        let after = step(Some(&before), turned_down(code, answer));
-        assert_eq!(before.differs(&after), news, "{answer}");
+    for (code, answer, part, differs) in rows {
+        let after = step(Some(&before), rejected(code, answer));
+        assert_eq!(before.differs(&after), differs, "{answer}");
         let Login::Refused { message, .. } = after.login else {
             panic!("accepted");
         };
-        assert!(message.contains(told), "{message}");
-        assert_eq!(
-            turned_down(code, answer).kind(),
-            "turned-down",
-            "one label for metrics"
-        );
+        assert!(message.contains(part), "{message}");
+        assert_eq!(rejected(code, answer).kind(), "rejected", "one label for metrics");
     }
 }
 
 #[test]
-fn news_is_another_login_or_another_leaf() {
+fn results_differ_by_login_or_by_leaf_certificate() {
     let rows = [
         (
-            standing(Login::Accepted, 0, None),
-            standing(Login::Accepted, 1, None),
+            health(Login::Accepted, 0, None),
+            health(Login::Accepted, 1, None),
             false,
         ),
         (
-            standing(refused("a", "x"), 1, None),
-            standing(refused("a", "y"), 2, None),
+            health(refused("a", "x"), 1, None),
+            health(refused("a", "y"), 2, None),
             false,
         ),
         (
-            standing(refused("a", "x"), 1, None),
-            standing(refused("b", "x"), 1, None),
+            health(refused("a", "x"), 1, None),
+            health(refused("b", "x"), 1, None),
             true,
         ),
         (
-            standing(Login::Accepted, 0, None),
-            standing(refused("a", "x"), 1, None),
+            health(Login::Accepted, 0, None),
+            health(refused("a", "x"), 1, None),
             true,
         ),
         (
-            standing(Login::Accepted, 0, Some(leaf(1))),
-            standing(Login::Accepted, 0, Some(leaf(2))),
+            health(Login::Accepted, 0, Some(leaf(1))),
+            health(Login::Accepted, 0, Some(leaf(2))),
             true,
         ),
     ];
-    for (row, (before, after, news)) in rows.into_iter().enumerate() {
-        assert_eq!(before.differs(&after), news, "row {row}");
+    for (row, (before, after, differs)) in rows.into_iter().enumerate() {
+        assert_eq!(before.differs(&after), differs, "row {row}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests of this module share.
+//! Shared by the tests of this module.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn access() -> Access {
         ssl_mode: SslMode::Disable,
         trust: Vec::new(),
         client: None,
-        former: None,
+        previous_client_certificate: None,
         login: Credential {
             user: "postgres".to_owned(),
             password: Password::new("hunter2"),

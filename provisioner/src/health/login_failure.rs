@@ -1,0 +1,105 @@
+//! Why a login failed, for people and for metrics.
+
+use std::borrow::Cow;
+use std::io;
+use std::time::Duration;
+
+use shared_types::ports;
+
+use super::connector::TlsSetupError;
+
+/// The kind of [`LoginFailure::BackendRejects`].
+pub(crate) const BACKEND_REJECTS: &str = "backend-rejects";
+/// The kind of [`LoginFailure::BackendUntrusted`].
+pub(crate) const BACKEND_UNTRUSTED: &str = "backend-untrusted";
+
+/// Why a login failed. The text appears in the status, so it never contains a password.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginFailure {
+    #[error("port {} cannot be reached: {source}", ports::PGPOOL)]
+    Unreachable { source: io::Error },
+    #[error(transparent)]
+    TlsSetup(#[from] TlsSetupError),
+    /// Pgpool declines TLS when it could not use its certificate at start.
+    #[error("pgpool answers without TLS: it could not use its certificate; see its log")]
+    PlainText,
+    #[error("the TLS handshake failed: {reason}")]
+    Handshake { reason: String },
+    /// Pgpool, or PostgreSQL behind it, rejected the login or the query.
+    #[error(
+        "the login of {user:?} was rejected: {answer}; {}",
+        how_to_fix(code, backend, login_source)
+    )]
+    Rejected {
+        user: String,
+        /// The message of pgpool.
+        answer: String,
+        /// The Secret with user and password, as `namespace/name`.
+        login_source: String,
+        /// See [`Access::backend`](super::Access::backend).
+        backend: String,
+        /// The SQLSTATE of the answer: distinguishes a wrong password from a PostgreSQL that is starting.
+        code: String,
+    },
+    #[error(
+        "{backend} rejects pgpool before it asks for a password; see its log for the reason: if it is `connection \
+         requires a valid client certificate`, add a line to pg_hba.conf without `cert` and `clientcert` that matches \
+         the pods, since pgpool has no certificate to present; otherwise add a line that matches them at all, or check \
+         that PostgreSQL has started and has free connections"
+    )]
+    BackendRejects { backend: String },
+    #[error(
+        "pgpool does not trust the certificate of {backend}: set `spec.clientConfig.caBundle` of the AppBinding to the \
+         CA that issued it"
+    )]
+    BackendUntrusted { backend: String },
+    /// The connection broke after the TLS handshake.
+    #[error("the connection broke during the login: {reason}; is PostgreSQL running?")]
+    Broken { reason: String },
+    /// Login and query succeeded; writes would fail.
+    #[error(
+        "{backend} accepts no writes: it is a standby, or set to read-only; if that is intended, set \
+         `spec.healthChecker.disableWriteCheck` to true"
+    )]
+    ReadOnly { backend: String },
+    #[error("no answer to a login within {} s: all children of pgpool are busy, or PostgreSQL hangs", .0.as_secs())]
+    Timeout(Duration),
+}
+
+impl LoginFailure {
+    /// The kind of failure, independent of its details; a label of metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::TlsSetup(_) => "unusable",
+            Self::PlainText => "plain-text",
+            Self::Handshake { .. } => "handshake",
+            Self::Rejected { .. } => "rejected",
+            Self::BackendRejects { .. } => BACKEND_REJECTS,
+            Self::BackendUntrusted { .. } => BACKEND_UNTRUSTED,
+            Self::Broken { .. } => "broken",
+            Self::ReadOnly { .. } => "read-only",
+            Self::Timeout(_) => "timeout",
+        }
+    }
+
+    /// Identifies the failure: its kind, and the SQLSTATE where the server sent one.
+    pub(crate) fn fault(&self) -> Cow<'static, str> {
+        match self {
+            Self::Rejected { code, .. } => format!("{} {code}", self.kind()).into(),
+            _ => self.kind().into(),
+        }
+    }
+}
+
+/// The likelier fix first. SQLSTATE class 28 is about who logs in; with any other, a PostgreSQL that pgpool cannot reach
+/// is far more likely than a wrong password.
+fn how_to_fix(code: &str, backend: &str, login_source: &str) -> String {
+    if code.starts_with("28") {
+        format!("correct Secret {login_source}: it must contain a user and password that {backend} accepts")
+    } else {
+        format!(
+            "check that {backend} is running and accepts connections; if it does, correct Secret {login_source}"
+        )
+    }
+}

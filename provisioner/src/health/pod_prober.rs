@@ -1,0 +1,68 @@
+//! Probes one pod. Decides only when a probe is due, never what its result means.
+
+use std::sync::Arc;
+
+use kube::runtime::reflector::ObjectRef;
+use shared_types::Pgpool;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Access, Health, Pod};
+
+/// A pod and how to log in to it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) pod: Pod,
+    pub(super) access: Arc<Access>,
+}
+
+/// Probes the pod immediately when it is or becomes ready and when the login changes, and then once per period. A pod
+/// that is not ready is probed once per period too, since the result explains to people why it is not.
+pub(super) async fn run(health: Health, key: ObjectRef<Pgpool>, mut targets: watch::Receiver<Target>) {
+    let mut target = targets.borrow_and_update().clone();
+    let mut due = if target.pod.ready {
+        Instant::now()
+    } else {
+        Instant::now() + target.access.period
+    };
+    loop {
+        tokio::select! {
+            () = health.0.drain.cancelled() => return,
+            changed = targets.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let new = targets.borrow_and_update().clone();
+                if outdates_result(&target, &new) {
+                    due = Instant::now();
+                } else if target.access.period != new.access.period {
+                    due = due.min(Instant::now() + new.access.period);
+                }
+                target = new;
+            }
+            () = sleep_until(due) => {
+                // The period counts from the start of a probe, so that a slow answer does not stretch it.
+                due = Instant::now() + target.access.period;
+                if let Some(probe) = health.probe(&target).await {
+                    health.record(&key, &target, probe);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a change makes the last result meaningless.
+fn outdates_result(before: &Target, now: &Target) -> bool {
+    if !now.pod.ready {
+        return false;
+    }
+    let (old, new) = (&before.access, &now.access);
+    !before.pod.ready
+        || before.pod.ip != now.pod.ip
+        || old.server_name != new.server_name
+        || old.ssl_mode != new.ssl_mode
+        || old.trust != new.trust
+        || old.client != new.client
+        || old.login != new.login
+        || old.writes != new.writes
+}
