@@ -19,6 +19,8 @@ use crate::rotations::Rotations;
 
 /// Long enough for every test: who wants the grace time to be over says so.
 pub(super) const PATIENT: Duration = Duration::from_hours(1);
+/// No test needs more passes until nothing is left to do; broken code would go on without end.
+pub(super) const MOST_ROUNDS: usize = 50;
 pub(super) const POOL: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool";
 pub(super) const WORKLOAD: &str = "/apis/apps/v1/namespaces/demo/statefulsets/pool";
 
@@ -145,7 +147,7 @@ impl Stage {
     /// Reconciles until the watches by name have answered.
     pub(super) async fn reconcile(&self) -> Outcome {
         let mut read = self.context.named.changes();
-        loop {
+        for _ in 0..MOST_ROUNDS {
             let outcome = self.try_once().await.unwrap();
             if outcome.reason() != Some("Reading") {
                 return outcome;
@@ -154,6 +156,7 @@ impl Stage {
                 .await
                 .unwrap();
         }
+        panic!("still reading after {MOST_ROUNDS} rounds");
     }
 
     /// Reconciles three times on what the cache shows of the `Pgpool`, not on what stands: while the caches lag, nothing
@@ -168,13 +171,14 @@ impl Stage {
     /// Reconciles until a write fails, or there is nothing left to do.
     pub(super) async fn dies(&self) -> bool {
         let mut read = self.context.named.changes();
-        loop {
+        for _ in 0..MOST_ROUNDS {
             match self.try_once().await {
                 Err(_) => return true,
                 Ok(outcome) if outcome.reason() != Some("Reading") => return false,
                 Ok(_) => read.next().await,
             };
         }
+        panic!("still reading after {MOST_ROUNDS} rounds");
     }
 
     /// cert-manager writes the Secrets.
@@ -225,13 +229,14 @@ impl Stage {
 
     /// Reconciles when every pod that runs has been asked, until no pod is left to be replaced.
     pub(super) async fn checked(&self) -> Outcome {
-        loop {
+        for _ in 0..MOST_ROUNDS {
             let outcome = self.asked().await;
             if !cluster::is_behind(self) {
                 return outcome;
             }
             self.run_pods();
         }
+        panic!("pods are still being replaced after {MOST_ROUNDS} rounds");
     }
 
     /// Waits until every pod has been asked, then reconciles.

@@ -242,3 +242,17 @@ fn a_window_that_cannot_be_read_is_told() {
         remark.message
     );
 }
+
+#[test]
+fn a_certificate_is_urgent_a_day_or_a_tenth_of_its_life_before_its_end() {
+    let urgent = |ends: &str| {
+        let validity = Validity {
+            begins: at("2027-01-01T00:00:00Z"),
+            ends: at(ends),
+        };
+        validity.urgent()
+    };
+    assert_eq!(urgent("2028-01-01T00:00:00Z"), at("2027-12-31T00:00:00Z"), "a year");
+    assert_eq!(urgent("2027-01-11T00:00:00Z"), at("2027-01-10T00:00:00Z"), "ten days");
+    assert_eq!(urgent("2027-01-01T10:00:00Z"), at("2027-01-01T09:00:00Z"), "ten hours");
+}
