@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use operator_runtime::CommonArgs;
 use operator_runtime::args::{duration, duration_or_none};
 
-use crate::pgpool::window::Window;
+use crate::maintenance_window::Window;
 
 /// Every flag of the provisioner.
 #[derive(ClapArgs, Clone, Debug)]

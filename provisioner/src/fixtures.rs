@@ -19,11 +19,10 @@ use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
 use crate::fleet::Admission;
-use crate::pgpool::handoff::Certificate;
-use crate::pgpool::turn::Schedule;
+use crate::passwords::PasswordSource;
 use shared_types::certificates::required;
 
-use crate::pgpool::observe::{Inputs, Lookup, Observed};
+use crate::pgpool::observe::{Certificate, Inputs, Lookup, Observed, Schedule};
 
 /// A time at which everything made here is valid.
 pub(crate) fn now() -> Timestamp {
@@ -67,7 +66,7 @@ pub(crate) fn inputs(pgpool: &Pgpool) -> Inputs {
         app_binding: Lookup::Present(Arc::new(binding)),
         backend_secret: Some(Lookup::Present(Arc::new(secret))),
         auth_secret: Lookup::Absent,
-        new_pcp_password: Some("sixteen-letters!".to_owned()),
+        passwords: PasswordSource::of(|| "sixteen-letters!".to_owned()),
         cluster_domain: "cluster.local".to_owned(),
         ..Inputs::default()
     }

@@ -5,15 +5,20 @@
 //! any two lines, and the channel to the other operator can be cut, without changing where a `Pgpool` ends up.
 
 mod args;
+mod caches;
+mod context;
 mod fleet;
 mod grpc;
 mod health;
+mod maintenance_window;
 mod metrics;
+mod own_status;
+mod passwords;
 mod peer;
 mod pgpool;
 mod prometheus;
-mod rotations;
 mod run;
+mod triggers;
 
 #[cfg(test)]
 mod fixtures;

@@ -1,33 +1,22 @@
 //! The controller of `Pgpool`: observe → validate → plan → apply → report.
 
-pub mod apply;
-pub mod authorities;
-pub mod build;
-pub mod caches;
-pub mod catalogue;
-pub mod context;
-pub mod delivery;
-pub mod error;
-pub mod handoff;
-pub mod judgement;
-pub mod monitoring;
-pub mod observe;
-pub mod pace;
-pub mod patience;
-pub mod plan;
-pub mod pods;
-mod progress;
-pub mod publish;
-pub mod resizes;
-pub mod rollout;
-pub mod secrets;
-pub mod sizes;
-pub mod status;
-pub mod triggers;
-pub mod turn;
-pub mod validate;
-pub mod window;
-pub mod written;
+pub(crate) mod apply;
+pub(crate) mod authorities;
+pub(crate) mod build;
+pub(crate) mod delivery;
+pub(crate) mod error;
+pub(crate) mod handoff;
+pub(crate) mod judgement;
+pub(crate) mod memory;
+pub(crate) mod monitoring;
+pub(crate) mod observe;
+pub(crate) mod plan;
+pub(crate) mod progress;
+pub(crate) mod publish;
+pub(crate) mod rollout;
+pub(crate) mod status;
+pub(crate) mod turn;
+pub(crate) mod validate;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +27,8 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Outcome, clock};
 use shared_types::Pgpool;
 
+use crate::context::Context;
 use apply::{Progress, Writer};
-use context::Context;
 use error::Error;
 use status::work::CONFLICT_RETRY as RETRY;
 
@@ -50,7 +39,7 @@ mod tests;
 ///
 /// # Errors
 /// Only when the API server cannot be talked to. Whatever is missing, refused or foreign is an [`Outcome`].
-pub async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
+pub(crate) async fn reconcile(pgpool: Arc<Pgpool>, context: Arc<Context>) -> Result<Outcome, Error> {
     let key = ObjectRef::from_obj(pgpool.as_ref());
     if pgpool.meta().deletion_timestamp.is_some() {
         // Owner references clean up; writing now would only race with them.
@@ -69,15 +58,19 @@ async fn settle(
     context: &Context,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    let pgpool = context.written.with_status(pgpool);
+    let pgpool = context.memory.pending.with_status(pgpool);
     // Client: caches, and at most one question to the API server.
     let mut observed = observe::observe(&pgpool, context, now).await?;
+    context.subscribe(
+        key,
+        &observe::Subscriptions::of(&pgpool, &observed, &context.scope),
+    );
     // Pure.
     let validated = validate::validate(&pgpool, &observed.inputs);
     // Pure.
     let plan_of = |observed: &observe::Observed| {
         let validated = validated.as_ref().map_err(Clone::clone);
-        validated.and_then(|it| plan::plan(&pgpool, it, observed, context.grace, now))
+        validated.and_then(|it| plan::plan(&pgpool, it, observed, context.handoff_grace, now))
     };
     let mut plan = plan_of(&observed);
     if let Some(ask) = plan.as_ref().ok().and_then(|plan| plan.asks) {
@@ -98,8 +91,7 @@ async fn settle(
     // Client.
     let writer = Writer {
         applier: &context.applier,
-        written: &context.written,
-        resizes: &context.resizes,
+        memory: &context.memory,
         key,
     };
     let applied = Box::pin(apply::apply(writer, plan, &observed)).await;

@@ -13,21 +13,18 @@ use shared_types::{Pgpool, names};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::caches::{Caches, Triggers, trim_named_secret};
+use crate::context::Context;
 use crate::fleet::{Fleet, Limits};
 use crate::grpc;
 use crate::health::Health;
 use crate::health::NetworkProber;
 use crate::metrics::Metrics;
+use crate::passwords::PasswordSource;
 use crate::peer::{self, Board};
-use crate::pgpool::caches::{Caches, Triggers};
-use crate::pgpool::context::Context;
+use crate::pgpool::memory::Memory;
 use crate::pgpool::observe;
-use crate::pgpool::pace::Pace;
-use crate::pgpool::patience::Patience;
-use crate::pgpool::resizes::Resizes;
-use crate::pgpool::written::Written;
-use crate::pgpool::{reconcile, secrets};
-use crate::rotations::Rotations;
+use crate::pgpool::reconcile;
 
 /// Who this process is.
 pub(crate) const IDENTITY: Identity = Identity {
@@ -42,8 +39,8 @@ pub(crate) const IDENTITY: Identity = Identity {
 /// When the API server cannot be reached at start, the lease is lost, or a task ends that must not.
 pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let (caches, triggers) = Caches::watch(&mut runtime);
-    let named = Named::new(&mut runtime, secrets::trim);
-    let elsewhere = Named::new(&mut runtime, |_| {});
+    let named_secrets = Named::new(&mut runtime, trim_named_secret);
+    let remote_app_bindings = Named::new(&mut runtime, |_| {});
     let jobs = Named::new(&mut runtime, observe::trim_job);
     let board = Board::default();
     let metrics = Metrics::register(&runtime.registry());
@@ -58,8 +55,8 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
         applier: Applier::new(runtime.client(), names::PROVISIONER),
         events: runtime.events(),
         caches,
-        named,
-        elsewhere,
+        named_secrets,
+        remote_app_bindings,
         jobs,
         verdicts: Arc::new(board.clone()),
         health,
@@ -67,15 +64,12 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
             at_once: args.certificates.rotation_at_once,
             per_minute: args.certificates.rotation_pods_per_minute,
         }),
-        rotations: Rotations::new(metrics.clone()),
         window: args.certificates.maintenance_window.clone(),
-        patience: Patience::default(),
-        resizes: Resizes::default(),
-        pace: Pace::default(),
-        written: Written::default(),
+        memory: Memory::new(metrics.clone()),
+        passwords: PasswordSource::default(),
         scope: runtime.scope(),
         cluster_domain: args.common.kube.cluster_domain.clone(),
-        grace: args.peer.handoff_grace,
+        handoff_grace: args.peer.handoff_grace,
         ca_overlap: args.certificates.ca_overlap,
         deadline: operator_runtime::REQUEST_TIMEOUT,
     });
@@ -118,8 +112,8 @@ fn triggers_of(
     let heard = context.verdicts.changes();
     let asked = context.health.changes();
     let let_in = context.fleet.changes();
-    let read = context.named.changes().boxed();
-    let elsewhere = context.elsewhere.changes().boxed();
+    let read = context.named_secrets.changes().boxed();
+    let elsewhere = context.remote_app_bindings.changes().boxed();
     let scripts = context.jobs.changes().boxed();
     let context = context.clone();
     select_all([watched.boxed(), heard, asked, let_in, read, elsewhere, scripts])

@@ -17,16 +17,16 @@ use operator_runtime::apply::ApplyError;
 use super::build::Foundation;
 use super::delivery::Delivered;
 use super::monitoring::Scrape;
+use super::observe::pods::PodFacts;
 use super::observe::{Live, Observed};
 use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
-use super::pods::PodFacts;
 use super::rollout::{self, Rollout, Step, Stride};
 use super::validate::Unmet;
 
-pub use writer::Writer;
+pub(crate) use writer::Writer;
 
 /// What has come of a plan.
-pub enum Progress {
+pub(crate) enum Progress {
     /// There was none: something is in the way.
     Stopped(Unmet),
     /// An object of a needed name belongs to somebody else.
@@ -41,23 +41,23 @@ pub enum Progress {
 }
 
 /// What has come of a plan, and the workload as it stands now.
-pub struct Done {
+pub(crate) struct Done {
     /// What has come of it.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// The workload: the one just written, else that of the cache.
-    pub stateful_set: Option<StatefulSet>,
+    pub(crate) stateful_set: Option<StatefulSet>,
     /// How far its pods may go now; `None` where nothing was written.
-    pub step: Option<Step>,
+    pub(crate) step: Option<Step>,
     /// Why Prometheus could not be told. Apart from the progress: a pool serves without.
-    pub untold: Option<ApplyError>,
+    pub(crate) untold: Option<ApplyError>,
     /// Whether a pod was told just now of what has changed under it.
-    pub told: bool,
+    pub(crate) told: bool,
     /// Whether a pod turned out just now to be one that has to be replaced.
-    pub unresizable: bool,
+    pub(crate) unresizable: bool,
     /// How the user's scripts stand.
-    pub init: InitStand,
+    pub(crate) init: InitStand,
     /// Why the Job that runs them was not taken.
-    pub init_failure: Option<ApplyError>,
+    pub(crate) init_failure: Option<ApplyError>,
 }
 
 impl Done {
@@ -87,7 +87,7 @@ struct Stands {
 }
 
 /// Brings the owned objects to what the plan says.
-pub async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Observed) -> Done {
+pub(crate) async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Observed) -> Done {
     let live = &observed.live;
     let plan = match plan {
         Ok(plan) => plan,

@@ -25,30 +25,28 @@ mod tests;
 
 /// An authority that is trusted for what it has signed before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Earlier {
+pub(crate) struct Earlier {
     /// Its certificate.
-    pub der: CertificateDer<'static>,
+    pub(crate) der: CertificateDer<'static>,
     /// Since when no certificate Secret comes with it.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
 }
 
 /// The authorities in some PEM; what cannot be read is left out.
-pub fn read(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
+pub(crate) fn read(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem).filter_map(Result::ok)
 }
 
 /// How long they stay trusted: what the Pgpool says itself, else what holds for all. A note that cannot be read is as good
 /// as none; [`unreadable_overlap`] tells it.
-#[must_use]
-pub fn overlap(pgpool: &Pgpool, default: Duration) -> Duration {
+pub(crate) fn overlap(pgpool: &Pgpool, default: Duration) -> Duration {
     asked(pgpool)
         .and_then(|asked| duration_or_none(asked).ok())
         .unwrap_or(default)
 }
 
 /// What the Pgpool says about that time, where it makes no sense.
-#[must_use]
-pub fn unreadable_overlap(pgpool: &Pgpool) -> Option<&str> {
+pub(crate) fn unreadable_overlap(pgpool: &Pgpool) -> Option<&str> {
     asked(pgpool).filter(|asked| duration_or_none(asked).is_err())
 }
 
@@ -60,8 +58,7 @@ fn asked(pgpool: &Pgpool) -> Option<&str> {
 }
 
 /// Gives what stays trusted beside the authorities `present` of the Secrets.
-#[must_use]
-pub fn earlier(
+pub(crate) fn earlier(
     pgpool: &Pgpool,
     observed: &Observed,
     present: &[CertificateDer<'_>],
@@ -96,8 +93,12 @@ pub fn earlier(
 }
 
 /// When the first of them has been trusted for long enough, if that is to come.
-#[must_use]
-pub fn due(pgpool: &Pgpool, observed: &Observed, earlier: &[Earlier], now: Timestamp) -> Option<Duration> {
+pub(crate) fn due(
+    pgpool: &Pgpool,
+    observed: &Observed,
+    earlier: &[Earlier],
+    now: Timestamp,
+) -> Option<Duration> {
     let overlap = overlap(pgpool, observed.inputs.ca_overlap);
     let left = earlier.iter().map(|it| remaining(it.since, overlap, now));
     // Over, and still there: the pods are not settled, and they tell when they are.
@@ -105,8 +106,7 @@ pub fn due(pgpool: &Pgpool, observed: &Observed, earlier: &[Earlier], now: Times
 }
 
 /// Until when the pods accept certificates of an earlier authority, if they do.
-#[must_use]
-pub fn accepted_until(pgpool: &Pgpool, observed: &Observed) -> Option<Timestamp> {
+pub(crate) fn accepted_until(pgpool: &Pgpool, observed: &Observed) -> Option<Timestamp> {
     let (_, copy) = running(observed)?;
     let latest = noted(copy)?.into_values().flatten().max()?;
     latest
@@ -122,8 +122,7 @@ fn remaining(since: Timestamp, overlap: Duration, now: Timestamp) -> Duration {
 
 /// Whether pods with this copy accept the client certificate that is issued now. Where they do not, its holders are
 /// refused, and nothing that pods wait for is worth that.
-#[must_use]
-pub fn knows_clients(observed: &Observed, copy: &Secret) -> bool {
+pub(crate) fn knows_clients(observed: &Observed, copy: &Secret) -> bool {
     let entry = |secret: &Secret, key: &str| -> Vec<_> {
         let pem = secret.data.as_ref().and_then(|data| data.get(key));
         pem.into_iter().flat_map(|pem| read(&pem.0)).collect()
@@ -141,8 +140,7 @@ pub fn knows_clients(observed: &Observed, copy: &Secret) -> bool {
 
 /// The note on a copy: the authorities of the Secrets, and those that stay trusted with the time of their last
 /// certificate.
-#[must_use]
-pub fn note(present: &[CertificateDer<'_>], earlier: &[Earlier]) -> String {
+pub(crate) fn note(present: &[CertificateDer<'_>], earlier: &[Earlier]) -> String {
     let present = present
         .iter()
         .map(|der| (Fingerprint::of_der(der).to_string(), None));

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::cache::last_change;
 
-use super::pods::PodFacts;
+use super::observe::pods::PodFacts;
 
 #[cfg(test)]
 mod tests;
@@ -34,8 +34,7 @@ const READING: Duration = Duration::from_secs(5);
 ///
 /// Told is by the clock of the API server. One that is ahead of ours would hold up everybody, so what was told later than
 /// now, and not by a little, does not count.
-#[must_use]
-pub fn reading(pods: &[PodFacts], told: bool, now: Timestamp) -> Option<Duration> {
+pub(crate) fn reading(pods: &[PodFacts], told: bool, now: Timestamp) -> Option<Duration> {
     if told {
         return Some(READING);
     }
@@ -47,13 +46,13 @@ pub fn reading(pods: &[PodFacts], told: bool, now: Timestamp) -> Option<Duration
 
 /// The Secrets that are mounted in the pods and may change under them.
 #[derive(Default)]
-pub struct Delivered {
+pub(crate) struct Delivered {
     /// `pgpool.conf` and `pool_hba.conf`.
-    pub config: Option<Secret>,
+    pub(crate) config: Option<Secret>,
     /// `pcp.conf`.
-    pub pcp: Option<Secret>,
+    pub(crate) pcp: Option<Secret>,
     /// `pool_passwd`.
-    pub users: Option<Secret>,
+    pub(crate) users: Option<Secret>,
 }
 
 impl Delivered {
@@ -63,8 +62,7 @@ impl Delivered {
 
     /// The note for a pod that knows of everything: versions, and nothing of the content. `None` while a Secret is
     /// missing, and no pod can have started.
-    #[must_use]
-    pub fn note(&self) -> Option<String> {
+    pub(crate) fn note(&self) -> Option<String> {
         let versions = self
             .all()?
             .map(|secret| secret.resource_version().unwrap_or_default());
@@ -77,8 +75,7 @@ impl Delivered {
     }
 
     /// The running pods that have to be told.
-    #[must_use]
-    pub fn untold<'a>(&self, pods: &'a [PodFacts]) -> Vec<&'a PodFacts> {
+    pub(crate) fn untold<'a>(&self, pods: &'a [PodFacts]) -> Vec<&'a PodFacts> {
         let Some(note) = self.note() else {
             return Vec::new();
         };

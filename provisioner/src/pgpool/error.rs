@@ -5,7 +5,7 @@ use operator_runtime::apply::ApplyError;
 
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The API server refused a question that observing asks.
     #[error("{what} could not be read")]
     Observe {

@@ -6,16 +6,14 @@
 //! says the same a little later; when both are silent for the grace time this operator judges the Secrets itself.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use proto::verdict::CertificateVerdict;
 use shared_types::Alias;
 use tls_bundle::{Bundle, ChainFault, Failure, Fingerprint, Required};
 
-use crate::pgpool::observe::Lookup;
+use crate::pgpool::observe::{Certificate, Lookup};
 
 #[cfg(test)]
 mod tests;
@@ -23,48 +21,12 @@ mod tests;
 /// Beyond that, everything is looked at again anyway.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
-/// A certificate that a `Pgpool` needs, and its Secret as the cache has it.
-#[derive(Clone)]
-pub struct Certificate {
-    /// Which of the certificates.
-    pub alias: Alias,
-    /// The namespace of the `Pgpool`, which is that of the Secret.
-    pub namespace: String,
-    /// The name of the Secret.
-    pub secret_name: String,
-    /// The Secret.
-    pub secret: Lookup<Arc<Secret>>,
-    /// What the certificate has to be good for, in every role that it plays.
-    pub required: Vec<Required>,
-}
-
-impl Certificate {
-    /// The fingerprint of the leaf in the Secret; `None` inside when there is no readable leaf.
-    #[must_use]
-    pub fn leaf(&self) -> Lookup<Option<Fingerprint>> {
-        self.secret.clone().map(|secret| {
-            let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"))?;
-            Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
-        })
-    }
-
-    /// How people find the Secret.
-    fn title(&self) -> String {
-        format!(
-            "Secret {}/{} ({} certificate)",
-            self.namespace,
-            self.secret_name,
-            self.alias.as_str()
-        )
-    }
-}
-
 /// The leaves that may be used, by alias.
-pub type Leaves = BTreeMap<Alias, Fingerprint>;
+pub(crate) type Leaves = BTreeMap<Alias, Fingerprint>;
 
 /// Whose word the handoff rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judge {
+pub(crate) enum Judge {
     /// ops-manager, heard on the channel.
     Channel,
     /// ops-manager, read in the status.
@@ -75,7 +37,7 @@ pub enum Judge {
 
 /// What the handoff has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Handoff {
+pub(crate) enum Handoff {
     /// A Secret is missing: nothing new is made.
     Wait {
         /// Which one, and what brings it, in one sentence.
@@ -106,32 +68,31 @@ pub enum Handoff {
 
 /// What ops-manager says in one place.
 #[derive(Clone, Copy, Default)]
-pub struct Words<'a> {
+pub(crate) struct Words<'a> {
     /// The generation of the spec that it is said about.
-    pub generation: Option<i64>,
+    pub(crate) generation: Option<i64>,
     /// One verdict for each certificate.
-    pub certificates: &'a [CertificateVerdict],
+    pub(crate) certificates: &'a [CertificateVerdict],
 }
 
 /// What [`decide`] looks at.
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// The present generation of the spec.
-    pub generation: Option<i64>,
+    pub(crate) generation: Option<i64>,
     /// The certificates that this `Pgpool` needs.
-    pub certificates: &'a [Certificate],
+    pub(crate) certificates: &'a [Certificate],
     /// ops-manager's verdict as heard on the channel; empty while the channel is down.
-    pub channel: Words<'a>,
+    pub(crate) channel: Words<'a>,
     /// ops-manager's verdict as it stands in the status.
-    pub status: Words<'a>,
+    pub(crate) status: Words<'a>,
     /// How long these very Secrets have been complete, under the present generation.
-    pub complete_for: Duration,
+    pub(crate) complete_for: Duration,
     /// How long ops-manager may take to judge them.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// Applies the table of the handoff.
-#[must_use]
-pub fn decide(view: &View<'_>) -> Handoff {
+pub(crate) fn decide(view: &View<'_>) -> Handoff {
     let mut leaves = Vec::with_capacity(view.certificates.len());
     for certificate in view.certificates {
         match certificate.leaf() {
@@ -183,8 +144,7 @@ pub fn decide(view: &View<'_>) -> Handoff {
 /// Looks at the Secrets where the table asks for it: all of their properties when nobody else has judged them, and
 /// before a `Go` whether key and CA still belong to the leaf. A verdict speaks of the leaf alone, and whoever
 /// replaced the key or the CA since must not get that into a pod.
-#[must_use]
-pub fn settle(handoff: Handoff, certificates: &[Certificate], now: Timestamp) -> Handoff {
+pub(crate) fn settle(handoff: Handoff, certificates: &[Certificate], now: Timestamp) -> Handoff {
     match handoff {
         Handoff::JudgeMyself => judged(certificates, Judge::Myself, now, Required::clone),
         Handoff::Go { judge, .. } => judged(certificates, judge, now, |required| Required {
@@ -198,8 +158,7 @@ pub fn settle(handoff: Handoff, certificates: &[Certificate], now: Timestamp) ->
 }
 
 /// Whether a certificate is good for everything that it is needed for.
-#[must_use]
-pub fn is_good(certificate: &Certificate, now: Timestamp) -> bool {
+pub(crate) fn is_good(certificate: &Certificate, now: Timestamp) -> bool {
     let alone = std::slice::from_ref(certificate);
     matches!(
         judged(alone, Judge::Myself, now, Required::clone),

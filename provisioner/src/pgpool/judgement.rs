@@ -13,16 +13,16 @@ use shared_types::names;
 
 use super::build::{self, Candidate};
 use super::observe::Live;
-use super::pods;
+use super::observe::pods;
 use super::validate::{Setting, Unmet, Validated};
 
 #[cfg(test)]
 mod tests;
 
 /// The container in which pgpool judges.
-pub const CONTAINER: &str = "config-check";
+pub(crate) const CONTAINER: &str = "config-check";
 /// Its exit code when pgpool does not take the settings.
-pub const REFUSED: i32 = 65;
+pub(crate) const REFUSED: i32 = 65;
 
 /// How long a pod may take to start, which is mostly the pull of its image.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_mins(2);
 const LONGEST: usize = 600;
 
 /// What is known of the settings.
-pub enum Judgement {
+pub(crate) enum Judgement {
     /// They may be used: the hash says that pgpool has judged them, unless it had no need to.
     Fit {
         /// For the annotation of the configuration Secret.
@@ -46,7 +46,7 @@ pub enum Judgement {
 
 /// Why settings may not be used, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub(crate) enum Doubt {
     /// They were refused before pgpool could be asked, or are not there.
     Unmet(Unmet),
     /// pgpool is being asked.
@@ -71,8 +71,7 @@ pub enum Doubt {
 }
 
 /// What is known of the settings, and the name of the candidate that is still needed; all others are to go.
-#[must_use]
-pub fn judge(validated: &Validated, live: &Live, now: Timestamp) -> (Judgement, Option<String>) {
+pub(crate) fn judge(validated: &Validated, live: &Live, now: Timestamp) -> (Judgement, Option<String>) {
     if let Some(unmet) = &validated.unmet_settings {
         return (Judgement::Doubtful(Doubt::Unmet(unmet.clone())), None);
     }

@@ -6,12 +6,10 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Secret, Service};
-use kube::{Resource, ResourceExt};
-use shared_types::pgpool::Agent;
-use shared_types::{Pgpool, names};
+use kube::Resource;
 
 use super::build::{self, Foundation};
-use super::observe::{Live, Lookup};
+use super::observe::{Live, Lookup, names_service_monitor_agent};
 use super::validate::Validated;
 use crate::prometheus::ServiceMonitor;
 
@@ -20,38 +18,22 @@ mod tests;
 
 /// What is to be written and removed beyond the foundation.
 #[derive(Clone, Default)]
-pub struct Scrape {
+pub(crate) struct Scrape {
     /// To be written.
-    pub service_monitor: Option<ServiceMonitor>,
+    pub(crate) service_monitor: Option<ServiceMonitor>,
     /// To be removed before anything is written.
-    pub old_monitor: Option<Arc<ServiceMonitor>>,
+    pub(crate) old_monitor: Option<Arc<ServiceMonitor>>,
     /// To be removed after that.
-    pub old_service: Option<Arc<Service>>,
+    pub(crate) old_service: Option<Arc<Service>>,
     /// To be removed when no pod mounts it any more.
-    pub old_login: Option<Arc<Secret>>,
-}
-
-/// Whether it has to be known which `ServiceMonitor` there is of a `Pgpool`.
-#[must_use]
-pub fn asks(pgpool: &Pgpool, stats_service: Option<&Service>) -> bool {
-    let wanted = pgpool.spec.monitor.as_ref().and_then(|monitor| monitor.agent);
-    wanted.is_some_and(Agent::reads_service_monitors) || named(stats_service)
-}
-
-/// Whether the stats Service was made for an agent that reads `ServiceMonitor`s.
-fn named(stats_service: Option<&Service>) -> bool {
-    let agent = stats_service.and_then(|service| service.annotations().get(names::ANNOTATION_AGENT));
-    agent
-        .and_then(|agent| Agent::from_word(agent))
-        .is_some_and(Agent::reads_service_monitors)
+    pub(crate) old_login: Option<Arc<Secret>>,
 }
 
 /// Decides. The stats Service of the foundation is left out while it is not known whether a `ServiceMonitor` has to go
 /// first.
-#[must_use]
-pub fn scrape(validated: &Validated, live: &Live, foundation: &mut Foundation) -> Scrape {
+pub(crate) fn scrape(validated: &Validated, live: &Live, foundation: &mut Foundation) -> Scrape {
     let wanted = build::service_monitor(validated);
-    let leaves = wanted.is_none() && named(live.stats_service.as_deref());
+    let leaves = wanted.is_none() && names_service_monitor_agent(live.stats_service.as_deref());
     let unknown = leaves && live.service_monitors == Lookup::Pending;
     let gone = foundation.stats_service.is_none();
     if unknown {

@@ -1,13 +1,18 @@
-//! Reads everything a `Pgpool` refers to and everything it owns, as the caches have it. The only step that looks
-//! anything up; it decides nothing.
+//! Reads everything a `Pgpool` refers to and everything it owns, as the caches have it. The only step that reads, and it
+//! changes nothing: what has to be watched from now on is a value, [`Subscriptions`].
 //!
 //! Each referred object is a [`Lookup`], so that "not there", "not readable" and "not known yet" stay three
 //! different things until `validate` turns them into three different sentences for the user.
 
 mod certificates;
+pub(crate) mod env_pairs;
 mod init;
 mod owned;
+pub(crate) mod pods;
+mod references;
 mod referred;
+pub(crate) mod sizes;
+mod subscriptions;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,28 +23,33 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use operator_runtime::Cache;
 use proto::verdict::Verdict;
-use shared_types::{AppBinding, Pgpool, PgpoolVersion};
+use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 
-use super::context::Context;
 use super::error::Error;
-use super::handoff::Certificate;
-use super::pods::{self, PodFacts};
-use super::turn::Schedule;
+use crate::context::Context;
+use crate::fleet::Admission;
 use crate::health::PodHealth;
+use crate::maintenance_window::Window;
+use crate::passwords::PasswordSource;
 use crate::prometheus::ServiceMonitor;
 
-pub use certificates::{published, published_for};
-pub use init::{InitFacts, ended, is_due, trim as trim_job};
+pub(crate) use certificates::{Certificate, published, published_for};
+pub(crate) use init::{InitFacts, ended, is_due, trim as trim_job};
 #[cfg(test)]
-pub use owned::is_tls_copy;
+pub(crate) use owned::is_tls_copy;
+use pods::PodFacts;
+pub(crate) use references::NamespacedName;
+#[cfg(test)]
+pub(crate) use subscriptions::reads_service_monitors;
+pub(crate) use subscriptions::{Subscriptions, names_service_monitor_agent};
 
 /// What is known of an object somebody refers to.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub enum Lookup<T> {
+pub(crate) enum Lookup<T> {
     /// The watch on it has not answered yet.
     #[default]
     Pending,
@@ -53,7 +63,7 @@ pub enum Lookup<T> {
 
 impl<T> Lookup<T> {
     /// The object, when it is there.
-    pub fn present(&self) -> Option<&T> {
+    pub(crate) fn present(&self) -> Option<&T> {
         match self {
             Self::Present(found) => Some(found),
             Self::Pending | Self::Absent | Self::Forbidden => None,
@@ -61,7 +71,7 @@ impl<T> Lookup<T> {
     }
 
     /// The same knowledge about a part of the object.
-    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Lookup<U> {
+    pub(crate) fn map<U>(self, part: impl FnOnce(T) -> U) -> Lookup<U> {
         match self {
             Self::Pending => Lookup::Pending,
             Self::Absent => Lookup::Absent,
@@ -87,32 +97,31 @@ impl<T> fmt::Debug for Lookup<T> {
 ///
 /// An `Option` is `None` when nothing refers to such an object; the names are in the `Pgpool` and the `AppBinding`.
 #[derive(Clone, Default)]
-pub struct Inputs {
+pub(crate) struct Inputs {
     /// `spec.version`.
-    pub version: Lookup<Arc<PgpoolVersion>>,
+    pub(crate) version: Lookup<Arc<PgpoolVersion>>,
     /// `spec.postgresRef`.
-    pub app_binding: Lookup<Arc<AppBinding>>,
+    pub(crate) app_binding: Lookup<Arc<AppBinding>>,
     /// `spec.secret` of the `AppBinding`, in its namespace.
-    pub backend_secret: Option<Lookup<Arc<Secret>>>,
+    pub(crate) backend_secret: Option<Lookup<Arc<Secret>>>,
     /// `spec.tlsSecret` of the `AppBinding`, in its namespace.
-    pub backend_tls_secret: Option<Lookup<Arc<Secret>>>,
+    pub(crate) backend_tls_secret: Option<Lookup<Arc<Secret>>>,
     /// The Secret of the PCP user: `spec.authSecret.name`, or the one that is generated.
-    pub auth_secret: Lookup<Arc<Secret>>,
+    pub(crate) auth_secret: Lookup<Arc<Secret>>,
     /// `spec.configuration.secretName`.
-    pub configuration_secret: Option<Lookup<Arc<Secret>>>,
+    pub(crate) configuration_secret: Option<Lookup<Arc<Secret>>>,
     /// The Secrets that pairs in the environment of container `pgpool` refer to, by name.
-    pub env_secrets: BTreeMap<String, Lookup<Arc<Secret>>>,
+    pub(crate) env_secrets: BTreeMap<String, Lookup<Arc<Secret>>>,
     /// With `spec.syncUsers`: the labelled Secrets beside PostgreSQL.
-    pub synced: Option<Lookup<Vec<Arc<Secret>>>>,
+    pub(crate) synced: Option<Lookup<Vec<Arc<Secret>>>>,
     /// The password file as it stands: the memory of which user had which password.
-    pub users_in_force: Option<Arc<Secret>>,
-    /// A fresh PCP password (16 characters): `Some` only while the generated auth Secret is known to be absent, so
-    /// that a password which is in use is never replaced.
-    pub new_pcp_password: Option<String>,
+    pub(crate) users_in_force: Option<Arc<Secret>>,
+    /// Makes the PCP password where there is none: never over one that is in use.
+    pub(crate) passwords: PasswordSource,
     /// The DNS domain of the cluster, `cluster.local` almost everywhere.
-    pub cluster_domain: String,
+    pub(crate) cluster_domain: String,
     /// How long certificates of an earlier authority are accepted, unless a `Pgpool` says otherwise.
-    pub ca_overlap: Duration,
+    pub(crate) ca_overlap: Duration,
 }
 
 impl fmt::Debug for Inputs {
@@ -126,71 +135,82 @@ impl fmt::Debug for Inputs {
 
 /// The objects that the `Pgpool` owns, by their names; what is somebody else's may be among them.
 #[derive(Clone, Default)]
-pub struct Live {
+pub(crate) struct Live {
     /// Where clients connect.
-    pub primary_service: Option<Arc<Service>>,
+    pub(crate) primary_service: Option<Arc<Service>>,
     /// Names of the single pods.
-    pub governing_service: Option<Arc<Service>>,
+    pub(crate) governing_service: Option<Arc<Service>>,
     /// Account of the pods.
-    pub service_account: Option<Arc<ServiceAccount>>,
+    pub(crate) service_account: Option<Arc<ServiceAccount>>,
     /// The PCP user.
-    pub auth_secret: Option<Arc<Secret>>,
+    pub(crate) auth_secret: Option<Arc<Secret>>,
     /// `pgpool.conf` and `pool_hba.conf`.
-    pub config_secret: Option<Arc<Secret>>,
+    pub(crate) config_secret: Option<Arc<Secret>>,
     /// `pcp.conf`.
-    pub pcp_secret: Option<Arc<Secret>>,
+    pub(crate) pcp_secret: Option<Arc<Secret>>,
     /// `pool_passwd`.
-    pub users_secret: Option<Arc<Secret>>,
+    pub(crate) users_secret: Option<Arc<Secret>>,
     /// Where the metrics are.
-    pub stats_service: Option<Arc<Service>>,
+    pub(crate) stats_service: Option<Arc<Service>>,
     /// The login of the exporter.
-    pub exporter_secret: Option<Arc<Secret>>,
+    pub(crate) exporter_secret: Option<Arc<Secret>>,
     /// What tells a Prometheus operator of the metrics; looked for only where that may be.
-    pub service_monitor: Option<Arc<ServiceMonitor>>,
+    pub(crate) service_monitor: Option<Arc<ServiceMonitor>>,
     /// Whether the API server knows that kind, and shows it to us; [`Lookup::Pending`] while nobody asks.
-    pub service_monitors: Lookup<()>,
+    pub(crate) service_monitors: Lookup<()>,
     /// Keeps a majority during node drains.
-    pub pod_disruption_budget: Option<Arc<PodDisruptionBudget>>,
+    pub(crate) pod_disruption_budget: Option<Arc<PodDisruptionBudget>>,
     /// How programs find the pool.
-    pub app_binding: Option<Arc<AppBinding>>,
+    pub(crate) app_binding: Option<Arc<AppBinding>>,
     /// The workload.
-    pub stateful_set: Option<Arc<StatefulSet>>,
+    pub(crate) stateful_set: Option<Arc<StatefulSet>>,
     /// Copies of certificates, by name.
-    pub tls_copies: BTreeMap<String, Arc<Secret>>,
+    pub(crate) tls_copies: BTreeMap<String, Arc<Secret>>,
     /// Settings that pgpool was asked to judge, by name.
-    pub candidates: BTreeMap<String, Candidate>,
+    pub(crate) candidates: BTreeMap<String, Candidate>,
 }
 
 /// Settings that pgpool was asked to judge.
 #[derive(Clone)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// The settings.
-    pub secret: Arc<Secret>,
+    pub(crate) secret: Arc<Secret>,
     /// The pod in which pgpool reads them.
-    pub pod: Option<Arc<Pod>>,
+    pub(crate) pod: Option<Arc<Pod>>,
+}
+
+/// What a Pgpool may wait for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schedule {
+    /// The window of those that name none.
+    pub(crate) window: Option<Window>,
+    /// What came of asking for a turn; `None` before that.
+    pub(crate) admission: Option<Admission>,
 }
 
 /// Everything that a reconcile looks at.
 #[derive(Clone, Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// What decides what the `Pgpool` becomes.
-    pub inputs: Inputs,
+    pub(crate) inputs: Inputs,
     /// What there is of it.
-    pub live: Live,
+    pub(crate) live: Live,
     /// The certificates that it needs; empty without TLS.
-    pub certificates: Vec<Certificate>,
+    pub(crate) certificates: Vec<Certificate>,
+    /// Those of their Secrets that ops-manager has seen and our label selector does not match.
+    pub(crate) unlabeled_certificates: Vec<NamespacedName>,
     /// What ops-manager says of them on the channel, while that is up.
-    pub verdict: Option<Arc<Verdict>>,
+    pub(crate) verdict: Option<Arc<Verdict>>,
     /// How long these very certificates have all been there, under the present spec.
-    pub complete_for: Duration,
+    pub(crate) complete_for: Duration,
     /// Its pods, in the order of their ordinals.
-    pub pods: Vec<PodFacts>,
+    pub(crate) pods: Vec<PodFacts>,
     /// The user's scripts.
-    pub init: InitFacts,
+    pub(crate) init: InitFacts,
     /// What new certificates may wait for.
-    pub schedule: Schedule,
+    pub(crate) schedule: Schedule,
     /// What the pods' last checks add up to, by UID.
-    pub standings: BTreeMap<String, PodHealth>,
+    pub(crate) standings: BTreeMap<String, PodHealth>,
 }
 
 /// Looks everything up.
@@ -198,24 +218,23 @@ pub struct Observed {
 /// # Errors
 /// Only when a question to the API server fails: whether an auth Secret that the cache does not have exists, or a
 /// `ConfigMap` with scripts.
-pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Result<Observed, Error> {
+pub(crate) async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Result<Observed, Error> {
     let key = ObjectRef::from_obj(pgpool);
     let certificates = certificates::certificates(pgpool, context);
     let leaves: Option<Vec<_>> = certificates
         .iter()
         .map(|each| each.leaf().present().copied())
         .collect();
-    let (job, secrets) = init::job(pgpool, context);
-    let mut pods = pods::of(pgpool, &context.caches.pods, &context.written);
-    context.resizes.mark(&key, &mut pods);
+    let pods = own_pods(pgpool, context);
     Ok(Observed {
-        inputs: referred::inputs(pgpool, context, &certificates, secrets).await?,
-        init: init::facts(pgpool, context, job).await?,
+        inputs: referred::inputs(pgpool, context).await?,
+        init: init::facts(pgpool, context).await?,
         live: owned::live(pgpool, context),
         verdict: context.verdicts.get(pgpool),
-        complete_for: context
-            .patience
-            .complete_for(&key, pgpool.meta().generation, leaves, now),
+        complete_for: context.memory.with(&key, |pool| {
+            pool.complete_for(pgpool.meta().generation, leaves, now)
+        }),
+        unlabeled_certificates: certificates::unlabeled(pgpool, context, &certificates),
         certificates,
         pods,
         schedule: Schedule {
@@ -224,6 +243,28 @@ pub async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) -> Resu
         },
         standings: context.health.results(&key),
     })
+}
+
+/// Pgpool has room for so many pods; a pod beyond was made by nobody.
+const MOST_REPLICAS: i32 = 9;
+
+/// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
+pub(crate) fn own_pods(pgpool: &Pgpool, context: &Context) -> Vec<PodFacts> {
+    let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
+    let key = ObjectRef::from_obj(pgpool);
+    let find = |ordinal| {
+        let pod_name = format!("{name}-{ordinal}");
+        let pod = context.caches.pods.get(Some(&namespace), &pod_name)?;
+        let pod = context.memory.pending.current(&key, &pod_name, Some(pod))?;
+        (pod.labels().get(names::LABEL_INSTANCE) == Some(&name)).then(|| pods::facts(&pod, ordinal))
+    };
+    let mut pods: Vec<_> = (0..MOST_REPLICAS).filter_map(find).collect();
+    let uids: Vec<_> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+    let rejected = context.memory.with(&key, |pool| pool.rejected_resizes(&uids));
+    for pod in &mut pods {
+        pod.resize.refused = rejected.contains(&pod.uid);
+    }
+    pods
 }
 
 fn cached<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Lookup<Arc<K>>
@@ -250,14 +291,14 @@ where
     );
     match availability {
         Availability::Starting => Lookup::Pending,
-        Availability::Served => Lookup::Present(()),
+        Availability::ServedCertificate => Lookup::Present(()),
         Availability::Absent => Lookup::Absent,
         Availability::Forbidden => Lookup::Forbidden,
     }
 }
 
 fn named(context: &Context, namespace: &str, name: &str) -> Lookup<Arc<Secret>> {
-    known(context.named.lookup(namespace, name))
+    known(context.named_secrets.lookup(namespace, name))
 }
 
 fn known<K>(lookup: operator_runtime::Lookup<K>) -> Lookup<Arc<K>> {

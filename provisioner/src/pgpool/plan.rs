@@ -16,17 +16,17 @@ use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool};
 
 use super::build::{self, Candidate, Foundation, TlsMaterial};
-use super::handoff::{self, Certificate, Handoff, Judge, View, Words};
+use super::handoff::{self, Handoff, Judge, View, Words};
 use super::judgement::{self, Doubt, Judgement};
 use super::monitoring::{self, Scrape};
-use super::observe::{self, Observed};
+use super::observe::{self, Certificate, Observed};
 use super::rollout::{self, Step};
 use super::turn::Remark;
 use super::validate::{Unmet, Validated};
 use crate::fleet::Ask;
 use crate::health::{Access, ClientCertificate, Pod};
 
-pub use init::{InitStand, Initiate};
+pub(crate) use init::{InitStand, Initiate};
 use newest::newest;
 
 #[cfg(test)]
@@ -36,36 +36,36 @@ mod tests;
 const LONGEST_CHECK: Duration = Duration::from_secs(30);
 
 /// What is to be written now.
-pub struct Plan {
+pub(crate) struct Plan {
     /// Everything but the workload.
-    pub foundation: Foundation,
+    pub(crate) foundation: Foundation,
     /// What becomes of the configuration Secret.
-    pub configuration: Configuration,
+    pub(crate) configuration: Configuration,
     /// Settings that pgpool is to judge.
-    pub candidate: Option<Candidate>,
+    pub(crate) candidate: Option<Candidate>,
     /// Name of those that are being judged, or were found bad; others are of no use any more.
-    pub kept_candidate: Option<String>,
+    pub(crate) kept_candidate: Option<String>,
     /// What runs; `None` while nothing may run yet.
-    pub workload: Option<Workload>,
+    pub(crate) workload: Option<Workload>,
     /// How far the pods may go towards it now.
-    pub step: Option<Step>,
+    pub(crate) step: Option<Step>,
     /// How the handoff stands.
-    pub handoff: Stand,
+    pub(crate) handoff: Stand,
     /// The user's scripts.
-    pub init: Initiate,
+    pub(crate) init: Initiate,
     /// What Prometheus is told.
-    pub scrape: Scrape,
+    pub(crate) scrape: Scrape,
     /// When time alone changes this plan: an earlier authority has been trusted for long enough.
-    pub look_again: Option<Duration>,
+    pub(crate) look_again: Option<Duration>,
     /// It may go further when it is the turn of this Pgpool.
-    pub asks: Option<Ask>,
+    pub(crate) asks: Option<Ask>,
     /// What there is to tell about a new certificate that waits, or does not.
-    pub remark: Option<Remark>,
+    pub(crate) remark: Option<Remark>,
 }
 
 /// What becomes of the configuration Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Configuration {
+pub(crate) enum Configuration {
     /// It is brought to what is desired.
     Write,
     /// It stays as it is, if it is there: the pods that read it serve no TLS yet, and one that restarted with settings
@@ -76,16 +76,16 @@ pub enum Configuration {
 }
 
 /// The objects of step 10.
-pub struct Workload {
+pub(crate) struct Workload {
     /// The copy of the certificates, unless the one that runs is kept.
-    pub tls_copy: Option<Secret>,
+    pub(crate) tls_copy: Option<Secret>,
     /// The workload.
-    pub stateful_set: StatefulSet,
+    pub(crate) stateful_set: StatefulSet,
 }
 
 /// How far things may go, as the status tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stand {
+pub(crate) enum Stand {
     /// No certificates are needed.
     NotNeeded,
     /// The newest certificates are in the workload.
@@ -126,7 +126,7 @@ impl Stand {
 ///
 /// # Errors
 /// [`Unmet`] when the user's settings cannot be used, and there are none that pods could go on with.
-pub fn plan(
+pub(crate) fn plan(
     pgpool: &Pgpool,
     validated: &Validated,
     observed: &Observed,
@@ -284,8 +284,7 @@ fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option
 }
 
 /// The pods that can be asked.
-#[must_use]
-pub fn reachable(observed: &Observed) -> Vec<Pod> {
+pub(crate) fn reachable(observed: &Observed) -> Vec<Pod> {
     let reachable = observed.pods.iter().filter_map(|pod| Some((pod, pod.ip?)));
     reachable
         .map(|(pod, ip)| Pod {
@@ -300,8 +299,7 @@ pub fn reachable(observed: &Observed) -> Vec<Pod> {
 /// How to log in to them. The authorities of every copy in use are trusted, so that a pod which still serves under
 /// the previous issuer is not called broken. `None` while a client certificate is needed and the one in its Secret is
 /// no good: pods would refuse it, which says nothing about them.
-#[must_use]
-pub fn access(
+pub(crate) fn access(
     pgpool: &Pgpool,
     validated: &Validated,
     observed: &Observed,

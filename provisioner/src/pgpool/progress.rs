@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use shared_types::Pgpool;
 
-use super::context::Context;
 use super::observe::Observed;
 use super::plan::Plan;
 use super::rollout::{self, Leaves, Step, Stride};
+use crate::context::Context;
 use crate::fleet::Admission;
-use crate::rotations::Rotation;
+use crate::pgpool::memory::Rotation;
 
 /// Notes it.
 pub(super) fn note(
@@ -26,7 +26,9 @@ pub(super) fn note(
     let rolls = rotation != Rotation::Done && !matches!(stride, Some(Stride::Failed { .. }));
     let asks = matches!(observed.schedule.admission, Some(Admission::Queued { .. }));
     context.fleet.note(key, rolls.then_some(now), asks);
-    context.rotations.note(key, rotation, mismatches(observed), now);
+    context
+        .memory
+        .record_rotation(key, rotation, mismatches(observed), now);
 }
 
 fn rotation(plan: &Plan, observed: &Observed) -> Rotation {
@@ -36,7 +38,7 @@ fn rotation(plan: &Plan, observed: &Observed) -> Rotation {
     };
     let mut mounted = observed.pods.iter().filter_map(|pod| pod.certificates.as_deref());
     if mounted.any(|copy| copy != next) {
-        return Rotation::Underway(next.to_owned());
+        return Rotation::InProgress(next.to_owned());
     }
     match &plan.step {
         Some(Step {

@@ -11,9 +11,10 @@ use shared_types::conditions::{ConditionType, Reason, Status, find, is_true};
 use shared_types::{Pgpool, PgpoolStatus, names};
 use tracing::info;
 
-use super::context::Context;
 use super::error::Error;
-use super::status::{Report, differ_in_words_only, ours};
+use super::status::Report;
+use crate::context::Context;
+use crate::own_status::{differ_in_words_only, ours};
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ mod tests;
 ///
 /// # Errors
 /// When the status could not be written.
-pub async fn publish(
+pub(crate) async fn publish(
     pgpool: &Pgpool,
     context: &Context,
     report: Report,
@@ -39,14 +40,14 @@ pub async fn publish(
     let before = ours(&pgpool.status.clone().unwrap_or_default());
     if status != before
         && differ_in_words_only(&status, &before)
-        && let Some(pause) = context.pace.pause(&key, now)
+        && let Some(pause) = context.memory.with(&key, |pool| pool.status_pause(now))
     {
         return Ok(outcome.no_later_than(pause));
     }
     let sent = write_status(&context.client, names::PROVISIONER, pgpool, &status, &before).await;
     if sent.map_err(Error::Status)? {
-        context.pace.written(&key, now);
-        context.written.status(pgpool, status.clone());
+        context.memory.with(&key, |pool| pool.status_written(now));
+        context.memory.pending.status(pgpool, status.clone());
         for (kind, reason, note) in transitions(&before, &status) {
             info!(%key, reason, "{note}");
             match kind {

@@ -12,18 +12,18 @@ use k8s_openapi::api::core::v1::{PodSpec, Secret};
 use shared_types::reserved;
 
 use super::observe::Observed;
-use super::pods::PodFacts;
+use super::observe::pods::PodFacts;
 
-pub use proof::Leaves;
-pub use resize::Resize;
-pub use step::{Step, Stride, View, step};
+pub(crate) use proof::Leaves;
+pub(crate) use resize::Resize;
+pub(crate) use step::{Step, Stride, View, step};
 
 #[cfg(test)]
 mod tests;
 
 /// How far a rollout is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rollout {
+pub(crate) enum Rollout {
     /// There is no workload.
     Absent,
     /// The controller of the workload has not taken note of the last change.
@@ -38,8 +38,7 @@ pub enum Rollout {
 }
 
 /// Judges how far the pods are.
-#[must_use]
-pub fn rollout(workload: Option<&StatefulSet>, pods: &[PodFacts], replicas: i32) -> Rollout {
+pub(crate) fn rollout(workload: Option<&StatefulSet>, pods: &[PodFacts], replicas: i32) -> Rollout {
     let Some(workload) = workload else {
         return Rollout::Absent;
     };
@@ -61,8 +60,7 @@ pub fn rollout(workload: Option<&StatefulSet>, pods: &[PodFacts], replicas: i32)
 
 /// Whether a pod could still be made from an earlier revision: that happens while its controller has not
 /// declared the update complete.
-#[must_use]
-pub fn earlier_revision_may_return(workload: &StatefulSet) -> bool {
+pub(crate) fn earlier_revision_may_return(workload: &StatefulSet) -> bool {
     let Some(status) = &workload.status else {
         return true;
     };
@@ -72,8 +70,7 @@ pub fn earlier_revision_may_return(workload: &StatefulSet) -> bool {
 }
 
 /// The Secret with the certificates that pods of this workload mount.
-#[must_use]
-pub fn certificates(workload: &StatefulSet) -> Option<&str> {
+pub(crate) fn certificates(workload: &StatefulSet) -> Option<&str> {
     let pod: &PodSpec = workload.spec.as_ref()?.template.spec.as_ref()?;
     let volume = pod
         .volumes
@@ -84,8 +81,7 @@ pub fn certificates(workload: &StatefulSet) -> Option<&str> {
 }
 
 /// Copies of certificates that no pod mounts and none will.
-#[must_use]
-pub fn obsolete<'a>(observed: &'a Observed, stateful_set: &StatefulSet) -> Vec<&'a Secret> {
+pub(crate) fn obsolete<'a>(observed: &'a Observed, stateful_set: &StatefulSet) -> Vec<&'a Secret> {
     if earlier_revision_may_return(stateful_set) {
         return Vec::new();
     }

@@ -30,34 +30,24 @@ use work::Work;
 #[cfg(test)]
 mod tests;
 
-/// The conditions that this operator writes, in their order.
-const OURS: [ConditionType; 11] = [
-    ConditionType::ProvisioningStarted,
-    ConditionType::ReplicaReady,
-    ConditionType::AcceptingConnection,
-    ConditionType::Ready,
-    ConditionType::Provisioned,
-    ConditionType::Monitored,
-    ConditionType::Reconciling,
-    ConditionType::Stalled,
-    ConditionType::Initialized,
-    ConditionType::UsersIncomplete,
-    ConditionType::RotationHeld,
-];
-
 /// What a reconcile has to tell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub(crate) struct Report {
     /// This operator's part of the status; `None` when the next result of a check, which is on its way, decides it:
     /// a status that would be overwritten in a moment is not worth a write.
-    pub status: Option<PgpoolStatus>,
+    pub(crate) status: Option<PgpoolStatus>,
     /// What it came to.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
 }
 
 /// Computes what there is to tell. `asked`: whether a login is known, with which pods are asked.
-#[must_use]
-pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool, now: Timestamp) -> Report {
+pub(crate) fn report(
+    pgpool: &Pgpool,
+    observed: &Observed,
+    applied: &Done,
+    asked: bool,
+    now: Timestamp,
+) -> Report {
     let before = pgpool.status.clone().unwrap_or_default();
     let work = Work::judge(pgpool, observed, applied, now);
     let outcome = work.outcome();
@@ -96,45 +86,6 @@ pub fn report(pgpool: &Pgpool, observed: &Observed, applied: &Done, asked: bool,
             _ => outcome,
         },
     }
-}
-
-/// This operator's part of a status, in the order in which it writes it.
-#[must_use]
-pub fn ours(status: &PgpoolStatus) -> PgpoolStatus {
-    PgpoolStatus {
-        conditions: OURS
-            .iter()
-            .filter_map(|ty| find(&status.conditions, *ty).cloned())
-            .collect(),
-        certificates: Vec::new(),
-        ..status.clone()
-    }
-}
-
-/// A status with this operator's part replaced.
-#[must_use]
-pub fn over(whole: PgpoolStatus, part: PgpoolStatus) -> PgpoolStatus {
-    let ours = |condition: &Condition| OURS.iter().any(|ty| ty.as_str() == condition.type_);
-    let theirs = whole.conditions.into_iter().filter(|condition| !ours(condition));
-    PgpoolStatus {
-        conditions: part.conditions.into_iter().chain(theirs).collect(),
-        certificates: whole.certificates,
-        ..part
-    }
-}
-
-/// Whether two statuses say the same but for their wording: such a change can wait a moment.
-#[must_use]
-pub fn differ_in_words_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
-    let strip = |status: &PgpoolStatus| {
-        let mut status = status.clone();
-        status
-            .conditions
-            .iter_mut()
-            .for_each(|condition| condition.message.clear());
-        status
-    };
-    strip(a) == strip(b)
 }
 
 /// What conditions have in common.

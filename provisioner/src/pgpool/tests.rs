@@ -28,7 +28,7 @@ use tls_bundle::Fingerprint;
 use super::*;
 use crate::fixtures::api::FakeApi;
 use crate::fixtures::{Pki, certificates, plain_pgpool, tls_pgpool};
-use crate::pgpool::handoff::Certificate;
+use crate::pgpool::observe::Certificate;
 use stage::{PATIENT, POOL, Stage, WORKLOAD, writes};
 
 /// Waits for certificates, and for nothing that time brings.
@@ -146,7 +146,7 @@ async fn nothing_is_sent_twice_while_the_caches_lag() {
 async fn a_new_pgpool_is_not_asked_about_again_while_the_caches_lag() {
     let stage = Stage::new(&plain_pgpool());
     let shown = Arc::new(stage.pgpool());
-    let mut read = stage.context.named.changes();
+    let mut read = stage.context.named_secrets.changes();
     stage.try_once().await.unwrap();
     read.next().await;
     stage.api.hold();
@@ -272,7 +272,7 @@ async fn an_auth_secret_that_others_make_is_waited_for() {
     let stage = Stage::new(&pgpool);
     assert_eq!(stage.reconcile().await.reason(), Some("AuthSecretNotFound"));
     // A watch tells when it comes, though it has no labels of ours.
-    let followed = stage.context.named.lookup("demo", "pool-auth");
+    let followed = stage.context.named_secrets.lookup("demo", "pool-auth");
     assert!(
         matches!(followed, operator_runtime::Lookup::Absent),
         "nobody follows it"

@@ -18,8 +18,8 @@ use super::observe::Observed;
 use super::plan::Workload;
 use super::rollout;
 use super::validate::Validated;
-use super::window::{NoWindow, Window};
 use crate::fleet::{Admission, Ask};
+use crate::maintenance_window::{NoWindow, Window};
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ const NEVER: &str = "none";
 
 /// Whether it is the turn of a new certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// It is given to the pods.
     Now,
     /// It waits.
@@ -42,29 +42,19 @@ pub enum Turn {
 
 /// What is told about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
+pub(crate) struct Remark {
     /// Whether a new certificate waits.
-    pub holds: bool,
+    pub(crate) holds: bool,
     /// Why it does, or why it does not although it should.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
     /// One sentence.
-    pub message: String,
+    pub(crate) message: String,
     /// When to look again, if nothing happens before.
-    pub after: Option<Duration>,
-}
-
-/// What a Pgpool may wait for.
-#[derive(Clone, Debug, Default)]
-pub struct Schedule {
-    /// The window of those that name none.
-    pub window: Option<Window>,
-    /// What came of asking for a turn; `None` before that.
-    pub admission: Option<Admission>,
+    pub(crate) after: Option<Duration>,
 }
 
 /// Decides about the certificates of `next`.
-#[must_use]
-pub fn turn(
+pub(crate) fn turn(
     pgpool: &Pgpool,
     validated: &Validated,
     observed: &Observed,

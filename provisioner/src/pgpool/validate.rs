@@ -6,6 +6,7 @@
 mod address;
 mod auth_secret;
 mod backend;
+pub(crate) mod catalog;
 mod credentials;
 mod environment;
 mod init;
@@ -29,7 +30,6 @@ use shared_types::conditions::Reason;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
-pub(crate) use environment::referred_secrets;
 pub(crate) use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use unmet::Unmet;

@@ -16,23 +16,20 @@ use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};
 use tracing::info;
 
+use crate::pgpool::memory::Memory;
+use crate::pgpool::observe::pods::{self, PodFacts};
 use crate::pgpool::plan::InitStand;
-use crate::pgpool::pods::{self, PodFacts};
-use crate::pgpool::resizes::Resizes;
 use crate::pgpool::rollout::Resize;
-use crate::pgpool::written::Written;
 
 /// What writes in the name of one `Pgpool`.
 #[derive(Clone, Copy)]
-pub struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     /// Sends.
-    pub applier: &'a Applier,
-    /// Remembers what was sent.
-    pub written: &'a Written,
-    /// Remembers which pods cannot be resized.
-    pub resizes: &'a Resizes,
+    pub(crate) applier: &'a Applier,
+    /// Remembers what was sent, and which pods cannot be resized.
+    pub(crate) memory: &'a Memory,
     /// Whose objects they are.
-    pub key: &'a ObjectRef<Pgpool>,
+    pub(crate) key: &'a ObjectRef<Pgpool>,
 }
 
 impl Writer<'_> {
@@ -44,7 +41,7 @@ impl Writer<'_> {
         let Applied { mut object, change } = self.applier.apply(desired, live).await?;
         if change != Change::None {
             keep_last_change(&mut object);
-            self.written.object(self.key, object.clone(), live);
+            self.memory.pending.object(self.key, object.clone(), live);
         }
         Ok(object)
     }
@@ -70,7 +67,7 @@ impl Writer<'_> {
             Some(mut job) => {
                 job.metadata.managed_fields = None;
                 let job = Arc::new(job);
-                self.written.object(self.key, Job::clone(&job), None);
+                self.memory.pending.object(self.key, Job::clone(&job), None);
                 InitStand::There(job)
             }
             // The watch on it will tell whose it is.
@@ -85,7 +82,7 @@ impl Writer<'_> {
         let told: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
         if let Some(mut told) = told {
             pods::trim(&mut told);
-            self.written.object(self.key, told, None);
+            self.memory.pending.object(self.key, told, None);
         }
         Ok(())
     }
@@ -102,14 +99,14 @@ impl Writer<'_> {
         match resized {
             Ok(mut resized) => {
                 pods::trim(&mut resized);
-                self.written.object(self.key, resized, None);
+                self.memory.pending.object(self.key, resized, None);
                 Ok(false)
             }
             // Another one has its name already, which the watch will tell.
             Err(error) if error.code() == Some(409) => Ok(false),
             Err(error) if matches!(error.code(), Some(403 | 404 | 405 | 422)) => {
                 info!(%namespace, pod = %name, %error, "cannot be resized, and is replaced");
-                self.resizes.refused(self.key, uid);
+                self.memory.with(self.key, |pool| pool.reject_resize(uid));
                 Ok(true)
             }
             Err(error) => Err(error),
@@ -122,7 +119,7 @@ impl Writer<'_> {
         K::Scope: Placement<K>,
     {
         self.applier.delete(live).await?;
-        self.written.deleted(self.key, live);
+        self.memory.pending.deleted(self.key, live);
         Ok(())
     }
 }

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::fixtures::{Pki, certificates, now, observed, tls_pgpool};
+use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::plan::{Plan, plan};
-use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
 
 const OVERLAP: Duration = Duration::from_mins(10);

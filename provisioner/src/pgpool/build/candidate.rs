@@ -17,9 +17,9 @@ use shared_types::names;
 
 use super::config::{essence, pgpool_conf};
 use super::{Candidate, hex, metadata, opaque, paths, workload};
-use crate::pgpool::catalogue::is_secret;
 use crate::pgpool::judgement::{CONTAINER, REFUSED};
 use crate::pgpool::validate::Validated;
+use crate::pgpool::validate::catalog::is_secret;
 
 const CONFIG: &str = "pgpool-config";
 const RUN: &str = "run";

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::{essence, pgpool_conf, pool_hba};
 use super::{hex, metadata, opaque, paths, tls_secret};
-use crate::pgpool::catalogue::needs_restart;
+use crate::pgpool::validate::catalog::needs_restart;
 use crate::pgpool::validate::{Validated, is_ours};
 
 /// Hexadecimal digits of a revision.

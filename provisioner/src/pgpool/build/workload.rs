@@ -22,7 +22,7 @@ use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
 use super::{config_secret, hex, metadata};
-use crate::pgpool::sizes;
+use crate::pgpool::observe::sizes;
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits that tell two templates apart.

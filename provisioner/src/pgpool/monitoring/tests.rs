@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use shared_types::Pgpool;
+
 use super::*;
 use crate::fixtures::{inputs, parse, plain_pgpool};
+use crate::pgpool::observe::reads_service_monitors;
 use crate::pgpool::validate;
 use crate::prometheus::ServiceMonitorSpec;
 
@@ -104,7 +107,7 @@ fn what_is_somebody_elses_stays() {
 #[test]
 fn service_monitors_are_looked_for_while_there_may_be_one() {
     let service = |agent| build::foundation(&valid(agent)).stats_service;
-    let asked = |now, before: Option<Service>| asks(&pgpool(now), before.as_ref());
+    let asked = |now, before: Option<Service>| reads_service_monitors(&pgpool(now), before.as_ref());
     assert!(!asked(None, None) && !asked(BUILTIN, None) && !asked(BUILTIN, service(BUILTIN)));
     assert!(asked(OPERATOR, None) && asked(BUILTIN, service(OPERATOR)) && asked(None, service(OPERATOR)));
 }

@@ -13,22 +13,21 @@ use shared_types::reserved::VOLUME_CERTS;
 use shared_types::{Pgpool, names};
 
 use super::{Lookup, known, named};
-use crate::pgpool::context::Context;
+use crate::context::Context;
 use crate::pgpool::error::Error;
 
 /// What is known of the scripts' way into the database.
 #[derive(Clone, Debug, Default)]
-pub struct InitFacts {
+pub(crate) struct InitFacts {
     /// The Job; [`Lookup::Pending`] also where nobody asks for scripts.
-    pub job: Lookup<Arc<Job>>,
+    pub(crate) job: Lookup<Arc<Job>>,
     /// What has to be there to be mounted, looked up only while a Job is to be made.
-    pub sources: Vec<(ScriptReference, Lookup<()>)>,
+    pub(crate) sources: Vec<(ScriptReference, Lookup<()>)>,
 }
 
 impl InitFacts {
     /// The Secret with certificates that a pod of the Job may still have to mount.
-    #[must_use]
-    pub fn certificates(&self) -> Option<&str> {
+    pub(crate) fn certificates(&self) -> Option<&str> {
         let job = self.job.present().filter(|job| !is_over(job))?;
         let pod = job.spec.as_ref()?.template.spec.as_ref()?;
         let volume = pod.volumes.iter().flatten().find(|it| it.name == VOLUME_CERTS)?;
@@ -42,8 +41,7 @@ fn is_over(job: &Job) -> bool {
 }
 
 /// Whether a Job has ended in a certain way.
-#[must_use]
-pub fn ended(job: &Job, how: &str) -> bool {
+pub(crate) fn ended(job: &Job, how: &str) -> bool {
     let conditions = job
         .status
         .iter()
@@ -54,7 +52,7 @@ pub fn ended(job: &Job, how: &str) -> bool {
 }
 
 /// Drops what nobody here reads before a Job enters the cache.
-pub fn trim(job: &mut Job) {
+pub(crate) fn trim(job: &mut Job) {
     job.metadata.annotations = None;
     let pod = job.spec.take().and_then(|spec| spec.template.spec);
     let mut volumes = pod.and_then(|pod| pod.volumes).unwrap_or_default();
@@ -71,54 +69,45 @@ pub fn trim(job: &mut Job) {
     });
 }
 
-fn wanted(pgpool: &Pgpool) -> Option<&ScriptSource> {
+pub(super) fn wanted(pgpool: &Pgpool) -> Option<&ScriptSource> {
     pgpool.spec.init.as_ref()?.wanted()
 }
 
 /// Whether scripts may run at all: they meet a pool that has proven that it serves.
-#[must_use]
-pub fn is_due(pgpool: &Pgpool) -> bool {
+pub(crate) fn is_due(pgpool: &Pgpool) -> bool {
     let conditions = pgpool.status.iter().flat_map(|status| &status.conditions);
     let conditions: Vec<_> = conditions.cloned().collect();
     is_true(&conditions, ConditionType::Ready)
 }
 
-/// The Job, as far as it has been looked at. From now on it is watched, by name, and so are the Secrets that are
-/// returned: as long as there is no Job, one that is missing may come.
-pub(super) fn job(pgpool: &Pgpool, context: &Context) -> (Lookup<Arc<Job>>, Vec<(String, String)>) {
+/// The Job, as far as it is known.
+fn job(pgpool: &Pgpool, context: &Context) -> Lookup<Arc<Job>> {
+    if wanted(pgpool).is_none() {
+        return Lookup::Pending;
+    }
     let key = ObjectRef::from_obj(pgpool);
-    let Some(script) = wanted(pgpool) else {
-        context.jobs.follow(&key, &[]);
-        return (Lookup::Pending, Vec::new());
-    };
     let (namespace, name) = (pgpool.namespace().unwrap_or_default(), names::init_job(pgpool));
-    context.jobs.follow(&key, &[(namespace.clone(), name.clone())]);
-    let job = match known(context.jobs.lookup(&namespace, &name)) {
+    match known(context.jobs.lookup(&namespace, &name)) {
         Lookup::Absent => {
-            let written = context.written.current(&key, &name, None);
+            let written = context.memory.pending.current(&key, &name, None);
             written.map_or(Lookup::Absent, Lookup::Present)
         }
         known => known,
-    };
-    let secret = |reference| match reference {
-        ScriptReference::Secret(name) => Some((namespace.clone(), name)),
-        ScriptReference::ConfigMap(_) => None,
-    };
-    let is_needed = job == Lookup::Absent;
-    let secrets = script.references().into_iter().filter(|_| is_needed);
-    (job, secrets.filter_map(secret).collect())
+    }
 }
 
-/// Everything about the scripts, given the Job.
-pub(super) async fn facts(
-    pgpool: &Pgpool,
-    context: &Context,
-    job: Lookup<Arc<Job>>,
-) -> Result<InitFacts, Error> {
+/// Everything about the scripts.
+pub(super) async fn facts(pgpool: &Pgpool, context: &Context) -> Result<InitFacts, Error> {
+    let job = job(pgpool, context);
     let mut sources = Vec::new();
-    let due = wanted(pgpool).filter(|_| job == Lookup::Absent && is_due(pgpool));
+    let Some(script) = wanted(pgpool) else {
+        return Ok(InitFacts { job, sources });
+    };
+    if job != Lookup::Absent || !is_due(pgpool) {
+        return Ok(InitFacts { job, sources });
+    }
     let namespace = pgpool.namespace().unwrap_or_default();
-    for reference in due.map(ScriptSource::references).unwrap_or_default() {
+    for reference in script.references() {
         let found = match &reference {
             ScriptReference::Secret(name) => named(context, &namespace, name).map(drop),
             ScriptReference::ConfigMap(name) => config_map(context, &namespace, name).await?,

@@ -11,8 +11,7 @@ use operator_runtime::Cache;
 use shared_types::{Pgpool, names};
 
 use super::{Candidate, Live, kind};
-use crate::pgpool::context::Context;
-use crate::pgpool::monitoring;
+use crate::context::Context;
 
 /// Reads them from the caches, and from what was just written where a cache lags behind.
 pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
@@ -24,14 +23,10 @@ pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
     let name = pgpool.name_any();
     let (tls_copies, candidates) = addressed(pgpool, &look);
     let stats = names::stats_service(pgpool);
-    let stats_service = look.up(&caches.services, &stats);
-    caches
-        .monitored
-        .set(look.key, monitoring::asks(pgpool, stats_service.as_deref()));
     Live {
         service_monitor: look.up(&caches.service_monitors, &stats),
         service_monitors: kind(&caches.service_monitors, look.key.namespace.as_deref()),
-        stats_service,
+        stats_service: look.up(&caches.services, &stats),
         exporter_secret: look.up(&caches.secrets, &names::exporter_secret(pgpool)),
         primary_service: look.up(&caches.services, &names::primary_service(pgpool)),
         governing_service: look.up(&caches.services, &names::governing_service(pgpool)),
@@ -60,7 +55,7 @@ impl Look<'_> {
         K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     {
         let cached = cache.get(self.key.namespace.as_deref(), name);
-        self.context.written.current(self.key, name, cached)
+        self.context.memory.pending.current(self.key, name, cached)
     }
 }
 
@@ -77,7 +72,7 @@ fn addressed(
     let cached = cached.filter(|secret| of_this(secret));
     let names: BTreeSet<_> = cached
         .map(|secret| secret.name_any())
-        .chain(look.context.written.names::<Secret>(look.key))
+        .chain(look.context.memory.pending.names::<Secret>(look.key))
         .collect();
     let (mut copies, mut candidates) = (BTreeMap::new(), BTreeMap::new());
     for name in names {
@@ -98,8 +93,7 @@ fn addressed(
 }
 
 /// Whether a Secret is one of our copies: immutable, controlled by this `Pgpool`, and named as only a copy is.
-#[must_use]
-pub fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
+pub(crate) fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
     is_addressed(secret, pgpool, names::tls_secret)
 }
 

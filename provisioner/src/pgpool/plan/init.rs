@@ -23,7 +23,7 @@ const SOURCE_RETRY: Duration = Duration::from_secs(10);
 
 /// How the scripts stand.
 #[derive(Clone, Debug)]
-pub enum InitStand {
+pub(crate) enum InitStand {
     /// Nothing new is known.
     Unknown,
     /// There are none.
@@ -45,7 +45,7 @@ pub enum InitStand {
 
 /// What is to be done about the scripts.
 #[derive(Clone, Debug)]
-pub enum Initiate {
+pub(crate) enum Initiate {
     /// Nothing.
     Nothing(InitStand),
     /// They run now.

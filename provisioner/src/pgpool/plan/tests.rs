@@ -8,7 +8,7 @@ use crate::fixtures::{
     Pki, certificate_verdict, now, observed, parse, plain_pgpool, spoil, tls_pgpool, verdict_on,
 };
 use crate::pgpool::observe::Lookup;
-use crate::pgpool::pods::PodFacts;
+use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::validate::validate;
 
 const GRACE: Duration = Duration::from_secs(2);

@@ -7,16 +7,15 @@ use k8s_openapi::api::core::v1::Secret;
 use tls_bundle::Fingerprint;
 
 use crate::health::PodHealth;
-use crate::pgpool::pods::PodFacts;
+use crate::pgpool::observe::pods::PodFacts;
 
 /// The leaf in each copy of the certificates.
 #[derive(Clone, Debug, Default)]
-pub struct Leaves<'a>(BTreeMap<&'a str, Fingerprint>);
+pub(crate) struct Leaves<'a>(BTreeMap<&'a str, Fingerprint>);
 
 impl<'a> Leaves<'a> {
     /// Reads them.
-    #[must_use]
-    pub fn of(copies: &'a BTreeMap<String, Arc<Secret>>) -> Self {
+    pub(crate) fn of(copies: &'a BTreeMap<String, Arc<Secret>>) -> Self {
         let leaf = |copy: &'a Secret| {
             let pem = copy.data.as_ref()?.get("tls.crt")?;
             Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
@@ -31,8 +30,7 @@ impl<'a> Leaves<'a> {
 
     /// What is wrong with the certificate that a pod serves. A pod is measured by the copy that it mounts, so that
     /// one which still waits for its turn in a rollout is not called broken.
-    #[must_use]
-    pub fn wrong(&self, pod: &PodFacts, standing: &PodHealth) -> Option<String> {
+    pub(crate) fn wrong(&self, pod: &PodFacts, standing: &PodHealth) -> Option<String> {
         let mounted = pod.certificates.as_deref()?;
         let Some(expected) = self.0.get(mounted) else {
             return Some(format!(

@@ -9,12 +9,12 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::Value;
 use shared_types::names;
 
-use crate::pgpool::pods::{PodFacts, Underway};
-use crate::pgpool::sizes::Sizes;
+use crate::pgpool::observe::pods::{PodFacts, Underway};
+use crate::pgpool::observe::sizes::Sizes;
 
 /// The next act on the way of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resize {
+pub(crate) enum Resize {
     /// Nothing yet: the controller of the workload does not know the template.
     Later,
     /// Its spec is to ask for this.

@@ -19,7 +19,7 @@ use shared_types::names;
 use super::Leaves;
 use super::resize::{Resize, resize};
 use crate::health::PodHealth;
-use crate::pgpool::pods::PodFacts;
+use crate::pgpool::observe::pods::PodFacts;
 
 #[cfg(test)]
 mod tests;
@@ -33,39 +33,39 @@ const COURTESY: Duration = Duration::from_mins(1);
 
 /// What is looked at.
 #[derive(Clone, Copy)]
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// The workload as it is to be.
-    pub desired: &'a StatefulSet,
+    pub(crate) desired: &'a StatefulSet,
     /// The workload as it is.
-    pub live: Option<&'a StatefulSet>,
+    pub(crate) live: Option<&'a StatefulSet>,
     /// The budget of the pods.
-    pub budget: Option<&'a PodDisruptionBudget>,
+    pub(crate) budget: Option<&'a PodDisruptionBudget>,
     /// The pods.
-    pub pods: &'a [PodFacts],
+    pub(crate) pods: &'a [PodFacts],
     /// What they were last seen to serve.
-    pub standings: &'a BTreeMap<String, PodHealth>,
+    pub(crate) standings: &'a BTreeMap<String, PodHealth>,
     /// What they should serve.
-    pub leaves: &'a Leaves<'a>,
+    pub(crate) leaves: &'a Leaves<'a>,
     /// Whether they are asked: without a login nobody can, and their own word has to do.
-    pub asked: bool,
+    pub(crate) asked: bool,
     /// The time.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// How far the workload may go now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// The first pod that may be of the present revision.
-    pub partition: i32,
+    pub(crate) partition: i32,
     /// Pods of it that were proven.
-    pub proven: usize,
+    pub(crate) proven: usize,
     /// What happens now.
-    pub stride: Stride,
+    pub(crate) stride: Stride,
 }
 
 /// What happens now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stride {
+pub(crate) enum Stride {
     /// No pod is left to be replaced.
     Level,
     /// The controller of the workload has not taken note of the last change.
@@ -110,8 +110,7 @@ pub enum Stride {
 }
 
 /// Decides.
-#[must_use]
-pub fn step(view: &View<'_>) -> Step {
+pub(crate) fn step(view: &View<'_>) -> Step {
     let level = Step {
         partition: 0,
         proven: 0,

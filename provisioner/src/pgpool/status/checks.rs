@@ -12,7 +12,7 @@ use super::Said;
 use crate::health::{Login, PodHealth};
 use crate::pgpool::apply::{Done, Progress};
 use crate::pgpool::observe::Observed;
-use crate::pgpool::pods::PodFacts;
+use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::rollout::Leaves;
 
 /// The pods, and what is known of each.

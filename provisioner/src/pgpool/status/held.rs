@@ -11,8 +11,7 @@ use crate::pgpool::turn::Remark;
 
 impl Report {
     /// Adds what there is to tell; `None` when nobody can judge it now, and what was said stays.
-    #[must_use]
-    pub fn about_rotation(
+    pub(crate) fn about_rotation(
         mut self,
         pgpool: &Pgpool,
         remark: Option<Option<&Remark>>,

@@ -15,12 +15,13 @@ use tls_bundle::Fingerprint;
 
 use super::*;
 use crate::fixtures::{Pair, Pki, now, parse, plain_pgpool, secret, tls_pgpool};
-use crate::health::{Login, PodHealth, ServedCertificate};
+use crate::health::{Login, ServedCertificate, PodHealth};
+use crate::own_status::{OURS, differ_in_words_only, ours};
 use crate::pgpool::apply::Progress;
 use crate::pgpool::handoff::Judge;
 use crate::pgpool::observe::Lookup;
+use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::plan::{InitStand, Stand};
-use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::Unmet;
 
 const PASSED: Stand = Stand::Passed(Judge::Channel);

@@ -14,8 +14,12 @@ const MOST: usize = 5;
 
 impl Report {
     /// Adds what there is to tell about users; `None` when nobody can judge them now, and what was said stays.
-    #[must_use]
-    pub fn about_users(mut self, pgpool: &Pgpool, complaints: Option<&[Complaint]>, now: Timestamp) -> Self {
+    pub(crate) fn about_users(
+        mut self,
+        pgpool: &Pgpool,
+        complaints: Option<&[Complaint]>,
+        now: Timestamp,
+    ) -> Self {
         let before = pgpool.status.as_ref().map(|status| status.conditions.as_slice());
         let writer = Writer {
             before: before.unwrap_or_default(),

@@ -40,7 +40,7 @@ fn successor(before: &Stage) -> Stage {
 async fn every_running_pod_is_told_once_that_users_have_changed() {
     let stage = changed().await;
     let shown = Arc::new(stage.pgpool());
-    let mut read = stage.context.named.changes();
+    let mut read = stage.context.named_secrets.changes();
     stage.try_once().await.unwrap();
     read.next().await;
     stage.api.hold();

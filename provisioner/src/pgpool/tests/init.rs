@@ -28,7 +28,7 @@ impl Stage {
     /// Reconciles until the watches have answered about Job and Secrets too.
     async fn settled(&self) -> Outcome {
         let mut jobs = self.context.jobs.changes();
-        let mut read = self.context.named.changes();
+        let mut read = self.context.named_secrets.changes();
         let mut outcome = self.reconcile().await;
         for _ in 0..4 {
             let pause = Duration::from_millis(50);
@@ -151,7 +151,7 @@ async fn a_missing_source_is_named_and_waited_for() {
     stage.settled().await;
     assert_eq!(stage.initialized(), "False/InitSourceNotFound");
     // A watch tells when it comes.
-    let followed = stage.context.named.lookup("demo", "scripts");
+    let followed = stage.context.named_secrets.lookup("demo", "scripts");
     assert!(matches!(followed, operator_runtime::Lookup::Absent));
 }
 

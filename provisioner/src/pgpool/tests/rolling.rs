@@ -25,11 +25,7 @@ fn partition(stage: &Stage) -> i64 {
 /// The pods that mount what the workload mounts, by ordinal.
 fn replaced(stage: &Stage) -> Vec<i32> {
     let next = rollout::certificates(&stage.workload().unwrap()).map(str::to_owned);
-    let pods = pods::of(
-        &stage.pgpool(),
-        &stage.context.caches.pods,
-        &stage.context.written,
-    );
+    let pods = observe::own_pods(&stage.pgpool(), &stage.context);
     let replaced = pods.iter().filter(|pod| pod.certificates == next);
     replaced.map(|pod| pod.ordinal).collect()
 }
@@ -190,11 +186,7 @@ async fn killed_between_any_two_steps_the_next_goes_on_where_it_was() {
             seen.push(replaced(&first));
             let key = ObjectRef::from_obj(&first.pgpool());
             let known = first.context.health.results(&key);
-            let pods = pods::of(
-                &first.pgpool(),
-                &first.context.caches.pods,
-                &first.context.written,
-            );
+            let pods = observe::own_pods(&first.pgpool(), &first.context);
             if pods.iter().all(|pod| known.contains_key(&pod.uid)) && !cluster::is_behind(&first) {
                 break;
             }

@@ -14,8 +14,8 @@ use crate::fixtures::{certificate_verdict, verdict_on};
 use crate::fleet::{Fleet, Limits};
 use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, ServedCertificate};
 use crate::metrics::Metrics;
+use crate::passwords::PasswordSource;
 use crate::peer::{Board, Verdicts};
-use crate::rotations::Rotations;
 
 /// Long enough for every test: who wants the grace time to be over says so.
 pub(super) const PATIENT: Duration = Duration::from_hours(1);
@@ -104,21 +104,18 @@ impl Stage {
             applier: Applier::new(api.client(), names::PROVISIONER),
             events: Events::new(api.client(), names::PROVISIONER),
             caches: api.caches(),
-            named: Named::new(&mut runtime, secrets::trim),
-            elsewhere: Named::new(&mut runtime, |_| {}),
+            named_secrets: Named::new(&mut runtime, crate::caches::trim_named_secret),
+            remote_app_bindings: Named::new(&mut runtime, |_| {}),
             jobs: Named::new(&mut runtime, observe::trim_job),
             verdicts: Arc::new(board.clone()) as Arc<dyn Verdicts>,
             health: Health::new(prober.clone(), Metrics::default(), CancellationToken::new()),
             fleet: Fleet::new(Limits::default()),
-            rotations: Rotations::default(),
             window: None,
-            patience: patience::Patience::default(),
-            resizes: resizes::Resizes::default(),
-            pace: pace::Pace::default(),
-            written: written::Written::default(),
+            memory: memory::Memory::default(),
+            passwords: PasswordSource::default(),
             scope: Scope::All,
             cluster_domain: "cluster.local".to_owned(),
-            grace,
+            handoff_grace: grace,
             ca_overlap: Duration::ZERO,
             deadline: Duration::from_secs(5),
         });
@@ -146,7 +143,7 @@ impl Stage {
 
     /// Reconciles until the watches by name have answered.
     pub(super) async fn reconcile(&self) -> Outcome {
-        let mut read = self.context.named.changes();
+        let mut read = self.context.named_secrets.changes();
         for _ in 0..MOST_ROUNDS {
             let outcome = self.try_once().await.unwrap();
             if outcome.reason() != Some("Reading") {
@@ -170,7 +167,7 @@ impl Stage {
 
     /// Reconciles until a write fails, or there is nothing left to do.
     pub(super) async fn dies(&self) -> bool {
-        let mut read = self.context.named.changes();
+        let mut read = self.context.named_secrets.changes();
         for _ in 0..MOST_ROUNDS {
             match self.try_once().await {
                 Err(_) => return true,
@@ -244,7 +241,7 @@ impl Stage {
         let mut asked = self.context.health.changes();
         let key = ObjectRef::from_obj(&self.pgpool());
         self.reconcile().await;
-        let pods = || pods::of(&self.pgpool(), &self.context.caches.pods, &self.context.written);
+        let pods = || observe::own_pods(&self.pgpool(), &self.context);
         let known = || self.context.health.results(&key);
         while pods()
             .iter()

@@ -4,8 +4,8 @@ use k8s_openapi::api::apps::v1::StatefulSetStatus;
 
 use super::*;
 use crate::fixtures::{Pki, certificates, observed, tls_pgpool};
+use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::plan::{Plan, plan};
-use crate::pgpool::pods::PodFacts;
 use crate::pgpool::validate::validate;
 
 /// A Friday. What is served ends with the year 2039, so that its last day is the urgent one.
@@ -252,7 +252,19 @@ fn a_certificate_is_urgent_a_day_or_a_tenth_of_its_life_before_its_end() {
         };
         validity.urgent()
     };
-    assert_eq!(urgent("2028-01-01T00:00:00Z"), at("2027-12-31T00:00:00Z"), "a year");
-    assert_eq!(urgent("2027-01-11T00:00:00Z"), at("2027-01-10T00:00:00Z"), "ten days");
-    assert_eq!(urgent("2027-01-01T10:00:00Z"), at("2027-01-01T09:00:00Z"), "ten hours");
+    assert_eq!(
+        urgent("2028-01-01T00:00:00Z"),
+        at("2027-12-31T00:00:00Z"),
+        "a year"
+    );
+    assert_eq!(
+        urgent("2027-01-11T00:00:00Z"),
+        at("2027-01-10T00:00:00Z"),
+        "ten days"
+    );
+    assert_eq!(
+        urgent("2027-01-01T10:00:00Z"),
+        at("2027-01-01T09:00:00Z"),
+        "ten hours"
+    );
 }

@@ -29,10 +29,8 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     }
     let external = asked.externally_managed.unwrap_or(false);
     if inputs.auth_secret == Lookup::Absent && !external {
-        let Some(password) = &inputs.new_pcp_password else {
-            return Err(Unmet::Reading { what });
-        };
-        let login = credential(PCP_USER, password).map_err(|complaint| invalid(&what, &complaint))?;
+        let login = credential(PCP_USER, &inputs.passwords.password())
+            .map_err(|complaint| invalid(&what, &complaint))?;
         return Ok(AuthSecret {
             name,
             ours: true,

@@ -1,13 +1,12 @@
 //! Users in the environment of container `pgpool`: each pair `X_USERNAME` and `X_PASSWORD` is one. They become lines of
 //! the password file, and have no place in a pod spec.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{EnvVar, SecretKeySelector};
+use k8s_openapi::api::core::v1::EnvVar;
 use kube::ResourceExt;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
-use shared_types::reserved::CONTAINER;
 
 use super::credentials::credential;
 use super::pod_template::invalid;
@@ -15,9 +14,7 @@ use super::reference::text;
 use super::users::{Complaint, in_force};
 use super::{Credential, Inputs, Unmet};
 use crate::pgpool::observe::Lookup;
-
-const USER: &str = "_USERNAME";
-const PASSWORD: &str = "_PASSWORD";
+use crate::pgpool::observe::env_pairs::{PASSWORD, USER, halves, reference};
 
 /// What the environment says of users.
 #[derive(Default)]
@@ -28,61 +25,11 @@ pub(super) struct Environment {
     pub(crate) complaints: Vec<Complaint>,
 }
 
-/// The two variables of a prefix.
-#[derive(Default)]
-struct Halves<'a> {
-    user: Option<&'a EnvVar>,
-    password: Option<&'a EnvVar>,
-}
-
 /// What a variable stands for.
 enum Half {
     Text(String),
     /// Nothing, and what is wrong with that; an optional reference may lead nowhere.
     Nothing(Option<Complaint>),
-}
-
-fn halves(env: &[EnvVar]) -> BTreeMap<&str, Halves<'_>> {
-    let prefix = |variable: &'_ EnvVar, suffix: &str| {
-        let length = variable.name.strip_suffix(suffix)?.len();
-        (length > 0).then_some(length)
-    };
-    let mut found: BTreeMap<&str, Halves<'_>> = BTreeMap::new();
-    for variable in env {
-        if let Some(length) = prefix(variable, USER) {
-            found.entry(&variable.name[..length]).or_default().user = Some(variable);
-        } else if let Some(length) = prefix(variable, PASSWORD) {
-            found.entry(&variable.name[..length]).or_default().password = Some(variable);
-        }
-    }
-    found
-}
-
-fn reference(variable: &EnvVar) -> Option<&SecretKeySelector> {
-    variable.value_from.as_ref()?.secret_key_ref.as_ref()
-}
-
-/// The Secrets that pairs refer to, in the namespace of the `Pgpool`.
-pub(crate) fn referred_secrets(pgpool: &Pgpool) -> BTreeSet<String> {
-    let pod = pgpool
-        .spec
-        .pod_template
-        .as_ref()
-        .and_then(|template| template.spec.as_ref());
-    let containers = pod.into_iter().flat_map(|pod| &pod.containers);
-    let env = containers
-        .filter(|container| container.name == CONTAINER)
-        .filter_map(|container| container.env.as_deref());
-    let mut secrets = BTreeSet::new();
-    for env in env {
-        for halves in halves(env).into_values() {
-            if let (Some(user), Some(password)) = (halves.user, halves.password) {
-                let named = [user, password].into_iter().filter_map(reference);
-                secrets.extend(named.map(|reference| reference.name.clone()));
-            }
-        }
-    }
-    secrets
 }
 
 /// Takes the pairs out of the environment. A password that stands alone goes too: it is none of the pod's.

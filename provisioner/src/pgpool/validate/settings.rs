@@ -10,7 +10,7 @@ use shared_types::conditions::Reason;
 
 use super::reference::{Reference, text};
 use super::{Inputs, Setting, Unmet};
-use crate::pgpool::catalogue::Version;
+use crate::pgpool::validate::catalog::Version;
 
 /// Whether a setting is the operator's alone to make.
 pub(in crate::pgpool) fn is_ours(name: &str) -> bool {

@@ -187,7 +187,7 @@ fn the_control_port_keeps_the_password_in_use() {
     live.metadata.labels = Some(World::plain().valid().selector);
     let world = World::plain().inputs(|inputs| {
         inputs.auth_secret = crate::pgpool::observe::Lookup::Present(live.into());
-        inputs.new_pcp_password = None;
+        inputs.passwords = crate::passwords::PasswordSource::of(|| unreachable!("a password is in use"));
     });
     let foundation = build::foundation(&world.valid());
     assert_eq!(file(&foundation.auth_secret.unwrap(), "password"), "kept");

@@ -95,14 +95,6 @@ fn what_is_being_read_is_no_news() {
             what: "Secret `demo/pool-auth`".to_owned()
         }
     );
-    // Gone, but nobody made a password yet.
-    let world = World::plain().inputs(|inputs| inputs.new_pcp_password = None);
-    assert_eq!(
-        world.judge().unwrap_err(),
-        Unmet::Reading {
-            what: "Secret `demo/pool-auth`".to_owned()
-        }
-    );
 }
 
 #[test]

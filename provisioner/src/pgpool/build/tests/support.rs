@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::passwords::PasswordSource;
 use crate::pgpool::build::{self, TlsMaterial};
 use crate::pgpool::observe::{Inputs, Lookup};
 use crate::pgpool::validate::{Unmet, Validated, validate};
@@ -39,7 +40,7 @@ impl World {
             inputs: Inputs {
                 backend_secret: Some(Lookup::Present(Arc::new(secret))),
                 auth_secret: Lookup::Absent,
-                new_pcp_password: Some("sixteen-letters!".to_owned()),
+                passwords: PasswordSource::of(|| "sixteen-letters!".to_owned()),
                 ..Inputs::default()
             },
         }

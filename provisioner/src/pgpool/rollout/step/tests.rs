@@ -3,8 +3,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudgetStatus;
 use super::*;
 use crate::fixtures::{Pki, now, parse, secret};
 use crate::health::{Login, ServedCertificate};
-use crate::pgpool::pods::{ResizeFacts, Underway};
-use crate::pgpool::sizes::Sizes;
+use crate::pgpool::observe::pods::{ResizeFacts, Underway};
+use crate::pgpool::observe::sizes::Sizes;
 use tls_bundle::Fingerprint;
 
 /// A workload of three pods, in the middle of becoming `b`.

@@ -2,7 +2,7 @@
 //! takes for `on`, and numbers that only together keep everybody out or end it at its start.
 
 use super::Setting;
-use crate::pgpool::catalogue::{self, Known, Version};
+use crate::pgpool::validate::catalog::{self, Known, Version};
 
 /// What pgpool has when nothing else is said; those that the operator itself writes are its own.
 const CHILDREN: u64 = 5;
@@ -14,7 +14,7 @@ const CACHE: u64 = 8 << 20;
 pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
     let text = |(major, minor): Version| format!("{major}.{minor}");
     let this = text(version);
-    Err(match catalogue::known(name, version) {
+    Err(match catalog::known(name, version) {
         Known::Yes => return Ok(()),
         Known::As(new) => format!("pgpool {this} calls `{new}`: rename it"),
         Known::Since(since) => format!(
@@ -33,7 +33,7 @@ pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
 
 /// Refuses a word that pgpool would silently take for `on`, and a watchdog.
 pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
-    if !catalogue::is_switch(name) {
+    if !catalog::is_switch(name) {
         return Ok(());
     }
     let word = bare(token).to_ascii_lowercase();

@@ -11,7 +11,7 @@ use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 mod tests;
 
 /// The `Pgpool` that an object was made for, by its labels. One that lets settings be judged has a label of its own.
-pub fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
+pub(crate) fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
     let labels = object.labels();
     if labels.get(names::LABEL_NAME).map(String::as_str) != Some(names::APPLICATION) {
         return None;
@@ -23,16 +23,14 @@ pub fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
 }
 
 /// The `Pgpool`s that run a version.
-#[must_use]
-pub fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+pub(crate) fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let name = version.name_any();
     let users = pgpools.iter().filter(|pgpool| pgpool.spec.version == name);
     users.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).collect()
 }
 
 /// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` tells about.
-#[must_use]
-pub fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+pub(crate) fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let (namespace, name) = (binding.namespace(), binding.name_any());
     let users = pgpools
         .iter()
@@ -44,8 +42,7 @@ pub fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<Obje
 }
 
 /// The `Pgpool`s that follow the users of a PostgreSQL.
-#[must_use]
-pub fn by_user_secret(secret: &Secret, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+pub(crate) fn by_user_secret(secret: &Secret, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let namespace = secret.namespace();
     let Some(instance) = secret.labels().get(names::LABEL_INSTANCE) else {
         return Vec::new();

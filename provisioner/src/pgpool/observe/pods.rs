@@ -1,4 +1,4 @@
-//! What matters of a pod, and how its cache is kept small. Pure but for the look into the cache.
+//! What matters of a pod, and how its cache is kept small. Pure.
 
 use std::net::IpAddr;
 
@@ -6,21 +6,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodCondition, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
-use operator_runtime::Cache;
+use shared_types::names;
 use shared_types::reserved::VOLUME_CERTS as CERTIFICATES;
-use shared_types::{Pgpool, names};
 
 use super::sizes::Sizes;
-use super::written::Written;
 
 #[cfg(test)]
 mod tests;
 
 /// Label that the controller of the workload puts on a pod: the revision it was made from, or has been brought to.
-pub const REVISION: &str = "controller-revision-hash";
-/// Pgpool has room for so many pods; a pod beyond was made by nobody.
-const MOST_REPLICAS: i32 = 9;
+pub(crate) const REVISION: &str = "controller-revision-hash";
 
 /// States that a container is in on its way up.
 const HARMLESS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -29,76 +24,61 @@ const PULLING: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
 /// What matters of one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodFacts {
+pub(crate) struct PodFacts {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its place among the pods.
-    pub ordinal: i32,
+    pub(crate) ordinal: i32,
     /// Its UID.
-    pub uid: String,
+    pub(crate) uid: String,
     /// Where it can be reached.
-    pub ip: Option<IpAddr>,
+    pub(crate) ip: Option<IpAddr>,
     /// Whether it is ready and not on its way out.
-    pub ready: bool,
+    pub(crate) ready: bool,
     /// The revision of the workload that it was made from.
-    pub revision: Option<String>,
+    pub(crate) revision: Option<String>,
     /// The Secret with the certificates that it serves.
-    pub certificates: Option<String>,
+    pub(crate) certificates: Option<String>,
     /// When it was created.
-    pub created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
     /// Since when it is not ready; `None` while it is.
-    pub unready_since: Option<Timestamp>,
+    pub(crate) unready_since: Option<Timestamp>,
     /// The note of the Secrets that it was last told of.
-    pub told: Option<String>,
+    pub(crate) told: Option<String>,
     /// When it was, by the clock of the API server.
-    pub told_at: Option<Timestamp>,
+    pub(crate) told_at: Option<Timestamp>,
     /// What keeps it from running, in the words of Kubernetes.
-    pub trouble: Option<String>,
+    pub(crate) trouble: Option<String>,
     /// Its CPU and memory.
-    pub resize: ResizeFacts,
+    pub(crate) resize: ResizeFacts,
 }
 
 /// What matters for changing the CPU and memory of a pod while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResizeFacts {
+pub(crate) struct ResizeFacts {
     /// What it was made from, apart from CPU and memory.
-    pub mould: Option<String>,
+    pub(crate) mould: Option<String>,
     /// What its spec asks for.
-    pub asked: Sizes,
+    pub(crate) asked: Sizes,
     /// What its kubelet has given.
-    pub given: Sizes,
+    pub(crate) given: Sizes,
     /// What its kubelet says of the present spec, while that has not come about.
-    pub underway: Option<Underway>,
+    pub(crate) underway: Option<Underway>,
     /// Whether the API server has refused to resize it.
-    pub refused: bool,
+    pub(crate) refused: bool,
 }
 
 /// What a kubelet says of a pod that is to be resized.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Underway {
+pub(crate) enum Underway {
     /// It is at work, or waits for room; in its words.
     Waits(String),
     /// Its node can never give as much.
     Infeasible,
 }
 
-/// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
-#[must_use]
-pub fn of(pgpool: &Pgpool, pods: &Cache<Pod>, written: &Written) -> Vec<PodFacts> {
-    let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
-    let key = ObjectRef::from_obj(pgpool);
-    let find = |ordinal| {
-        let pod_name = format!("{name}-{ordinal}");
-        let pod = pods.get(Some(&namespace), &pod_name)?;
-        let pod = written.current(&key, &pod_name, Some(pod))?;
-        (pod.labels().get(names::LABEL_INSTANCE) == Some(&name)).then(|| facts(&pod, ordinal))
-    };
-    (0..MOST_REPLICAS).filter_map(find).collect()
-}
-
 /// Picks what matters out of a pod.
-#[must_use]
-pub fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
+pub(crate) fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
     let status = pod.status.as_ref();
     let going = pod.metadata.deletion_timestamp.is_some();
     let condition =
@@ -222,7 +202,7 @@ fn halted(container: &ContainerStatus) -> Option<String> {
 }
 
 /// Drops what nobody here reads before a pod enters the cache.
-pub fn trim(pod: &mut Pod) {
+pub(crate) fn trim(pod: &mut Pod) {
     let keep = [
         names::LABEL_NAME,
         names::LABEL_INSTANCE,

@@ -1,5 +1,5 @@
-//! What this process has just written and its caches do not show yet. It adds to the memory of the runtime which part
-//! of the status is ours.
+//! What this process has just written and its caches do not show yet. Adds to the runtime's pending writes which part of
+//! the status the provisioner writes.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use kube::runtime::reflector::ObjectRef;
 use shared_types::{Pgpool, PgpoolStatus};
 
-use super::status::{ours, over};
+use crate::own_status::{ours, over};
 
 #[cfg(test)]
 mod tests;
 
 /// The last writes about each `Pgpool`.
 #[derive(Clone, Debug, Default)]
-pub struct Written(operator_runtime::PendingWrites<Pgpool, PgpoolStatus>);
+pub(crate) struct PendingWrites(operator_runtime::PendingWrites<Pgpool, PgpoolStatus>);
 
-impl Deref for Written {
+impl Deref for PendingWrites {
     type Target = operator_runtime::PendingWrites<Pgpool, PgpoolStatus>;
 
     fn deref(&self) -> &Self::Target {
@@ -24,16 +24,15 @@ impl Deref for Written {
     }
 }
 
-impl Written {
+impl PendingWrites {
     /// Remembers our part of the status as it was written over what `pgpool` shows.
-    pub fn status(&self, pgpool: &Pgpool, written: PgpoolStatus) {
+    pub(crate) fn status(&self, pgpool: &Pgpool, written: PgpoolStatus) {
         let shown = ours(&pgpool.status.clone().unwrap_or_default());
         self.part(&ObjectRef::from_obj(pgpool), shown, written);
     }
 
     /// Gives a `Pgpool` with our part of the status as it stands.
-    #[must_use]
-    pub fn with_status(&self, pgpool: Arc<Pgpool>) -> Arc<Pgpool> {
+    pub(crate) fn with_status(&self, pgpool: Arc<Pgpool>) -> Arc<Pgpool> {
         let shown = ours(&pgpool.status.clone().unwrap_or_default());
         let current = self.current_part(&ObjectRef::from_obj(pgpool.as_ref()), shown.clone());
         if current == shown {

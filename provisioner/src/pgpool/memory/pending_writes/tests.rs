@@ -19,7 +19,7 @@ fn shown(phase: &str, certificates: usize) -> Arc<Pgpool> {
 
 #[test]
 fn a_status_counts_until_the_cache_shows_another_of_ours() {
-    let written = Written::default();
+    let written = PendingWrites::default();
     let ready = || ours(&shown("Ready", 0).status.clone().unwrap());
     written.status(&shown("Provisioning", 0), ready());
     assert_eq!(written.with_status(shown("Provisioning", 0)), shown("Ready", 0));

@@ -12,51 +12,53 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
+use operator_runtime::cache::keep_last_change;
 use operator_runtime::{Cache, Demand, Runtime};
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
 
-use super::{pods, secrets, triggers};
+use crate::pgpool::observe::pods;
 use crate::prometheus::ServiceMonitor;
+use crate::triggers;
 
 /// Everything that is watched. Of the kinds that others use too, only the objects with our labels.
 #[derive(Clone)]
-pub struct Caches {
+pub(crate) struct Caches {
     /// What users want.
-    pub pgpools: Cache<Pgpool>,
+    pub(crate) pgpools: Cache<Pgpool>,
     /// What can be run.
-    pub versions: Cache<PgpoolVersion>,
+    pub(crate) versions: Cache<PgpoolVersion>,
     /// The `PostgreSQL`s.
-    pub app_bindings: Cache<AppBinding>,
+    pub(crate) app_bindings: Cache<AppBinding>,
     /// Ours, and those of certificates.
-    pub secrets: Cache<Secret>,
+    pub(crate) secrets: Cache<Secret>,
     /// Ours.
-    pub services: Cache<Service>,
+    pub(crate) services: Cache<Service>,
     /// Ours.
-    pub service_accounts: Cache<ServiceAccount>,
+    pub(crate) service_accounts: Cache<ServiceAccount>,
     /// Ours.
-    pub stateful_sets: Cache<StatefulSet>,
+    pub(crate) stateful_sets: Cache<StatefulSet>,
     /// Ours.
-    pub budgets: Cache<PodDisruptionBudget>,
+    pub(crate) budgets: Cache<PodDisruptionBudget>,
     /// Ours, trimmed to what [`pods::facts`] reads.
-    pub pods: Cache<Pod>,
+    pub(crate) pods: Cache<Pod>,
     /// Ours; watched only while a `Pgpool` has need of them.
-    pub service_monitors: Cache<ServiceMonitor>,
+    pub(crate) service_monitors: Cache<ServiceMonitor>,
     /// The `Pgpool`s that have.
-    pub monitored: Demand<Pgpool>,
+    pub(crate) monitored: Demand<Pgpool>,
     /// Users of `PostgreSQL`s; watched only while a `Pgpool` follows them, and nothing of them kept but the users.
-    pub user_secrets: Cache<Secret>,
+    pub(crate) user_secrets: Cache<Secret>,
     /// The `Pgpool`s that do.
-    pub synced: Demand<Pgpool>,
+    pub(crate) synced: Demand<Pgpool>,
 }
 
 /// The `Pgpool`s to look at, as it happens.
-pub type Triggers = SelectAll<BoxStream<'static, ObjectRef<Pgpool>>>;
+pub(crate) type Triggers = SelectAll<BoxStream<'static, ObjectRef<Pgpool>>>;
 
 impl Caches {
     /// Starts all watches.
-    pub fn watch(runtime: &mut Runtime) -> (Self, Triggers) {
+    pub(crate) fn watch(runtime: &mut Runtime) -> (Self, Triggers) {
         let all = watcher::Config::default;
         let mut triggers = SelectAll::new();
         let (pgpools, changes) = runtime.watch(all(), |_: &mut Pgpool| {});
@@ -70,14 +72,14 @@ impl Caches {
         let (service_monitors, changes, monitored) = runtime.watch_on_demand(labelled, |_| {});
         triggers.push(by_label(changes));
         let users = watcher::Config::default().labels(names::USER_SELECTOR);
-        let (user_secrets, changes, synced) = runtime.watch_on_demand(users, secrets::trim_user);
+        let (user_secrets, changes, synced) = runtime.watch_on_demand(users, trim_user_secret);
         triggers.push(fan_out(changes, &pgpools, triggers::by_user_secret));
         let caches = Self {
             user_secrets,
             synced,
             service_monitors,
             monitored,
-            secrets: ours(runtime, &mut triggers, secrets::trim_ours),
+            secrets: ours(runtime, &mut triggers, trim_owned_secret),
             services: ours(runtime, &mut triggers, |_| {}),
             service_accounts: ours(runtime, &mut triggers, |_| {}),
             stateful_sets: ours(runtime, &mut triggers, |_| {}),
@@ -155,4 +157,27 @@ where
     changes
         .flat_map(move |object| stream::iter(concerned(&object, &pgpools.list())))
         .boxed()
+}
+
+/// Keeps all of an owned Secret, since it is compared with what is built, and when it last changed, since that decides
+/// which pods need a volume sync.
+fn trim_owned_secret(secret: &mut Secret) {
+    keep_last_change(secret);
+}
+
+/// Drops what nobody reads before a Secret that users name enters the cache.
+pub(crate) fn trim_named_secret(secret: &mut Secret) {
+    secret.metadata.annotations = None;
+    secret.metadata.owner_references = None;
+}
+
+/// Keeps only the login: other Secrets of a PostgreSQL have the same labels.
+fn trim_user_secret(secret: &mut Secret) {
+    secret.metadata.annotations = None;
+    if let Some(labels) = &mut secret.metadata.labels {
+        labels.retain(|key, _| key == names::LABEL_INSTANCE);
+    }
+    if let Some(data) = &mut secret.data {
+        data.retain(|key, _| ["username", "user", "password"].contains(&key.as_str()));
+    }
 }

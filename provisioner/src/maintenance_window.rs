@@ -26,7 +26,7 @@ const DAYS: [(&str, Weekday); 7] = [
 
 /// One or more times that come back every week.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     text: String,
     spans: Vec<Weekly>,
 }
@@ -41,7 +41,7 @@ struct Weekly {
 
 /// Why a text is no window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoWindow {
+pub(crate) enum NoWindow {
     /// A part is missing.
     #[error("{0:?} is not of the form `Sat,Sun 02:00-05:00 Europe/Berlin`")]
     Form(String),
@@ -82,14 +82,12 @@ impl fmt::Display for Window {
 
 impl Window {
     /// Whether it is open.
-    #[must_use]
-    pub fn is_open(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
         self.spans.iter().any(|span| span.is_open(now))
     }
 
     /// When it opens next.
-    #[must_use]
-    pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn opens(&self, now: Timestamp) -> Option<Timestamp> {
         self.spans.iter().filter_map(|span| span.opens(now)).min()
     }
 }

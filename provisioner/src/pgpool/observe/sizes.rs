@@ -19,7 +19,7 @@ type Amounts = BTreeMap<String, String>;
 
 /// CPU and memory of each container, by its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sizes(BTreeMap<String, Size>);
+pub(crate) struct Sizes(BTreeMap<String, Size>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Size {
@@ -29,15 +29,13 @@ struct Size {
 
 impl Sizes {
     /// Those that are asked for.
-    #[must_use]
-    pub fn asked(pod: &PodSpec) -> Self {
+    pub(crate) fn asked(pod: &PodSpec) -> Self {
         let containers = pod.containers.iter();
         Self::of(containers.map(|container| (&container.name, container.resources.as_ref())))
     }
 
     /// Those that a kubelet has given.
-    #[must_use]
-    pub fn given(status: &PodStatus) -> Self {
+    pub(crate) fn given(status: &PodStatus) -> Self {
         let containers = status.container_statuses.iter().flatten();
         Self::of(containers.map(|container| (&container.name, container.resources.as_ref())))
     }
@@ -51,8 +49,7 @@ impl Sizes {
     }
 
     /// Whether every container of `other` has the same here. There may be more, which somebody else put into the pod.
-    #[must_use]
-    pub fn cover(&self, other: &Self) -> bool {
+    pub(crate) fn cover(&self, other: &Self) -> bool {
         let same = |(name, size): (&String, &Size)| self.0.get(name).is_some_and(|it| it.same(size));
         other.0.iter().all(same)
     }
@@ -60,8 +57,7 @@ impl Sizes {
     /// What is to be asked for so that a pod with these gets those of `next`: an entry for each container that changes, as
     /// the subresource `resize` of a pod takes it. `None` where there is no way: a limit or request that is there can be
     /// changed, but not be taken away.
-    #[must_use]
-    pub fn way_to(&self, next: &Self) -> Option<Value> {
+    pub(crate) fn way_to(&self, next: &Self) -> Option<Value> {
         let mut containers = Vec::new();
         for (name, next) in &next.0 {
             let size = self.0.get(name)?;
@@ -111,7 +107,7 @@ impl Size {
 }
 
 /// Takes out what can be changed while a pod runs.
-pub fn leave_out(resources: &mut ResourceRequirements) {
+pub(crate) fn leave_out(resources: &mut ResourceRequirements) {
     for amounts in [&mut resources.limits, &mut resources.requests] {
         if let Some(some) = amounts {
             some.retain(|name, _| !RESIZABLE.contains(&name.as_str()));

@@ -12,14 +12,14 @@ mod tests;
 use table::{INDEXED, OLD_NAMES, RELOADED, RELOADED_SWITCHES, SINCE, STARTED, STARTED_SWITCHES, UNTIL};
 
 /// Major and minor version of pgpool.
-pub type Version = (u32, u32);
+pub(crate) type Version = (u32, u32);
 
 /// The newest version whose settings are listed: beyond it a name may be new rather than wrong.
 const NEWEST: Version = (4, 7);
 
 /// What is known of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Known {
     /// pgpool of this version has such a setting.
     Yes,
     /// It has another name in this version.
@@ -33,8 +33,7 @@ pub enum Known {
 }
 
 /// Looks a name up, as pgpool does: the case of letters counts.
-#[must_use]
-pub fn known(name: &str, version: Version) -> Known {
+pub(crate) fn known(name: &str, version: Version) -> Known {
     let base = base(name);
     if let Some((_, new, at)) = OLD_NAMES.iter().find(|(old, ..)| *old == base)
         && version >= *at
@@ -63,8 +62,7 @@ pub fn known(name: &str, version: Version) -> Known {
 }
 
 /// Whether only a restart puts a changed value into effect. So it is for what nobody knows, to be safe.
-#[must_use]
-pub fn needs_restart(name: &str) -> bool {
+pub(crate) fn needs_restart(name: &str) -> bool {
     let base = base(name);
     // Listed among those that are read again, but pgpool keeps the address, the port and the directory of a node that
     // it has (documentation of `backend_hostname`; seen with 4.3), and looks for the primary only at its start.
@@ -80,14 +78,12 @@ pub fn needs_restart(name: &str) -> bool {
 
 /// Whether the value is `on` or `off`. pgpool takes any word that it does not know for `on`, without a complaint (seen
 /// with 4.3).
-#[must_use]
-pub fn is_switch(name: &str) -> bool {
+pub(crate) fn is_switch(name: &str) -> bool {
     STARTED_SWITCHES.contains(&name) || RELOADED_SWITCHES.contains(&name)
 }
 
 /// Whether the value must not be shown. pgpool itself hides these, but for the key of its watchdog.
-#[must_use]
-pub fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     let base = base(name);
     base.ends_with("_password") || base == "wd_authkey"
 }

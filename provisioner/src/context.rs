@@ -1,0 +1,97 @@
+//! What every reconcile is given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::events::Events;
+use operator_runtime::{Applier, Named, Scope};
+use shared_types::{AppBinding, Pgpool};
+
+use crate::caches::Caches;
+use crate::fleet::Fleet;
+use crate::health::Health;
+use crate::maintenance_window::Window;
+use crate::passwords::PasswordSource;
+use crate::peer::Verdicts;
+use crate::pgpool::memory::Memory;
+use crate::pgpool::observe::Subscriptions;
+
+/// Handles to everything outside, and the settings. What is kept in memory here is a cache or a hint: losing it
+/// costs time, never an end state.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// For the status and the one question of `observe`.
+    pub(crate) client: Client,
+    /// Writes owned objects.
+    pub(crate) applier: Applier,
+    /// Publishes events.
+    pub(crate) events: Events,
+    /// What the API server holds.
+    pub(crate) caches: Caches,
+    /// Secrets that users name.
+    pub(crate) named_secrets: Named<Secret, Pgpool>,
+    /// `AppBinding`s in namespaces that this process does not serve.
+    pub(crate) remote_app_bindings: Named<AppBinding, Pgpool>,
+    /// Jobs that run scripts, each watched while its `Pgpool` has scripts.
+    pub(crate) jobs: Named<Job, Pgpool>,
+    /// ops-manager.
+    pub(crate) verdicts: Arc<dyn Verdicts>,
+    /// The checks of pods.
+    pub(crate) health: Health,
+    /// What this process remembers about each `Pgpool`.
+    pub(crate) memory: Memory,
+    /// How many Pgpools replace pods for the sake of certificates.
+    pub(crate) fleet: Fleet,
+    /// When that may be, where a Pgpool does not say so itself.
+    pub(crate) window: Option<Window>,
+    /// Makes passwords.
+    pub(crate) passwords: PasswordSource,
+    /// The namespaces that this process serves.
+    pub(crate) scope: Scope,
+    /// DNS domain of the cluster.
+    pub(crate) cluster_domain: String,
+    /// How long ops-manager may take to judge certificates.
+    pub(crate) handoff_grace: Duration,
+    /// How long certificates of an earlier authority are accepted.
+    pub(crate) ca_overlap: Duration,
+    /// How long one question to the API server may take.
+    pub(crate) deadline: Duration,
+}
+
+impl Context {
+    /// Watches for a `Pgpool` what it subscribes to, and nothing else.
+    pub(crate) fn subscribe(&self, key: &ObjectRef<Pgpool>, subscriptions: &Subscriptions) {
+        let Subscriptions {
+            secrets,
+            remote_app_bindings,
+            jobs,
+            service_monitors,
+            user_secrets,
+        } = subscriptions;
+        self.named_secrets.follow(key, secrets);
+        self.remote_app_bindings.follow(key, remote_app_bindings);
+        self.jobs.follow(key, jobs);
+        self.caches.monitored.set(key, *service_monitors);
+        self.caches.synced.set(key, *user_secrets);
+    }
+
+    /// Forgets a `Pgpool` that is gone.
+    pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
+        self.subscribe(key, &Subscriptions::default());
+        self.health.forget(key);
+        self.fleet.note(key, None, false);
+        self.memory.remove(key);
+    }
+
+    /// Forgets a `Pgpool` if there is none of that name.
+    pub(crate) fn forget_if_gone(&self, key: &ObjectRef<Pgpool>) {
+        let pgpools = &self.caches.pgpools;
+        if pgpools.get(key.namespace.as_deref(), &key.name).is_none() {
+            self.forget(key);
+        }
+    }
+}
