@@ -291,7 +291,7 @@ where
     );
     match availability {
         Availability::Starting => Lookup::Pending,
-        Availability::ServedCertificate => Lookup::Present(()),
+        Availability::Served => Lookup::Present(()),
         Availability::Absent => Lookup::Absent,
         Availability::Forbidden => Lookup::Forbidden,
     }

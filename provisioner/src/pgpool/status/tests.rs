@@ -15,7 +15,7 @@ use tls_bundle::Fingerprint;
 
 use super::*;
 use crate::fixtures::{Pair, Pki, now, parse, plain_pgpool, secret, tls_pgpool};
-use crate::health::{Login, ServedCertificate, PodHealth};
+use crate::health::{Login, PodHealth, ServedCertificate};
 use crate::own_status::{OURS, differ_in_words_only, ours};
 use crate::pgpool::apply::Progress;
 use crate::pgpool::handoff::Judge;
