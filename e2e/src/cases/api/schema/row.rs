@@ -1,72 +1,89 @@
-//! One row of the table: a field, what it takes, and what it refuses in which words.
+//! One row of `fixtures/schema`: a field, the values that the API server accepts there, and those that it rejects with
+//! what it says about them.
 
-use anyhow::Context as _;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
 use kube::api::{DynamicObject, PostParams};
 use kube::core::Request;
-use local_cluster::manifests;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::scene::Scene;
-use crate::scene::fixtures::Manifest;
+use crate::scene::fixtures::{self, Manifest};
+use local_cluster::manifests;
 
-/// A field and the values that it is tried with; `null` stands for its absence.
+/// The files of rows.
+const FILES: [&str; 6] = [
+    include_str!("../../../../fixtures/schema/pgpool.yaml"),
+    include_str!("../../../../fixtures/schema/configuration.yaml"),
+    include_str!("../../../../fixtures/schema/services.yaml"),
+    include_str!("../../../../fixtures/schema/pod-template.yaml"),
+    include_str!("../../../../fixtures/schema/ops-request.yaml"),
+    include_str!("../../../../fixtures/schema/catalog.yaml"),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Row {
-    base: fn() -> anyhow::Result<Manifest>,
-    given: Vec<(&'static str, Value)>,
-    /// The field, as a path such as `/spec/replicas`.
-    pub path: &'static str,
-    /// What it takes.
-    pub takes: Vec<Value>,
-    /// What it refuses, with words of the refusal.
-    pub refuses: Vec<(Value, &'static str)>,
+    /// The kind whose smallest manifest is changed.
+    pub kind: String,
+    /// What else is set in that manifest, by path.
+    #[serde(default)]
+    pub given: BTreeMap<String, Value>,
+    /// The path of the field, such as `/spec/replicas`.
+    pub field: String,
+    /// `null` stands for the absence of the field, here and below.
+    pub accepts: Vec<Value>,
+    pub rejects: Vec<Rejected>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rejected {
+    pub value: Value,
+    /// A part of the answer.
+    pub message: String,
+}
+
+pub(super) fn rows() -> anyhow::Result<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for text in FILES {
+        rows.extend(serde_yaml::from_str::<Vec<Row>>(text).context("reading fixtures/schema")?);
+    }
+    Ok(rows)
 }
 
 impl Row {
-    pub fn of(base: fn() -> anyhow::Result<Manifest>, path: &'static str) -> Self {
-        Self {
-            base,
-            given: Vec::new(),
-            path,
-            takes: Vec::new(),
-            refuses: Vec::new(),
-        }
-    }
-
-    /// What else stands in the object.
-    pub fn given(mut self, path: &'static str, value: Value) -> Self {
-        self.given.push((path, value));
-        self
-    }
-
-    pub fn takes(mut self, value: Value) -> Self {
-        self.takes.push(value);
-        self
-    }
-
-    pub fn refuses(mut self, value: Value, words: &'static str) -> Self {
-        self.refuses.push((value, words));
-        self
-    }
-
-    /// The objects, each with the words of its refusal.
-    pub fn manifests(&self, namespace: &str) -> anyhow::Result<Vec<(Manifest, Option<&'static str>)>> {
-        let mut base = (self.base)()?;
+    /// The objects to offer, each with the message of its rejection, if it is to be rejected.
+    pub(super) fn manifests(&self, namespace: &str) -> anyhow::Result<Vec<(Manifest, Option<&str>)>> {
+        let mut base = smallest(&self.kind)?;
         for (path, value) in &self.given {
             base = set(base, path, value);
         }
-        // Kinds of the whole cluster have none.
-        if base.0["kind"] != "PgpoolVersion" {
+        if self.kind != "PgpoolVersion" {
             base = base.with("/metadata/namespace", namespace.into());
         }
-        let accepted = self
-            .takes
-            .iter()
-            .map(|value| (set(base.clone(), self.path, value), None));
-        let refused = self
-            .refuses
-            .iter()
-            .map(|(value, words)| (set(base.clone(), self.path, value), Some(*words)));
-        Ok(accepted.chain(refused).collect())
+        let with = |value| set(base.clone(), &self.field, value);
+        let accepted = self.accepts.iter().map(|value| (with(value), None));
+        let rejected = self.rejects.iter();
+        let rejected = rejected.map(|it| (with(&it.value), Some(it.message.as_str())));
+        Ok(accepted.chain(rejected).collect())
+    }
+}
+
+fn smallest(kind: &str) -> anyhow::Result<Manifest> {
+    match kind {
+        "Pgpool" => fixtures::pgpool("data"),
+        "PgpoolOpsRequest" => Ok(super::restart()),
+        "AppBinding" => Ok(fixtures::app_binding("data")),
+        "PgpoolVersion" => Ok(Manifest(json!({
+            "apiVersion": "catalog.kubedb.com/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": "offered"},
+            "spec": {"version": "4.6.1", "pgpool": {"image": "example.com/pgpool:4.6.1"}},
+        }))),
+        _ => bail!("no row can be about the kind {kind}"),
     }
 }
 
@@ -77,12 +94,12 @@ fn set(manifest: Manifest, path: &str, value: &Value) -> Manifest {
     }
 }
 
-/// What the API server says to an object.
+/// The answer of the API server to an object.
 pub(super) enum Answer {
-    /// As it would be stored.
+    /// With the object as it would be stored.
     Accepted(Value),
-    /// Why not.
-    Refused(String),
+    /// With the reason.
+    Rejected(String),
 }
 
 /// Creates an object without keeping it. A field that the schema does not know is an error, as it is to a user of
@@ -90,17 +107,17 @@ pub(super) enum Answer {
 pub(super) async fn offer(scene: &Scene, manifest: &Manifest) -> anyhow::Result<Answer> {
     let object = manifest.object()?;
     let api = manifests::api(scene.client(), scene.namespace(), &object).await?;
-    let parameters = PostParams {
+    let dry_run = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
-    let mut request = Request::new(api.resource_url()).create(&parameters, serde_json::to_vec(&object)?)?;
+    let mut request = Request::new(api.resource_url()).create(&dry_run, serde_json::to_vec(&object)?)?;
     let strict = format!("{}&fieldValidation=Strict", request.uri());
     *request.uri_mut() = strict.parse()?;
     match scene.client().request::<DynamicObject>(request).await {
         Ok(created) => Ok(Answer::Accepted(serde_json::to_value(created)?)),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
-            Ok(Answer::Refused(status.message))
+            Ok(Answer::Rejected(status.message))
         }
         Err(error) => Err(error).context("no answer"),
     }
