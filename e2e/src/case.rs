@@ -43,22 +43,32 @@ pub struct Case {
 
 impl Case {
     /// A case for the API side alone.
-    pub fn api(
+    pub fn api<F>(
         name: impl Into<Cow<'static, str>>,
-        run: impl Fn(Context) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync + 'static,
-    ) -> Self {
-        Self::of(Tier::Api, name.into(), Box::new(run))
+        run: impl Fn(Context) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        Self::of(Tier::Api, name.into(), run)
     }
 
     /// A case for a cluster with a node.
-    pub fn cluster(
+    pub fn cluster<F>(
         name: impl Into<Cow<'static, str>>,
-        run: impl Fn(Context) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync + 'static,
-    ) -> Self {
-        Self::of(Tier::Cluster, name.into(), Box::new(run))
+        run: impl Fn(Context) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        Self::of(Tier::Cluster, name.into(), run)
     }
 
-    fn of(tier: Tier, name: Cow<'static, str>, run: Run) -> Self {
+    fn of<F>(tier: Tier, name: Cow<'static, str>, run: impl Fn(Context) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let run: Run = Box::new(move |context| Box::pin(run(context)));
         Self {
             name,
             tier,

@@ -1,8 +1,7 @@
-//! The demonstration: from nothing to a query through a pool with verified TLS, with the ten steps as they
-//! happen. What it made stays, to be looked at.
+//! The demonstration: from nothing to a query through a pool with verified TLS, with the ten steps as ops-manager reports
+//! them on its channel. What it created stays, so that it can be looked at.
 
 mod flow;
-mod steps;
 
 use std::fs;
 use std::path::Path;
@@ -10,20 +9,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use kube::Client;
-use local_cluster::diagnostics;
-use local_cluster::progress::Elapsed;
-use local_cluster::target::Target;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::operators;
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
-use crate::scene::sightings::{Board, Sightings};
 use crate::scene::{Scene, offer_version};
 use crate::workspace::Workspace;
+use local_cluster::diagnostics;
+use local_cluster::progress::Elapsed;
+use local_cluster::target::Target;
 
 /// Time from the manifest to a pool that is ready.
 const READY: Duration = Duration::from_mins(3);
@@ -38,7 +35,7 @@ pub struct Record {
 impl Record {
     const FILE: &'static str = "demo.json";
 
-    /// Of the last one that succeeded from this source tree.
+    /// The record of the last one that succeeded from this source tree.
     #[must_use]
     pub fn last(workspace: &Workspace) -> Option<Self> {
         let text = fs::read_to_string(workspace.results().join(Self::FILE)).ok()?;
@@ -76,15 +73,16 @@ pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>) -> anyhow::Result<(
 
 async fn play(workspace: &Workspace, client: &Client) -> anyhow::Result<Scene> {
     offer_version(client).await?;
-    let step = workspace.progress.step("start a PostgreSQL");
-    let database = Database::start(client, "demo-postgres").await?;
-    step.done();
+    let database = Database::announced(workspace, client, "demo-postgres").await?;
     let scene = Scene::create(client, "demo").await?;
     let played = async {
-        let reader = flow::Reader::introduce(&scene).await?;
-        // The reader's certificate is issued while the pool is made.
-        watch_steps(&scene, &database).await?;
-        reader.tell(&scene).await?;
+        let step = workspace
+            .progress
+            .step("get a certificate to read the channel with");
+        let reader = flow::Reader::create(&scene).await?;
+        step.done();
+        print_steps(&scene, &database, &reader).await?;
+        reader.delete().await?;
         query(&scene, &database).await
     };
     let Err(error) = played.await else {
@@ -100,55 +98,35 @@ async fn play(workspace: &Workspace, client: &Client) -> anyhow::Result<Scene> {
     Err(error).with_context(|| format!("the demonstration failed; see {}", file.display()))
 }
 
-/// Does the two things that a user does, and tells what follows from them.
-async fn watch_steps(scene: &Scene, database: &Database) -> anyhow::Result<()> {
+/// Creates what a user creates, and prints what follows from it until the pool is ready.
+async fn print_steps(scene: &Scene, database: &Database, reader: &flow::Reader) -> anyhow::Result<()> {
     println!(
-        "\nA user creates an issuer and a Pgpool in the namespace {}; PostgreSQL is in {}.\n",
+        "\nA user creates an issuer and a Pgpool in the namespace {}; PostgreSQL is in {}. ops-manager reports:\n",
         scene.namespace(),
         database.scene().namespace()
     );
-    let mut sightings = Sightings::start(scene).await?;
     let begin = Instant::now();
     scene.apply(ISSUER).await?;
     scene
         .put(&fixtures::pgpool(database.scene().namespace())?)
         .await?;
-    let told = tokio::time::timeout(READY, tell_steps(&mut sightings, begin)).await;
-    let Ok(told) = told else {
-        bail!(
+    let printed = tokio::time::timeout(READY, reader.print_steps(scene, begin)).await;
+    let ready = READY.saturating_sub(begin.elapsed());
+    match printed {
+        Ok(printed) => printed?,
+        Err(_) => bail!(
             "{POOL} is not ready after {}: {}",
             Elapsed(READY),
             scene.told(POOL).await?
-        )
-    };
-    told
-}
-
-/// Prints each step when it is seen, in the order in which they happen, until the pool is ready.
-async fn tell_steps(sightings: &mut Sightings, begin: Instant) -> anyhow::Result<()> {
-    let mut board = Board::default();
-    let mut told = [false; steps::STEPS.len()];
-    loop {
-        let sighting = sightings.next().await?;
-        board.see(&sighting);
-        let after = sighting.at.saturating_duration_since(begin).as_secs_f64();
-        let shown = steps::shown(&board, POOL);
-        for ((number, (actor, title)), (shown, told)) in
-            (1..).zip(steps::STEPS).zip(shown.into_iter().zip(&mut told))
-        {
-            if let Some(shown) = shown.filter(|_| !*told) {
-                println!("{number:>4} {after:>6.2} s  {actor:<12}  {title}: {shown}");
-                *told = true;
-            }
-        }
-        if sighting.kind == "Pgpool" && is_ready(&sighting.object.try_parse()?) {
-            println!(
-                "     {after:>6.2} s  {:<12}  Ready: every pod accepts logins and serves its certificate\n",
-                ""
-            );
-            return Ok(());
-        }
+        ),
     }
+    scene.ready(POOL, ready).await?;
+    println!(
+        "     {:>6.2} s  {:<12}  Ready: every pod accepts logins and serves its certificate\n",
+        begin.elapsed().as_secs_f64(),
+        ""
+    );
+    Ok(())
 }
 
 /// Queries the database through the pool, as an application would.
@@ -177,8 +155,6 @@ async fn query(scene: &Scene, database: &Database) -> anyhow::Result<()> {
     };
     verified.expect_row().context("verify-full")?;
     plain.expect_refusal("SSL off").context("plain text")?;
-    wrong
-        .expect_refusal("certificate verify failed")
-        .context("a wrong CA")?;
-    Ok(())
+    let refusal = wrong.expect_refusal("certificate verify failed");
+    refusal.context("a wrong CA")
 }

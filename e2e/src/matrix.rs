@@ -7,7 +7,7 @@
 //! | [`oracle`] | what the rules of pgpool and libpq say about a cell, written down without looking |
 //! | [`reading`] | what psql said about it |
 //! | [`clients`], [`script`], [`waves`] | asking real pools, a node full at a time |
-//! | [`walk`], [`transitions`], [`load`] | changing running pools from mode to mode, while clients connect |
+//! | [`routes`], [`transitions`], [`load`] | changing running pools from mode to mode, while clients connect |
 //! | [`table`], [`changes`], [`page`] | the result, for people, for programs, and for the book |
 
 pub mod cells;
@@ -18,8 +18,8 @@ pub mod oracle;
 pub mod page;
 pub mod pools;
 pub mod reading;
+pub mod routes;
 pub mod script;
 pub mod table;
 pub mod transitions;
-pub mod walk;
 pub mod waves;

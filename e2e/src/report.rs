@@ -10,9 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use local_cluster::target::Target;
 use serde_json::Value;
 
-use crate::matrix::walk::Part;
+use crate::matrix::routes::Part;
+use crate::matrix::waves::Databases;
+use crate::scene::Scene;
+use crate::scene::database::Database;
 use crate::workspace::Workspace;
 
 /// The reports.
@@ -41,6 +45,45 @@ pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, report: &Report) ->
         Report::Modes => target.run(modes::report(workspace, &target)),
         Report::Transitions { part } => target.run(transitions::report(workspace, &target, *part)),
         Report::Manifests { folder } => target.run(manifests::report(workspace, &target, folder)),
+    }
+}
+
+/// What the reports about modes work with: a namespace, and PostgreSQLs of every kind.
+struct Setup {
+    scene: Scene,
+    tls: Database,
+    databases: Databases,
+}
+
+impl Setup {
+    async fn create(workspace: &Workspace, target: &Target, prefix: &str) -> anyhow::Result<Self> {
+        let client = target.client().await?;
+        let step = workspace
+            .progress
+            .step("start a PostgreSQL with TLS and one without");
+        let tls = Database::start(&client, "matrix-tls").await?;
+        let databases = Databases::beside(&client, tls.clone()).await?;
+        step.done();
+        Ok(Self {
+            scene: Scene::create(&client, prefix).await?,
+            tls,
+            databases,
+        })
+    }
+
+    /// Starts to delete all of it.
+    async fn remove(self) -> anyhow::Result<()> {
+        self.scene.remove().await?;
+        self.tls.scene().remove().await?;
+        self.databases.remove().await
+    }
+}
+
+/// A report with anything unexpected in it fails.
+fn exit_code(unexpected: usize) -> ExitCode {
+    match unexpected {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -20,13 +20,14 @@ pub mod rights;
 pub mod rotation;
 pub mod scrape;
 pub mod shell;
-pub mod sightings;
 pub mod snapshot;
-pub mod tollgate;
+pub mod timeline;
+pub mod write_barrier;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
@@ -127,7 +128,7 @@ impl Scene {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
-            + std::fmt::Debug
+            + Debug
             + serde::de::DeserializeOwned,
     {
         match self.api::<K>().delete(name, &DeleteParams::default()).await {
@@ -156,6 +157,16 @@ pub async fn offer_version(client: &Client) -> anyhow::Result<()> {
             manifests::apply_object(client, "", &version).await?;
         }
     }
+    Ok(())
+}
+
+/// Fails unless something is as wanted.
+pub fn equal<A, B>(what: &str, found: &A, wanted: &B) -> anyhow::Result<()>
+where
+    A: Debug + PartialEq<B> + ?Sized,
+    B: Debug + ?Sized,
+{
+    ensure!(found == wanted, "{what}: {found:?} instead of {wanted:?}");
     Ok(())
 }
 

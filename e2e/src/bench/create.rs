@@ -18,7 +18,7 @@ use crate::scene::certificates::SECRETS;
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::is_ready;
-use crate::scene::sightings::{Board, Sighting, Sightings, holds};
+use crate::scene::timeline::{Board, Sighting, Sightings, holds};
 use crate::scene::{Scene, offer_version, pods};
 use crate::workspace::Workspace;
 

@@ -14,12 +14,8 @@ use crate::scene::SOON;
 /// The cases of this file.
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::api("smoke::a_ca_issuer_issues", |context| {
-            Box::pin(a_ca_issuer_issues(context))
-        }),
-        Case::cluster("smoke::services_have_names", |context| {
-            Box::pin(services_have_names(context))
-        }),
+        Case::api("smoke::a_ca_issuer_issues", a_ca_issuer_issues),
+        Case::cluster("smoke::services_have_names", services_have_names),
     ]
 }
 

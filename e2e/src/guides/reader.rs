@@ -10,13 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use local_cluster::command::PATH;
 use local_cluster::target::Target;
-use serde_json::json;
 
 use super::page::{self, Commands, Step};
 use super::transcript;
 use crate::case::Context;
-use crate::scene::database::base64;
-use crate::scene::fixtures;
+use crate::scene::fixtures::DATABASE;
 use crate::scene::{Scene, offer_version};
 
 /// Time for all commands of a page, somewhat less than a test case has.
@@ -49,16 +47,7 @@ async fn provide(context: &Context) -> anyhow::Result<()> {
     let scene = Scene::existing(&context.client, &context.namespace);
     offer_version(scene.client()).await?;
     let place = scene.namespace();
-    let binding = fixtures::app_binding(place)
-        .with(
-            "/spec/clientConfig/service/namespace",
-            json!(database.scene().namespace()),
-        )
-        .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"))
-        .with(
-            "/spec/clientConfig/caBundle",
-            json!(base64(&database.authority().await?)),
-        );
+    let binding = database.app_binding(place, DATABASE).await?;
     scene.put(&database.credentials(place)).await?;
     scene.put(&binding).await?;
     Ok(())

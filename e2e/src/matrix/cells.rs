@@ -198,6 +198,39 @@ impl Cell {
     }
 }
 
+/// A pool that is asked.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Its name in the cluster.
+    pub name: String,
+    /// What it is.
+    pub pool: Combination,
+    /// How many pods it has.
+    pub replicas: usize,
+    /// What it is asked.
+    pub cells: Vec<Cell>,
+}
+
+impl Question {
+    /// Everything that a pool can be asked.
+    #[must_use]
+    pub fn all(name: String, pool: Combination, replicas: usize) -> Self {
+        let cells = Cell::of(&pool);
+        Self {
+            name,
+            pool,
+            replicas,
+            cells,
+        }
+    }
+
+    /// A host name with all of its pods behind.
+    #[must_use]
+    pub fn host(&self, namespace: &str) -> String {
+        format!("{}.{namespace}.svc", self.name)
+    }
+}
+
 /// What a client has to show, as a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Column(Password, Certificate);

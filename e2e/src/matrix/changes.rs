@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::cells::Cell;
-use super::load::Through;
+use super::load::Connections;
 use super::pools::Combination;
 use super::reading::Seen;
 use super::table;
@@ -24,7 +24,7 @@ pub struct Change {
     /// How long it took until it said so.
     pub ready: Duration,
     /// What came of the clients that both modes admit.
-    pub through: Through,
+    pub connections: Connections,
     /// What the pool said meanwhile that was not so.
     pub claims: BTreeSet<String>,
     /// What people were warned of meanwhile.
@@ -34,31 +34,39 @@ pub struct Change {
 }
 
 impl Change {
+    /// A change of which nothing is known but how long it took.
+    pub fn new(name: &str, before: Option<Combination>, after: Combination, ready: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            before,
+            after,
+            ready,
+            connections: Connections::default(),
+            claims: BTreeSet::new(),
+            warnings: Vec::new(),
+            cells: Vec::new(),
+        }
+    }
+
     /// What must not be, each with a sentence about it.
-    #[must_use]
     pub fn unexpected(&self) -> Vec<String> {
-        let wrong = self.cells.iter().filter_map(|(cell, seen)| {
-            let fault = table::fault(&self.after, *cell, seen)?;
-            Some(format!("{}; {}: {fault}", cell.row(), cell.column()))
-        });
-        let refused = self
-            .through
-            .failures
-            .iter()
-            .map(|said| format!("a client that both modes admit was refused during the change: {said}"));
-        let claims = self
-            .claims
-            .iter()
-            .map(|said| format!("it said, which was not so: {said}"));
-        let warnings = self
-            .warnings
-            .iter()
-            .map(|said| format!("a warning about a change that was asked for: {said}"));
-        let all = wrong.chain(refused);
-        let all: Vec<_> = match self.before {
-            Some(_) => all.chain(claims).chain(warnings).collect(),
-            None => all.collect(),
-        };
+        let mut all = Vec::new();
+        for (cell, seen) in &self.cells {
+            if let Some(fault) = table::fault(&self.after, *cell, seen) {
+                all.push(format!("{}; {}: {fault}", cell.row(), cell.column()));
+            }
+        }
+        for said in &self.connections.failures {
+            all.push(format!(
+                "a client that both modes admit was rejected during the change: {said}"
+            ));
+        }
+        if self.before.is_some() {
+            let claims = self.claims.iter();
+            all.extend(claims.map(|claim| format!("the status had a false condition: {claim}")));
+            let warnings = self.warnings.iter();
+            all.extend(warnings.map(|warning| format!("a warning about a requested change: {warning}")));
+        }
         let title = self.title();
         all.into_iter().map(|what| format!("{title}: {what}")).collect()
     }
@@ -86,7 +94,7 @@ fn mode(pool: &Combination) -> String {
 pub fn counts(changes: &[Change]) -> (usize, usize, u32, usize) {
     let made = changes.iter().filter(|change| change.before.is_some()).count();
     let cells = changes.iter().map(|change| change.cells.len()).sum();
-    let connections = changes.iter().map(|change| change.through.attempts).sum();
+    let connections = changes.iter().map(|change| change.connections.attempts).sum();
     let unexpected = changes.iter().map(|change| change.unexpected().len()).sum();
     (made, cells, connections, unexpected)
 }
@@ -105,7 +113,7 @@ pub fn rendered(changes: &[Change]) -> String {
             change.title(),
             change.ready.as_secs_f64(),
             change.cells.len(),
-            change.through.attempts,
+            change.connections.attempts,
         );
     }
     for fault in changes.iter().flat_map(Change::unexpected) {
@@ -130,7 +138,7 @@ pub fn as_json(changes: &[Change], took: Duration) -> Value {
             "after": change.after.to_string(),
             "readySeconds": change.ready.as_secs_f64(),
             "cells": change.cells.len(),
-            "connections": change.through.attempts,
+            "connections": change.connections.attempts,
             "unexpected": change.unexpected(),
         })
     });
@@ -153,32 +161,19 @@ mod tests {
     fn change(said: &str) -> Change {
         let pool = Combination::all()[0];
         let cell = Cell::new(Client::Disable, Password::Right, Certificate::None);
-        Change {
-            name: "a".to_owned(),
-            before: Some(pool),
-            after: pool,
-            ready: Duration::from_secs(1),
-            through: Through {
-                attempts: 3,
-                failures: Vec::new(),
-            },
-            claims: BTreeSet::new(),
-            warnings: Vec::new(),
-            cells: vec![(cell, reading::read(i32::from(!said.starts_with("row")), said))],
-        }
+        let seen = reading::read(i32::from(!said.starts_with("row")), said);
+        let mut change = Change::new("a", Some(pool), pool, Duration::from_secs(1));
+        change.connections.attempts = 3;
+        change.cells.push((cell, seen));
+        change
     }
 
     #[test]
-    fn whatever_must_not_be_is_counted_and_named() {
+    fn what_must_not_be_is_counted_and_named() {
         let good = change("row postgres false");
         assert_eq!(counts(std::slice::from_ref(&good)), (1, 1, 3, 0));
-        let refused = Change {
-            through: Through {
-                attempts: 3,
-                failures: vec!["gone".to_owned()],
-            },
-            ..good.clone()
-        };
+        let mut refused = good.clone();
+        refused.connections.failures.push("gone".to_owned());
         let untrue = Change {
             claims: BTreeSet::from(["Stalled".to_owned()]),
             warnings: vec!["Bad".to_owned()],
@@ -188,9 +183,9 @@ mod tests {
         let text = rendered(&all);
         for words in [
             "TLS to PostgreSQL",
-            "refused during the change: gone",
-            "not so: Stalled",
-            "asked for: Bad",
+            "rejected during the change: gone",
+            "false condition: Stalled",
+            "requested change: Bad",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

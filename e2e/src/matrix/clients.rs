@@ -12,16 +12,15 @@ use kube::api::LogParams;
 use local_cluster::wait;
 use serde_json::{Value, json};
 
-use super::cells::{Cell, Certificate, Expects, From};
+use super::cells::{Cell, Certificate, Expects, From, Question};
 use super::load::Load;
-use super::pools::Combination;
 use super::reading::Seen;
 use super::script::{AUTHORITIES, CERTIFICATES, attempt, numbered, preamble, sorted};
 use super::table::USER;
 use crate::scene::authority::{Authority, Pair, Wanted};
 use crate::scene::database::Database;
-use crate::scene::fixtures::{Manifest, PLATFORM_CA};
-use crate::scene::{SOON, Scene, psql};
+use crate::scene::fixtures::{ISSUER, Manifest, PLATFORM_CA};
+use crate::scene::{SOON, Scene, offer_version, psql};
 
 /// Time for all attempts on the pools of a wave.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -47,42 +46,11 @@ pub struct Clients {
     certificates: BTreeMap<&'static str, Pair>,
 }
 
-/// A pool that is asked.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Its name in the cluster.
-    pub name: String,
-    /// What it is.
-    pub pool: Combination,
-    /// How many pods it has.
-    pub replicas: usize,
-    /// What it is asked.
-    pub cells: Vec<Cell>,
-}
-
-impl Question {
-    /// Everything that a pool can be asked.
-    #[must_use]
-    pub fn all(name: String, pool: Combination, replicas: usize) -> Self {
-        let cells = Cell::of(&pool);
-        Self {
-            name,
-            pool,
-            replicas,
-            cells,
-        }
-    }
-
-    /// A host name with all of its pods behind.
-    #[must_use]
-    pub fn host(&self, namespace: &str) -> String {
-        format!("{}.{namespace}.svc", self.name)
-    }
-}
-
 impl Clients {
     /// Has all certificates issued in the namespace of the pools, where the issuer of the fixtures is.
     pub async fn prepare(scene: &Scene, database: &Database) -> anyhow::Result<Self> {
+        offer_version(scene.client()).await?;
+        scene.apply(ISSUER).await?;
         let own = |certificate: Certificate, name: &str, usage: &str| {
             asked_for(certificate, name, usage, PLATFORM_CA)
         };
@@ -120,7 +88,7 @@ impl Clients {
             scene: scene.clone(),
             password: database.password().to_owned(),
             authorities: [
-                scene.pem(PLATFORM_CA, "ca.crt").await?,
+                scene.secret_text(PLATFORM_CA, "ca.crt").await?,
                 database.authority().await?,
             ],
             certificates,
@@ -152,27 +120,14 @@ impl Clients {
         let shards: BTreeMap<_, _> = (0..SHELLS)
             .map(|shard| (format!("{shard}.sh"), self.shard(asking, shard)))
             .collect();
-        for (kind, name, data) in [
-            ("ConfigMap", format!("{name}-scripts"), ("data", json!(shards))),
-            (
-                "ConfigMap",
-                format!("{name}-authorities"),
-                ("data", json!({"own": own, "other": other})),
-            ),
-            (
-                "Secret",
-                format!("{name}-certificates"),
-                ("stringData", json!(files)),
-            ),
-            (
-                "Secret",
-                format!("{name}-password"),
-                ("stringData", json!({"password": self.password})),
-            ),
+        let authorities = json!({"own": own, "other": other});
+        for manifest in [
+            Manifest::config_map(&format!("{name}-scripts"), shards),
+            Manifest::config_map(&format!("{name}-authorities"), authorities),
+            Manifest::secret(&format!("{name}-certificates"), files),
+            Manifest::secret(&format!("{name}-password"), json!({"password": self.password})),
         ] {
-            let mut manifest = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
-            manifest[data.0] = data.1;
-            scene.put(&Manifest(manifest)).await?;
+            scene.put(&manifest).await?;
         }
         let log = self.run(&name).await?;
         asking
@@ -281,18 +236,14 @@ fn asked_for(certificate: Certificate, common_name: &str, usage: &str, issuer: &
 }
 
 fn ordered(name: &str, common_name: &str, usage: &str, issuer: &str) -> Manifest {
-    Manifest(json!({
-        "apiVersion": "cert-manager.io/v1",
-        "kind": "Certificate",
-        "metadata": {"name": name},
-        "spec": {
-            "secretName": name,
-            "commonName": common_name,
-            "usages": ["digital signature", usage],
-            "privateKey": {"algorithm": "ECDSA", "size": 256},
-            "issuerRef": {"name": issuer, "kind": "Issuer"},
-        },
-    }))
+    let spec = json!({
+        "secretName": name,
+        "commonName": common_name,
+        "usages": ["digital signature", usage],
+        "privateKey": {"algorithm": "ECDSA", "size": 256},
+        "issuerRef": {"name": issuer, "kind": "Issuer"},
+    });
+    Manifest::of("cert-manager.io/v1", "Certificate", name, json!({"spec": spec}))
 }
 
 async fn issued(scene: &Scene, secret: &str) -> anyhow::Result<Pair> {
@@ -300,8 +251,8 @@ async fn issued(scene: &Scene, secret: &str) -> anyhow::Result<Pair> {
         let found = scene.api::<Secret>().get(secret).await?;
         ensure!(found.data.is_some(), "{} is empty", found.name_any());
         Ok(Pair {
-            certificate: scene.pem(secret, "tls.crt").await?,
-            key: scene.pem(secret, "tls.key").await?,
+            certificate: scene.secret_text(secret, "tls.crt").await?,
+            key: scene.secret_text(secret, "tls.key").await?,
         })
     })
     .await

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use local_cluster::wait;
 use serde_json::json;
 
-use super::clients::Question;
+use super::cells::Question;
 use super::script::{AUTHORITIES, CERTIFICATES, options};
 use super::table::USER;
 use crate::scene::authority::Pair;
@@ -31,7 +31,7 @@ const ALL: &str = "all ended";
 
 /// What came of the clients of one pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Through {
+pub struct Connections {
     /// How often they connected.
     pub attempts: u32,
     /// psql's words, each time that one was refused.
@@ -64,19 +64,12 @@ impl Load {
             files.insert(format!("{name}.crt"), &pair.certificate);
             files.insert(format!("{name}.key"), &pair.key);
         }
-        for (kind, what, data) in [
-            ("ConfigMap", "authorities", ("data", json!({"own": authority}))),
-            ("Secret", "certificates", ("stringData", json!(files))),
-            (
-                "Secret",
-                "password",
-                ("stringData", json!({"password": password})),
-            ),
+        for manifest in [
+            Manifest::config_map(&format!("{NAME}-authorities"), json!({"own": authority})),
+            Manifest::secret(&format!("{NAME}-certificates"), files),
+            Manifest::secret(&format!("{NAME}-password"), json!({"password": password})),
         ] {
-            let name = format!("{NAME}-{what}");
-            let mut manifest = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
-            manifest[data.0] = data.1;
-            scene.put(&Manifest(manifest)).await?;
+            scene.put(&manifest).await?;
         }
         let certificates =
             json!({"secret": {"secretName": format!("{NAME}-certificates"), "defaultMode": 0o440}});
@@ -156,7 +149,7 @@ impl Load {
 
 impl Working<'_> {
     /// Stops the clients, and tells what came of those of each pool, by its name.
-    pub async fn end(self) -> anyhow::Result<BTreeMap<String, Through>> {
+    pub async fn end(self) -> anyhow::Result<BTreeMap<String, Connections>> {
         let stop = format!("touch {}; exit 0\n", self.load.stop());
         self.load.scene.shell(NAME, CONTAINER, &stop).await?;
         let lines = self.shell.end().await?;
@@ -168,12 +161,12 @@ impl Working<'_> {
     }
 }
 
-fn read(lines: &[String]) -> anyhow::Result<BTreeMap<String, Through>> {
-    let mut all: BTreeMap<String, Through> = BTreeMap::new();
+fn read(lines: &[String]) -> anyhow::Result<BTreeMap<String, Connections>> {
+    let mut all: BTreeMap<String, Connections> = BTreeMap::new();
     for line in lines {
         if let Some((name, said)) = line.strip_prefix("failed ").and_then(|it| it.split_once(": ")) {
-            let through = all.entry(name.to_owned()).or_default();
-            through.failures.push(said.trim().to_owned());
+            let of_pool = all.entry(name.to_owned()).or_default();
+            of_pool.failures.push(said.trim().to_owned());
         } else if let Some((made, name)) = line.strip_prefix("made ").and_then(|it| it.split_once(' ')) {
             let made = made.parse().with_context(|| format!("reading {line:?}"))?;
             all.entry(name.to_owned()).or_default().attempts = made;
@@ -201,7 +194,7 @@ mod tests {
         assert_eq!(read["a"].failures, ["psql: error: no"]);
         assert_eq!(
             read["b"],
-            Through {
+            Connections {
                 attempts: 2,
                 failures: Vec::new()
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::json;
 use shared_types::{ClientAuthMode, SslMode};
 
@@ -14,7 +15,8 @@ pub const VERSION: &str = "4.3.5";
 pub const NEWER: &str = "4.6.1";
 
 /// The PostgreSQL behind a pool, and what its `AppBinding` tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// It has no TLS.
     Plain,

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::Context as _;
 
-use super::cells::{Cell, Certificate, Expects, From, Password};
-use super::clients::Question;
+use super::cells::{Cell, Certificate, Expects, From, Password, Question};
 use super::reading::{self, Seen};
 use super::table::USER;
 

@@ -1,5 +1,5 @@
-//! Changes running pools from mode to mode, as [`walk`](super::walk) says, a step of each at a time: clients that both
-//! modes admit connect all the while, and when the pool says that it is ready, all clients are asked.
+//! Changes running pools from mode to mode along their [`routes`](super::routes), all pools one step at a time: clients
+//! that both modes admit connect all the while, and when the pool reports that it is ready, all clients connect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -9,66 +9,59 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use local_cluster::progress::Progress;
 use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Status};
 
+use super::cells::Question;
 use super::changes::Change;
-use super::clients::{Clients, Question};
+use super::clients::Clients;
 use super::load::Load;
 use super::pools::Combination;
-use super::walk::{REPLICAS, Walk, faithful};
-use super::waves::{self, Databases};
-use crate::scene::fixtures::ISSUER;
-use crate::scene::{Scene, offer_version};
+use super::routes::{REPLICAS, Route, admitted_by_both};
+use super::waves::{self, AT_ONCE, Databases};
+use crate::scene::Scene;
+use crate::scene::pool::line;
+use local_cluster::progress::Progress;
 
-/// Requests to the API server at once.
-const AT_ONCE: usize = 8;
+/// A pool, what it was, and what it becomes; it was nothing when it is created.
+type Stop = (String, Option<Combination>, Combination);
 
-/// Changes the pools in `scene`, and tells what came of each change. The first of each pool is its creation.
-pub async fn walk(
+/// Changes the pools in `scene`, and returns what came of each change. The first of each pool is its creation.
+pub async fn change_all(
     scene: &Scene,
     databases: &Databases,
-    walks: &[Walk],
+    routes: &[Route],
     progress: &Progress,
 ) -> anyhow::Result<Vec<Change>> {
-    offer_version(scene.client()).await?;
-    scene.apply(ISSUER).await?;
     let clients = Clients::prepare(scene, databases.known()).await?;
-    let names: Vec<_> = walks.iter().map(|walk| walk.name.clone()).collect();
+    let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();
     let mut load = clients.load(&names).await?;
-    let mut warned = BTreeSet::new();
+    let mut seen_warnings = BTreeSet::new();
     let mut all = Vec::new();
-    let rounds = walks
+    let rounds = routes
         .iter()
-        .map(|walk| walk.stops.len())
+        .map(|route| route.stops.len())
         .max()
         .unwrap_or_default();
     for round in 0..rounds {
-        let changes: Vec<_> = walks
-            .iter()
-            .filter_map(|walk| Some((walk.name.clone(), before(walk, round), *walk.stops.get(round)?)))
-            .collect();
-        let step = progress.step(format!(
-            "round {round} of {}: {} pools",
-            rounds - 1,
-            changes.len()
-        ));
-        step.note("they change");
-        let made = change(scene, databases, &mut load, &changes).await?;
+        let stops: Vec<_> = routes.iter().filter_map(|route| stop(route, round)).collect();
+        let title = format!("round {round} of {}: {} pools", rounds - 1, stops.len());
+        let step = progress.step(title);
+        step.note("the pools change");
+        let changes = change(scene, databases, &mut load, &stops).await?;
         step.note("clients connect");
-        let asking: Vec<_> = changes
-            .iter()
+        let questions = stops.iter();
+        let questions: Vec<_> = questions
             .map(|(name, _, after)| Question::all(name.clone(), *after, REPLICAS))
             .collect();
-        let cells = waves::connect(&clients, &asking).await?;
-        let mut warnings = warnings(scene, &mut warned).await?;
-        for (made, cells) in made.into_iter().zip(cells) {
+        let cells = waves::connect(&clients, &questions).await?;
+        let mut warnings = new_warnings(scene, &mut seen_warnings).await?;
+        for (change, cells) in changes.into_iter().zip(cells) {
             all.push(Change {
-                warnings: warnings.remove(&made.name).unwrap_or_default(),
+                warnings: warnings.remove(&change.name).unwrap_or_default(),
                 cells,
-                ..made
+                ..change
             });
         }
         step.done();
@@ -76,92 +69,84 @@ pub async fn walk(
     Ok(all)
 }
 
-fn before(walk: &Walk, round: usize) -> Option<Combination> {
-    walk.stops.get(round.checked_sub(1)?).copied()
+fn stop(route: &Route, round: usize) -> Option<Stop> {
+    let after = *route.stops.get(round)?;
+    let before = round.checked_sub(1).and_then(|before| route.stops.get(before));
+    Some((route.name.clone(), before.copied(), after))
 }
 
-/// Changes the pools, all at once, and waits until each says that it is ready.
+/// Changes the pools, all at once, and waits until each reports that it is ready.
 async fn change(
     scene: &Scene,
     databases: &Databases,
     load: &mut Load,
-    changes: &[(String, Option<Combination>, Combination)],
+    stops: &[Stop],
 ) -> anyhow::Result<Vec<Change>> {
-    let faithful = changes.iter().filter_map(|(name, before, after)| {
+    let running = stops.iter().filter_map(|(name, before, after)| {
         Some(Question {
-            cells: faithful(before.as_ref()?, after),
+            cells: admitted_by_both(before.as_ref()?, after),
             ..Question::all(name.clone(), *after, REPLICAS)
         })
     });
-    let faithful: Vec<_> = faithful.collect();
-    let working = if faithful.is_empty() {
-        None
-    } else {
-        Some(load.begin(&faithful).await?)
+    let running: Vec<_> = running.collect();
+    let working = match running.is_empty() {
+        true => None,
+        false => Some(load.begin(&running).await?),
     };
     let begin = Instant::now();
     // Owned, since a borrowed item in a stream keeps a future from being sent between threads.
-    let put = futures::stream::iter(changes.to_vec()).map(|(name, _, after)| async move {
+    let applied = futures::stream::iter(stops.to_vec()).map(|(name, _, after)| async move {
         let manifest = after.manifest(databases.behind(&after).scene().namespace())?;
         let manifest = manifest.named(&name).with("/spec/replicas", json!(REPLICAS));
         scene.put(&manifest).await.map(drop)
     });
-    put.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-    let asking: Vec<_> = changes
+    applied.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    let pools: Vec<_> = stops
         .iter()
         .map(|(name, _, after)| (name.clone(), *after))
         .collect();
     let mut claims: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let ready = waves::serving(scene, &asking, begin, |pool| {
-        claims.entry(pool.name_any()).or_default().extend(untrue(pool));
+    let ready = waves::serving(scene, &pools, begin, |pool| {
+        claims
+            .entry(pool.name_any())
+            .or_default()
+            .extend(false_claims(pool));
     })
     .await?;
-    let mut through = match working {
+    let mut connections = match working {
         Some(working) => working.end().await?,
         None => BTreeMap::new(),
     };
-    let made = changes.iter().zip(ready).map(|((name, before, after), ready)| {
-        let is_change = before.is_some();
-        Ok(Change {
-            name: name.clone(),
-            before: *before,
-            after: *after,
-            ready,
-            through: if is_change {
-                through
-                    .remove(name)
-                    .with_context(|| format!("nobody connected to {name}"))?
-            } else {
-                through.remove(name).unwrap_or_default()
-            },
-            claims: claims.remove(name).filter(|_| is_change).unwrap_or_default(),
-            warnings: Vec::new(),
-            cells: Vec::new(),
-        })
-    });
-    made.collect()
+    let mut changes = Vec::new();
+    for ((name, before, after), ready) in stops.iter().zip(ready) {
+        let mut change = Change::new(name, *before, *after, ready);
+        if before.is_some() {
+            let of_pool = connections.remove(name);
+            change.connections = of_pool.with_context(|| format!("no client connected to {name}"))?;
+            change.claims = claims.remove(name).unwrap_or_default();
+        }
+        changes.push(change);
+    }
+    Ok(changes)
 }
 
-/// What a pool says that is not so while its clients come through.
-fn untrue(pool: &Pgpool) -> Vec<String> {
-    let status = pool.status.iter();
-    let said = status.flat_map(|status| &status.conditions).filter(|condition| {
-        let is = |ty: ConditionType, status: Status| {
-            condition.type_ == ty.as_str() && condition.status == status.as_str()
-        };
-        is(ConditionType::AcceptingConnection, Status::False) || is(ConditionType::Stalled, Status::True)
+/// What a pool reports that is not true while its clients get through.
+fn false_claims(pool: &Pgpool) -> Vec<String> {
+    let conditions = pool.status.iter().flat_map(|status| &status.conditions);
+    let wrong = conditions.filter(|condition| {
+        let found = (condition.type_.as_str(), condition.status.as_str());
+        found
+            == (
+                ConditionType::AcceptingConnection.as_str(),
+                Status::False.as_str(),
+            )
+            || found == (ConditionType::Stalled.as_str(), Status::True.as_str())
     });
-    let said = said.map(|condition| {
-        format!(
-            "{}={} {} ({})",
-            condition.type_, condition.status, condition.reason, condition.message
-        )
-    });
-    said.collect()
+    wrong.map(line).collect()
 }
 
 /// The warnings about pools that were not seen before, by pool.
-async fn warnings(
+async fn new_warnings(
     scene: &Scene,
     seen: &mut BTreeSet<String>,
 ) -> anyhow::Result<BTreeMap<String, Vec<String>>> {

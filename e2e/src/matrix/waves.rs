@@ -15,16 +15,16 @@ use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
-use super::cells::Cell;
-use super::clients::{Clients, Question};
+use super::cells::{Cell, Question};
+use super::clients::Clients;
 use super::oracle;
 use super::pools::{Backend, Combination};
 use super::reading::Seen;
 use super::table::Asked;
+use crate::scene::Scene;
 use crate::scene::database::Database;
-use crate::scene::fixtures::{self, ISSUER};
-use crate::scene::pool::{Says, is_ready, told_of};
-use crate::scene::{Scene, offer_version};
+use crate::scene::fixtures;
+use crate::scene::pool::{Expected, is_ready, told_of};
 
 /// Time for a wave of pools to serve.
 const READY: Duration = Duration::from_mins(5);
@@ -36,7 +36,7 @@ const GONE: Duration = Duration::from_mins(2);
 const SIZE: usize = 24;
 
 /// Requests to the API server at once.
-const AT_ONCE: usize = 8;
+pub const AT_ONCE: usize = 8;
 
 /// The servers behind the pools.
 #[derive(Clone)]
@@ -84,8 +84,6 @@ pub async fn ask(
     pools: &[Combination],
     progress: &Progress,
 ) -> anyhow::Result<Vec<Asked>> {
-    offer_version(scene.client()).await?;
-    scene.apply(ISSUER).await?;
     let clients = Clients::prepare(scene, &databases.tls).await?;
     let mut all = Vec::new();
     let waves: Vec<_> = pools.chunks(SIZE).collect();
@@ -179,12 +177,12 @@ fn settled(pool: &Combination, found: Option<&Pgpool>) -> anyhow::Result<()> {
 }
 
 /// What a pool says whose PostgreSQL pgpool does not accept.
-const NEVER: Says<'_> = Says {
-    condition: ConditionType::Ready,
-    status: Status::False,
-    reason: Reason::BackendCertificateUntrusted,
-    words: &["spec.clientConfig.caBundle"],
-};
+const NEVER: Expected<'_> = Expected(
+    ConditionType::Ready,
+    Status::False,
+    Reason::BackendCertificateUntrusted,
+    &["spec.clientConfig.caBundle"],
+);
 
 /// Asks each pool everything, from outside and from inside, and tells what was seen, pool by pool.
 pub async fn connect(clients: &Clients, asking: &[Question]) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {

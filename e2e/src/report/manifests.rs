@@ -1,17 +1,17 @@
-//! The manifests of `KubeDB`'s documentation, each applied as it stands with the strictest validation that the API server
-//! has, and followed to the state that the documentation promises. They are read from a folder of the user's: none is here.
+//! The manifests of `KubeDB`'s documentation, each applied as it stands with the strictest validation of the API server,
+//! and followed to the state that the documentation promises. They are read from a folder of the user's: none is here.
 //!
 //! | Module | Concern |
 //! |---|---|
-//! | [`expectations`] | what each manifest is to lead to |
-//! | [`ground`] | what the manifests refer to |
+//! | [`expectations`] | what each manifest must lead to |
+//! | [`prerequisites`] | what the manifests refer to |
 //! | [`facts`] | whether something holds of a pool |
-//! | [`play`] | applying one, following it, and removing it |
+//! | [`follow`] | applying one, following it, and deleting it |
 
 pub mod expectations;
-pub mod facts;
-pub mod ground;
-pub mod play;
+mod facts;
+pub mod follow;
+pub mod prerequisites;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,15 +21,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use futures::StreamExt as _;
-use local_cluster::target::Target;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::scene::Scene;
 use crate::scene::database::Database;
 use crate::workspace::Workspace;
-use expectations::{EXAMPLES, Expectation};
-use play::Player;
+use expectations::Expectation;
+use follow::Follower;
+use local_cluster::target::Target;
 
 /// Pools that are followed at once: their default is half a processor each, and a small node has two.
 const AT_ONCE: usize = 2;
@@ -39,24 +39,30 @@ const AT_ONCE: usize = 2;
 pub struct Example {
     /// Its path below the folder, without ending.
     pub name: String,
-    /// Where it is.
     pub file: PathBuf,
-    /// What it is to lead to; nothing when nobody knows it.
+    /// Nothing when the table does not have it.
     pub expectation: Option<Expectation>,
 }
 
-/// What became of a manifest.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// The manifest.
     pub manifest: String,
-    /// It is as expected.
     pub expected: bool,
     /// What was seen, or why it is not as expected.
     pub seen: String,
 }
 
-/// Applies all of them, prints a line for each, and leaves the same for programs.
+impl Verdict {
+    pub fn new(manifest: &str, seen: anyhow::Result<String>) -> Self {
+        Self {
+            manifest: manifest.to_owned(),
+            expected: seen.is_ok(),
+            seen: seen.unwrap_or_else(|error| format!("{error:#}")),
+        }
+    }
+}
+
+/// Applies all of them, prints a line for each, and writes the same for programs.
 pub async fn report(workspace: &Workspace, target: &Target, folder: &Path) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let examples = read(folder)?;
@@ -66,23 +72,19 @@ pub async fn report(workspace: &Workspace, target: &Target, folder: &Path) -> an
         folder.display()
     );
     let client = target.client().await?;
-    let step = workspace.progress.step("start a PostgreSQL");
-    let database = Database::start(&client, "report-postgres").await?;
-    step.done();
-    let player = Player::new(workspace, target, client, &database)?;
-    let played = async {
-        ground::prepare(&player.client, &database).await?;
-        Ok(play_all(&player, examples, workspace).await)
-    };
-    let played: anyhow::Result<Vec<Verdict>> = played.await;
-    // Nobody waits for their end. A namespace that was there before is not ours to remove.
-    if played.is_ok() {
-        for name in [ground::DEMO, ground::POOL] {
-            Scene::existing(&player.client, name).remove().await?;
+    let database = Database::announced(workspace, &client, "report-postgres").await?;
+    let follower = Follower::new(workspace, target, client, &database)?;
+    let created = prerequisites::create(&follower.client, &database).await;
+    let mut verdicts = Vec::new();
+    if created.is_ok() {
+        verdicts = follow_all(&follower, examples, workspace).await;
+        // A namespace that existed before is not ours to delete.
+        for name in [prerequisites::DEMO, prerequisites::POOL] {
+            Scene::existing(&follower.client, name).remove().await?;
         }
     }
     database.scene().remove().await?;
-    let verdicts = played?;
+    created?;
     let unexpected = verdicts.iter().filter(|verdict| !verdict.expected).count();
     let value = json!({
         "seconds": begin.elapsed().as_secs(),
@@ -93,15 +95,12 @@ pub async fn report(workspace: &Workspace, target: &Target, folder: &Path) -> an
     super::keep(workspace, "report-manifests", &value)?;
     print!("{}", rendered(&verdicts));
     println!("{} manifests, {unexpected} unexpected", verdicts.len());
-    Ok(if unexpected == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(super::exit_code(unexpected))
 }
 
 /// Finds the manifests of a folder and of the folders in it.
 fn read(folder: &Path) -> anyhow::Result<Vec<Example>> {
+    let mut table = expectations::examples()?;
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -112,7 +111,7 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Example>> {
             } else if file.extension().is_some_and(|ending| ending == "yaml") {
                 let name = file.strip_prefix(folder)?.with_extension("");
                 let name = name.to_string_lossy().into_owned();
-                let expectation = expectations::of(EXAMPLES, &name);
+                let expectation = table.remove(&name);
                 found.push(Example {
                     name,
                     file,
@@ -125,47 +124,41 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Example>> {
     Ok(found)
 }
 
-/// First what others refer to, then the pools, those of one name after each other, each with the requests about it, last
+/// First what others refer to; then the pools, those of one name after each other, each with the requests for it; last
 /// those that need a tainted node.
-async fn play_all(player: &Player<'_>, examples: Vec<Example>, workspace: &Workspace) -> Vec<Verdict> {
-    let (pools, others): (Vec<_>, Vec<_>) = examples
-        .into_iter()
-        .partition(|example| example.expectation.is_some_and(Expectation::is_a_pool));
-    let mut requests: BTreeMap<&'static str, Vec<(u8, Example)>> = BTreeMap::new();
-    let mut verdicts = Vec::new();
-    for example in others {
-        match example.expectation {
-            Some(Expectation::Carried(pool, place, _)) if pools.iter().any(|it| it.name == pool) => {
-                requests.entry(pool).or_default().push((place, example));
+async fn follow_all(follower: &Follower<'_>, examples: Vec<Example>, workspace: &Workspace) -> Vec<Verdict> {
+    let (mut requests, mut tainted): (BTreeMap<String, BTreeMap<u8, Example>>, _) =
+        (BTreeMap::new(), Vec::new());
+    let (mut pools, mut others) = (Vec::new(), Vec::new());
+    for example in examples.iter().cloned() {
+        match &example.expectation {
+            Some(Expectation::Successful(pool, place, _)) if examples.iter().any(|it| it.name == *pool) => {
+                let (pool, place) = (pool.clone(), *place);
+                requests.entry(pool).or_default().insert(place, example);
             }
-            _ => verdicts.extend(player.play(&example, &[]).await),
+            Some(expectation) if expectation.needs_taint() => tainted.push(example),
+            Some(expectation) if expectation.is_pool() => pools.push(example),
+            _ => others.push(example),
         }
     }
-    for of_pool in requests.values_mut() {
-        of_pool.sort_by_key(|(place, _)| *place);
+    let mut verdicts = Vec::new();
+    for example in &others {
+        verdicts.extend(follower.follow(example, &[]).await);
     }
-    let requests_of = |pool: &str| {
-        let all = requests.get(pool).into_iter().flatten();
-        all.map(|(_, request)| request.clone()).collect::<Vec<_>>()
-    };
-    let (tainted, plain): (Vec<_>, Vec<_>) = pools
-        .into_iter()
-        .partition(|example| example.expectation.is_some_and(Expectation::needs_taint));
-    let mut queues: BTreeMap<String, Vec<Example>> = BTreeMap::new();
-    for example in plain {
-        queues.entry(play::pool_of(&example)).or_default().push(example);
+    let mut queues: BTreeMap<_, Vec<(Example, Vec<Example>)>> = BTreeMap::new();
+    for pool in pools {
+        let requests = requests.remove(&pool.name).unwrap_or_default();
+        let name = follow::identity(&pool.file).unwrap_or_else(|_| (String::new(), pool.name.clone()));
+        queues
+            .entry(name)
+            .or_default()
+            .push((pool, requests.into_values().collect()));
     }
-    let queues = queues.into_values().map(|queue| {
-        let with_requests = queue
-            .into_iter()
-            .map(|example| (requests_of(&example.name), example));
-        with_requests.collect::<Vec<_>>()
-    });
-    let queues = futures::stream::iter(queues).map(|queue| async move {
+    let queues = futures::stream::iter(queues.into_values()).map(|queue| async move {
         let mut verdicts = Vec::new();
-        for (requests, example) in queue {
-            let step = workspace.progress.step(&example.name);
-            verdicts.extend(player.play(&example, &requests).await);
+        for (pool, requests) in queue {
+            let step = workspace.progress.step(&pool.name);
+            verdicts.extend(follower.follow(&pool, &requests).await);
             step.done();
         }
         verdicts
@@ -177,7 +170,7 @@ async fn play_all(player: &Player<'_>, examples: Vec<Example>, workspace: &Works
             .await
             .concat(),
     );
-    verdicts.extend(player.play_tainted(&tainted).await);
+    verdicts.extend(follower.follow_tainted(&tainted).await);
     verdicts.sort_by(|one, other| one.manifest.cmp(&other.manifest));
     verdicts
 }
@@ -189,13 +182,8 @@ fn rendered(verdicts: &[Verdict]) -> String {
         .max()
         .unwrap_or_default();
     let line = |verdict: &Verdict| {
-        let Verdict {
-            manifest,
-            expected,
-            seen,
-        } = verdict;
-        let mark = if *expected { "  " } else { "! " };
-        format!("{mark}{manifest:<width$}  {seen}\n")
+        let mark = if verdict.expected { "  " } else { "! " };
+        format!("{mark}{:<width$}  {}\n", verdict.manifest, verdict.seen)
     };
     verdicts.iter().map(line).collect()
 }

@@ -5,28 +5,17 @@ use std::time::Instant;
 
 use local_cluster::target::Target;
 
+use super::Setup;
 use crate::matrix::{table, waves};
-use crate::scene::Scene;
-use crate::scene::database::Database;
 use crate::workspace::Workspace;
 
-/// Asks all pools, prints the table, and leaves the same for programs.
+/// Connects to all pools in every way, prints the table, and writes the same for programs.
 pub async fn report(workspace: &Workspace, target: &Target) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
-    let client = target.client().await?;
-    let step = workspace
-        .progress
-        .step("start a PostgreSQL with TLS and one without");
-    let tls = Database::start(&client, "matrix-tls").await?;
-    let databases = waves::Databases::beside(&client, tls.clone()).await?;
-    step.done();
-    let scene = Scene::create(&client, "matrix").await?;
-    let asked = waves::ask(&scene, &databases, &waves::pools(true), &workspace.progress).await;
-    // Nobody waits for their end.
-    for place in [&scene, tls.scene()] {
-        place.remove().await?;
-    }
-    databases.remove().await?;
+    let pools = waves::pools(true);
+    let setup = Setup::create(workspace, target, "matrix").await?;
+    let asked = waves::ask(&setup.scene, &setup.databases, &pools, &workspace.progress).await;
+    setup.remove().await?;
     let asked = asked?;
     super::keep(
         workspace,
@@ -34,8 +23,5 @@ pub async fn report(workspace: &Workspace, target: &Target) -> anyhow::Result<Ex
         &table::as_json(&asked, begin.elapsed()),
     )?;
     print!("{}", table::rendered(&asked));
-    Ok(match table::counts(&asked) {
-        (_, 0) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    })
+    Ok(super::exit_code(table::counts(&asked).1))
 }

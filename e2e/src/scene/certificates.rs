@@ -14,7 +14,7 @@ use local_cluster::wait;
 use serde_json::{Value, json};
 
 use super::authority::{Authority, Pair, Wanted};
-use super::sightings::holds;
+use super::timeline::holds;
 use super::{SOON, Scene};
 
 /// The three certificates of the Pgpool `pool`, by their Secrets.
@@ -155,7 +155,7 @@ impl Scene {
     }
 
     /// A key of a Secret that is PEM.
-    pub async fn pem(&self, secret: &str, key: &str) -> anyhow::Result<String> {
+    pub async fn secret_text(&self, secret: &str, key: &str) -> anyhow::Result<String> {
         let found = self
             .api::<Secret>()
             .get(secret)

@@ -53,9 +53,9 @@ impl Credentials {
     /// Reads them from a Secret that cert-manager wrote.
     pub async fn read(scene: &Scene, secret: &str) -> anyhow::Result<Self> {
         Ok(Self {
-            authority: scene.pem(secret, "ca.crt").await?,
-            certificate: scene.pem(secret, "tls.crt").await?,
-            key: scene.pem(secret, "tls.key").await?,
+            authority: scene.secret_text(secret, "ca.crt").await?,
+            certificate: scene.secret_text(secret, "tls.crt").await?,
+            key: scene.secret_text(secret, "tls.key").await?,
         })
     }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::fixtures::{self, DATABASE, Manifest};
 use super::{SOON, Scene};
+use crate::workspace::Workspace;
 
 /// Time for PostgreSQL to start: it makes its files first.
 const START: Duration = Duration::from_mins(4);
@@ -32,6 +33,14 @@ impl Database {
     /// Starts one, and returns when it accepts connections and its `AppBinding` is there.
     pub async fn start(client: &Client, prefix: &str) -> anyhow::Result<Self> {
         Self::start_as(client, prefix, password(), true).await
+    }
+
+    /// The same, and shows that it takes a moment.
+    pub async fn announced(workspace: &Workspace, client: &Client, prefix: &str) -> anyhow::Result<Self> {
+        let step = workspace.progress.step("start a PostgreSQL");
+        let database = Self::start(client, prefix).await?;
+        step.done();
+        Ok(database)
     }
 
     /// Starts another one without TLS, with the same password.
@@ -64,9 +73,25 @@ impl Database {
     /// The authority of its certificate, PEM.
     pub async fn authority(&self) -> anyhow::Result<String> {
         wait::until("PostgreSQL has its certificate", SOON, async || {
-            self.scene.pem(CERTIFICATE, "ca.crt").await
+            self.scene.secret_text(CERTIFICATE, "ca.crt").await
         })
         .await
+    }
+
+    /// An `AppBinding` of any name in any namespace, with its address and its CA.
+    pub async fn app_binding(&self, namespace: &str, name: &str) -> anyhow::Result<Manifest> {
+        let own = self.scene.namespace();
+        let binding = fixtures::app_binding(namespace)
+            .named(name)
+            .with(
+                "/spec/clientConfig/caBundle",
+                json!(base64(&self.authority().await?)),
+            )
+            .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"));
+        Ok(match namespace == own {
+            true => binding,
+            false => binding.with("/spec/clientConfig/service/namespace", json!(own)),
+        })
     }
 
     /// A Secret with its credentials for pods of another namespace, under the same name.
@@ -96,10 +121,7 @@ impl Database {
             return self.settled(1).await;
         }
         self.scene.apply(&fixtures::postgres(namespace)).await?;
-        let authority = self.authority().await?;
-        let binding = fixtures::app_binding(namespace)
-            .with("/spec/clientConfig/caBundle", json!(base64(&authority)))
-            .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"));
+        let binding = self.app_binding(namespace, DATABASE).await?;
         self.scene.put(&binding).await?;
         self.settled(1).await
     }

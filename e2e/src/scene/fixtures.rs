@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 use kube::api::DynamicObject;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Step 1: a certificate authority and the issuer that signs with it.
@@ -52,29 +53,26 @@ pub fn pgpool(database: &str) -> anyhow::Result<Manifest> {
 /// The `AppBinding` of the PostgreSQL in a namespace, without an authority.
 #[must_use]
 pub fn app_binding(namespace: &str) -> Manifest {
-    Manifest(json!({
-        "apiVersion": "appcatalog.appscode.com/v1alpha1",
-        "kind": "AppBinding",
-        "metadata": {"name": DATABASE, "namespace": namespace},
-        "spec": {
-            "type": "postgres",
-            "version": "15",
-            "clientConfig": {"service": {"scheme": "postgresql", "name": DATABASE, "port": 5432}},
-            "secret": {"name": "postgres-auth"},
-        },
-    }))
+    let spec = json!({
+        "type": "postgres",
+        "version": "15",
+        "clientConfig": {"service": {"scheme": "postgresql", "name": DATABASE, "port": 5432}},
+        "secret": {"name": "postgres-auth"},
+    });
+    let kind = ("appcatalog.appscode.com/v1alpha1", "AppBinding");
+    Manifest::of(kind.0, kind.1, DATABASE, json!({"spec": spec}))
+        .with("/metadata/namespace", json!(namespace))
 }
 
 /// The credentials that the `AppBinding` names.
 #[must_use]
 pub fn credentials(namespace: &str, password: &str) -> Manifest {
-    Manifest(json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "postgres-auth", "namespace": namespace},
-        "type": "kubernetes.io/basic-auth",
-        "stringData": {"username": "postgres", "password": password},
-    }))
+    Manifest::secret(
+        "postgres-auth",
+        json!({"username": "postgres", "password": password}),
+    )
+    .with("/metadata/namespace", json!(namespace))
+    .with("/type", json!("kubernetes.io/basic-auth"))
 }
 
 /// One object, as written by a user.
@@ -82,6 +80,29 @@ pub fn credentials(namespace: &str, password: &str) -> Manifest {
 pub struct Manifest(pub Value);
 
 impl Manifest {
+    /// An object of a kind; `rest` has the fields beside its metadata.
+    pub fn of(api_version: &str, kind: &str, name: &str, rest: Value) -> Self {
+        let mut object = rest;
+        object["apiVersion"] = json!(api_version);
+        object["kind"] = json!(kind);
+        object["metadata"] = json!({"name": name});
+        Self(object)
+    }
+
+    /// A Secret with these entries.
+    pub fn secret(name: &str, entries: impl Serialize) -> Self {
+        Self::of("v1", "Secret", name, json!({"stringData": entries}))
+    }
+
+    /// A ConfigMap with these entries.
+    pub fn config_map(name: &str, entries: impl Serialize) -> Self {
+        Self::of("v1", "ConfigMap", name, json!({"data": entries}))
+    }
+
+    pub fn service_account(name: &str) -> Self {
+        Self::of("v1", "ServiceAccount", name, json!({}))
+    }
+
     /// Reads the text of one object.
     pub fn parse(yaml: &str) -> anyhow::Result<Self> {
         Ok(Self(serde_yaml::from_str(yaml).context("reading a fixture")?))

@@ -10,6 +10,7 @@ use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
 use super::Scene;
 use super::fixtures::Manifest;
+use super::pool::lines;
 
 /// A request of a type about a pool; `rest` is what stands beside in its spec.
 #[must_use]
@@ -17,12 +18,12 @@ pub fn request(name: &str, pool: &str, type_: &str, rest: Value) -> Manifest {
     let mut spec = rest;
     spec["type"] = json!(type_);
     spec["databaseRef"] = json!({"name": pool});
-    Manifest(json!({
-        "apiVersion": "ops.kubedb.com/v1alpha1",
-        "kind": "PgpoolOpsRequest",
-        "metadata": {"name": name},
-        "spec": spec,
-    }))
+    Manifest::of(
+        "ops.kubedb.com/v1alpha1",
+        "PgpoolOpsRequest",
+        name,
+        json!({"spec": spec}),
+    )
 }
 
 impl Scene {
@@ -80,14 +81,6 @@ impl Scene {
 }
 
 /// All that a request says, for people.
-#[must_use]
 pub fn told(status: &PgpoolOpsRequestStatus) -> String {
-    let conditions = status.conditions.iter().map(|condition| {
-        format!(
-            "{}={} {} ({})",
-            condition.type_, condition.status, condition.reason, condition.message
-        )
-    });
-    let conditions: Vec<_> = conditions.collect();
-    format!("{:?}: {}", status.phase, conditions.join("; "))
+    format!("{:?}: {}", status.phase, lines(&status.conditions))
 }

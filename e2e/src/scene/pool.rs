@@ -13,48 +13,28 @@ use shared_types::{Pgpool, Phase};
 
 use super::{SOON, Scene};
 
-/// What a condition should say.
+/// A condition as it should be: its type, status and reason, and what its message contains, such as the object and how
+/// to fix it.
 #[derive(Clone, Copy, Debug)]
-pub struct Says<'a> {
-    /// Which condition.
-    pub condition: ConditionType,
-    /// Its status.
-    pub status: Status,
-    /// Its reason.
-    pub reason: Reason,
-    /// What its message names: the object, the cure.
-    pub words: &'a [&'a str],
-}
+pub struct Expected<'a>(pub ConditionType, pub Status, pub Reason, pub &'a [&'a str]);
 
-impl Says<'_> {
-    /// The condition, or what it says instead.
+impl Expected<'_> {
+    /// The condition, or what it is instead.
     pub fn check(&self, pgpool: &Pgpool) -> anyhow::Result<Condition> {
-        let status = pgpool.status.as_ref().context("it has no status")?;
-        let condition = conditions::find(&status.conditions, self.condition).with_context(|| {
-            format!(
-                "it has no condition {}: {}",
-                self.condition,
-                told(&status.conditions)
-            )
-        })?;
-        let as_wanted = condition.status == self.status.as_str() && condition.reason == self.reason.as_str();
+        let Self(type_, status, reason, words) = *self;
+        let all = told_of(pgpool);
+        let condition = conditions::find(conditions_of(pgpool), type_);
+        let condition = condition.with_context(|| format!("it has no condition {type_}: {all}"))?;
+        let as_wanted = condition.status == status.as_str() && condition.reason == reason.as_str();
+        ensure!(as_wanted, "not {type_} {status} {reason}: {all}");
+        let missing = words.iter().find(|word| !condition.message.contains(**word));
         ensure!(
-            as_wanted,
-            "not {} {} {}: {}",
-            self.condition,
-            self.status,
-            self.reason,
-            told(&status.conditions)
+            missing.is_none(),
+            "{type_} does not contain {missing:?}: {}",
+            condition.message
         );
-        if let Some(word) = self.words.iter().find(|word| !condition.message.contains(**word)) {
-            bail!("{} does not name {word:?}: {}", self.condition, condition.message);
-        }
-        ensure!(
-            condition.observed_generation == pgpool.metadata.generation,
-            "{} is about generation {:?}",
-            self.condition,
-            condition.observed_generation
-        );
+        let (observed, now) = (condition.observed_generation, pgpool.metadata.generation);
+        ensure!(observed == now, "{type_} is about generation {observed:?}");
         Ok(condition.clone())
     }
 }
@@ -68,26 +48,27 @@ impl Scene {
             .with_context(|| format!("reading Pgpool {name}"))
     }
 
-    /// Waits until a condition of the Pgpool says something about its present generation.
-    pub async fn says(&self, name: &str, says: Says<'_>) -> anyhow::Result<Condition> {
-        self.says_within(name, says, SOON).await
+    /// Waits until a condition of the Pgpool is as expected, for its current generation.
+    pub async fn says(&self, name: &str, expected: Expected<'_>) -> anyhow::Result<()> {
+        self.says_within(name, expected, SOON).await
     }
 
     /// The same for what takes longer.
     pub async fn says_within(
         &self,
         name: &str,
-        says: Says<'_>,
+        expected: Expected<'_>,
         limit: Duration,
-    ) -> anyhow::Result<Condition> {
-        let what = format!(
-            "{} of {name} is {} with {}",
-            says.condition, says.status, says.reason
-        );
-        wait::until(&what, limit, async || says.check(&self.pgpool(name).await?)).await
+    ) -> anyhow::Result<()> {
+        let Expected(condition, status, reason, _) = expected;
+        let what = format!("{condition} of {name} is {status} with {reason}");
+        wait::until(&what, limit, async || {
+            expected.check(&self.pgpool(name).await?).map(drop)
+        })
+        .await
     }
 
-    /// Waits until the certificates of the Pgpool cannot be had for a reason.
+    /// Waits until the certificates of the Pgpool are not ready for a reason.
     pub async fn certificates_refused(
         &self,
         name: &str,
@@ -95,62 +76,29 @@ impl Scene {
         words: &[&str],
     ) -> anyhow::Result<()> {
         let condition = ConditionType::CertificatesReady;
-        self.says(
-            name,
-            Says {
-                condition,
-                status: Status::False,
-                reason,
-                words,
-            },
-        )
-        .await?;
-        Ok(())
+        self.says(name, Expected(condition, Status::False, reason, words))
+            .await
     }
 
-    /// Waits until the certificates of the Pgpool are all there and good.
+    /// Waits until the certificates of the Pgpool are all issued and valid.
     pub async fn certificates_ready(&self, name: &str) -> anyhow::Result<()> {
-        let condition = ConditionType::CertificatesReady;
-        let says = Says {
-            condition,
-            status: Status::True,
-            reason: Reason::CertificatesIssued,
-            words: &[],
-        };
-        self.says(name, says).await?;
-        Ok(())
+        let (condition, reason) = (ConditionType::CertificatesReady, Reason::CertificatesIssued);
+        self.says(name, Expected(condition, Status::True, reason, &[]))
+            .await
     }
 
     /// Waits until the provisioner waits for something that may still come.
     pub async fn waiting(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
         let condition = ConditionType::Reconciling;
-        self.says(
-            name,
-            Says {
-                condition,
-                status: Status::True,
-                reason,
-                words,
-            },
-        )
-        .await?;
-        Ok(())
+        self.says(name, Expected(condition, Status::True, reason, words))
+            .await
     }
 
-    /// Waits until the provisioner cannot go on before somebody changes something.
+    /// Waits until the provisioner cannot continue before someone changes something.
     pub async fn stalled(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
         let condition = ConditionType::Stalled;
-        self.says(
-            name,
-            Says {
-                condition,
-                status: Status::True,
-                reason,
-                words,
-            },
-        )
-        .await?;
-        Ok(())
+        self.says(name, Expected(condition, Status::True, reason, words))
+            .await
     }
 
     /// Waits until the workload of the Pgpool is there: the end of the ten steps.
@@ -175,7 +123,7 @@ impl Scene {
     pub async fn ready(&self, name: &str, limit: Duration) -> anyhow::Result<Pgpool> {
         wait::until(&format!("Pgpool {name} is ready"), limit, async || {
             let pgpool = self.pgpool(name).await?;
-            ensure!(is_ready(&pgpool), "{}", told(conditions_of(&pgpool)));
+            ensure!(is_ready(&pgpool), "{}", told_of(&pgpool));
             Ok(pgpool)
         })
         .await
@@ -200,7 +148,7 @@ impl Scene {
 /// All that the conditions of a Pgpool say, for people.
 #[must_use]
 pub fn told_of(pgpool: &Pgpool) -> String {
-    told(conditions_of(pgpool))
+    lines(conditions_of(pgpool))
 }
 
 /// The pool serves as its present spec asks, with all pods: what `kubectl wait --for=condition=Ready` waits for, which
@@ -238,21 +186,22 @@ fn conditions_of(pgpool: &Pgpool) -> &[Condition] {
     pgpool.status.as_ref().map_or(&[], |status| &status.conditions)
 }
 
-fn told(conditions: &[Condition]) -> String {
-    let each = conditions.iter().map(|condition| {
-        let Condition {
-            type_,
-            status,
-            reason,
-            message,
-            ..
-        } = condition;
-        format!("{type_}={status} {reason} ({message})")
-    });
-    let all: Vec<_> = each.collect();
-    if all.is_empty() {
-        "no conditions".to_owned()
-    } else {
-        all.join("; ")
+/// A condition in one line, for people.
+pub fn line(condition: &Condition) -> String {
+    let Condition {
+        type_,
+        status,
+        reason,
+        message,
+        ..
+    } = condition;
+    format!("{type_}={status} {reason} ({message})")
+}
+
+/// Conditions in one line, for people.
+pub fn lines(conditions: &[Condition]) -> String {
+    match conditions {
+        [] => "no conditions".to_owned(),
+        conditions => conditions.iter().map(line).collect::<Vec<_>>().join("; "),
     }
 }

@@ -157,15 +157,11 @@ impl Scene {
     ) -> anyhow::Result<Vec<Outcome>> {
         let server = format!("{pool}-server-cert");
         let own = match self.api::<Secret>().get_opt(&server).await? {
-            Some(_) => self.pem(&server, "ca.crt").await?,
+            Some(_) => self.secret_text(&server, "ca.crt").await?,
             None => String::new(),
         };
-        let authorities = Manifest(json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "authorities"},
-            "data": {"pool": own, "other": database.authority().await?},
-        }));
+        let authorities = json!({"pool": own, "other": database.authority().await?});
+        let authorities = Manifest::config_map("authorities", authorities);
         self.put(&authorities).await?;
         self.put(&database.credentials(self.namespace())).await?;
         let name = self.put(&self.pod(pool, attempts)).await?.name_any();
@@ -182,6 +178,18 @@ impl Scene {
             "psql did not end each time: {log}"
         );
         Ok(outcomes)
+    }
+
+    /// Connects once, and fails unless psql gets a row over TLS.
+    pub async fn gets_row(&self, pool: &str, database: &Database, attempt: Attempt) -> anyhow::Result<()> {
+        let outcomes = self.psql(pool, database, &[attempt]).await?;
+        outcomes[0].expect_row()
+    }
+
+    /// Connects once in plain text, and fails unless psql gets a row.
+    pub async fn gets_plain_row(&self, pool: &str, database: &Database) -> anyhow::Result<()> {
+        let outcomes = self.psql(pool, database, &[Attempt::plain()]).await?;
+        outcomes[0].expect_plain_row()
     }
 
     /// The calls of psql, after which the pod ends well whatever they came to.

@@ -25,7 +25,7 @@ use super::certificates::{SECRETS, SERVER};
 use super::fixtures::POOL;
 use super::pool::is_ready;
 use super::reissue::same_text;
-use super::sightings::{Board, Sighting, Sightings};
+use super::timeline::{Board, Sighting, Sightings};
 use super::{Scene, handshake};
 
 /// Time between two rounds of handshakes.

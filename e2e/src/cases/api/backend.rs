@@ -16,23 +16,21 @@ use crate::scene::operator::{Operator, Plan, explained};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::api("backend::a_missing_app_binding_is_awaited", |context| {
-            Box::pin(served(context, no_binding))
+            served(context, no_binding)
         }),
         Case::api("backend::an_app_binding_must_name_a_secret", |context| {
-            Box::pin(served(context, no_reference))
+            served(context, no_reference)
         }),
         Case::api("backend::a_missing_secret_is_awaited", |context| {
-            Box::pin(served(context, no_secret))
+            served(context, no_secret)
         }),
         Case::api("backend::a_secret_must_hold_a_password", |context| {
-            Box::pin(served(context, no_password))
+            served(context, no_password)
         }),
         Case::api("backend::an_unknown_version_is_awaited", |context| {
-            Box::pin(served(context, no_version))
+            served(context, no_version)
         }),
-        Case::api("backend::what_may_not_be_read_is_named", |context| {
-            Box::pin(forbidden(context))
-        }),
+        Case::api("backend::what_may_not_be_read_is_named", forbidden),
     ]
 }
 

@@ -23,19 +23,16 @@ use crate::scene::authority::{Authority, Pair};
 use crate::scene::certificates::{SERVER, wanted};
 use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::scene::operator::{Operator, explained};
-use crate::scene::sightings::Sightings;
+use crate::scene::timeline::Sightings;
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::api(
             "breaker::who_overwrites_without_end_is_named_and_ended",
-            |context| Box::pin(overwritten(context)),
+            overwritten,
         ),
-        Case::api(
-            "breaker::two_certificates_on_one_secret_come_to_rest",
-            |context| Box::pin(shared(context)),
-        ),
+        Case::api("breaker::two_certificates_on_one_secret_come_to_rest", shared),
     ]
 }
 
@@ -102,7 +99,7 @@ async fn played(scene: &Scene, ops_manager: &mut Operator) -> anyhow::Result<()>
     scene.certificates_ready(POOL).await?;
     scene.certificate(SERVER).await?;
     wait::until("cert-manager has issued it once more", SOON, async || {
-        let now = scene.pem(SERVER, "tls.crt").await?;
+        let now = scene.secret_text(SERVER, "tls.crt").await?;
         ensure!(now != rival.pair.certificate, "the rival's is still there");
         Ok(())
     })

@@ -12,20 +12,14 @@ use crate::scene::certificates::SECRETS;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::operator::explained;
 use crate::scene::snapshot::{Snapshot, same};
-use crate::scene::tollgate::Tollgate;
+use crate::scene::write_barrier::Tollgate;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::api("channel::a_query_tells_where_a_pool_stands", |context| {
-            Box::pin(query(context))
-        }),
-        Case::api("channel::a_stranger_is_refused", |context| {
-            Box::pin(stranger(context))
-        }),
-        Case::api("channel::nothing_depends_on_it", |context| Box::pin(cut(context))),
-        Case::api("channel::a_silent_ops_manager_is_not_waited_for", |context| {
-            Box::pin(silent(context))
-        }),
+        Case::api("channel::a_query_tells_where_a_pool_stands", query),
+        Case::api("channel::a_stranger_is_refused", stranger),
+        Case::api("channel::nothing_depends_on_it", cut),
+        Case::api("channel::a_silent_ops_manager_is_not_waited_for", silent),
     ]
 }
 

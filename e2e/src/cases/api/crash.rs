@@ -10,17 +10,17 @@ use crate::scene::SOON;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::operator::explained;
 use crate::scene::snapshot::{Snapshot, same};
-use crate::scene::tollgate::Tollgate;
+use crate::scene::write_barrier::Tollgate;
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::api(
             "crash::a_provisioner_killed_after_each_write_arrives",
-            |context| Box::pin(killed(context, "provisioner")),
+            |context| killed(context, "provisioner"),
         ),
         Case::api(
             "crash::an_ops_manager_killed_after_each_write_arrives",
-            |context| Box::pin(killed(context, "ops-manager")),
+            |context| killed(context, "ops-manager"),
         ),
     ]
 }

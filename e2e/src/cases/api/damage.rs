@@ -21,31 +21,25 @@ use crate::scene::authority::{Authority, Pair, Wanted};
 use crate::scene::certificates::{SERVER, wanted};
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::pool::certificate_copy;
-use crate::scene::sightings::holds;
+use crate::scene::timeline::holds;
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::api("damage::a_foreign_key", |context| {
-            Box::pin(still(context, foreign_key))
-        }),
-        Case::api("damage::an_expired_leaf", |context| {
-            Box::pin(still(context, expired))
-        }),
+        Case::api("damage::a_foreign_key", |context| still(context, foreign_key)),
+        Case::api("damage::an_expired_leaf", |context| still(context, expired)),
         Case::api("damage::a_missing_authority", |context| {
-            Box::pin(still(context, no_authority))
+            still(context, no_authority)
         }),
         Case::api("damage::another_authority", |context| {
-            Box::pin(still(context, other_authority))
+            still(context, other_authority)
         }),
-        Case::api("damage::a_missing_name", |context| {
-            Box::pin(still(context, missing_name))
-        }),
+        Case::api("damage::a_missing_name", |context| still(context, missing_name)),
         Case::api("damage::an_absent_secret_is_waited_for", |context| {
-            Box::pin(still(context, absent))
+            still(context, absent)
         }),
         Case::api("damage::what_is_deleted_or_emptied_comes_back", |context| {
-            Box::pin(served(context, mended))
+            served(context, mended)
         }),
     ]
 }
@@ -271,7 +265,7 @@ async fn mended(scene: Scene) -> anyhow::Result<()> {
     wait::object(&scene.certificates(), SERVER, SOON, "is there again", back).await?;
     scene.certificates_ready(POOL).await?;
     ensure!(
-        scene.pem(SERVER, "tls.crt").await? == last,
+        scene.secret_text(SERVER, "tls.crt").await? == last,
         "it was issued anew without need"
     );
     Ok(())
@@ -283,12 +277,15 @@ async fn restored(scene: &Scene, damaged: &Secret) -> anyhow::Result<String> {
     wait::until("cert-manager has written the Secret again", SOON, async || {
         let now = secrets.get(SERVER).await?;
         ensure!(now.resource_version() != damaged.resource_version(), "not yet");
-        ensure!(!scene.pem(SERVER, "tls.crt").await?.is_empty(), "it is empty");
+        ensure!(
+            !scene.secret_text(SERVER, "tls.crt").await?.is_empty(),
+            "it is empty"
+        );
         Ok(())
     })
     .await?;
     scene.certificates_ready(POOL).await?;
-    scene.pem(SERVER, "tls.crt").await
+    scene.secret_text(SERVER, "tls.crt").await
 }
 
 /// Steps 1 and 2, with an issuer that is reported as ready; returns the Certificate of the server.

@@ -19,7 +19,7 @@ use crate::scene::{SOON, Scene};
 pub fn cases() -> Vec<Case> {
     vec![Case::api(
         "deletion::each_policy_holds_with_the_operators_stopped",
-        |context| Box::pin(stopped(context)),
+        stopped,
     )]
 }
 
@@ -112,10 +112,10 @@ async fn made(scene: &Scene) -> anyhow::Result<()> {
         scene.put(&credentials(name)).await?;
     }
     scene
-        .put(&Manifest(json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "settings"},
-            "stringData": {"pgpool.conf": "max_pool = 4\n"},
-        })))
+        .put(&Manifest::secret(
+            "settings",
+            json!({"pgpool.conf": "max_pool = 4\n"}),
+        ))
         .await?;
     let pool = fixtures::pgpool(scene.namespace())?;
     for (name, policy, ..) in POOLS {

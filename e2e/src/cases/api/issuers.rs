@@ -15,13 +15,13 @@ use crate::scene::fixtures::{self, ISSUER, POOL};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::api("issuers::a_missing_one_is_named_and_awaited", |context| {
-            Box::pin(served(context, missing))
+            served(context, missing)
         }),
         Case::api("issuers::one_that_is_not_ready_is_awaited", |context| {
-            Box::pin(served(context, unready))
+            served(context, unready)
         }),
         Case::api("issuers::one_of_the_cluster_issues", |context| {
-            Box::pin(served(context, of_the_cluster))
+            served(context, of_the_cluster)
         }),
     ]
 }

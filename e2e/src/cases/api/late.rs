@@ -21,7 +21,7 @@ use crate::scene::fixtures::{self, ISSUER, POOL};
 pub fn cases() -> Vec<Case> {
     vec![Case::api(
         "late::cert_manager_may_come_after_the_operators",
-        |context| Box::pin(cert_manager_may_come_after_the_operators(context)),
+        cert_manager_may_come_after_the_operators,
     )]
 }
 

@@ -13,9 +13,7 @@ use crate::scene::operator::explained;
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::api("lease::a_standby_takes_over", |context| {
-        Box::pin(a_standby_takes_over(context))
-    })]
+    vec![Case::api("lease::a_standby_takes_over", a_standby_takes_over)]
 }
 
 /// Seconds without a sign of life after which the leader counts as gone. A leader gives up after half of it, and a machine

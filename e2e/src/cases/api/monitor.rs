@@ -20,12 +20,12 @@ use crate::case::{Case, Context};
 use crate::cases::props::{Company, watched};
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, Manifest, POOL};
-use crate::scene::pool::Says;
+use crate::scene::pool::Expected;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::api(
         "monitor::the_service_monitor_follows_its_kind",
-        |context| Box::pin(follows(context)),
+        follows,
     )]
 }
 
@@ -66,12 +66,12 @@ fn monitors(scene: &Scene) -> Api<DynamicObject> {
 }
 
 async fn says(scene: &Scene, pool: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
-    let says = Says {
-        condition: ConditionType::Monitored,
-        status: (reason == Reason::MetricsExposed).into(),
+    let says = Expected(
+        ConditionType::Monitored,
+        (reason == Reason::MetricsExposed).into(),
         reason,
         words,
-    };
+    );
     scene.says(pool, says).await?;
     Ok(())
 }

@@ -12,24 +12,24 @@ use crate::case::Case;
 use crate::cases::props::served;
 use crate::scene::Scene;
 use crate::scene::fixtures::{self, ISSUER, Manifest, POOL};
-use crate::scene::pool::Says;
+use crate::scene::pool::Expected;
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::api("names::of_two_pools_the_older_keeps_a_secret", |context| {
-            Box::pin(served(context, one_secret))
+            served(context, one_secret)
         }),
         Case::api("names::the_service_of_another_is_left_alone", |context| {
-            Box::pin(served(context, service))
+            served(context, service)
         }),
         Case::api("names::the_secret_of_another_is_left_alone", |context| {
-            Box::pin(served(context, secret))
+            served(context, secret)
         }),
         Case::api("names::the_workload_of_another_is_left_alone", |context| {
-            Box::pin(served(context, workload))
+            served(context, workload)
         }),
         Case::api("names::the_certificate_of_another_is_left_alone", |context| {
-            Box::pin(served(context, certificate))
+            served(context, certificate)
         }),
     ]
 }
@@ -153,15 +153,7 @@ async fn taken(
         Writer::OpsManager => {
             let (condition, status) = (ConditionType::CertificatesReady, Status::False);
             scene
-                .says(
-                    POOL,
-                    Says {
-                        condition,
-                        status,
-                        reason: Reason::NameConflict,
-                        words: &words,
-                    },
-                )
+                .says(POOL, Expected(condition, status, Reason::NameConflict, &words))
                 .await?;
         }
     }

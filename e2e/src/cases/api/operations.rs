@@ -16,7 +16,7 @@ use crate::scene::{SOON, Scene};
 pub fn cases() -> Vec<Case> {
     vec![Case::api(
         "operations::one_at_a_time_and_every_reason_is_told",
-        |context| Box::pin(one_at_a_time(context)),
+        one_at_a_time,
     )]
 }
 

@@ -22,16 +22,14 @@ use crate::scene::fixtures::{self, ISSUER, POOL};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::api("ownership::each_operator_writes_its_own_fields", |context| {
-            Box::pin(served(context, fields))
+            served(context, fields)
         }),
-        Case::api("ownership::nothing_is_written_once_all_is_done", |context| {
-            Box::pin(idle(context))
-        }),
+        Case::api("ownership::nothing_is_written_once_all_is_done", idle),
         Case::api("ownership::nothing_stays_of_a_wiped_pool", |context| {
-            Box::pin(served(context, wiped))
+            served(context, wiped)
         }),
         Case::api("ownership::credentials_outlive_a_deleted_pool", |context| {
-            Box::pin(served(context, deleted))
+            served(context, deleted)
         }),
     ]
 }

@@ -23,15 +23,15 @@ const KEPT: &str =
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::api("policies::a_namespace_waits_for_its_protected_pool", |context| {
-            Box::pin(a_namespace_waits_for_its_protected_pool(context))
-        }),
-        Case::api("policies::a_protected_pool_is_kept", |context| {
-            Box::pin(a_protected_pool_is_kept(context))
-        }),
-        Case::api("policies::what_has_no_effect_is_warned_of", |context| {
-            Box::pin(what_has_no_effect_is_warned_of(context))
-        }),
+        Case::api(
+            "policies::a_namespace_waits_for_its_protected_pool",
+            a_namespace_waits_for_its_protected_pool,
+        ),
+        Case::api("policies::a_protected_pool_is_kept", a_protected_pool_is_kept),
+        Case::api(
+            "policies::what_has_no_effect_is_warned_of",
+            what_has_no_effect_is_warned_of,
+        ),
     ]
 }
 

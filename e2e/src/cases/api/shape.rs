@@ -20,13 +20,13 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::api(
             "shape::every_field_is_accepted_and_costs_nothing_more",
-            |context| Box::pin(every_field(context)),
+            every_field,
         ),
         Case::api("shape::pods_can_be_resized_without_a_restart", |context| {
-            Box::pin(served(context, resizable))
+            served(context, resizable)
         }),
         Case::api("shape::an_account_is_shared_and_left_alone", |context| {
-            Box::pin(served(context, account))
+            served(context, account)
         }),
     ]
 }

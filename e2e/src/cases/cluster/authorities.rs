@@ -25,11 +25,11 @@ use crate::scene::{Scene, offer_version, pods, psql};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::cluster("authorities::a_change_of_the_issuer_refuses_nobody", |context| {
-            Box::pin(change(context, Change::Issuer))
+            change(context, Change::Issuer)
         }),
         // The operators are killed in the middle of it.
         Case::cluster("authorities::a_ca_that_is_replaced_is_followed", |context| {
-            Box::pin(change(context, Change::Authority))
+            change(context, Change::Authority)
         })
         .alone(),
     ]
@@ -142,7 +142,7 @@ async fn started(context: &Context, authority: &Authority) -> anyhow::Result<Sce
 async fn issued(scene: &Scene, secret: &str, authority: &Authority) -> anyhow::Result<()> {
     let what = format!("{secret} comes from the new authority");
     wait::until(&what, LIMIT, async || {
-        let found = scene.pem(secret, "ca.crt").await?;
+        let found = scene.secret_text(secret, "ca.crt").await?;
         ensure!(
             same_text(&found, &authority.certificate()),
             "not yet; {}",
@@ -156,7 +156,7 @@ async fn issued(scene: &Scene, secret: &str, authority: &Authority) -> anyhow::R
 /// Whether pods that are made now trust an authority.
 async fn trusts(scene: &Scene, authority: &Authority) -> anyhow::Result<bool> {
     let copy = certificate_copy(&scene.api::<StatefulSet>().get(POOL).await?)?;
-    let trusted = scene.pem(&copy, "ca.pem").await?;
+    let trusted = scene.secret_text(&copy, "ca.pem").await?;
     Ok(squeezed(&trusted).contains(&squeezed(&authority.certificate())))
 }
 

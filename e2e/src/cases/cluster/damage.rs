@@ -25,12 +25,7 @@ use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
-    vec![
-        Case::cluster("damage::a_damaged_secret_reaches_no_pod", |context| {
-            Box::pin(damaged(context))
-        })
-        .alone(),
-    ]
+    vec![Case::cluster("damage::a_damaged_secret_reaches_no_pod", damaged).alone()]
 }
 
 /// How long it is looked whether a pod changes.

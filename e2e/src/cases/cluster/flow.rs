@@ -17,14 +17,12 @@ use crate::scene::{Scene, offer_version};
 pub fn cases() -> Vec<Case> {
     vec![
         Case::cluster("flow::clients_verify_a_pool_of_two", |context| {
-            Box::pin(two(context, pools::VERSION))
+            two(context, pools::VERSION)
         }),
         Case::cluster("flow::clients_verify_a_pool_of_a_newer_pgpool", |context| {
-            Box::pin(two(context, pools::NEWER))
+            two(context, pools::NEWER)
         }),
-        Case::cluster("flow::only_restricted_pods_may_run_here", |context| {
-            Box::pin(restricted(context))
-        }),
+        Case::cluster("flow::only_restricted_pods_may_run_here", restricted),
     ]
 }
 

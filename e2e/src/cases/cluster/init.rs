@@ -14,15 +14,13 @@ use super::flow::{READY, prepared};
 use super::operators::restart_all;
 use crate::case::{Case, Context};
 use crate::scene::fixtures::{DATABASE, Manifest, POOL};
-use crate::scene::pool::{Says, is_ready};
+use crate::scene::pool::{Expected, is_ready};
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("init::scripts_run_once", |context| Box::pin(once(context))).alone(),
-        Case::cluster("init::a_failed_script_leaves_the_pool_ready", |context| {
-            Box::pin(failed(context))
-        }),
+        Case::cluster("init::scripts_run_once", once).alone(),
+        Case::cluster("init::a_failed_script_leaves_the_pool_ready", failed),
     ]
 }
 
@@ -157,12 +155,7 @@ async fn initialized(
 ) -> anyhow::Result<()> {
     let condition = ConditionType::Initialized;
     // Longer than a condition usually takes: a script that fails is tried again three times, ever later.
-    let says = Says {
-        condition,
-        status,
-        reason,
-        words,
-    };
+    let says = Expected(condition, status, reason, words);
     scene.says_within(name, says, READY * 2).await?;
     Ok(())
 }

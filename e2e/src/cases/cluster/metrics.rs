@@ -13,12 +13,8 @@ use crate::scene::{Scene, scrape};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("metrics::every_mode_is_scraped", |context| {
-            Box::pin(every_mode(context))
-        }),
-        Case::cluster("metrics::an_exporter_that_fails_takes_no_pod_down", |context| {
-            Box::pin(failing(context))
-        }),
+        Case::cluster("metrics::every_mode_is_scraped", every_mode),
+        Case::cluster("metrics::an_exporter_that_fails_takes_no_pod_down", failing),
     ]
 }
 

@@ -9,33 +9,19 @@ use crate::case::{Case, Context};
 use crate::matrix::changes;
 use crate::matrix::table::{self, Asked};
 use crate::matrix::waves::{self, Databases};
-use crate::matrix::{transitions, walk};
-use crate::scene::database::base64;
+use crate::matrix::{routes, transitions};
 use crate::scene::fixtures::{self, POOL};
-use crate::scene::pool::Says;
+use crate::scene::pool::Expected;
 use crate::scene::psql::Attempt;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("modes::scram_and_md5_log_in", |context| {
-            Box::pin(passwords(context))
-        }),
-        Case::cluster("modes::a_certificate_logs_in", |context| {
-            Box::pin(certificate(context))
-        }),
-        Case::cluster("modes::without_tls_a_password_logs_in", |context| {
-            Box::pin(plain(context))
-        }),
-        Case::cluster(
-            "modes::a_postgresql_that_demands_certificates_is_named",
-            |context| Box::pin(guarded(context)),
-        ),
-        Case::cluster("modes::every_client_gets_what_the_rules_say", |context| {
-            Box::pin(matrix(context))
-        }),
-        Case::cluster("modes::a_change_turns_no_client_away", |context| {
-            Box::pin(changed(context))
-        }),
+        Case::cluster("modes::scram_and_md5_log_in", passwords),
+        Case::cluster("modes::a_certificate_logs_in", certificate),
+        Case::cluster("modes::without_tls_a_password_logs_in", plain),
+        Case::cluster("modes::a_postgresql_that_demands_certificates_is_named", guarded),
+        Case::cluster("modes::every_client_gets_what_the_rules_say", matrix),
+        Case::cluster("modes::a_change_turns_no_client_away", changed),
     ]
 }
 
@@ -96,29 +82,23 @@ async fn guarded(context: Context) -> anyhow::Result<()> {
         .named("guarded-auth")
         .with("/stringData/username", json!("guarded"));
     place.put(&credentials).await?;
-    let binding = fixtures::app_binding(place.namespace())
-        .named("guarded")
-        .with(
-            "/spec/clientConfig/caBundle",
-            json!(base64(&database.authority().await?)),
-        )
-        .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"));
+    let binding = database.app_binding(place.namespace(), "guarded").await?;
     place
         .put(&binding.clone().with("/spec/secret/name", json!("guarded-auth")))
         .await?;
     scene
         .put(&pool.with("/spec/postgresRef/name", json!("guarded")))
         .await?;
-    let says = Says {
-        condition: ConditionType::Ready,
-        status: Status::False,
-        reason: Reason::BackendRejectsPool,
-        words: &[
+    let says = Expected(
+        ConditionType::Ready,
+        Status::False,
+        Reason::BackendRejectsPool,
+        &[
             "connection requires a valid client certificate",
             "/guarded)",
             "pg_hba.conf",
         ],
-    };
+    );
     scene.says(POOL, says).await?;
 
     // The cure: a user whom PostgreSQL lets in without one.
@@ -154,7 +134,8 @@ async fn matrix(context: Context) -> anyhow::Result<()> {
 async fn changed(context: Context) -> anyhow::Result<()> {
     let scene = context.scene().await?;
     let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
-    let made = transitions::walk(&scene, &databases, &walk::few(), &context.workspace.progress).await;
+    let made =
+        transitions::change_all(&scene, &databases, &routes::few()?, &context.workspace.progress).await;
     databases.remove().await?;
     let made = made?;
     let (transitions, cells, connections, unexpected) = changes::counts(&made);

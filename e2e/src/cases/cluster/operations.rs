@@ -22,15 +22,9 @@ use crate::scene::psql::Attempt;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("operations::pods_settings_and_passwords", |context| {
-            Box::pin(pods(context))
-        }),
-        Case::cluster("operations::tls_comes_changes_and_goes", |context| {
-            Box::pin(tls(context))
-        }),
-        Case::cluster("operations::a_pool_runs_another_version", |context| {
-            Box::pin(version(context))
-        }),
+        Case::cluster("operations::pods_settings_and_passwords", pods),
+        Case::cluster("operations::tls_comes_changes_and_goes", tls),
+        Case::cluster("operations::a_pool_runs_another_version", version),
     ]
 }
 

@@ -16,19 +16,13 @@ use crate::operators::{NAMES, NAMESPACE};
 use crate::scene::fixtures::POOL;
 use crate::scene::pool::is_ready;
 use crate::scene::psql::Attempt;
-use crate::scene::sightings::{Board, Sightings};
+use crate::scene::timeline::{Board, Sightings};
 use crate::scene::{SOON, pods};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("operators::killed_while_they_create_they_arrive", |context| {
-            Box::pin(killed(context))
-        })
-        .alone(),
-        Case::cluster("operators::their_restart_touches_no_pod", |context| {
-            Box::pin(restarted(context))
-        })
-        .alone(),
+        Case::cluster("operators::killed_while_they_create_they_arrive", killed).alone(),
+        Case::cluster("operators::their_restart_touches_no_pod", restarted).alone(),
     ]
 }
 

@@ -11,14 +11,11 @@ use crate::case::{Case, Context};
 use crate::scene::database::Database;
 use crate::scene::fixtures::{self, ISSUER, POOL};
 use crate::scene::offer_version;
-use crate::scene::pool::Says;
+use crate::scene::pool::Expected;
 use crate::scene::psql::Attempt;
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::cluster(
-        "outage::a_pool_outlives_its_postgresql",
-        |context| Box::pin(outage(context)),
-    )]
+    vec![Case::cluster("outage::a_pool_outlives_its_postgresql", outage)]
 }
 
 async fn outage(context: Context) -> anyhow::Result<()> {
@@ -43,11 +40,13 @@ async fn played(context: &Context, database: &Database) -> anyhow::Result<()> {
     let binding = format!("(AppBinding {}/postgres)", database.scene().namespace());
     let cure = format!("{binding} runs and accepts connections");
     let words = ["postgres.", &binding, &cure];
-    let says = |condition| Says {
-        condition,
-        status: Status::False,
-        reason: Reason::DatabaseNotAcceptingConnectionRequest,
-        words: &words,
+    let says = |condition| {
+        Expected(
+            condition,
+            Status::False,
+            Reason::DatabaseNotAcceptingConnectionRequest,
+            &words,
+        )
     };
     scene.says(POOL, says(ConditionType::AcceptingConnection)).await?;
     let phase = scene.pgpool(POOL).await?.status.and_then(|status| status.phase);

@@ -13,7 +13,7 @@ use super::flow::{READY, prepared};
 use crate::case::{Case, Context};
 use crate::images;
 use crate::scene::fixtures::{Manifest, POOL};
-use crate::scene::pool::Says;
+use crate::scene::pool::Expected;
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
 
@@ -21,11 +21,9 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::cluster(
             "pods::one_that_finds_no_node_says_so_and_then_runs_with_company",
-            |context| Box::pin(company(context)),
+            company,
         ),
-        Case::cluster("pods::scaling_costs_no_client_its_connection", |context| {
-            Box::pin(scaled(context))
-        }),
+        Case::cluster("pods::scaling_costs_no_client_its_connection", scaled),
     ]
 }
 
@@ -61,20 +59,18 @@ fn accompanied(pool: Manifest) -> Manifest {
 /// At first it is for a node that is not there.
 async fn company(context: Context) -> anyhow::Result<()> {
     let (scene, pool) = prepared(&context).await?;
-    let account = Manifest(json!({
-        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "shop"},
-    }));
+    let account = Manifest::service_account("shop");
     let account = scene.put(&account).await?;
     let nowhere = json!({"disk": "none-such"});
     scene
         .put(&accompanied(pool).with("/spec/podTemplate/spec/nodeSelector", nowhere))
         .await?;
-    let says = Says {
-        condition: ConditionType::ReplicaReady,
-        status: Status::False,
-        reason: Reason::SomeReplicasNotReady,
-        words: &["0 of 1", "pool-0", "nodes are available"],
-    };
+    let says = Expected(
+        ConditionType::ReplicaReady,
+        Status::False,
+        Reason::SomeReplicasNotReady,
+        &["0 of 1", "pool-0", "nodes are available"],
+    );
     scene.says(POOL, says).await?;
     let phase = scene.pgpool(POOL).await?.status.and_then(|status| status.phase);
     ensure!(phase == Some(Phase::Provisioning), "it is {phase:?}");

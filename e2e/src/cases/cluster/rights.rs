@@ -6,7 +6,7 @@ use crate::scene::rights::{Deed, check, service_account};
 pub fn cases() -> Vec<Case> {
     vec![Case::cluster(
         "rights::the_operators_have_no_more_than_they_use",
-        |context| Box::pin(rights(context)),
+        rights,
     )]
 }
 

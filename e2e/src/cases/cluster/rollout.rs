@@ -14,18 +14,14 @@ use super::flow::{READY, prepared};
 use crate::case::{Case, Context};
 use crate::scene::certificates::SERVER;
 use crate::scene::fixtures::POOL;
-use crate::scene::pool::{Says, is_ready};
+use crate::scene::pool::{Expected, is_ready};
 use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("rollout::one_pod_after_the_other_each_proven", |context| {
-            Box::pin(renewed(context))
-        }),
-        Case::cluster("rollout::what_cannot_run_stops_at_its_first_pod", |context| {
-            Box::pin(broken(context))
-        }),
+        Case::cluster("rollout::one_pod_after_the_other_each_proven", renewed),
+        Case::cluster("rollout::what_cannot_run_stops_at_its_first_pod", broken),
     ]
 }
 
@@ -108,19 +104,19 @@ async fn broken(context: Context) -> anyhow::Result<()> {
     let before = uids(&scene).await?;
     let nowhere = |node: serde_json::Value| json!({"podTemplate": {"spec": {"nodeSelector": node}}});
     scene.edit(POOL, nowhere(json!({"disk": "none-such"}))).await?;
-    let says = Says {
-        condition: ConditionType::Reconciling,
-        status: Status::True,
-        reason: Reason::RollingOut,
-        words: &["0 of 3", "pool-2", "node"],
-    };
+    let says = Expected(
+        ConditionType::Reconciling,
+        Status::True,
+        Reason::RollingOut,
+        &["0 of 3", "pool-2", "node"],
+    );
     scene.says(POOL, says).await?;
-    let says = Says {
-        condition: ConditionType::Stalled,
-        status: Status::True,
-        reason: Reason::RolloutFailed,
-        words: &["0 of 3", "pool-2", "The others stay as they are"],
-    };
+    let says = Expected(
+        ConditionType::Stalled,
+        Status::True,
+        Reason::RolloutFailed,
+        &["0 of 3", "pool-2", "The others stay as they are"],
+    );
     scene.says_within(POOL, says, READY).await?;
     let now = uids(&scene).await?;
     ensure!(

@@ -15,7 +15,7 @@ use crate::scene::rotation::{Follower, Goal, between};
 pub fn cases() -> Vec<Case> {
     vec![Case::cluster(
         "rotation::nobody_is_turned_away_while_certificates_change",
-        |context| Box::pin(under_load(context)),
+        under_load,
     )]
 }
 
@@ -30,7 +30,7 @@ async fn under_load(context: Context) -> anyhow::Result<()> {
     scene.ready(POOL, READY).await?;
     let mut follower = Follower::start(&scene).await?;
     follower.calm(None, READY).await?;
-    let authority = scene.pem(SERVER, "ca.crt").await?;
+    let authority = scene.secret_text(SERVER, "ca.crt").await?;
     let load = Load::start(
         &scene,
         POOL,

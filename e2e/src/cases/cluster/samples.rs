@@ -8,8 +8,8 @@ use local_cluster::{manifests, wait};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Context};
-use crate::report::manifests::expectations::{self, Expectation, SAMPLES};
-use crate::report::manifests::{ground, play};
+use crate::report::manifests::expectations::{self, Expectation};
+use crate::report::manifests::{follow, prerequisites};
 use crate::scene::Scene;
 use crate::scene::fixtures::{ISSUER, Manifest};
 
@@ -20,20 +20,19 @@ const PGPOOLS: &str = include_str!("../../../../shared-types/tests/samples/pgpoo
 const GONE: std::time::Duration = std::time::Duration::from_mins(1);
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::cluster("samples::each_comes_to_its_state", |context| {
-        Box::pin(each(context))
-    })]
+    vec![Case::cluster("samples::each_comes_to_its_state", each)]
 }
 
 async fn each(context: Context) -> anyhow::Result<()> {
     let scene = Scene::existing(&context.client, &context.namespace);
     provide(&context, &scene).await?;
+    let samples = expectations::samples()?;
     for sample in manifests::parse(PGPOOLS)? {
         let name = sample.name_any();
-        let Some(expectation) = expectations::of(SAMPLES, &name) else {
+        let Some(expectation) = samples.get(&name) else {
             continue;
         };
-        follow(&context, &scene, sample, expectation)
+        becomes(&context, &scene, sample, expectation)
             .await
             .with_context(|| format!("the sample {name}"))?;
     }
@@ -41,11 +40,11 @@ async fn each(context: Context) -> anyhow::Result<()> {
 }
 
 /// One after the other: half a processor is the default of each, and the node has two.
-async fn follow(
+async fn becomes(
     context: &Context,
     scene: &Scene,
     sample: DynamicObject,
-    expectation: Expectation,
+    expectation: &Expectation,
 ) -> anyhow::Result<()> {
     let name = sample.name_any();
     let sample = here(sample, scene.namespace());
@@ -55,7 +54,7 @@ async fn follow(
         ..PatchParams::apply(manifests::MANAGER)
     };
     api.patch(&name, &strict, &Patch::Apply(&sample)).await?;
-    play::follow(scene, &name, context.database().await?, expectation).await?;
+    follow::follow(scene, &name, context.database().await?, expectation).await?;
     scene.delete::<shared_types::Pgpool>(&name).await?;
     wait::gone(
         &scene.api::<k8s_openapi::api::apps::v1::StatefulSet>(),
@@ -83,26 +82,24 @@ fn here(mut sample: DynamicObject, namespace: &str) -> DynamicObject {
 async fn provide(context: &Context, scene: &Scene) -> anyhow::Result<()> {
     let database = context.database().await?;
     let namespace = scene.namespace();
-    ground::offer_versions(scene.client(), &["4.5.0"]).await?;
+    prerequisites::offer_versions(scene.client(), &["4.5.0"]).await?;
     scene.apply(ISSUER).await?;
     let labels: Value = json!({
         "app.kubernetes.io/name": "postgreses.kubedb.com",
         "app.kubernetes.io/instance": "orders",
     });
-    let john = Manifest(json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "john", "labels": labels},
-        "stringData": {"username": "john", "password": "of john"},
-    }));
+    let john = Manifest::secret("john", json!({"username": "john", "password": "of john"}));
     for manifest in [
         database.credentials(namespace),
-        ground::binding(database, namespace, "orders").await?,
-        ground::secret("orders-pool-settings", "pgpool.conf", ground::PGPOOL_CONF),
-        ground::secret("reports", "password", "of reports"),
-        ground::secret("git-credentials", "token", "of git"),
-        ground::account("own-account"),
-        john,
+        database.app_binding(namespace, "orders").await?,
+        Manifest::secret(
+            "orders-pool-settings",
+            json!({"pgpool.conf": prerequisites::PGPOOL_CONF}),
+        ),
+        Manifest::secret("reports", json!({"password": "of reports"})),
+        Manifest::secret("git-credentials", json!({"token": "of git"})),
+        Manifest::service_account("own-account"),
+        john.with("/metadata/labels", labels),
     ] {
         scene.put(&manifest).await?;
     }

@@ -20,9 +20,7 @@ use crate::scene::psql::Attempt;
 use crate::scene::{SOON, Scene};
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::cluster("settings::nonsense_reaches_no_pod", |context| {
-        Box::pin(nonsense(context))
-    })]
+    vec![Case::cluster("settings::nonsense_reaches_no_pod", nonsense)]
 }
 
 /// How long it is looked whether a pod changes.
@@ -31,12 +29,7 @@ const WATCHED: Duration = Duration::from_secs(4);
 const SETTINGS: &str = "settings";
 
 fn settings(conf: &str) -> Manifest {
-    Manifest(json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": SETTINGS},
-        "stringData": {"pgpool.conf": conf},
-    }))
+    Manifest::secret(SETTINGS, json!({"pgpool.conf": conf}))
 }
 
 async fn nonsense(context: Context) -> anyhow::Result<()> {

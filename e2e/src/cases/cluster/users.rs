@@ -16,12 +16,12 @@ use crate::case::{Case, Context};
 use crate::images;
 use crate::scene::Scene;
 use crate::scene::fixtures::{DATABASE, Manifest, POOL};
-use crate::scene::pool::Says;
+use crate::scene::pool::Expected;
 
 pub fn cases() -> Vec<Case> {
     vec![Case::cluster(
         "users::come_and_go_in_every_running_pod",
-        |context| Box::pin(come_and_go(context)),
+        come_and_go,
     )]
 }
 
@@ -75,12 +75,12 @@ async fn bad_secret(scene: &Scene, backend: &Scene, user: &str) -> anyhow::Resul
     scene
         .says(
             POOL,
-            Says {
-                condition: ConditionType::UsersIncomplete,
-                status: Status::True,
-                reason: Reason::UserSecretInvalid,
-                words: &[&name, "password"],
-            },
+            Expected(
+                ConditionType::UsersIncomplete,
+                Status::True,
+                Reason::UserSecretInvalid,
+                &[&name, "password"],
+            ),
         )
         .await?;
     scene.ready(POOL, READY).await?;

@@ -25,12 +25,8 @@ use crate::scene::psql;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::cluster("waiting::helm_and_kubectl_go_on_in_time", |context| {
-            Box::pin(waited(context))
-        }),
-        Case::cluster("waiting::an_edit_without_restart_is_in_force", |context| {
-            Box::pin(reloaded(context))
-        }),
+        Case::cluster("waiting::helm_and_kubectl_go_on_in_time", waited),
+        Case::cluster("waiting::an_edit_without_restart_is_in_force", reloaded),
     ]
 }
 
@@ -107,12 +103,7 @@ async fn waited(context: Context) -> anyhow::Result<()> {
 
     // Helm does not wait for what needs a person, and what runs keeps running.
     let before = scene.identities(POOL).await?;
-    let custom = Manifest(json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "custom"},
-        "stringData": {"pgpool.conf": "ssl = off\n"},
-    }));
+    let custom = Manifest::secret("custom", json!({"pgpool.conf": "ssl = off\n"}));
     let named = named.with("/spec/replicas", json!(2));
     let refused = named
         .clone()

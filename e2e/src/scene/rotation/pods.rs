@@ -12,7 +12,7 @@ use shared_types::names;
 use tls_bundle::Fingerprint;
 
 use crate::scene::fixtures::POOL;
-use crate::scene::sightings::{Sighting, holds};
+use crate::scene::timeline::{Sighting, holds};
 
 /// The moments of one pod, counted from the change of the Secret. What was not seen is missing.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -27,10 +27,10 @@ const FILES: [&str; 6] = [
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
     /// The kind whose smallest manifest is changed.
-    pub kind: String,
+    kind: String,
     /// What else is set in that manifest, by path.
     #[serde(default)]
-    pub given: BTreeMap<String, Value>,
+    given: BTreeMap<String, Value>,
     /// The path of the field, such as `/spec/replicas`.
     pub field: String,
     /// `null` stands for the absence of the field, here and below.
@@ -41,7 +41,7 @@ pub(super) struct Row {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rejected {
-    pub value: Value,
+    value: Value,
     /// A part of the answer.
     pub message: String,
 }
