@@ -17,8 +17,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package "${OPERATOR}" \
     && cp "target/release/${OPERATOR}" /operator
 
-# The C library and nothing else: no shell, no package manager. Of the same Debian release as above.
-FROM gcr.io/distroless/cc-debian12 AS base
+# The C library and nothing else: no shell, no package manager, no root. Of the same Debian release as above.
+FROM gcr.io/distroless/cc-debian12:nonroot AS base
 ARG OPERATOR
 COPY --from=build /operator /usr/local/bin/${OPERATOR}
 USER 65534:65534

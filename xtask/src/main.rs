@@ -1,7 +1,10 @@
-//! The task runner of the workspace. `cargo xtask --help` lists the verbs.
+//! The task runner of the workspace. `cargo xtask help` lists the verbs.
 
 mod generate;
 mod imports;
+mod scripts;
+mod tasks;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -9,7 +12,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Tasks of this workspace")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Tasks of this workspace"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -17,19 +24,39 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Check which file imports which: cycles, steps, layers, sizes of files
-    Imports,
-    /// Write the definitions, policies and reference pages that follow from the types of the API
+    /// Format the code
+    Fmt,
+    /// Run every check that needs no cluster; the checkers are installed on first use
+    Lint,
+    /// Write the files that follow from the types of the API: definitions, policies, reference pages
     Generate {
-        /// Only fail where a file is stale
+        /// Write nothing, and fail where a file is stale
         #[arg(long)]
         check: bool,
     },
+    /// Check which file imports which: cycles, steps, layers, sizes of files
+    Imports,
+    /// Run every test: unit tests, and those on a cluster of their own
+    Test,
+    /// Start a cluster with a Pgpool in it and watch its certificates change
+    Demo,
+    /// Run what CI runs
+    Ci,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().verb {
-        Verb::Imports => imports::run(),
-        Verb::Generate { check } => generate::run(check),
-    }
+    let passed = match Arguments::parse().verb {
+        Verb::Fmt => tasks::run(tasks::FMT),
+        Verb::Lint => tasks::run(tasks::LINT),
+        Verb::Generate { check } => generate::run(check)?,
+        Verb::Imports => imports::run()?,
+        Verb::Test => tasks::run(tasks::TEST),
+        Verb::Demo => tasks::run(tasks::DEMO),
+        Verb::Ci => tasks::run(tasks::CI),
+    };
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
