@@ -28,7 +28,7 @@ pub use self::quantity::same as same_quantity;
 use crate::scope::Placement;
 
 /// The annotation that carries the hash of what was last applied.
-pub const APPLIED: &str = "pgpool.kubedb.com/applied-hash-hash";
+pub const APPLIED: &str = "pgpool.kubedb.com/applied-hash";
 
 /// A resource version that no object has: the first revision of etcd precedes every object. The API
 /// server compares it with what exists and ignores it when nothing does, so an apply that carries it

@@ -56,7 +56,7 @@ pub const POSTGRES: &str = "postgreses.kubedb.com";
 pub const USER_SELECTOR: &str = "app.kubernetes.io/name=postgreses.kubedb.com";
 
 /// Annotation: hash of the object as last applied.
-pub const ANNOTATION_APPLIED_HASH: &str = "pgpool.kubedb.com/applied-hash-hash";
+pub const ANNOTATION_APPLIED_HASH: &str = "pgpool.kubedb.com/applied-hash";
 /// Annotation of a pod template: hash of the settings that only a restart makes effective.
 pub const ANNOTATION_CONFIG_HASH: &str = "pgpool.kubedb.com/config-hash";
 /// Annotation of the workload: hash of its pod template. Detects removed fields.
