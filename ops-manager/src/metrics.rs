@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_alerts_are_reckoned_from_metrics_that_exist() {
-        let rules = include_str!("../../charts/ops-manager/templates/prometheusrule.yaml");
+        let rules = include_str!("../../charts/ops-manager/templates/_alerts.tpl");
         let words = rules.split(|c: char| !c.is_ascii_lowercase() && c != '_');
         let asked: Vec<_> = words
             .filter(|word| word.starts_with("pgpool_certificate_"))

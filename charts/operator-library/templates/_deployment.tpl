@@ -1,17 +1,18 @@
+{{- define "pgpool-operator.deployment" -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ include "pgpool-ops-manager.fullname" . }}
+  name: {{ include "pgpool-operator.fullname" . }}
   namespace: {{ .Release.Namespace }}
   labels:
-    {{- include "pgpool-ops-manager.labels" . | nindent 4 }}
+    {{- include "pgpool-operator.labels" . | nindent 4 }}
 spec:
   replicas: {{ .Values.replicas }}
   revisionHistoryLimit: 3
   selector:
     matchLabels:
-      {{- include "pgpool-ops-manager.selectorLabels" . | nindent 6 }}
-  # The new pod is a warm standby before the old one gives its lease back.
+      {{- include "pgpool-operator.selectorLabels" . | nindent 6 }}
+  # The new pod is a warm standby before the old one releases the lease.
   strategy:
     type: RollingUpdate
     rollingUpdate:
@@ -20,19 +21,17 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "pgpool-ops-manager.labels" . | nindent 8 }}
-        {{- with .Values.podLabels }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- $labels := include "pgpool-operator.labels" . | fromYaml }}
+        {{- toYaml (mergeOverwrite $labels .Values.podLabels) | nindent 8 }}
       annotations:
         kubectl.kubernetes.io/default-container: operator
         {{- with .Values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
     spec:
-      serviceAccountName: {{ include "pgpool-ops-manager.serviceAccount" . }}
+      serviceAccountName: {{ include "pgpool-operator.serviceAccount" . }}
       automountServiceAccountToken: true
-      # The variables of Services begin with the names of Services, as do ours.
+      # Variables of Services start with the name of the Service, and could collide with those of the operator.
       enableServiceLinks: false
       terminationGracePeriodSeconds: 30
       {{- with .Values.imagePullSecrets }}
@@ -46,11 +45,12 @@ spec:
         {{- toYaml .Values.podSecurityContext | nindent 8 }}
       containers:
         - name: operator
-          image: {{ include "pgpool-ops-manager.image" . | quote }}
+          image: {{ include "pgpool-operator.image" . | quote }}
           imagePullPolicy: {{ .Values.image.pullPolicy }}
-          command: [/usr/local/bin/ops-manager, run]
+          command: [/usr/local/bin/{{ include "pgpool-operator.program" . }}, run]
           env:
-            {{- include "pgpool-ops-manager.environment" . | nindent 12 }}
+            {{- include "pgpool-operator.environment" . | nindent 12 }}
+            {{- include (printf "%s.environment" .Chart.Name) . | nindent 12 }}
           ports:
             - name: channel
               containerPort: 8443
@@ -58,21 +58,21 @@ spec:
             - name: metrics
               containerPort: 8081
             {{- end }}
-          # The admin endpoint listens on loopback, where only a program inside the pod can ask it.
+          # The admin endpoint listens on loopback: only a program inside the pod reaches it.
           startupProbe:
             exec:
-              command: [/usr/local/bin/ops-manager, probe, livez]
+              command: [/usr/local/bin/{{ include "pgpool-operator.program" . }}, probe, livez]
             periodSeconds: 1
             timeoutSeconds: 5
             failureThreshold: 60
           livenessProbe:
             exec:
-              command: [/usr/local/bin/ops-manager, probe, livez]
+              command: [/usr/local/bin/{{ include "pgpool-operator.program" . }}, probe, livez]
             periodSeconds: 20
             timeoutSeconds: 5
           readinessProbe:
             exec:
-              command: [/usr/local/bin/ops-manager, probe, readyz]
+              command: [/usr/local/bin/{{ include "pgpool-operator.program" . }}, probe, readyz]
             periodSeconds: 5
             timeoutSeconds: 5
           resources:
@@ -87,10 +87,10 @@ spec:
               mountPath: /etc/pgpool-operator/channel-tls
               readOnly: true
       volumes:
-        # Optional, so that the operator starts before cert-manager is there; the kubelet fills it in later.
+        # Optional, so that the operator can start before cert-manager issues it. The kubelet mounts it later.
         - name: channel-tls
           secret:
-            secretName: {{ include "pgpool-ops-manager.channelSecret" . }}
+            secretName: {{ include "pgpool-operator.channelSecret" . }}
             optional: true
             defaultMode: 0440
       {{- with .Values.nodeSelector }}
@@ -108,6 +108,7 @@ spec:
       {{- with .Values.topologySpreadConstraints }}
       topologySpreadConstraints:
         {{- range . }}
-        - {{ toYaml (merge (dict "labelSelector" (dict "matchLabels" (include "pgpool-ops-manager.selectorLabels" $ | fromYaml))) .) | nindent 10 | trim }}
+        - {{ toYaml (merge (dict "labelSelector" (dict "matchLabels" (include "pgpool-operator.selectorLabels" $ | fromYaml))) .) | nindent 10 | trim }}
         {{- end }}
       {{- end }}
+{{- end }}
