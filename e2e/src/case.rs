@@ -1,7 +1,6 @@
-//! A test case that needs a cluster, and what it is given.
+//! A test case that needs a cluster, and what it gets.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -17,33 +16,29 @@ use crate::workspace::Workspace;
 
 /// What a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Tier {
+pub(crate) enum Tier {
     /// Nothing: the tests of the crates.
     Unit,
-    /// kube-apiserver, etcd, kube-controller-manager and cert-manager on loopback.
+    /// A control plane on loopback, without a node.
     Api,
     /// A cluster with a node.
     Cluster,
 }
 
-/// What a case does.
 type Run = Box<dyn Fn(Context) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
-/// One test case.
-pub struct Case {
+pub(crate) struct Case {
     /// `area::what_is_true`.
-    pub name: Cow<'static, str>,
-    /// Where it runs.
-    pub tier: Tier,
-    /// Whether it disturbs others, by stopping what all of them use: no other case runs meanwhile.
-    pub alone: bool,
-    /// The case itself.
-    pub run: Run,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) tier: Tier,
+    /// Whether no other case may run at the same time, since this one stops something that all of them use.
+    pub(crate) alone: bool,
+    pub(crate) run: Run,
 }
 
 impl Case {
-    /// A case for the API side alone.
-    pub fn api<F>(
+    /// A case for a control plane without a node.
+    pub(crate) fn api<F>(
         name: impl Into<Cow<'static, str>>,
         run: impl Fn(Context) -> F + Send + Sync + 'static,
     ) -> Self
@@ -54,7 +49,7 @@ impl Case {
     }
 
     /// A case for a cluster with a node.
-    pub fn cluster<F>(
+    pub(crate) fn cluster<F>(
         name: impl Into<Cow<'static, str>>,
         run: impl Fn(Context) -> F + Send + Sync + 'static,
     ) -> Self
@@ -77,57 +72,36 @@ impl Case {
         }
     }
 
-    /// The same case with nothing else running meanwhile.
-    #[must_use]
-    pub fn alone(self) -> Self {
+    /// No other case runs at the same time.
+    pub(crate) fn alone(self) -> Self {
         Self { alone: true, ..self }
     }
 }
 
-/// What a case works with. Clones are the same case.
+/// What a case gets.
 #[derive(Clone)]
-pub struct Context {
-    /// A client that may do everything.
-    pub client: Client,
-    /// A namespace for this case alone, there when it starts and removed after it.
-    pub namespace: String,
-    /// The cluster.
-    pub place: Place,
-    /// Cache, display and source tree.
-    pub workspace: Workspace,
-    /// What the cases of a run share.
-    pub props: Arc<Props>,
+pub(crate) struct Context {
+    /// Has the rights of a cluster administrator.
+    pub(crate) client: Client,
+    /// The namespace of this case alone, created before it starts and removed after it.
+    pub(crate) namespace: String,
+    pub(crate) place: Place,
+    pub(crate) workspace: Workspace,
+    /// Shared by the cases of a run.
+    pub(crate) props: Arc<Props>,
 }
 
-/// The cluster of a case.
 #[derive(Clone)]
-pub enum Place {
-    /// The API side alone, shared by all cases that do not start one of their own.
+pub(crate) enum Place {
+    /// A control plane without a node, shared by all cases that do not start their own.
     Api(Arc<ControlPlane>, Programs),
-    /// A cluster with a node, and both operators running in it.
+    /// A cluster with a node, in which both operators run.
     Cluster(Target),
 }
 
 impl Context {
-    /// The kubeconfig of [`Context::client`], for programs.
-    #[must_use]
-    pub fn kubeconfig(&self) -> PathBuf {
-        match &self.place {
-            Place::Api(plane, _) => plane.kubeconfig().to_owned(),
-            Place::Cluster(target) => target.kubeconfig(),
-        }
-    }
-
-    /// The shared control plane of the `api` tier.
-    pub fn control_plane(&self) -> anyhow::Result<&ControlPlane> {
-        match &self.place {
-            Place::Api(plane, _) => Ok(plane),
-            Place::Cluster(_) => bail!("this case runs in a cluster with a node"),
-        }
-    }
-
-    /// The programs that a control plane of one's own is started from, in the `api` tier.
-    pub fn programs(&self) -> anyhow::Result<&Programs> {
+    /// The programs to start another control plane from, in the `api` tier.
+    pub(crate) fn programs(&self) -> anyhow::Result<&Programs> {
         match &self.place {
             Place::Api(_, programs) => Ok(programs),
             Place::Cluster(_) => bail!("this case runs in a cluster with a node"),
@@ -135,7 +109,7 @@ impl Context {
     }
 
     /// The cluster of the `cluster` tier.
-    pub fn target(&self) -> anyhow::Result<&Target> {
+    pub(crate) fn target(&self) -> anyhow::Result<&Target> {
         match &self.place {
             Place::Cluster(target) => Ok(target),
             Place::Api(..) => bail!("this case has no node"),

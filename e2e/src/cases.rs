@@ -10,10 +10,10 @@ use std::path::Path;
 use crate::case::Case;
 use crate::guides;
 
-pub use props::Props;
+pub(crate) use props::Props;
 
-/// Every case, in the order in which they start. The guides are those that the book in `workspace` lists.
-pub fn all(workspace: &Path) -> anyhow::Result<Vec<Case>> {
+/// All cases in the order in which they start. The guides are those that the book in the source tree `workspace` lists.
+pub(crate) fn all(workspace: &Path) -> anyhow::Result<Vec<Case>> {
     let mut cases = smoke::cases();
     cases.extend(api::cases());
     cases.extend(cluster::cases());

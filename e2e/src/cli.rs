@@ -1,4 +1,4 @@
-//! The command line: what a user may ask for, and which part does it.
+//! The command line.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -22,10 +22,10 @@ use crate::runner;
 use crate::soak::{self, Soak};
 use crate::workspace::Workspace;
 
-/// A local Kubernetes cluster for the two operators, the demonstration, the tests and the benchmarks.
+/// A local Kubernetes cluster with the two operators: demo, tests, benchmarks.
 #[derive(Debug, Parser)]
 #[command(name = "cargo e2e", bin_name = "cargo e2e", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     settings: Settings,
     #[command(subcommand)]
@@ -38,7 +38,7 @@ struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "PGPOOL_E2E_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
 
-    /// Keep what is built in this folder instead of `pgpool-operators` in the user's cache folder.
+    /// Cache builds in this folder instead of `pgpool-operators` in the user's cache folder.
     #[arg(long, global = true, value_name = "FOLDER", env = "PGPOOL_E2E_CACHE")]
     cache: Option<PathBuf>,
 
@@ -52,7 +52,7 @@ struct Settings {
     )]
     profile: Profile,
 
-    /// Fail at once when another command works with the local cluster, instead of waiting for its end.
+    /// Fail at once when another command uses the local cluster, instead of waiting until it ends.
     #[arg(
         long,
         global = true,
@@ -61,7 +61,7 @@ struct Settings {
     )]
     no_wait: bool,
 
-    /// The process that holds the cluster for this one: set by `exec`.
+    /// The process that holds the lock of the cluster for this one: set by `exec`.
     #[arg(long, global = true, hide = true, env = HOLDER)]
     holder: Option<i32>,
 
@@ -76,55 +76,54 @@ struct Settings {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Run everything from nothing: cluster, operators, a Pgpool with TLS, a query through it.
+    /// Run the demo: start the cluster and the operators, create a Pgpool with TLS, run a query through it.
     Demo,
-    /// Bring the local cluster up, with both operators.
+    /// Start the local cluster with both operators.
     Up {
-        /// Leave the operators out.
+        /// Do not install the operators.
         #[arg(long)]
         no_operators: bool,
     },
-    /// Take the local cluster down, with all it left on the machine.
+    /// Remove the local cluster and everything it left on the machine.
     Down,
-    /// Empty the cache of what was built.
+    /// Empty the cache of builds.
     Clean,
     /// Run kubectl on the cluster.
     Kubectl {
-        /// What follows is kubectl's.
+        /// The arguments of kubectl.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Run a command in the cluster's network, with KUBECONFIG set and kubectl and helm on its PATH.
+    /// Run a command in the network of the cluster, with KUBECONFIG set, and kubectl and helm on its PATH.
     Exec {
         /// The command and its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Run the tests, and end with how many passed and failed.
+    /// Run the tests, and print how many passed and failed.
     Test(runner::Selection),
-    /// Measure, print the figures, and write them to target/e2e.
+    /// Run a benchmark, print its figures, and write them to target/e2e.
     Bench {
         /// What to measure.
         benchmark: Benchmark,
     },
-    /// Change certificates all the time under load, and print what came of it.
+    /// Rotate certificates again and again under load, and print the failures.
     Soak(Soak),
-    /// Print a table about what holds in the cluster, and write it to target/e2e.
+    /// Test many combinations in the cluster, print the results as a table, and write it to target/e2e.
     Report {
-        /// What about.
+        /// What to report.
         #[command(subcommand)]
         report: Report,
     },
 }
 
 impl Cli {
-    /// Does what was asked for.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let Self { settings, action } = self;
         let cache = Cache::locate(settings.cache.as_deref(), settings.xdg_cache_home.as_deref())?;
         let kubeconfig = settings.kubeconfig.as_deref();
         if kubeconfig.is_some() && matches!(action, Action::Up { .. } | Action::Down | Action::Clean) {
-            bail!("--kubeconfig names a cluster that is not ours to bring up or down");
+            bail!("up, down and clean manage the local cluster only: remove --kubeconfig");
         }
         let lock = LockOptions {
             no_wait: settings.no_wait,
@@ -138,7 +137,7 @@ impl Cli {
             Action::Clean => clean(&workspace)?,
             Action::Kubectl { arguments } => return kubectl(&workspace, kubeconfig, &arguments),
             Action::Exec { command } => return exec(&workspace, kubeconfig, settings.search_path, &command),
-            Action::Test(selection) => return runner::run(&workspace, kubeconfig, &selection),
+            Action::Test(selection) => return Ok(runner::run(&workspace, kubeconfig, &selection)),
             Action::Soak(soak) => return soak::run(&workspace, kubeconfig, &soak),
             Action::Report { report } => return report::run(&workspace, kubeconfig, &report),
             Action::Bench { benchmark } => bench::run(&workspace, kubeconfig, benchmark)?,
@@ -151,7 +150,7 @@ fn up(workspace: &Workspace, with_operators: bool) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
     let cluster = workspace.up(with_operators)?;
     workspace.progress.line(format_args!(
-        "up after {}; try: cargo e2e kubectl -- get pods -A\nkubeconfig: {} (inside `cargo e2e exec`)",
+        "the cluster is ready after {}; try: cargo e2e kubectl -- get pods -A\nkubeconfig: {} (inside `cargo e2e exec`)",
         Elapsed(start.elapsed()),
         cluster.kubeconfig().display(),
     ));
@@ -160,7 +159,7 @@ fn up(workspace: &Workspace, with_operators: bool) -> anyhow::Result<()> {
 
 fn clean(workspace: &Workspace) -> anyhow::Result<()> {
     if Cluster::find()?.is_some() {
-        bail!("the cluster runs from the cache: run `cargo e2e down` first");
+        bail!("the running cluster uses the cache: run `cargo e2e down` first");
     }
     workspace.cache.clean()?;
     workspace
@@ -177,7 +176,7 @@ fn kubectl(
     let target = Target::find(kubeconfig)?;
     let mut command = target.command(&workspace.kubectl(&target)?);
     command.args(arguments).env("KUBECONFIG", target.kubeconfig());
-    replace(workspace, &target, &mut command)
+    run_instead(workspace, &target, &mut command)
 }
 
 fn exec(
@@ -203,27 +202,27 @@ fn exec(
         .args(arguments)
         .env("PATH", path)
         .env("KUBECONFIG", target.kubeconfig());
-    replace(workspace, &target, &mut command)
+    run_instead(workspace, &target, &mut command)
 }
 
-/// Becomes the command: terminal, signals and exit status are its own.
+/// Replaces this process with the command, so that terminal, signals and exit status are those of the command.
 ///
-/// It holds the local cluster when nobody does. Otherwise it runs all the same, as one wants to look at what the
-/// others do.
-fn replace(workspace: &Workspace, target: &Target, command: &mut Command) -> anyhow::Result<ExitCode> {
+/// It holds the lock of the local cluster if the lock is free. Otherwise it runs all the same, so that users can inspect
+/// what another command is doing.
+fn run_instead(workspace: &Workspace, target: &Target, command: &mut Command) -> anyhow::Result<ExitCode> {
     if let (Target::Local(_), None) = (target, workspace.lock.holder) {
-        match ClusterLock::look()? {
+        match ClusterLock::try_acquire()? {
             Ok(lock) => {
                 lock.pass_to(command)?;
-                return turn_into(command);
+                return replace_process(command);
             }
             Err(holder) => workspace.progress.line(format_args!("note: {holder}")),
         }
     }
-    turn_into(command)
+    replace_process(command)
 }
 
-fn turn_into(command: &mut Command) -> anyhow::Result<ExitCode> {
+fn replace_process(command: &mut Command) -> anyhow::Result<ExitCode> {
     let program = command.get_program().to_owned();
     Err(command.exec()).with_context(|| format!("starting {}", program.display()))
 }

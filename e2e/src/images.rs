@@ -1,4 +1,4 @@
-//! The images with pgpool, PostgreSQL, the exporter and the operators.
+//! The images of pgpool, PostgreSQL, the exporter and the operators.
 
 use std::path::Path;
 
@@ -9,28 +9,27 @@ use local_cluster::images::{self, DebianImage, Image};
 use local_cluster::progress::Progress;
 use serde_json::json;
 
-/// The image with pgpool. Fully qualified, as the kubelet asks for it.
-pub const PGPOOL: &str = "docker.io/local/pgpool:4.3.5";
+/// The image of pgpool. Fully qualified, as the kubelet looks it up.
+pub(crate) const PGPOOL: &str = "docker.io/local/pgpool:4.3.5";
 
-/// The image with a newer pgpool, some of whose settings have other names.
-pub const PGPOOL_NEWER: &str = "docker.io/local/pgpool:4.6.1";
+/// The image of a newer pgpool, some of whose settings have other names.
+pub(crate) const PGPOOL_NEWER: &str = "docker.io/local/pgpool:4.6.1";
 
-/// The image with PostgreSQL: the same files as [`PGPOOL`] under another name.
-pub const POSTGRES: &str = "docker.io/local/postgres:15";
+/// The image of PostgreSQL: the same files as [`PGPOOL`] under another name.
+pub(crate) const POSTGRES: &str = "docker.io/local/postgres:15";
 
-/// The same image by the name that users give it: guides are written with names that work anywhere.
+/// The same image by the name that the guides use, which works in any cluster.
 const POSTGRES_UPSTREAM: &str = "docker.io/library/postgres:15";
 
-/// The image with the exporter of metrics.
-pub const EXPORTER: &str = "docker.io/local/pgpool2-exporter:1.2.2";
+pub(crate) const EXPORTER: &str = "docker.io/local/pgpool2-exporter:1.2.2";
 
 /// The user that the operators run as.
 const OPERATOR_USER: &str = "65532:65532";
 
-/// Every Debian release has one pgpool; `openssl` is for readiness probes.
+/// Each Debian release has one version of pgpool; `openssl` is for readiness probes.
 const DATABASE: DebianImage = DebianImage {
     entry: "database",
-    title: "make the root file system with pgpool and PostgreSQL",
+    title: "build the image of pgpool and PostgreSQL",
     suite: "bookworm",
     packages: "pgpool2,postgresql-15,openssl",
     left_out: &LEFT_OUT,
@@ -39,18 +38,18 @@ const DATABASE: DebianImage = DebianImage {
     names: &[PGPOOL, POSTGRES, POSTGRES_UPSTREAM],
 };
 
-/// No server in it, as PostgreSQL runs from the other one; a client, to look at pgpool from inside its pod.
+/// Without the server of PostgreSQL, which runs from the other image; with its client, to inspect pgpool from inside its pod.
 const NEWER: DebianImage = DebianImage {
     entry: "pgpool-newer",
-    title: "make the root file system with a newer pgpool",
+    title: "build the image of a newer pgpool",
     suite: "trixie",
     packages: "pgpool2,postgresql-client,openssl",
     names: &[PGPOOL_NEWER],
     ..DATABASE
 };
 
-/// Files of packages that nothing in a container reads. The compiler behind PostgreSQL's JIT alone is half of
-/// the image, and PostgreSQL does without when its plugin is absent.
+/// Files that nothing in a container reads. The JIT compiler of PostgreSQL alone is half of the image, and PostgreSQL
+/// works without it.
 const LEFT_OUT: [&str; 9] = [
     "/usr/share/doc/*",
     "/usr/share/info/*",
@@ -63,21 +62,21 @@ const LEFT_OUT: [&str; 9] = [
     "/usr/lib/postgresql/*/lib/llvmjit*",
 ];
 
-/// Runs before the packages are configured: the user gets the number that pods run with, and no database is
-/// made inside the image.
+/// Runs before the packages are configured: the user gets the UID that pods run with, and no database is created in the
+/// image.
 const BEFORE: &str = r#"set -e
 echo "postgres:x:70:70:PostgreSQL:/var/lib/postgresql:/bin/sh" >> "$1/etc/passwd"
 echo "postgres:x:70:" >> "$1/etc/group"
 mkdir -p "$1/etc/postgresql-common"
 echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf""#;
 
-/// Runs when all packages are there.
+/// Runs when all packages are installed.
 const AFTER: &str = r#"set -e
 rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/* "$1"/var/log/* "$1"/usr/share/zoneinfo/right
 mkdir -p "$1/opt/pgpool-II/etc" "$1/opt/pgpool-II/tls" "$1/run/pgpool"
 chown 70:70 "$1/run/pgpool""#;
 
-/// What stands in for the exporter of pgpool's metrics.
+/// A stand-in for the exporter of pgpool's metrics; see the README.
 const EXPORTER_PROGRAM: Component = Component {
     name: "exporter",
     packages: &["."],
@@ -86,9 +85,9 @@ const EXPORTER_PROGRAM: Component = Component {
     cgo: false,
 };
 
-/// The image with pgpool and PostgreSQL, and the one with a newer pgpool.
-pub fn databases(cache: &Cache, progress: &Progress) -> anyhow::Result<Vec<Image>> {
-    // The programs of PostgreSQL are where Debian keeps them, off the usual path.
+/// The image of pgpool and PostgreSQL, and the one of a newer pgpool.
+pub(crate) fn databases(cache: &Cache, progress: &Progress) -> anyhow::Result<Vec<Image>> {
+    // Debian keeps the programs of PostgreSQL outside the usual path.
     let config = |version: u8| {
         json!({
             "User": "70:70",
@@ -100,15 +99,13 @@ pub fn databases(cache: &Cache, progress: &Progress) -> anyhow::Result<Vec<Image
         let database = DATABASE.make(&config(15), cache, progress);
         let newer = newer
             .join()
-            .unwrap_or_else(|_| anyhow::bail!("making an image panicked"));
+            .unwrap_or_else(|_| anyhow::bail!("building an image panicked"));
         Ok(vec![database?, newer?])
     })
 }
 
-/// The image of an operator: its program and the libraries that it is linked with, nothing else.
-///
-/// The tag is a hash of the content, so that a changed program is another image and an unchanged one is not.
-pub fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Result<Image> {
+/// The image of an operator: its program and the libraries that it is linked with. The tag is a hash of the content.
+pub(crate) fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Result<Image> {
     let target = format!("/usr/local/bin/{name}");
     let config = json!({"User": OPERATOR_USER, "Entrypoint": [&target]});
     let mut files = images::libraries(program)?;
@@ -116,9 +113,9 @@ pub fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Result<Ima
     images::of_files(name, &format!("docker.io/local/{name}"), &files, &config, cache)
 }
 
-/// The image of the exporter. The program has the place that it has in the image of the real one, in a folder of its
-/// own name; beside it is what it runs below.
-pub fn exporter(cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
+/// The image of the exporter. The program has the same path as in the image of the real one; the tools are those that the
+/// provisioner runs around it.
+pub(crate) fn exporter(cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
     let sources = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/components"));
     let programs = local_cluster::components::build(&[&EXPORTER_PROGRAM], sources, cache, progress)?;
     let program = programs.path("pgpool2_exporter")?.to_owned();
@@ -149,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exporter_is_there_with_its_sums() {
+    fn the_module_of_the_exporter_has_its_sums() {
         for file in ["go.mod", "go.sum"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("components/exporter")

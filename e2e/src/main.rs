@@ -1,11 +1,37 @@
-//! The `e2e` binary. Everything it does is in the library.
+//! The demo, the test cases and the benchmarks of the two operators, all behind `cargo e2e`, on the cluster of
+//! [`local_cluster`].
+//!
+//! | Modules | Concern |
+//! |---|---|
+//! | [`cli`], [`workspace`], [`runner`] | what a command does, in which order |
+//! | [`images`], [`operators`] | what runs in the cluster |
+//! | [`mod@case`], [`scene`] | what test cases are written with |
+//! | [`cases`], [`guides`], [`demo`], [`bench`], [`soak`], [`report`], [`matrix`] | the cases, guides, demo, benchmarks, soak and reports themselves |
+
+// A program of this repository alone: documented where a name does not say it.
+#![allow(missing_docs)]
+
+mod bench;
+mod case;
+mod cases;
+mod cli;
+mod demo;
+mod guides;
+mod images;
+mod matrix;
+mod operators;
+mod report;
+mod runner;
+mod scene;
+mod soak;
+mod workspace;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match e2e::cli::Cli::parse().run() {
+    match cli::Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");

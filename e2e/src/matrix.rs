@@ -8,14 +8,15 @@
 //! | [`reading`] | what psql said about it |
 //! | [`clients`], [`script`], [`waves`] | asking real pools, a node full at a time |
 //! | [`routes`], [`transitions`], [`load`] | changing running pools from mode to mode, while clients connect |
-//! | [`table`], [`changes`], [`page`] | the result, for people, for programs, and for the book |
+//! | [`table`], [`changes`], `page` | the result, for people, for programs, and for the book |
 
 pub mod cells;
 pub mod changes;
 pub mod clients;
 pub mod load;
 pub mod oracle;
-pub mod page;
+#[cfg(test)]
+mod page;
 pub mod pools;
 pub mod reading;
 pub mod routes;

@@ -16,46 +16,42 @@ use serde_json::Value;
 use crate::images;
 
 /// The namespace of the operators.
-pub const NAMESPACE: &str = "pgpool-system";
+pub(crate) const NAMESPACE: &str = "pgpool-system";
 
-/// Package, program, chart, release and image all have this name.
-pub const NAMES: [&str; 2] = ["ops-manager", "provisioner"];
+/// The names of their packages, programs, charts, releases and images.
+pub(crate) const NAMES: [&str; 2] = ["ops-manager", "provisioner"];
 
 /// The name of an operator's objects in the cluster: its Deployment, service account, Service and lease.
-#[must_use]
-pub fn object(name: &str) -> String {
+pub(crate) fn object(name: &str) -> String {
     format!("pgpool-{name}")
 }
 
-/// The chart that brings the kinds, which must be there before either operator.
+/// The chart with the CRDs, which must exist before either operator starts.
 const CRDS: &str = "crds";
 
-/// What they are compiled with beside Rust: some libraries below them are written in C.
+/// Compiles their dependencies that are written in C.
 const TOOLCHAIN: &[Need] = &[need("cc", "gcc"), need("make", "make")];
 
-/// Time for a release to be ready.
+/// Time for a Helm release to become ready.
 const TIMEOUT: &str = "120s";
 
-/// An operator that can be installed.
 #[derive(Clone, Debug)]
-pub struct Operator {
-    /// Its name, one of [`NAMES`].
-    pub name: &'static str,
-    /// Its image.
-    pub image: Image,
+pub(crate) struct Operator {
+    pub(crate) name: &'static str,
+    pub(crate) image: Image,
 }
 
-/// How the programs are compiled.
+/// How the operators are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
-    /// As they ship.
+pub(crate) enum Profile {
+    /// As they are released.
     Release,
-    /// Quickly, for those who change them and look again.
+    /// Quickly, for development.
     Debug,
 }
 
-/// Compiles both operators and makes their images.
-pub fn build(
+/// Compiles both operators and builds their images.
+pub(crate) fn build(
     root: &Path,
     profile: Profile,
     cache: &Cache,
@@ -71,8 +67,8 @@ pub fn build(
     programs.into_iter().map(image).collect()
 }
 
-/// Compiles both operators and returns where their programs are.
-pub fn compile(
+/// Compiles both operators and returns the paths of their programs by name.
+pub(crate) fn compile(
     root: &Path,
     profile: Profile,
     cache: &Cache,
@@ -82,7 +78,7 @@ pub fn compile(
     let step = progress.step("compile the operators");
     let log = cache.log("cargo-build")?;
     command::run_logged(&mut cargo(root, profile), &log, |line| step.note(line.trim()))?;
-    // Asked again, now that there is nothing to do, cargo tells programs where it put what.
+    // Run again, when there is nothing left to compile, cargo prints the paths in a format for programs.
     let messages = command::output(cargo(root, profile).arg("--message-format=json"))?;
     let mut programs: Vec<_> = messages
         .lines()
@@ -91,7 +87,7 @@ pub fn compile(
     programs.sort();
     programs.dedup();
     if programs.len() != NAMES.len() {
-        bail!("cargo made {programs:?} instead of {NAMES:?}");
+        bail!("cargo built {programs:?} instead of {NAMES:?}");
     }
     step.done();
     Ok(programs)
@@ -109,8 +105,8 @@ fn cargo(root: &Path, profile: Profile) -> Command {
     cargo
 }
 
-/// Installs the charts, or upgrades them to what they and the images are now, and waits until all is ready.
-pub fn install(
+/// Installs or upgrades the charts, and waits until the operators are ready.
+pub(crate) fn install(
     cluster: &Cluster,
     operators: &[Operator],
     charts: &Path,
@@ -122,7 +118,7 @@ pub fn install(
         program: cluster.program("helm")?,
     };
     helm.upgrade(CRDS, charts, None)?;
-    // Neither waits for the other.
+    // The operators do not depend on each other.
     std::thread::scope(|scope| {
         let installs: Vec<_> = operators
             .iter()
@@ -178,7 +174,7 @@ impl Helm<'_> {
     }
 }
 
-/// The operator's program that a message of cargo tells of.
+/// The name and path of an operator's program in a message of cargo.
 fn executable(message: &Value) -> Option<(&'static str, PathBuf)> {
     let path = message["executable"].as_str()?;
     let name = message["target"]["name"].as_str()?;
@@ -193,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_are_read_from_cargo() {
+    fn programs_are_read_from_messages_of_cargo() {
         let message = serde_json::json!({"executable": "/t/provisioner", "target": {"name": "provisioner"}});
         assert_eq!(
             executable(&message),

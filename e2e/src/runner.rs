@@ -1,15 +1,14 @@
-//! Runs tests, tier by tier, from the one that needs least to the one that needs most, and counts.
+//! Runs tests tier by tier, from the one that needs least to the one that needs most, and counts them.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::Args;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Client;
 use kube::api::{Api, DeleteParams};
 use local_cluster::control_plane::{CertManager, ControlPlane};
 use local_cluster::{command, diagnostics, manifests};
@@ -19,12 +18,12 @@ use crate::cases::{self, Props};
 use crate::operators;
 use crate::workspace::Workspace;
 
-/// Time for one case. Each wait inside has its own, shorter limit; this one is for what hangs elsewhere.
+/// Time for one case. Each wait in a case has its own, shorter limit; this one is for what hangs elsewhere.
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// Which tests, and how.
 #[derive(Clone, Debug, Args)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Only the tests of this tier; all of them otherwise.
     #[arg(long, value_enum)]
     tier: Option<Tier>,
@@ -43,26 +42,20 @@ pub struct Selection {
 
 impl Selection {
     /// The tiers, in the order in which they run.
-    #[must_use]
-    pub fn tiers(&self) -> Vec<Tier> {
+    pub(crate) fn tiers(&self) -> Vec<Tier> {
         self.tier
             .map_or_else(|| vec![Tier::Unit, Tier::Api, Tier::Cluster], |tier| vec![tier])
     }
 
     fn cases(&self, tier: Tier, workspace: &Workspace) -> anyhow::Result<Vec<Case>> {
-        let wanted = |case: &Case| {
-            self.filter
-                .as_ref()
-                .is_none_or(|filter| case.name.contains(filter))
-        };
-        Ok(cases::all(&workspace.root)?
-            .into_iter()
-            .filter(|case| case.tier == tier && wanted(case))
-            .collect())
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let mut cases = cases::all(&workspace.root)?;
+        cases.retain(|case| case.tier == tier && case.name.contains(filter));
+        Ok(cases)
     }
 }
 
-/// How many tests ended how.
+/// The number of passed and failed tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     passed: usize,
@@ -76,12 +69,8 @@ impl Tally {
     }
 }
 
-/// Runs the selected tests. The last line tells how many passed and failed, and so does the exit status.
-pub fn run(
-    workspace: &Workspace,
-    kubeconfig: Option<&Path>,
-    selection: &Selection,
-) -> anyhow::Result<ExitCode> {
+/// Runs the selected tests. The last line and the exit status report the result.
+pub(crate) fn run(workspace: &Workspace, kubeconfig: Option<&Path>, selection: &Selection) -> ExitCode {
     let mut tally = Tally::default();
     for tier in selection.tiers() {
         let counted = match tier {
@@ -92,8 +81,7 @@ pub fn run(
         match counted {
             Ok(counted) => tally.add(counted),
             Err(error) => {
-                // A tier that does not even start is a failure like any other; the next one may still tell
-                // something.
+                // A tier that does not start counts as one failure; the next tier runs all the same.
                 workspace
                     .progress
                     .line(format_args!("FAILED the {tier:?} tier: {error:#}"));
@@ -102,11 +90,11 @@ pub fn run(
         }
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
-    Ok(if tally.failed == 0 {
+    if tally.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
 
 fn unit(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
@@ -114,28 +102,23 @@ fn unit(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(&workspace.root)
-        .args(["test", "--locked", "--workspace", "--no-fail-fast"]);
-    cargo.args(&selection.filter);
+        .args(["test", "--locked", "--workspace", "--no-fail-fast"])
+        .args(&selection.filter);
     let mut tally = Tally::default();
     let log = workspace.cache.log("cargo-test")?;
     let ended = command::run_logged(&mut cargo, &log, |line| {
         if let Some(counted) = parse_result(line) {
             tally.add(counted);
         } else if line.starts_with("test ") && line.ends_with("FAILED") {
-            workspace.progress.line(line);
+            step.line(line);
         }
         step.note(line);
     });
-    // A failed test makes cargo fail too, and is counted already; anything else is not.
-    if let Err(error) = ended
-        && tally.failed == 0
-    {
-        return Err(error);
-    }
     if tally.failed > 0 {
-        workspace.progress.line(format_args!("see {}", log.display()));
-        drop(step);
+        step.line(format_args!("see {}", log.display()));
     } else {
+        // cargo also fails after a failed test, which is counted. Any other error is returned.
+        ended?;
         step.done();
     }
     Ok(tally)
@@ -160,32 +143,22 @@ fn api(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
         return Ok(Tally::default());
     }
     let programs = workspace.control_plane()?;
-    let compiled = operators::compile(
-        &workspace.root,
-        operators::Profile::Debug,
-        &workspace.cache,
-        &workspace.progress,
-    )?;
+    let operators = workspace.compile_operators(operators::Profile::Debug)?;
     tokio::runtime::Runtime::new()?.block_on(async {
         let step = workspace.progress.step("start a control plane");
         let plane = ControlPlane::start(&programs, CertManager::Running).await?;
-        let kinds = workspace.root.join("charts/crds/files");
-        manifests::apply_crds(&plane.client(), &kinds).await?;
-        let policies = workspace.root.join("charts/crds/policies");
-        manifests::apply_folder(&plane.client(), &policies).await?;
+        let charts = workspace.root.join("charts/crds");
+        manifests::apply_crds(&plane.client(), &charts.join("files")).await?;
+        manifests::apply_folder(&plane.client(), &charts.join("policies")).await?;
         step.done();
-        let client = plane.client();
-        Ok(run_cases(
-            &Shared {
-                workspace,
-                client,
-                place: Place::Api(Arc::new(plane), programs),
-                selection,
-                props: Arc::new(Props::new(compiled)),
-            },
-            cases,
-        )
-        .await)
+        let context = Context {
+            client: plane.client(),
+            namespace: String::new(),
+            place: Place::Api(Arc::new(plane), programs),
+            workspace: workspace.clone(),
+            props: Arc::new(Props::new(operators)),
+        };
+        Ok(run_cases(&context, selection, cases).await)
     })
 }
 
@@ -196,113 +169,84 @@ fn cluster(workspace: &Workspace, kubeconfig: Option<&Path>, selection: &Selecti
     }
     let target = workspace.prepare(kubeconfig)?;
     target.run(async {
-        let client = target.client().await?;
-        Ok(run_cases(
-            &Shared {
-                workspace,
-                client,
-                place: Place::Cluster(target.clone()),
-                selection,
-                props: Arc::default(),
-            },
-            cases,
-        )
-        .await)
+        let context = Context {
+            client: target.client().await?,
+            namespace: String::new(),
+            place: Place::Cluster(target.clone()),
+            workspace: workspace.clone(),
+            props: Arc::default(),
+        };
+        Ok(run_cases(&context, selection, cases).await)
     })
 }
 
-/// What all cases of a tier have in common.
-struct Shared<'a> {
-    workspace: &'a Workspace,
-    client: Client,
-    place: Place,
-    selection: &'a Selection,
-    props: Arc<Props>,
-}
-
-async fn run_cases(shared: &Shared<'_>, cases: Vec<Case>) -> Tally {
+/// Runs the cases of one tier. Each gets a copy of `context` with a namespace of its own.
+async fn run_cases(context: &Context, selection: &Selection, cases: Vec<Case>) -> Tally {
     let (alone, together): (Vec<_>, Vec<_>) = cases.into_iter().partition(|case| case.alone);
     let mut tally = Tally::default();
-    for (jobs, cases) in [(shared.selection.jobs.max(1), together), (1, alone)] {
-        let runs = futures::stream::iter(cases).map(|case| run_case(shared, case));
-        let results: Vec<bool> = runs.buffer_unordered(jobs).collect().await;
-        let passed = results.iter().filter(|passed| **passed).count();
-        tally.add(Tally {
-            passed,
-            failed: results.len() - passed,
-        });
+    for (jobs, cases) in [(selection.jobs.max(1), together), (1, alone)] {
+        let runs = futures::stream::iter(cases).map(|case| run_case(context, selection.keep, case));
+        let mut results = runs.buffer_unordered(jobs);
+        while let Some(passed) = results.next().await {
+            tally.passed += usize::from(passed);
+            tally.failed += usize::from(!passed);
+        }
     }
-    shared.props.remove().await;
+    context.props.remove().await;
     tally
 }
 
-async fn run_case(shared: &Shared<'_>, case: Case) -> bool {
-    let step = shared.workspace.progress.step(case.name.as_ref());
-    let namespace = namespace(&case.name);
+async fn run_case(context: &Context, keep: bool, case: Case) -> bool {
+    let step = context.workspace.progress.step(case.name.as_ref());
     let context = Context {
-        client: shared.client.clone(),
-        namespace: namespace.clone(),
-        place: shared.place.clone(),
-        workspace: shared.workspace.clone(),
-        props: Arc::clone(&shared.props),
+        namespace: namespace(&case.name),
+        ..context.clone()
     };
     let result = async {
-        manifests::ensure_namespace(&shared.client, &namespace).await?;
+        manifests::ensure_namespace(&context.client, &context.namespace).await?;
         // A task of its own, so that a panic ends the case and not the run.
-        match tokio::time::timeout(LIMIT, tokio::spawn((case.run)(context))).await {
+        match tokio::time::timeout(LIMIT, tokio::spawn((case.run)(context.clone()))).await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(anyhow!("it panicked: {panic}")),
-            Err(_) => Err(anyhow!("it takes too long")),
+            Err(_) => Err(anyhow!("it did not end within {} minutes", LIMIT.as_secs() / 60)),
         }
     };
-    let error = result.await.err();
-    if let Some(error) = &error {
-        report(shared, &case.name, &namespace, error).await;
-        drop(step);
-    } else {
-        step.done();
+    let result = result.await;
+    let passed = result.is_ok();
+    match result {
+        Ok(()) => step.done(),
+        Err(error) => {
+            report(&context, &case.name, &error).await;
+            drop(step);
+        }
     }
-    if error.is_none() || !shared.selection.keep {
-        let api: Api<Namespace> = Api::all(shared.client.clone());
-        // Nobody waits for its end; one that cannot even be asked for shows in the next case.
-        api.delete(&namespace, &DeleteParams::default()).map(drop).await;
+    if passed || !keep {
+        let api: Api<Namespace> = Api::all(context.client);
+        // Nothing waits for its end. An API server that does not answer shows in the next case.
+        let _ = api.delete(&context.namespace, &DeleteParams::default()).await;
     }
-    error.is_none()
+    passed
 }
 
-async fn report(shared: &Shared<'_>, case: &str, namespace: &str, error: &anyhow::Error) {
-    let progress = &shared.workspace.progress;
+async fn report(context: &Context, case: &str, error: &anyhow::Error) {
+    let progress = &context.workspace.progress;
     progress.line(format_args!("{case}: {error:#}"));
-    let file = shared
-        .workspace
-        .results()
-        .join(format!("{}.txt", case.replace("::", "-")));
-    let namespaces = [namespace, operators::NAMESPACE];
-    match diagnostics::dump(&shared.client, &namespaces, &file)
-        .await
-        .context("collecting what helps")
-    {
+    let file = format!("{}.txt", case.replace("::", "-"));
+    let file = context.workspace.results().join(file);
+    let namespaces = [context.namespace.as_str(), operators::NAMESPACE];
+    match diagnostics::dump(&context.client, &namespaces, &file).await {
         Ok(()) => progress.line(format_args!("{case}: see {}", file.display())),
-        Err(error) => progress.line(format_args!("{case}: {error:#}")),
+        Err(error) => progress.line(format_args!("{case}: collecting diagnostics: {error:#}")),
     }
 }
 
-/// A namespace that no earlier run can have left behind half deleted.
+/// A name that no earlier run has used: its namespace may still be terminating.
 fn namespace(case: &str) -> String {
-    let short: String = case
-        .chars()
-        .map(|character| {
-            if character.is_ascii_alphanumeric() {
-                character
-            } else {
-                '-'
-            }
-        })
-        .collect();
+    let name = case.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
+    let short: String = name.replace("--", "-").chars().take(40).collect();
     let unique = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| time.subsec_nanos() ^ std::process::id());
-    let short: String = short.replace("--", "-").chars().take(40).collect();
     format!("e2e-{}-{unique:x}", short.trim_end_matches('-'))
 }
 
@@ -329,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_namespace_has_a_valid_name() {
-        let name = namespace("certificates::a_very_long_name_that_tells_everything_about_the_case");
+        let name = namespace("certificates::a_very_long_name_that_says_everything_about_the_case");
         assert!(name.len() <= 63, "{name}");
         assert!(name.chars().all(|character| character.is_ascii_lowercase()
             || character.is_ascii_digit()

@@ -1,4 +1,4 @@
-//! The source tree that a command works with, and the cluster that runs what it builds.
+//! The source tree that a command uses, and starting the cluster that runs what is built from it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,22 +18,20 @@ use crate::operators::{self, Profile};
 
 /// What the steps of one command share.
 #[derive(Clone)]
-pub struct Workspace {
-    /// The user's cache.
-    pub cache: Cache,
-    /// The display.
-    pub progress: Progress,
+pub(crate) struct Workspace {
+    pub(crate) cache: Cache,
+    pub(crate) progress: Progress,
     /// The root of the source tree.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// How the operators in the cluster are compiled.
-    pub profile: Profile,
+    pub(crate) profile: Profile,
     /// What happens when another command uses the cluster.
-    pub lock: LockOptions,
+    pub(crate) lock: LockOptions,
 }
 
 impl Workspace {
-    /// The source tree that this program was built from.
-    pub fn new(
+    /// Uses the source tree that this program was built from.
+    pub(crate) fn new(
         cache: Cache,
         progress: Progress,
         profile: Profile,
@@ -44,7 +42,7 @@ impl Workspace {
             .context("the crate has no parent folder")?;
         if !root.join("Cargo.toml").exists() {
             bail!(
-                "{} is gone: run this through `cargo e2e` in the source tree",
+                "{} no longer exists: run this with `cargo e2e` in a source tree",
                 root.display()
             );
         }
@@ -58,12 +56,12 @@ impl Workspace {
     }
 
     /// The programs of a [`local_cluster::control_plane::ControlPlane`].
-    pub fn control_plane(&self) -> anyhow::Result<Programs> {
+    pub(crate) fn control_plane(&self) -> anyhow::Result<Programs> {
         artifacts::programs(components::CONTROL_PLANE, &self.cache, &self.progress)
     }
 
     /// The path of a kubectl for `target`.
-    pub fn kubectl(&self, target: &Target) -> anyhow::Result<PathBuf> {
+    pub(crate) fn kubectl(&self, target: &Target) -> anyhow::Result<PathBuf> {
         match target {
             Target::Local(cluster) => Ok(cluster.program("kubectl")?.to_owned()),
             Target::Existing(_) => {
@@ -75,7 +73,7 @@ impl Workspace {
     }
 
     /// Starts the local cluster, or updates the running one, with or without the operators.
-    pub fn up(&self, with_operators: bool) -> anyhow::Result<Cluster> {
+    pub(crate) fn up(&self, with_operators: bool) -> anyhow::Result<Cluster> {
         let databases = || images::databases(&self.cache, &self.progress);
         let mut artifacts = Artifacts::build(&self.cache, &self.progress, databases)?;
         artifacts
@@ -95,7 +93,7 @@ impl Workspace {
 
     /// Makes a cluster ready to be used: starts the local one with both operators, or checks that they run in the one
     /// of `kubeconfig`, where nothing is installed.
-    pub fn prepare(&self, kubeconfig: Option<&Path>) -> anyhow::Result<Target> {
+    pub(crate) fn prepare(&self, kubeconfig: Option<&Path>) -> anyhow::Result<Target> {
         let Some(kubeconfig) = kubeconfig else {
             return Ok(Target::Local(self.up(true)?));
         };
@@ -116,13 +114,17 @@ impl Workspace {
     }
 
     /// The folder for reports, figures and diagnostics.
-    #[must_use]
-    pub fn results(&self) -> PathBuf {
+    pub(crate) fn results(&self) -> PathBuf {
         self.root.join("target/e2e")
     }
 
-    /// The resource definition of the Prometheus operator's `ServiceMonitor`.
-    pub fn service_monitor_crd(&self) -> anyhow::Result<PathBuf> {
+    /// Compiles both operators; see [`operators::compile`].
+    pub(crate) fn compile_operators(&self, profile: Profile) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
+        operators::compile(&self.root, profile, &self.cache, &self.progress)
+    }
+
+    /// The CRD of the Prometheus operator's `ServiceMonitor`.
+    pub(crate) fn service_monitor_crd(&self) -> anyhow::Result<PathBuf> {
         let module = components::module(
             "github.com/prometheus-operator/prometheus-operator",
             "v0.85.0",

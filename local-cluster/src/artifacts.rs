@@ -1,5 +1,4 @@
-//! Everything that must exist on the machine before a cluster starts. All of it is made outside the cluster, whose
-//! network has no way out.
+//! What must exist on the machine before a cluster starts. It is built outside the cluster, whose network has no uplink.
 
 use std::path::Path;
 
@@ -14,14 +13,13 @@ use crate::progress::Progress;
 /// What a cluster with a node is started from.
 #[derive(Clone, Debug)]
 pub struct Artifacts {
-    /// The programs of the cluster.
     pub programs: Programs,
     /// The images that pods may use.
     pub images: Vec<Image>,
 }
 
 impl Artifacts {
-    /// Builds the programs while `images` makes the images of pods.
+    /// Builds the programs, while `images` builds the images of pods.
     pub fn build(
         cache: &Cache,
         progress: &Progress,
@@ -29,14 +27,13 @@ impl Artifacts {
     ) -> anyhow::Result<Self> {
         packages::ensure_root("the cluster")?;
         packages::ensure(&[packages::NODE, packages::IMAGES], cache, progress)?;
-        // The root file systems wait for downloads and one core at most, the builds want all of them: together they
-        // take hardly longer than the builds alone.
+        // Images mostly wait for downloads, programs use every core: together they take hardly longer than the programs.
         let (programs, images) = std::thread::scope(|scope| {
             let images = scope.spawn(images);
             let programs = programs(components::NODE, cache, progress);
             let images = images
                 .join()
-                .unwrap_or_else(|_| bail!("making the images panicked"));
+                .unwrap_or_else(|_| bail!("building the images panicked"));
             (programs, images)
         });
         let (programs, mut images) = (programs?, images?);
@@ -45,7 +42,7 @@ impl Artifacts {
     }
 }
 
-/// The programs of some components of the cluster.
+/// Builds programs of the cluster.
 pub fn programs(components: &[&Component], cache: &Cache, progress: &Progress) -> anyhow::Result<Programs> {
     components::build(components, Path::new(components::SOURCES), cache, progress)
 }

@@ -1,8 +1,7 @@
-//! What was built once and is worth keeping: Go programs, root file systems, images.
+//! Keeps what takes long to build: Go programs, root file systems, images.
 //!
-//! Decides where the cache is and when an entry is fresh: an entry is a folder named by a hash of everything
-//! it was made from, so a changed input is a new entry and never an edited one. Touches the cache folder
-//! only. Entries appear by a rename, so a folder that exists is complete, whoever was killed meanwhile.
+//! An entry is a folder named by a hash of all its inputs, so a changed input makes a new entry and never edits an old
+//! one. Entries appear by a rename, so a folder that exists is complete even if its writer was killed.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -16,8 +15,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 /// The folder inside the user's cache folder that belongs to this project.
 const FOLDER: &str = "pgpool-operators";
 
-/// How many entries of one name are kept. More than one, so that switching between two branches does not
-/// build everything again each time.
+/// How many entries of one name are kept: switching between two branches should not build everything again.
 const KEPT: usize = 3;
 
 /// The cache folder of one user.
@@ -29,16 +27,13 @@ pub struct Cache {
 impl Cache {
     /// Finds the cache: `explicit` when given, else below `xdg` (the value of `XDG_CACHE_HOME`), else below
     /// `~/.cache`.
-    ///
-    /// # Errors
-    /// When none of the three names a folder.
     pub fn locate(explicit: Option<&Path>, xdg: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(root) = explicit {
             return Ok(Self {
                 root: std::path::absolute(root)?,
             });
         }
-        // A relative XDG_CACHE_HOME is to be ignored, says its specification.
+        // The XDG specification says to ignore a relative path.
         if let Some(base) = xdg.filter(|path| path.is_absolute()) {
             return Ok(Self {
                 root: base.join(FOLDER),
@@ -50,8 +45,6 @@ impl Cache {
         })
     }
 
-    /// The folder itself.
-    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -63,16 +56,8 @@ impl Cache {
         Ok(folder.join(format!("{name}.log")))
     }
 
-    /// Returns the finished entry, when there is one.
-    #[must_use]
-    pub fn find(&self, name: &str, key: &Key) -> Option<PathBuf> {
-        let entry = self.path(name, key);
-        entry.is_dir().then_some(entry)
-    }
-
-    /// Returns the entry, and lets `make` fill an empty folder first when it is not there yet.
-    ///
-    /// A second process that asks for the same name waits for the first.
+    /// Returns the entry. If it does not exist yet, `make` fills an empty folder first; a second process that needs the
+    /// same name waits for it.
     pub fn entry(
         &self,
         name: &str,
@@ -99,8 +84,8 @@ impl Cache {
         Ok(entry)
     }
 
-    /// Holds the lock called `name` until the returned file is dropped; waits while another process has it.
-    pub fn lock(&self, name: &str) -> anyhow::Result<File> {
+    /// Takes the lock called `name`, which is held until the returned file is dropped.
+    fn lock(&self, name: &str) -> anyhow::Result<File> {
         let folder = self.root.join("locks");
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let path = folder.join(format!("{name}.lock"));
@@ -110,7 +95,6 @@ impl Cache {
         Ok(file)
     }
 
-    /// Removes the whole folder.
     pub fn clean(&self) -> anyhow::Result<()> {
         remove(&self.root)
     }
@@ -134,8 +118,8 @@ impl Cache {
     }
 }
 
-/// Removes a folder with all it holds; one that is absent is fine.
-pub fn remove(folder: &Path) -> anyhow::Result<()> {
+/// Removes a folder with its content, if it exists.
+pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("removing {}", folder.display()))
@@ -144,7 +128,7 @@ pub fn remove(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Names one set of inputs.
+/// The hash of a set of inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
@@ -154,8 +138,9 @@ impl fmt::Display for Key {
     }
 }
 
-/// Collects the inputs of a [`Key`]. Each one is hashed with its label and length, so that two inputs never
-/// run into each other.
+/// Collects the inputs of a [`Key`]. Each one is hashed with its label and length, so that no two sets of inputs are the
+/// same sequence of bytes.
+#[must_use]
 pub struct Inputs {
     hasher: Context,
 }
@@ -169,15 +154,12 @@ impl Default for Inputs {
 }
 
 impl Inputs {
-    /// Adds a piece of text.
-    #[must_use]
     pub fn text(mut self, label: &str, value: &str) -> Self {
         self.part(label.as_bytes());
         self.part(value.as_bytes());
         self
     }
 
-    /// Adds the content of a file.
     pub fn file(mut self, label: &str, path: &Path) -> anyhow::Result<Self> {
         let mut content = Vec::new();
         File::open(path)
@@ -188,8 +170,6 @@ impl Inputs {
         Ok(self)
     }
 
-    /// The name of these inputs.
-    #[must_use]
     pub fn key(self) -> Key {
         let digest = hex(self.hasher.finish().as_ref());
         Key(digest.chars().take(16).collect())
@@ -201,9 +181,7 @@ impl Inputs {
     }
 }
 
-/// Lower-case hexadecimal digits of `bytes`.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -242,16 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_entry_is_not_there() {
+    fn a_failed_entry_does_not_exist() {
         let (_folder, cache) = cache();
         let key = Inputs::default().key();
         assert!(cache.entry("thing", &key, |_| anyhow::bail!("no")).is_err());
-        assert!(cache.find("thing", &key).is_none());
+        assert!(!cache.path("thing", &key).exists());
         assert!(cache.entry("thing", &key, |_| Ok(())).is_ok());
     }
 
     #[test]
-    fn old_entries_go() {
+    fn old_entries_are_removed() {
         let (folder, cache) = cache();
         for number in 0..5 {
             let key = Inputs::default().text("n", &number.to_string()).key();
@@ -261,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_do_not_run_into_each_other() {
+    fn labels_and_values_are_kept_apart() {
         let one = Inputs::default().text("ab", "c").key();
         let two = Inputs::default().text("a", "bc").key();
         assert_ne!(one, two);

@@ -1,8 +1,7 @@
-//! The cluster with a node: one per machine, closed off, found again by later runs.
+//! The cluster with a node: one per machine, isolated, found again by later commands.
 //!
-//! Everything it has on disk is in [`STATE`]; everything that runs is in the namespaces of
-//! [`crate::node::namespaces`]. So bringing it down is ending these, removing the control groups of the pods
-//! and removing the folder.
+//! All its files are in [`STATE`] and all its processes in the namespaces of [`crate::node::namespaces`]. So taking it
+//! down means ending these namespaces, and removing the control groups of the pods and the folder.
 
 mod start;
 
@@ -31,10 +30,10 @@ use crate::packages;
 use crate::process::Recorded;
 use crate::progress::Progress;
 
-/// The folder of the running cluster. The same for every user of the machine, as there is one cluster.
-pub const STATE: &str = "/var/cache/pgpool-e2e";
+/// The folder of the running cluster, the same for every user of the machine.
+const STATE: &str = "/var/cache/pgpool-e2e";
 
-/// What a later run must know of a running cluster.
+/// What a later command must know about a running cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Record {
     /// The programs it was started from.
@@ -42,11 +41,11 @@ struct Record {
     namespaces: Namespaces,
     store: Store,
     daemons: BTreeMap<String, Recorded>,
-    /// The programs that are run now and then.
+    /// Programs that later commands run.
     programs: BTreeMap<String, PathBuf>,
 }
 
-/// What taking a cluster down must know of it, whichever version of this program started it.
+/// The part of [`Record`] that `down` needs, whichever version of this program wrote it.
 #[derive(Debug, Deserialize)]
 struct Outline {
     namespaces: Namespaces,
@@ -54,16 +53,16 @@ struct Outline {
     daemons: BTreeMap<String, Recorded>,
 }
 
-/// A cluster that is up.
+/// A running cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     record: Record,
-    /// Where the cluster is ours, and not only found.
+    /// Absent where the cluster was only found.
     _lock: Option<ClusterLock>,
 }
 
 impl Cluster {
-    /// The running cluster of this machine, whoever started it.
+    /// The running cluster of this machine, if there is one.
     pub fn find() -> anyhow::Result<Option<Self>> {
         let path = record_path();
         let text = match fs::read_to_string(&path) {
@@ -76,15 +75,15 @@ impl Cluster {
         Ok(record.namespaces.alive().then_some(Self { record, _lock: None }))
     }
 
-    /// The running cluster, or an error that says how to start one.
+    /// The running cluster; the error says how to start one.
     pub fn require() -> anyhow::Result<Self> {
-        Self::find()?.context("no cluster is up: run `cargo e2e up`")
+        Self::find()?.context("no cluster is running: run `cargo e2e up`")
     }
 
-    /// Makes sure that a healthy cluster runs from `artifacts`: the one that does, else a new one. Nobody else
-    /// works with it until the value is dropped.
+    /// Returns a healthy cluster made from `artifacts`: the running one if it is such a cluster, otherwise a new one.
+    /// The lock of the cluster is held until the value is dropped.
     pub fn up(artifacts: &Artifacts, options: LockOptions, progress: &Progress) -> anyhow::Result<Self> {
-        let lock = Some(ClusterLock::take(options, progress)?);
+        let lock = Some(ClusterLock::acquire(options, progress)?);
         let found = Self::find().and_then(|found| {
             let Some(cluster) = found else { return Ok(None) };
             cluster.healthy(artifacts)?;
@@ -99,16 +98,16 @@ impl Cluster {
                 });
             }
             Ok(None) => {}
-            Err(error) => progress.line(format_args!("the running cluster is replaced: {error:#}")),
+            Err(error) => progress.line(format_args!("replacing the running cluster: {error:#}")),
         }
         take_down(|_| {})?;
         let step = progress.step("start the cluster");
         let started = start::start(artifacts, &step);
         if started.is_err() {
-            // Its logs are all there is to learn from: they stay until the next `up` or `down`.
+            // The logs stay until the next `up` or `down`.
             step.note(format!("logs are in {STATE}/logs"));
         }
-        let cluster = started.with_context(|| format!("the cluster does not start; see {STATE}/logs"))?;
+        let cluster = started.with_context(|| format!("starting the cluster; see {STATE}/logs"))?;
         step.done();
         Ok(Self {
             _lock: lock,
@@ -116,10 +115,10 @@ impl Cluster {
         })
     }
 
-    /// Ends the cluster and removes all it left; fine when there is none.
+    /// Ends the cluster and removes everything it left, if there is one.
     pub fn down(options: LockOptions, progress: &Progress) -> anyhow::Result<()> {
         packages::ensure_root("taking the cluster down")?;
-        let lock = ClusterLock::take(options, progress)?;
+        let lock = ClusterLock::acquire(options, progress)?;
         let step = progress.step("take the cluster down");
         take_down(|what| step.note(what))?;
         lock.remove()?;
@@ -127,60 +126,50 @@ impl Cluster {
         Ok(())
     }
 
-    /// The kubeconfig of a user who may do everything. Its server is reachable inside the network only.
-    #[must_use]
+    /// The kubeconfig of a cluster administrator. Its server is reachable only in the network of the cluster.
     pub fn kubeconfig(&self) -> PathBuf {
         state().join("pki/admin.kubeconfig")
     }
 
-    /// Every request that kube-apiserver answered: see [`crate::audit`].
-    #[must_use]
+    /// See [`crate::audit`].
     pub fn audit_log(&self) -> PathBuf {
         state().join(arguments::AUDIT_LOG)
     }
 
-    /// Where the daemons write, `<name>.log` each.
-    #[must_use]
-    pub fn logs(&self) -> PathBuf {
-        state().join("logs")
-    }
-
-    /// One of the programs that the cluster was started from, such as `kubectl`.
+    /// The path of `kubectl`, `helm` or `cert-manager`.
     pub fn program(&self, name: &str) -> anyhow::Result<&Path> {
         self.record
             .programs
             .get(name)
             .map(PathBuf::as_path)
-            .with_context(|| format!("{name} is not known"))
+            .with_context(|| format!("{name} is not a program of the cluster"))
     }
 
-    /// A program of this machine, run in the cluster's network.
-    #[must_use]
+    /// A program of this machine that runs in the network of the cluster.
     pub fn command(&self, program: &Path) -> Command {
         self.record.namespaces.network_command(program)
     }
 
-    /// The same, with the names of Services resolved as they are in a pod.
-    #[must_use]
+    /// The same, with names of Services resolved as in a pod.
     pub fn named_command(&self, program: &Path) -> Command {
         self.record
             .namespaces
             .named_command(program, &state().join("resolv.conf"))
     }
 
-    /// Runs a future in the cluster's network; see [`Namespaces::run`].
+    /// Runs a future in the network of the cluster; see [`Namespaces::run`].
     pub fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
         self.record.namespaces.run(future)
     }
 
-    /// A client of the user who may do everything. To be called, and used, inside [`Cluster::run`].
-    pub async fn client(&self) -> anyhow::Result<Client> {
+    /// A client with the rights of a cluster administrator. Use it in the same call of [`Cluster::run`] only.
+    async fn client(&self) -> anyhow::Result<Client> {
         client(&self.kubeconfig()).await
     }
 
-    /// Ends cert-manager's process; its kinds and what it made stay.
+    /// Ends the process of cert-manager; all objects stay.
     pub fn stop_cert_manager(&self) -> anyhow::Result<()> {
-        // The recorded process is the one around it and ends by itself.
+        // The recorded process is the `nsenter` around it, which ends with it.
         for daemon in daemon(start::CERT_MANAGER)?.children()? {
             daemon.signal(Signal::TERM)?;
         }
@@ -198,10 +187,10 @@ impl Cluster {
         save(&record)
     }
 
-    /// Fails when the cluster is not what `up` would start, or does not work.
+    /// Fails if `up` would start the cluster differently, or if the cluster does not work.
     fn healthy(&self, artifacts: &Artifacts) -> anyhow::Result<()> {
         if self.record.version != start::version(&artifacts.programs) {
-            bail!("it was started from something else");
+            bail!("it was started from other programs or settings");
         }
         if let Some((name, _)) = self.record.daemons.iter().find(|(_, daemon)| !daemon.alive()) {
             bail!("{name} has ended");
@@ -220,8 +209,8 @@ impl Cluster {
     }
 }
 
-/// Fails when anything of a cluster is left on this machine; for those who claim that nothing is.
-pub fn ensure_nothing_left() -> anyhow::Result<()> {
+/// Fails if anything of a cluster is left on this machine.
+fn ensure_nothing_left() -> anyhow::Result<()> {
     let groups = cgroups::left()?;
     if !groups.is_empty() {
         bail!("control groups are left: {groups:?}");
@@ -252,7 +241,7 @@ fn take_down(note: impl Fn(&str)) -> anyhow::Result<()> {
     ensure_nothing_left()
 }
 
-/// The daemon as recorded now, which may be another than when a [`Cluster`] was found.
+/// The daemon as recorded now: it may have been restarted since the [`Cluster`] was found.
 fn daemon(name: &str) -> anyhow::Result<Recorded> {
     let current = Cluster::require()?;
     current

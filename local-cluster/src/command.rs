@@ -1,5 +1,5 @@
-//! Runs programs of the host: with their output in a log file, or captured; failures say what ran and show
-//! the end of what it said.
+//! Runs programs of the host, with their output captured or in a log file. An error shows the command and the end of its
+//! output.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,15 +9,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// Where programs of the system are looked for. Explicit, since a login shell without the `sbin` folders
-/// would hide half of them, and since the daemons of the cluster must not depend on somebody's profile.
+/// The search path for programs of the system. Explicit, since a user's own often lacks the `sbin` folders, and the
+/// daemons of the cluster must not depend on the user's profile.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Lines of a log shown with an error.
 const TAIL: usize = 20;
 
-/// Finds `name` on [`PATH`].
-#[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
     PATH.split(':')
         .map(|folder| Path::new(folder).join(name))
@@ -28,10 +26,8 @@ fn executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs `command` to its end with both outputs in the file `log`, handing each line to `note`.
-///
-/// # Errors
-/// When it cannot be started or ends with another status than 0; the error shows the end of the log.
+/// Runs `command` to its end with both outputs in the file `log`, and passes each line to `note`. Any exit status but 0
+/// is an error, which shows the end of the log.
 pub fn run_logged(command: &mut Command, log: &Path, mut note: impl FnMut(&str)) -> anyhow::Result<()> {
     let shown = show(command);
     let (reader, writer) = std::io::pipe()?;
@@ -42,7 +38,7 @@ pub fn run_logged(command: &mut Command, log: &Path, mut note: impl FnMut(&str))
         .stderr(writer)
         .spawn()
         .with_context(|| format!("starting {shown}"))?;
-    // The command keeps copies of the pipe's writing end; without them gone the reader would never end.
+    // `command` holds copies of the pipe's writing end: the reader would never end while they exist.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     for line in BufReader::new(reader).split(b'\n') {
         let line = line?;
@@ -57,10 +53,8 @@ pub fn run_logged(command: &mut Command, log: &Path, mut note: impl FnMut(&str))
     Ok(())
 }
 
-/// Runs `command` to its end and returns what it wrote to its standard output.
-///
-/// # Errors
-/// When it cannot be started or ends with another status than 0; the error shows its standard error.
+/// Runs `command` to its end and returns its standard output. Any exit status but 0 is an error, which shows the standard
+/// error.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let shown = show(command);
     let output = command
@@ -77,9 +71,8 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The last lines of a log file, indented; empty when it cannot be read.
-#[must_use]
-pub fn tail(log: &Path) -> String {
+/// The last lines of a log file, indented; empty if it cannot be read.
+pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
@@ -92,7 +85,6 @@ pub fn tail(log: &Path) -> String {
         .join("\n")
 }
 
-/// `command` as one would type it.
 fn show(command: &Command) -> String {
     let mut shown = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {

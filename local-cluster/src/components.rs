@@ -1,8 +1,7 @@
-//! The Go programs of the cluster, built from published modules.
+//! Builds Go programs from published modules.
 //!
-//! Decides what is built from which module of a folder like `components`, and keeps the results in the cache under a
-//! hash of the module's files, the flags and the toolchain. One build at a time: each of them already uses
-//! every core.
+//! The results are in the cache under a hash of the module's files, the flags and the toolchain. One build runs at a
+//! time: each of them already uses every core.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,32 +14,32 @@ use crate::command::{self, run_logged};
 use crate::go::Go;
 use crate::progress::Progress;
 
-/// The release whose commands are built; kube-apiserver reports it, and clients decide by it.
+/// The release of Kubernetes; kube-apiserver reports it to clients.
 const KUBERNETES: &str = "v1.34.4";
 
-/// The modules of the cluster itself.
-pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/components");
+/// The folder with the modules of the cluster itself.
+pub(crate) const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/components");
 
-/// One Go module.
+/// A Go module whose programs are built.
 #[derive(Debug)]
 pub struct Component {
-    /// Its folder.
+    /// Its folder, and its name in the cache.
     pub name: &'static str,
-    /// The packages that are built.
+    /// The Go packages that are built.
     pub packages: &'static [&'static str],
-    /// What they are called.
+    /// The names of their programs.
     pub programs: &'static [&'static str],
-    /// Whether C libraries may be linked.
+    /// Whether it may be linked with C libraries.
     pub cgo: bool,
 }
 
-/// What both levels of the cluster run, and Helm, which alone knows what rights the charts give.
+/// The programs of a control plane on loopback, and Helm, which renders the rights that charts give.
 pub const CONTROL_PLANE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER, &HELM];
 
-/// What the node needs besides.
-pub const NODE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER, &COREDNS, &HELM];
+/// The programs of a cluster with a node.
+pub(crate) const NODE: &[&Component] = &[&ETCD, &KUBERNETES_COMMANDS, &CERT_MANAGER, &COREDNS, &HELM];
 
-/// The command line of Kubernetes, alone among the others since they share almost all of their packages.
+/// One component, since the commands of Kubernetes share almost all of their packages.
 pub const KUBERNETES_COMMANDS: Component = Component {
     name: "kubernetes",
     packages: &[
@@ -90,7 +89,7 @@ const HELM: Component = Component {
     cgo: true,
 };
 
-/// Where built programs are.
+/// The paths of built programs.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
     paths: BTreeMap<&'static str, PathBuf>,
@@ -99,10 +98,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The path of a program.
-    ///
-    /// # Errors
-    /// When its component was not among the built ones.
+    /// The path of a program of one of the built components.
     pub fn path(&self, program: &str) -> anyhow::Result<&Path> {
         self.paths
             .get(program)
@@ -110,27 +106,25 @@ impl Programs {
             .with_context(|| format!("{program} was not built"))
     }
 
-    /// The folder with cert-manager's own resource definitions.
-    pub fn cert_manager_crds(&self) -> anyhow::Result<&Path> {
+    /// The folder with the CRDs of cert-manager.
+    pub(crate) fn cert_manager_crds(&self) -> anyhow::Result<&Path> {
         self.crds.as_deref().context("cert-manager was not built")
     }
 
-    /// Changes whenever one of the programs does.
-    #[must_use]
-    pub fn version(&self) -> &str {
+    /// Changes when one of the programs does.
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 }
 
-/// Builds what is not in the cache yet, in the given order. `sources` is the folder of the modules.
+/// Builds the components that are not in the cache yet, in the given order. `sources` is the folder of their modules.
 pub fn build(
     components: &[&Component],
     sources: &Path,
     cache: &Cache,
     progress: &Progress,
 ) -> anyhow::Result<Programs> {
-    // Asking a toolchain for its version takes longer than the rest when all is built, yet the version
-    // is part of what the programs depend on.
+    // When everything is built, this takes most of the time, but the programs depend on the version of Go.
     let go = Go::ensure(cache, progress)?;
     let mut programs = Programs::default();
     for component in components {
@@ -152,7 +146,7 @@ pub fn build(
 
 impl Component {
     fn linker_flags(&self) -> String {
-        // Strips what only a debugger reads. Kubernetes takes its version from the linker.
+        // Strips debug information. Kubernetes takes its version from the linker.
         let mut flags = "-s -w".to_owned();
         if self.name == KUBERNETES_COMMANDS.name {
             let mut numbers = KUBERNETES.trim_start_matches('v').split('.');
@@ -196,7 +190,7 @@ impl Component {
         let bin = draft.join("bin");
         fs::create_dir_all(&bin)?;
         let mut command = go.command(module);
-        // `-v` names each package as it is compiled, which is all the progress that Go can show.
+        // `-v` names each package as it is compiled: Go has no other progress output.
         command.args(["build", "-v", "-trimpath", "-ldflags", &self.linker_flags(), "-o"]);
         if !self.cgo {
             command.env("CGO_ENABLED", "0");
@@ -220,7 +214,7 @@ impl Component {
     }
 }
 
-/// Copies cert-manager's resource definitions out of its module, so that the entry stands on its own.
+/// Copies the CRDs of cert-manager out of the module cache, so that the entry does not depend on it.
 fn copy_crds(module: &Path, draft: &Path, go: &Go) -> anyhow::Result<()> {
     let mut list = go.command(module);
     list.args([
@@ -239,13 +233,13 @@ fn copy_crds(module: &Path, draft: &Path, go: &Go) -> anyhow::Result<()> {
         else {
             continue;
         };
-        // Not fs::copy: the module cache is read-only, and its mode would come along.
+        // Not fs::copy: it would also copy the read-only mode of the module cache.
         fs::write(target.join(name), fs::read(&path)?)?;
     }
     Ok(())
 }
 
-/// The folder of a published module, in the cache of Go: fetched when it is not there.
+/// The folder of a published module in the module cache of Go, downloaded if necessary.
 pub fn module(path: &str, version: &str, cache: &Cache, progress: &Progress) -> anyhow::Result<PathBuf> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -254,8 +248,9 @@ pub fn module(path: &str, version: &str, cache: &Cache, progress: &Progress) -> 
     }
     let mut download = Go::ensure(cache, progress)?.command(cache.root());
     download.args(["mod", "download", "-json", &format!("{path}@{version}")]);
-    let text = command::output(&mut download).with_context(|| format!("fetching {path} {version}"))?;
-    let Downloaded { dir } = serde_json::from_str(&text).context("reading what Go has fetched")?;
+    let text = command::output(&mut download).with_context(|| format!("downloading {path} {version}"))?;
+    let Downloaded { dir } =
+        serde_json::from_str(&text).context("reading the output of `go mod download`")?;
     Ok(dir)
 }
 
@@ -264,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kubernetes_is_told_its_version() {
+    fn kubernetes_is_linked_with_its_version() {
         let flags = KUBERNETES_COMMANDS.linker_flags();
         assert!(flags.contains("version.gitVersion=v1.34.4"), "{flags}");
         assert!(
@@ -275,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_module_is_there_with_its_sums() {
+    fn every_module_has_its_sums() {
         for component in NODE {
             for file in ["go.mod", "go.sum"] {
                 let path = Path::new(SOURCES).join(component.name).join(file);

@@ -1,11 +1,10 @@
-//! The API side of a cluster on loopback: etcd, kube-apiserver, kube-controller-manager, cert-manager.
+//! A control plane on loopback: etcd, kube-apiserver, kube-controller-manager, cert-manager.
 //!
-//! Needs neither root nor containers and starts in seconds, so that test cases may have one of their own,
-//! several side by side. Pods stay Pending here: nothing runs them. Everything is in one temporary folder
-//! and ends with the value. Should the harness itself be killed, the next start finds what was left and
-//! ends it.
+//! Needs neither root nor containers and starts in seconds, so that a test case may have its own, several at a time.
+//! Pods stay Pending: there is no node. Everything is in one temporary folder and ends with the value. If this process
+//! is killed, the next start ends what was left.
 
-pub mod arguments;
+pub(crate) mod arguments;
 mod leftovers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,24 +27,22 @@ use crate::process::Child;
 use crate::wait;
 use arguments::Server;
 
-/// How often another port is tried when somebody took the chosen one in the meantime.
+/// How often another port is tried when another process took the chosen one in the meantime.
 const ATTEMPTS: usize = 3;
 
-/// Time for kube-apiserver to answer; a build machine that does other things as well is slow.
+/// Time for kube-apiserver to answer; a busy CI machine is slow.
 const START: Duration = Duration::from_secs(90);
 
-/// What of cert-manager is there from the start.
+/// The state of cert-manager at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertManager {
-    /// Neither its kinds nor its process.
+    /// Neither its CRDs nor its process.
     Absent,
-    /// Its kinds, but nobody acts on them.
+    /// Only its CRDs.
     Stopped,
-    /// All of it.
     Running,
 }
 
-/// A running control plane.
 pub struct ControlPlane {
     // Fields are dropped in this order: first the processes, then their folder, then the claim on it.
     children: Mutex<BTreeMap<String, Child>>,
@@ -59,7 +56,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts one. It answers, and has its default namespace, when this returns.
+    /// Returns when kube-apiserver is ready.
     pub async fn start(programs: &Programs, cert_manager: CertManager) -> anyhow::Result<Self> {
         leftovers::sweep(&std::env::temp_dir())?;
         let mut attempt = 1;
@@ -108,7 +105,7 @@ impl ControlPlane {
         let manager = plane.user("controller-manager", "system:kube-controller-manager", None)?;
         plane.run(
             "kube-controller-manager",
-            &server.controller_manager(&plane.pki, &manager),
+            &arguments::controller_manager(&plane.pki, &manager),
         )?;
         if cert_manager != CertManager::Absent {
             plane.add_cert_manager_kinds().await?;
@@ -119,47 +116,43 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// A client that may do everything.
-    #[must_use]
+    /// A client with the rights of a cluster administrator.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// The kubeconfig of that client, for programs.
-    #[must_use]
+    /// The kubeconfig of that client.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// Every request that kube-apiserver answered: see [`crate::audit`].
-    #[must_use]
+    /// See [`crate::audit`].
     pub fn audit_log(&self) -> PathBuf {
         self.folder.path().join(arguments::AUDIT_LOG)
     }
 
-    /// Where processes of this control plane write their output, `<name>.log` each.
-    #[must_use]
+    /// The folder with the output of each process, `<name>.log`.
     pub fn logs(&self) -> PathBuf {
         self.folder.path().join("logs")
     }
 
-    /// Makes a kubeconfig for `user` in `group`, with the rights that RBAC gives them. The user of a service
-    /// account is `system:serviceaccount:<namespace>:<name>`.
+    /// Writes a kubeconfig for `user` in `group`. The user of a service account is
+    /// `system:serviceaccount:<namespace>:<name>`.
     pub fn user(&self, file: &str, user: &str, group: Option<&str>) -> anyhow::Result<PathBuf> {
         self.pki.kubeconfig(file, &self.server, user, group)
     }
 
-    /// Adds cert-manager's kinds, when they are not there yet, and waits until they are served.
+    /// Applies the CRDs of cert-manager and waits until their kinds are served.
     pub async fn add_cert_manager_kinds(&self) -> anyhow::Result<()> {
         manifests::apply_crds(&self.client, self.programs.cert_manager_crds()?).await
     }
 
-    /// Starts cert-manager; one that runs goes on.
+    /// Starts cert-manager unless it runs.
     pub async fn start_cert_manager(&self) -> anyhow::Result<()> {
         if self.children().contains_key("cert-manager") {
             return self.check("cert-manager");
         }
-        // Where it looks for the Secrets of ClusterIssuers.
+        // The namespace in which it expects the Secrets of ClusterIssuers.
         manifests::ensure_namespace(&self.client, "cert-manager").await?;
         let kubeconfig = self.user("cert-manager", "cert-manager", Some(MASTERS))?;
         self.run(
@@ -168,12 +161,12 @@ impl ControlPlane {
         )
     }
 
-    /// Ends cert-manager; what it made stays.
+    /// Ends the process of cert-manager; all objects stay.
     pub fn stop_cert_manager(&self) {
         self.children().remove("cert-manager");
     }
 
-    /// Starts a program whose life is that of this control plane at most.
+    /// Starts a program that ends with its value; if this process is killed, with the control plane.
     pub fn spawn(&self, name: &str, command: &mut Command) -> anyhow::Result<Child> {
         let child = Child::spawn(name, command, &self.logs())?;
         child
@@ -200,8 +193,8 @@ impl ControlPlane {
     }
 }
 
-/// A client for a kubeconfig; `KUBECONFIG` and the like are not looked at, so that nothing here ever reaches
-/// a cluster that was not named.
+/// A client for a kubeconfig. `KUBECONFIG` and `~/.kube` are ignored, so that nothing here ever reaches a cluster that was
+/// not named.
 pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     crate::install_crypto();
     let config =
@@ -210,21 +203,20 @@ pub async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// Fails while kube-apiserver is not ready.
-pub async fn ready(client: &Client) -> anyhow::Result<()> {
+pub(crate) async fn ready(client: &Client) -> anyhow::Result<()> {
     let request = http::Request::get("/readyz").body(Vec::new())?;
     client.request_text(request).await.context("GET /readyz")?;
     Ok(())
 }
 
-/// A port that nobody has just now, and that this process has promised to nobody else: whoever gets it takes some time to
-/// listen there.
+/// A port that is free right now and that this function has not returned before: its users take some time to listen
+/// there.
 pub fn free_port(address: IpAddr) -> anyhow::Result<u16> {
-    static PROMISED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let mut promised = PROMISED.lock().unwrap_or_else(PoisonError::into_inner);
+    static RETURNED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut returned = RETURNED.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         let port = TcpListener::bind((address, 0))?.local_addr()?.port();
-        if promised.insert(port) {
+        if returned.insert(port) {
             return Ok(port);
         }
     }
@@ -237,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_port_is_promised_twice() {
+    fn no_port_is_returned_twice() {
         let ports = (0..1000).map(|_| free_port(Ipv4Addr::LOCALHOST.into()).unwrap());
         assert_eq!(ports.collect::<BTreeSet<_>>().len(), 1000);
     }

@@ -1,7 +1,7 @@
-//! What helps to understand a failure: the objects of a namespace, its events, the logs of its pods.
+//! Collects what explains a failure: the objects of a namespace, its events, the logs of its pods.
 //!
-//! Reads everything, writes one file. Never fails: what cannot be read is named in the file instead, since
-//! the failure that led here is the one to tell about. Values of Secrets stay out.
+//! What cannot be read is named in the file and is no error: the failure that led here is the one to report. Values of
+//! Secrets are left out.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,36 +16,25 @@ use kube::{Client, ResourceExt as _};
 /// Lines of a container's log that are kept.
 const LINES: i64 = 500;
 
-/// Writes what is known about `namespaces` to `file`.
+/// Writes events, objects and logs of `namespaces` to `file`.
 pub async fn dump(client: &Client, namespaces: &[&str], file: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     for namespace in namespaces {
-        section(
-            &mut text,
-            &format!("namespace {namespace}: events"),
-            events(client, namespace).await,
-        );
-        section(
-            &mut text,
-            &format!("namespace {namespace}: objects"),
-            objects(client, namespace).await,
-        );
-        section(
-            &mut text,
-            &format!("namespace {namespace}: logs"),
-            logs(client, namespace).await,
-        );
+        let sections = [
+            ("events", events(client, namespace).await),
+            ("objects", objects(client, namespace).await),
+            ("logs", logs(client, namespace).await),
+        ];
+        for (title, content) in sections {
+            let content = content.unwrap_or_else(|error| format!("cannot be read: {error:#}"));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "##### namespace {namespace}: {title}\n{content}");
+        }
     }
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     fs::write(file, text).with_context(|| format!("writing {}", file.display()))
-}
-
-fn section(text: &mut String, title: &str, content: anyhow::Result<String>) {
-    let content = content.unwrap_or_else(|error| format!("cannot be read: {error:#}"));
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "##### {title}\n{content}");
 }
 
 async fn events(client: &Client, namespace: &str) -> anyhow::Result<String> {
@@ -100,7 +89,7 @@ async fn objects(client: &Client, namespace: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Replaces the values of a Secret by their lengths.
+/// Replaces the values of a Secret with their lengths.
 fn hide_values(object: &mut DynamicObject) {
     if object.types.as_ref().is_none_or(|types| types.kind != "Secret") {
         return;
@@ -135,7 +124,8 @@ async fn logs(client: &Client, namespace: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Every container of a pod that has a log; twice, with `true` first, when it was restarted.
+/// Every container of a pod that has a log. One that was restarted is listed twice, first with `true` for the log from
+/// before the restart.
 fn containers(pod: &Pod) -> Vec<(String, bool)> {
     let mut containers = Vec::new();
     if let Some(status) = &pod.status {
@@ -155,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_secrets_stay_out() {
+    fn values_of_secrets_are_left_out() {
         let yaml = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {password: c2VjcmV0}\n";
         let mut object = crate::manifests::parse(yaml).unwrap().remove(0);
         hide_values(&mut object);

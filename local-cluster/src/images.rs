@@ -1,11 +1,10 @@
-//! Container images, made here from Debian packages and from single files: no registry, no daemon.
+//! Builds container images from Debian packages and from single files, without a registry or a daemon.
 //!
-//! Each image is an archive in the cache, named by a hash of what it was made from.
+//! Each image is an archive in the cache, named by a hash of its inputs.
 
 mod archive;
 mod layer;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,34 +19,33 @@ use crate::progress::Progress;
 /// The archive in the cache entry of an image.
 const ARCHIVE: &str = "image.tar";
 
-/// A root file system made of Debian packages.
+/// An image made of Debian packages.
 pub struct DebianImage {
     /// The name in the cache.
     pub entry: &'static str,
-    /// What making it is called on the display.
+    /// The title of the step that builds it.
     pub title: &'static str,
     /// The release of Debian.
     pub suite: &'static str,
-    /// Packages, with commas between them.
+    /// Names of packages, separated by commas.
     pub packages: &'static str,
     /// Patterns of files that are not unpacked.
     pub left_out: &'static [&'static str],
-    /// The shell script that runs before the packages are configured, on the root that it gets as an argument.
+    /// A shell script that runs before the packages are configured; `$1` is the root.
     pub before: &'static str,
-    /// The script that runs when all packages are there.
+    /// A shell script that runs when all packages are installed; `$1` is the root.
     pub after: &'static str,
-    /// The names of the image.
     pub names: &'static [&'static str],
 }
 
-/// One image in the cache.
+/// An image in the cache.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// The names it is imported under.
     pub names: Vec<String>,
-    /// The archive, an OCI layout in a tar file.
+    /// A tar file with an OCI image layout.
     pub archive: PathBuf,
-    /// Changes whenever the content does.
+    /// Changes when the content does.
     pub key: String,
 }
 
@@ -61,8 +59,8 @@ impl Image {
     }
 }
 
-/// The image that holds a pod's namespaces.
-pub fn pause(cache: &Cache) -> anyhow::Result<Image> {
+/// The image of the containers that hold the namespaces of pods.
+pub(crate) fn pause(cache: &Cache) -> anyhow::Result<Image> {
     let program = command::find("catatonit").context("catatonit is not installed")?;
     let files = [(program, "/catatonit".to_owned())];
     of_files(
@@ -74,8 +72,8 @@ pub fn pause(cache: &Cache) -> anyhow::Result<Image> {
     )
 }
 
-/// An image of single files: `(source, target)` each, executable and owned by root. A `name` without a tag gets a hash
-/// of the content for one.
+/// An image of single files, each `(source, target)`, executable and owned by root. If `name` has no tag, the tag is a
+/// hash of the content.
 pub fn of_files(
     entry: &str,
     name: &str,
@@ -104,7 +102,7 @@ pub fn of_files(
 }
 
 impl DebianImage {
-    /// Makes the image unless the cache has it. `config` is that of the OCI specification.
+    /// Builds the image unless the cache has it. `config` is the `config` of the OCI image specification.
     pub fn make(&self, config: &Value, cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
         let key = Inputs::default()
             .text("packages", self.packages)
@@ -119,7 +117,7 @@ impl DebianImage {
             let step = progress.step(self.title);
             let layer = draft.join("layer");
             run_logged(&mut self.bootstrap(&layer), &cache.log(self.entry)?, |line| {
-                step.note(line)
+                step.note(line);
             })?;
             archive::write(&draft.join(ARCHIVE), &layer, config, self.names)?;
             step.done();
@@ -132,8 +130,7 @@ impl DebianImage {
         ))
     }
 
-    /// The packages come with the signatures of Debian's archive, which apt insists on: the keys of both releases are in
-    /// Debian's `debian-archive-keyring`.
+    /// apt verifies the signatures of Debian's archive; the keys of all releases are in `debian-archive-keyring`.
     fn bootstrap(&self, layer: &Path) -> Command {
         let mut command = Command::new("mmdebstrap");
         command.env("PATH", PATH).env("SOURCE_DATE_EPOCH", "0");
@@ -154,7 +151,7 @@ impl DebianImage {
     }
 }
 
-/// The libraries that the dynamic linker would load for `program`, itself included, each at its own place.
+/// The dynamic linker and the libraries that it loads for `program`, as `(source, target)`.
 pub fn libraries(program: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let text = command::output(Command::new("ldd").arg(program).env("PATH", PATH))?;
     Ok(parse_ldd(&text)
@@ -168,11 +165,6 @@ fn parse_ldd(text: &str) -> Vec<PathBuf> {
         .lines()
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
     words.map(PathBuf::from).collect()
-}
-
-/// Opens a file, naming it in the error.
-fn open(path: &Path) -> anyhow::Result<File> {
-    File::open(path).with_context(|| format!("opening {}", path.display()))
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
 //! A local Kubernetes cluster made of real components, built and run without a container engine.
 //!
-//! It works on two levels. A [`control_plane::ControlPlane`] is etcd, kube-apiserver,
-//! kube-controller-manager and cert-manager on loopback: no root, no containers, as many side by side as
-//! wanted. A [`cluster::Cluster`] adds a node with containerd and a kubelet, one per machine, closed off in
-//! namespaces of its own so that stopping it leaves nothing behind.
+//! There are two levels. A [`control_plane::ControlPlane`] is etcd, kube-apiserver, kube-controller-manager and
+//! cert-manager on loopback: no root, no containers, any number at a time. A [`cluster::Cluster`] adds a node with
+//! containerd and a kubelet; there is one per machine, in namespaces of its own, so that stopping it leaves nothing behind.
 //!
 //! | Modules | Concern |
 //! |---|---|
-//! | [`cache`], [`command`], [`progress`] | running long things once, and showing them |
-//! | [`packages`], [`go`], [`components`], [`images`], [`artifacts`] | what must exist before a cluster starts |
-//! | [`pki`], [`process`], [`control_plane`], [`node`], [`cluster`], [`cluster_lock`] | bringing the cluster up and down |
+//! | [`cache`], [`command`], [`progress`] | running slow commands once, and showing them |
+//! | [`packages`], `go`, [`components`], [`images`], [`artifacts`] | what must exist before a cluster starts |
+//! | `pki`, [`process`], [`control_plane`], [`node`], [`cluster`], [`cluster_lock`] | starting and stopping the cluster |
 //! | [`target`] | this cluster, or one that the user names |
 //! | [`manifests`], [`wait`], [`diagnostics`], [`audit`] | what tests on a cluster are written with |
+
+// A tool of this repository alone: documented where a name does not say it.
+#![allow(missing_docs, clippy::must_use_candidate)]
 
 pub mod artifacts;
 pub mod audit;
@@ -22,19 +24,19 @@ pub mod command;
 pub mod components;
 pub mod control_plane;
 pub mod diagnostics;
-pub mod go;
+mod go;
 pub mod images;
 pub mod manifests;
 pub mod node;
 pub mod packages;
-pub mod pki;
+mod pki;
 pub mod process;
 pub mod progress;
 pub mod target;
 pub mod wait;
 
-/// Chooses the cryptography of TLS connections. A second call is without effect.
+/// Installs the provider of cryptography for TLS. A second call has no effect.
 pub fn install_crypto() {
-    // The error only says that it was done before.
+    // An error only means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

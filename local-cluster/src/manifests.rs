@@ -1,7 +1,6 @@
-//! Applies manifests: the text that a user would hand to `kubectl apply`, and resource definitions.
+//! Applies manifests as `kubectl apply --server-side` does.
 //!
-//! Server-side apply throughout, under a field manager of its own, so that a test that applies a manifest
-//! does what a user does and takes no field from the operators unasked.
+//! Under a field manager of its own and without force, so that applying a manifest takes no field from the operators.
 
 use std::fs;
 use std::path::Path;
@@ -18,16 +17,13 @@ use serde::Deserialize as _;
 
 use crate::wait;
 
-/// The field manager of the harness.
 pub const MANAGER: &str = "e2e";
 
 /// Time for a new kind to be served.
 const ESTABLISH: Duration = Duration::from_secs(30);
 
-/// Applies every document of `yaml`, in their order. Objects that name no namespace go into `namespace`.
-///
-/// # Errors
-/// The answer of the API server to the first document that it refuses.
+/// Applies every document of `yaml` in order, up to the first that the API server rejects. `namespace` is the default for
+/// namespaced objects.
 pub async fn apply(client: &Client, namespace: &str, yaml: &str) -> anyhow::Result<Vec<DynamicObject>> {
     let mut applied = Vec::new();
     for object in parse(yaml)? {
@@ -47,11 +43,10 @@ pub async fn apply_object(
     let applied = api
         .patch(&object.name_any(), &parameters, &Patch::Apply(object))
         .await;
-    // The kind and name lead, the server's own words stay the source: tests look for those.
+    // The error of the API server stays the source: tests look for it.
     applied.with_context(|| format!("applying {}", describe(object)))
 }
 
-/// Reads the documents of a manifest.
 pub fn parse(yaml: &str) -> anyhow::Result<Vec<DynamicObject>> {
     let mut objects = Vec::new();
     for document in serde_yaml::Deserializer::from_str(yaml) {
@@ -63,14 +58,14 @@ pub fn parse(yaml: &str) -> anyhow::Result<Vec<DynamicObject>> {
     Ok(objects)
 }
 
-/// The interface for the kind of `object`, in its own namespace or else in `namespace`.
+/// The [`Api`] for the kind of `object`, in its own namespace or in `namespace`.
 pub async fn api(
     client: &Client,
     namespace: &str,
     object: &DynamicObject,
 ) -> anyhow::Result<Api<DynamicObject>> {
     let Some(TypeMeta { api_version, kind }) = &object.types else {
-        bail!("a manifest names no kind")
+        bail!("a manifest has no kind")
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let kind = GroupVersionKind::gvk(group, version, kind);
@@ -86,7 +81,7 @@ pub async fn api(
     })
 }
 
-/// Applies the resource definitions in the YAML files of `folder` and waits until their kinds are served.
+/// Applies the CRDs in the YAML files of `folder` and waits until their kinds are served.
 pub async fn apply_crds(client: &Client, folder: &Path) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let mut names = Vec::new();
@@ -111,10 +106,7 @@ pub async fn apply_crds(client: &Client, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Applies every YAML file of `folder`, of objects that are in no namespace.
-///
-/// # Errors
-/// A file cannot be read, or the API server refuses an object.
+/// Applies every YAML file of `folder`; the objects must be cluster-scoped.
 pub async fn apply_folder(client: &Client, folder: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let path = entry?.path();
@@ -127,7 +119,7 @@ pub async fn apply_folder(client: &Client, folder: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Makes a namespace unless it is there.
+/// Creates a namespace unless it exists.
 pub async fn ensure_namespace(client: &Client, name: &str) -> anyhow::Result<()> {
     let object: Namespace = serde_json::from_value(serde_json::json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
@@ -135,7 +127,7 @@ pub async fn ensure_namespace(client: &Client, name: &str) -> anyhow::Result<()>
     let api: Api<Namespace> = Api::all(client.clone());
     api.patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(&object))
         .await
-        .with_context(|| format!("making the namespace {name}"))?;
+        .with_context(|| format!("creating the namespace {name}"))?;
     Ok(())
 }
 
@@ -150,7 +142,7 @@ fn served(definition: &CustomResourceDefinition) -> anyhow::Result<()> {
     {
         Some(condition) if condition.status == "True" => Ok(()),
         Some(condition) => bail!("Established is {}", condition.status),
-        None => bail!("Established is not there"),
+        None => bail!("it has no condition Established"),
     }
 }
 
@@ -164,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_document_is_read_and_empty_ones_are_not() {
+    fn every_document_is_read_except_empty_ones() {
         let yaml = "---\n# nothing\n---\nkind: A\napiVersion: v1\nmetadata: {name: one}\n---\nkind: B\napiVersion: g/v2\nmetadata: {name: two}\n";
         let objects = parse(yaml).unwrap();
         let names: Vec<_> = objects.iter().map(describe).collect();
@@ -172,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_manifest_is_refused() {
+    fn text_that_is_no_manifest_is_rejected() {
         assert!(parse("just words").is_err());
     }
 }

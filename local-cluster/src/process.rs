@@ -1,8 +1,7 @@
 //! Processes that outlive the call that starts them.
 //!
-//! A [`Child`] ends with the value that holds it; a [`Recorded`] process lives on and is found again by a
-//! later run. Signals go only to a process whose start time is the recorded one, never to another that
-//! happens to have the same number by now.
+//! A [`Child`] ends when its value is dropped; a [`Recorded`] process continues and is found again by a later command.
+//! Signals are sent only to a process with the recorded start time, never to another one that has the same PID by now.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::command::tail;
 use crate::wait::Hopeless;
 
-/// Time between two looks at a process that is about to end.
+/// Time between two checks of a process that is about to end.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A process that this harness started, told apart from any other that ever had its number.
+/// A process, distinguished from any other that ever had its PID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     pid: i32,
@@ -28,39 +27,33 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Records the running process `pid`.
     pub fn of(pid: i32) -> anyhow::Result<Self> {
-        let stat = Stat::read(pid).with_context(|| format!("process {pid} is gone"))?;
+        let stat = Stat::read(pid).with_context(|| format!("process {pid} has ended"))?;
         Ok(Self {
             pid,
             started: stat.started,
         })
     }
 
-    /// Reads a record written by [`Recorded::save`].
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// Writes the record to a file.
     pub fn save(&self, path: &Path) -> anyhow::Result<()> {
         fs::write(path, serde_json::to_string(self)?).with_context(|| format!("writing {}", path.display()))
     }
 
-    /// The number of the process.
-    #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Whether that very process still runs. One that ended and was not waited for does not.
-    #[must_use]
+    /// Whether this process runs; a zombie does not.
     pub fn alive(&self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended)
     }
 
-    /// The processes it started itself and that still run.
+    /// Its running child processes.
     pub fn children(&self) -> anyhow::Result<Vec<Self>> {
         let mut children = Vec::new();
         for entry in fs::read_dir("/proc")? {
@@ -77,13 +70,13 @@ impl Recorded {
         Ok(children)
     }
 
-    /// Sends a signal; one to a process that is gone is fine.
+    /// Sends a signal, unless the process has ended.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let Some(pid) = Pid::from_raw(self.pid) else {
-            bail!("{} is not the number of a process", self.pid)
+            bail!("{} is not a PID", self.pid)
         };
-        // The descriptor keeps naming the process that had the number when it was opened: looking at the
-        // start time afterwards leaves no gap in which another could take its place.
+        // The descriptor keeps referring to the process that had the PID when it was opened. The start time is checked
+        // afterwards, so no other process can take its place in between.
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(process) if self.alive() => match pidfd_send_signal(&process, signal) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -94,15 +87,12 @@ impl Recorded {
         }
     }
 
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// When it still runs after `limit`.
+    /// Waits until it ends; an error if it still runs after `limit`.
     pub fn wait_end(&self, limit: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         while self.alive() {
             if start.elapsed() > limit {
-                bail!("process {} does not end", self.pid);
+                bail!("process {} has not ended after {limit:?}", self.pid);
             }
             std::thread::sleep(POLL);
         }
@@ -110,7 +100,7 @@ impl Recorded {
     }
 }
 
-/// What `/proc/PID/stat` says.
+/// Fields of `/proc/PID/stat`.
 struct Stat {
     parent: i32,
     started: u64,
@@ -123,7 +113,7 @@ impl Stat {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The second field is the program's name in parentheses and may hold anything, parentheses too.
+        // The second field is the program's name in parentheses, and may itself contain parentheses.
         let (_, rest) = text.rsplit_once(") ")?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?;
@@ -145,7 +135,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts `command` with its output in `<logs>/<name>.log`, after what is there already.
+    /// Starts `command` and appends its output to `<logs>/<name>.log`.
     pub fn spawn(name: &str, command: &mut Command, logs: &Path) -> anyhow::Result<Self> {
         let log = logs.join(format!("{name}.log"));
         let process = redirect(command, &log)?
@@ -158,18 +148,11 @@ impl Child {
         })
     }
 
-    /// The record of the process.
     pub fn record(&self) -> anyhow::Result<Recorded> {
         Recorded::of(self.process.id().cast_signed())
     }
 
-    /// Where its output goes.
-    #[must_use]
-    pub fn log(&self) -> &Path {
-        &self.log
-    }
-
-    /// Fails when the process has ended, showing the last it said.
+    /// Fails with the end of its log if the process has ended.
     pub fn check(&mut self) -> anyhow::Result<()> {
         match self.process.try_wait()? {
             None => Ok(()),
@@ -183,12 +166,11 @@ impl Child {
         }
     }
 
-    /// Sends a signal to it.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         self.record()?.signal(signal)
     }
 
-    /// Asks it to end with SIGTERM; kills it when it takes longer than `grace`.
+    /// Sends SIGTERM; kills it if it still runs after `grace`.
     pub fn stop(mut self, grace: Duration) -> anyhow::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         let start = Instant::now();
@@ -205,14 +187,14 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail only when the process is gone already, which is what is wanted.
+        // Both fail only if the process has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 /// Closes the input of `command` and appends both its outputs to `log`.
-pub fn redirect<'a>(command: &'a mut Command, log: &Path) -> anyhow::Result<&'a mut Command> {
+pub(crate) fn redirect<'a>(command: &'a mut Command, log: &Path) -> anyhow::Result<&'a mut Command> {
     let file = File::options()
         .create(true)
         .append(true)
@@ -229,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_name_may_hold_anything() {
+    fn a_program_name_may_contain_parentheses() {
         let mut fields = vec!["0"; 50];
         fields[0] = "S";
         fields[1] = "7";
@@ -239,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_ends_with_its_value() {
+    fn a_child_ends_when_it_is_dropped() {
         let logs = tempfile::tempdir().unwrap();
         let child = Child::spawn("sleep", Command::new("sleep").arg("60"), logs.path()).unwrap();
         let record = child.record().unwrap();
@@ -250,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_of_the_same_number_is_left_alone() {
+    fn another_process_with_the_same_pid_gets_no_signal() {
         let logs = tempfile::tempdir().unwrap();
         let mut child = Child::spawn("sleep", Command::new("sleep").arg("60"), logs.path()).unwrap();
         let mut other = child.record().unwrap();
@@ -261,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_early_end_shows_what_was_said() {
+    fn an_early_end_shows_the_log() {
         let logs = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         let mut child = Child::spawn("sh", command.args(["-c", "echo hello; exit 4"]), logs.path()).unwrap();

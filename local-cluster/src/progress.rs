@@ -1,166 +1,125 @@
-//! Shows what is going on. On a terminal each running step is a line with a spinner; elsewhere every step
-//! writes a line when it starts and when it ends, and a sign of life in between, so that the log of a build
-//! machine never looks hung. Touches standard error only.
+//! Shows running steps on standard error. On a terminal each one is a line with a spinner; elsewhere every step writes
+//! a line when it starts, when it ends and every half minute in between, so that the log of a CI job never looks stuck.
 
 use std::fmt;
 use std::io::IsTerminal as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 
-/// Time between two signs of life of a running step where there is no terminal.
+/// Time between two lines about a running step where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// The display. Clones show on the same one.
 #[derive(Clone)]
 pub struct Progress {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+    /// Absent where there is no terminal.
     bars: Option<MultiProgress>,
-    running: Mutex<Vec<Arc<Running>>>,
-}
-
-struct Running {
-    title: String,
-    started: Instant,
-    note: Mutex<String>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self::new(std::io::stderr().is_terminal())
+        let terminal = std::io::stderr().is_terminal();
+        Self {
+            bars: terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
+        }
     }
 }
 
 impl Progress {
-    /// A display for a terminal, or for a log.
-    #[must_use]
-    pub fn new(terminal: bool) -> Self {
-        let bars = terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        let inner = Arc::new(Inner {
-            bars,
-            running: Mutex::default(),
-        });
-        if !terminal {
-            let display = Arc::downgrade(&inner);
-            std::thread::spawn(move || beat(&display));
-        }
-        Self { inner }
-    }
-
-    /// Starts a step. It ends with [`Step::done`]; dropping it without tells that it failed.
-    #[must_use]
+    /// Starts a step. It ends with [`Step::done`]; dropping it before means that it failed.
     pub fn step(&self, title: impl Into<String>) -> Step {
-        let running = Arc::new(Running {
-            title: title.into(),
-            started: Instant::now(),
-            note: Mutex::default(),
-        });
-        let bar = self.inner.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new_spinner());
+        let bar = match &self.bars {
+            Some(bars) => bars.add(ProgressBar::new_spinner()),
+            None => ProgressBar::hidden(),
+        };
+        bar.set_prefix(title.into());
+        if self.bars.is_some() {
             if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}") {
                 bar.set_style(style);
             }
-            bar.set_prefix(running.title.clone());
             bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        if bar.is_none() {
-            self.line(format_args!("...    {}", running.title));
+        } else {
+            self.line(format_args!("...    {}", bar.prefix()));
+            let running = bar.downgrade();
+            std::thread::spawn(move || report_while_running(&running));
         }
-        lock(&self.inner.running).push(Arc::clone(&running));
         Step {
             progress: self.clone(),
-            running,
             bar,
-            over: false,
         }
     }
 
     /// Writes one line that stays.
     pub fn line(&self, text: impl fmt::Display) {
-        match &self.inner.bars {
+        match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
     }
 }
 
-/// One thing that is going on.
+/// A running step.
 pub struct Step {
     progress: Progress,
-    running: Arc<Running>,
-    bar: Option<ProgressBar>,
-    over: bool,
+    /// Also holds title, note and start where it is not shown.
+    bar: ProgressBar,
 }
 
 impl Step {
-    /// Shows what the step is at just now.
+    /// Shows what the step is doing right now.
     pub fn note(&self, text: impl Into<String>) {
-        let text = text.into();
-        if let Some(bar) = &self.bar {
-            bar.set_message(text.clone());
-        }
-        *lock(&self.running.note) = text;
+        self.bar.set_message(text.into());
     }
 
-    /// Writes one line that stays, about something that is over within the step.
+    /// Writes one line that stays, about a part of the step that has ended.
     pub fn line(&self, text: impl fmt::Display) {
         self.progress.line(text);
     }
 
     /// Time since the start.
-    #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.running.started.elapsed()
+        self.bar.elapsed()
     }
 
-    /// Ends the step well.
-    pub fn done(mut self) {
+    /// Ends the step successfully.
+    pub fn done(self) {
         self.finish("ok    ");
     }
 
-    fn finish(&mut self, outcome: &str) {
-        self.over = true;
-        lock(&self.progress.inner.running).retain(|other| !Arc::ptr_eq(other, &self.running));
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-        let Running { title, .. } = &*self.running;
+    fn finish(&self, outcome: &str) {
+        let elapsed = Elapsed(self.elapsed());
+        self.bar.finish_and_clear();
         self.progress
-            .line(format_args!("{outcome} {title} ({})", Elapsed(self.elapsed())));
+            .line(format_args!("{outcome} {} ({elapsed})", self.bar.prefix()));
     }
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
-        if !self.over {
+        if !self.bar.is_finished() {
             self.finish("FAILED");
         }
     }
 }
 
-/// Writes the running steps from time to time, for as long as the display is there.
-fn beat(display: &Weak<Inner>) {
+fn report_while_running(bar: &WeakProgressBar) {
     loop {
         std::thread::sleep(HEARTBEAT);
-        let Some(inner) = display.upgrade() else { return };
-        for running in lock(&inner.running).iter() {
-            let elapsed = running.started.elapsed();
-            if elapsed < HEARTBEAT / 2 {
-                continue;
-            }
-            let note = lock(&running.note);
-            let colon = if note.is_empty() { "" } else { ": " };
-            eprintln!("...    {} ({}){colon}{note}", running.title, Elapsed(elapsed));
-        }
+        let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) else {
+            return;
+        };
+        let note = bar.message();
+        let colon = if note.is_empty() { "" } else { ": " };
+        eprintln!(
+            "...    {} ({}){colon}{note}",
+            bar.prefix(),
+            Elapsed(bar.elapsed())
+        );
     }
 }
 
-/// A time as people say it: `0.4 s`, `12 s`, `3 min 5 s`.
+/// A duration as people write it: `0.4 s`, `12 s`, `3 min 5 s`.
 pub struct Elapsed(pub Duration);
 
 impl fmt::Display for Elapsed {
@@ -174,31 +133,30 @@ impl fmt::Display for Elapsed {
     }
 }
 
-/// A display outlives a panic of one of its users.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn times_are_told_as_people_say_them() {
-        let told = |millis| Elapsed(Duration::from_millis(millis)).to_string();
-        assert_eq!(told(440), "0.4 s");
-        assert_eq!(told(12_900), "12 s");
-        assert_eq!(told(185_000), "3 min 5 s");
+    fn durations_are_written_as_people_write_them() {
+        let written = |millis| Elapsed(Duration::from_millis(millis)).to_string();
+        assert_eq!(written(440), "0.4 s");
+        assert_eq!(written(12_900), "12 s");
+        assert_eq!(written(185_000), "3 min 5 s");
     }
 
     #[test]
-    fn an_ended_step_is_not_running() {
-        let progress = Progress::new(false);
+    fn a_step_without_a_terminal_keeps_its_note_and_ends_once() {
+        let progress = Progress { bars: None };
         let step = progress.step("one");
-        let dropped = progress.step("two");
-        assert_eq!(lock(&progress.inner.running).len(), 2);
+        step.note("halfway");
+        let bar = step.bar.clone();
+        assert_eq!(
+            (bar.prefix().as_str(), bar.message().as_str()),
+            ("one", "halfway")
+        );
+        assert!(!bar.is_finished());
         step.done();
-        drop(dropped);
-        assert!(lock(&progress.inner.running).is_empty());
+        assert!(bar.is_finished());
     }
 }

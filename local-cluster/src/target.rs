@@ -1,4 +1,4 @@
-//! The cluster that a command works on: the local one, or one that the user names.
+//! The cluster that a command uses: the local one, or one that the user names.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -9,17 +9,15 @@ use kube::Client;
 use crate::cluster::Cluster;
 use crate::control_plane;
 
-/// A cluster with nodes.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// The local one.
     Local(Cluster),
-    /// The user's own, by its kubeconfig.
+    /// The user's own; this is its kubeconfig.
     Existing(PathBuf),
 }
 
 impl Target {
-    /// The cluster of `kubeconfig`, or the local one, which must be up. Nothing is started.
+    /// The cluster of `kubeconfig`, or the local one, which must be running.
     pub fn find(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         match kubeconfig {
             Some(kubeconfig) => Ok(Self::Existing(std::path::absolute(kubeconfig)?)),
@@ -27,7 +25,7 @@ impl Target {
         }
     }
 
-    /// Runs a future where it reaches the cluster.
+    /// Runs a future in a network from which the cluster can be reached.
     pub fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
         match self {
             Self::Local(cluster) => cluster.run(future),
@@ -35,13 +33,11 @@ impl Target {
         }
     }
 
-    /// A client with the rights of the kubeconfig. To be called, and used, inside [`Target::run`].
+    /// A client with the rights of the kubeconfig. Use it in the same call of [`Target::run`] only.
     pub async fn client(&self) -> anyhow::Result<Client> {
         control_plane::client(&self.kubeconfig()).await
     }
 
-    /// The kubeconfig, for programs.
-    #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         match self {
             Self::Local(cluster) => cluster.kubeconfig(),
@@ -49,8 +45,7 @@ impl Target {
         }
     }
 
-    /// A program of this machine, run where it reaches the cluster.
-    #[must_use]
+    /// A program of this machine, run in a network from which the cluster can be reached.
     pub fn command(&self, program: &Path) -> Command {
         match self {
             Self::Local(cluster) => cluster.command(program),
@@ -58,8 +53,7 @@ impl Target {
         }
     }
 
-    /// The audit log, where it can be read.
-    #[must_use]
+    /// See [`crate::audit`]; absent where it cannot be read.
     pub fn audit_log(&self) -> Option<PathBuf> {
         match self {
             Self::Local(cluster) => Some(cluster.audit_log()),

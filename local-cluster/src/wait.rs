@@ -1,8 +1,7 @@
-//! Waiting for a cluster to get somewhere: the one place in the harness where time passes.
+//! Waits for conditions in a cluster: the one place in the tests where time passes.
 //!
-//! A check that fails means *not yet*, and its error says why; when the time is over, the last of these
-//! reasons is the error of the wait. So a test reads as a list of facts, and a failure names the fact that
-//! did not come true.
+//! A check that fails means *not yet*, and its error says why. When the time is over, the last of these errors is the error
+//! of the wait. So a test reads as a list of facts, and a failure names the fact that did not become true.
 
 use std::fmt::{self, Debug};
 use std::future::Future;
@@ -17,7 +16,7 @@ use crate::progress::Elapsed;
 /// Time between two checks.
 const POLL: Duration = Duration::from_millis(100);
 
-/// The error of a check that more time will not mend, such as the end of a process: the wait ends with it.
+/// The error of a check that more time cannot fix, such as the end of a process. It ends the wait.
 #[derive(Debug)]
 pub struct Hopeless(pub String);
 
@@ -29,18 +28,15 @@ impl fmt::Display for Hopeless {
 
 impl std::error::Error for Hopeless {}
 
-/// Calls `check` until it succeeds, and returns what it found.
-///
-/// # Errors
-/// When it has not succeeded within `limit`: the last failure, below a line with `what` and the time. At once
-/// when the failure is [`Hopeless`].
+/// Calls `check` until it succeeds, and returns its result. After `limit`, or as soon as the error is [`Hopeless`], the last
+/// error is returned with `what` and the time as context.
 pub async fn until<T, F>(what: &str, limit: Duration, mut check: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
 {
     let start = Instant::now();
     loop {
-        // A single check that hangs must not outlast the limit either.
+        // A single check that hangs must not exceed the limit either.
         let left = limit.saturating_sub(start.elapsed()).max(POLL);
         let error = match tokio::time::timeout(left, check()).await {
             Ok(Ok(found)) => return Ok(found),
@@ -55,7 +51,7 @@ where
     }
 }
 
-/// Calls `check` over and over for the time `span`, and fails as soon as it fails: what must not happen.
+/// Calls `check` repeatedly for the time `span`, and fails as soon as it does.
 pub async fn throughout<F>(what: &str, span: Duration, mut check: impl FnMut() -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>>,
@@ -70,25 +66,25 @@ where
     Ok(())
 }
 
-/// Waits until `look` has found the same for the time `calm`, and returns that.
+/// Waits until `read` has returned the same value for the time `calm`, and returns it.
 pub async fn settled<T, F>(
     what: &str,
     calm: Duration,
     limit: Duration,
-    mut look: impl FnMut() -> F,
+    mut read: impl FnMut() -> F,
 ) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
     T: PartialEq,
 {
     let start = Instant::now();
-    let (mut last, mut since) = (look().await?, start);
+    let (mut last, mut since) = (read().await?, start);
     while since.elapsed() < calm {
         if start.elapsed() > limit {
-            bail!("waited {} for: {what} changes no more", Elapsed(limit));
+            bail!("waited {} for: {what} stops changing", Elapsed(limit));
         }
         tokio::time::sleep(POLL).await;
-        let found = look().await?;
+        let found = read().await?;
         if found != last {
             (last, since) = (found, Instant::now());
         }
@@ -96,7 +92,7 @@ where
     Ok(last)
 }
 
-/// Waits until the object `name` is there and `check` accepts it; returns it as it then is.
+/// Waits until the object `name` exists and `check` accepts it; returns the object.
 pub async fn object<K>(
     api: &Api<K>,
     name: &str,
@@ -115,15 +111,15 @@ where
     .await
 }
 
-/// Waits until no object `name` is there.
+/// Waits until the object `name` does not exist.
 pub async fn gone<K>(api: &Api<K>, name: &str, limit: Duration) -> anyhow::Result<()>
 where
     K: Clone + DeserializeOwned + Debug,
 {
-    until(&format!("{name} is gone"), limit, || async {
+    until(&format!("{name} no longer exists"), limit, || async {
         match api.get_opt(name).await? {
             None => Ok(()),
-            Some(_) => bail!("it is still there"),
+            Some(_) => bail!("it still exists"),
         }
     })
     .await
@@ -136,7 +132,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_last_reason_is_told() {
+    async fn the_last_error_is_returned() {
         let tries = Cell::new(0);
         let never = until("the moon is full", Duration::from_millis(250), || async {
             tries.set(tries.get() + 1);
@@ -150,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_waits_for_what_cannot_come() {
+    async fn a_hopeless_error_ends_the_wait() {
         let never = until("it", Duration::from_hours(1), || async {
             anyhow::Result::<()>::Err(Hopeless("it is gone".to_owned()).into())
         });
@@ -158,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_found_is_returned() {
+    async fn the_result_of_the_check_is_returned() {
         let tries = Cell::new(0);
         let found = until("it", Duration::from_secs(10), || async {
             tries.set(tries.get() + 1);
@@ -169,23 +165,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_on_changing_never_settles() {
-        let mut looks = 0;
-        let mut look = || {
-            looks += 1;
-            std::future::ready(Ok(looks.min(3)))
+    async fn a_value_that_keeps_changing_never_settles() {
+        let mut reads = 0;
+        let mut read = || {
+            reads += 1;
+            std::future::ready(Ok(reads.min(3)))
         };
         let (calm, limit) = (Duration::from_millis(250), Duration::from_secs(10));
-        assert_eq!(settled("it", calm, limit, &mut look).await.unwrap(), 3);
-        let mut looks = 0;
+        assert_eq!(settled("it", calm, limit, &mut read).await.unwrap(), 3);
+        let mut reads = 0;
         let restless = || {
-            looks += 1;
-            std::future::ready(Ok(looks))
+            reads += 1;
+            std::future::ready(Ok(reads))
         };
         let error = settled("it", calm, Duration::from_millis(500), restless)
             .await
             .unwrap_err();
-        assert!(error.to_string().ends_with("it changes no more"), "{error}");
+        assert!(error.to_string().ends_with("it stops changing"), "{error}");
     }
 
     #[tokio::test]

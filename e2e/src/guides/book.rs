@@ -106,6 +106,7 @@ pub fn links(text: &str) -> Vec<Link> {
 }
 
 /// The names by which the headings of a page can be linked to, as mdBook makes them.
+#[cfg(test)]
 #[must_use]
 pub fn anchors(text: &str) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();

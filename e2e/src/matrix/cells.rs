@@ -154,7 +154,7 @@ impl Cell {
 
     /// The row of the table.
     #[must_use]
-    pub fn row(&self) -> String {
+    pub fn row(self) -> String {
         let mode = self.client.as_str();
         if let Some(oddity) = self.certificate.oddity() {
             return format!("{mode}, {oddity}");
@@ -171,7 +171,7 @@ impl Cell {
 
     /// The column of the table.
     #[must_use]
-    pub fn column(&self) -> Column {
+    pub fn column(self) -> Column {
         let certificate = match self.certificate.oddity() {
             Some(_) => Certificate::Right,
             None => self.certificate,

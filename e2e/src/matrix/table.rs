@@ -102,6 +102,7 @@ pub fn rendered(asked: &[Asked]) -> String {
 }
 
 /// What the rules say about one pool, without asking it.
+#[cfg(test)]
 #[must_use]
 pub fn promised(pool: &Combination) -> String {
     let cells: Vec<_> = Cell::of(pool)

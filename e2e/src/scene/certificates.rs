@@ -62,14 +62,6 @@ impl Scene {
         set_ready(&self.issuers(), name, "KeyPairVerified").await
     }
 
-    /// Issues every Certificate of a Pgpool once they are there: writes their Secrets, reports them as ready.
-    pub async fn issue_all(&self, authority: &Authority) -> anyhow::Result<()> {
-        for name in SECRETS {
-            self.issue(authority, name, |_| {}).await?;
-        }
-        Ok(())
-    }
-
     /// Issues one Certificate, with `change` to what it asks for.
     pub async fn issue(
         &self,

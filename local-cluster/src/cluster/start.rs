@@ -1,5 +1,5 @@
-//! Starts a cluster from nothing. Order matters only where one daemon gives up without another; the rest
-//! start together, since each of them spends most of its start waiting.
+//! Starts a cluster. Order matters only where one daemon fails without another; the others start together, since each
+//! of them spends most of its start waiting.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use crate::artifacts::Artifacts;
 use crate::cache::Inputs;
 use crate::command;
 use crate::components::Programs;
-use crate::control_plane::arguments::{SERVICE_IP, Server, flags};
+use crate::control_plane::arguments::{self, SERVICE_IP, Server, flags};
 use crate::control_plane::{client, ready};
 use crate::images::Image;
 use crate::manifests;
@@ -29,14 +29,13 @@ use crate::process::Recorded;
 use crate::progress::Step;
 use crate::wait::{self, Hopeless};
 
-/// The name of cert-manager's daemon.
 pub const CERT_MANAGER: &str = "cert-manager";
 
-/// Time for any one part to come up; a build machine that does other things as well is slow.
+/// Time for any one daemon to start; a busy CI machine is slow.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Starts the cluster. When it returns the node is ready and Services have names.
-pub fn start(artifacts: &Artifacts, step: &Step) -> anyhow::Result<Cluster> {
+/// Starts the cluster. When it returns, the node is ready and DNS answers.
+pub(super) fn start(artifacts: &Artifacts, step: &Step) -> anyhow::Result<Cluster> {
     fs::create_dir_all(state().join("logs")).with_context(|| format!("creating {}", state().display()))?;
     let pki = pki()?;
     cgroups::create()?;
@@ -56,14 +55,14 @@ pub fn start(artifacts: &Artifacts, step: &Step) -> anyhow::Result<Cluster> {
         },
         pki,
     };
-    // From here on `down` finds what runs, whatever happens to this process.
+    // From here on `down` finds what runs, even if this process is killed.
     save(&starting.record)?;
-    starting.first(step)?;
+    starting.start_control_plane(step)?;
     let namespaces = starting.record.namespaces.clone();
-    // Unpacking images keeps the disk busy while the API server keeps a core busy.
+    // Unpacking images is bound by the disk, starting the API server by a core.
     let imported = std::thread::scope(|scope| {
         let import = scope.spawn(|| import(&artifacts.images, &namespaces, store));
-        let started = namespaces.run(starting.second(step));
+        let started = namespaces.run(starting.start_rest(step));
         step.note("importing images");
         started.and(
             import
@@ -73,7 +72,7 @@ pub fn start(artifacts: &Artifacts, step: &Step) -> anyhow::Result<Cluster> {
     });
     imported?;
     step.note("waiting for the node");
-    namespaces.run(settled(&starting.record.daemons))?;
+    namespaces.run(wait_until_usable(&starting.record.daemons))?;
     Ok(Cluster {
         record: starting.record,
         _lock: None,
@@ -87,8 +86,8 @@ struct Starting<'a> {
 }
 
 impl Starting<'_> {
-    /// What needs nobody else.
-    fn first(&mut self, step: &Step) -> anyhow::Result<()> {
+    /// The daemons that need no other.
+    fn start_control_plane(&mut self, step: &Step) -> anyhow::Result<()> {
         step.note("starting etcd, kube-apiserver and containerd");
         let server = server()?;
         self.daemon("etcd", &server.etcd())?;
@@ -101,8 +100,8 @@ impl Starting<'_> {
         self.daemon_of("containerd", &containerd, &arguments)
     }
 
-    /// What needs the API server.
-    async fn second(&mut self, step: &Step) -> anyhow::Result<()> {
+    /// The daemons that need the API server.
+    async fn start_rest(&mut self, step: &Step) -> anyhow::Result<()> {
         let admin = self.kubeconfig("admin", "admin", Some(MASTERS))?;
         let client = client(&admin).await?;
         let daemons = self.record.daemons.clone();
@@ -112,17 +111,16 @@ impl Starting<'_> {
         })
         .await?;
         step.note("starting the controllers and the node");
-        let server = server()?;
         let manager = self.kubeconfig("controller-manager", "system:kube-controller-manager", None)?;
         self.daemon(
             "kube-controller-manager",
-            &server.controller_manager(&self.pki, &manager),
+            &arguments::controller_manager(&self.pki, &manager),
         )?;
         let scheduler = self.kubeconfig("scheduler", "system:kube-scheduler", None)?;
-        self.daemon("kube-scheduler", &server.scheduler(&scheduler))?;
+        self.daemon("kube-scheduler", &arguments::scheduler(&scheduler))?;
         self.node()?;
         manifests::apply_crds(&client, self.programs.cert_manager_crds()?).await?;
-        // Where it looks for the Secrets of ClusterIssuers.
+        // The namespace in which it expects the Secrets of ClusterIssuers.
         manifests::ensure_namespace(&client, CERT_MANAGER).await?;
         self.kubeconfig(CERT_MANAGER, CERT_MANAGER, Some(MASTERS))?;
         let daemon = cert_manager(&self.record.namespaces, self.programs.path(CERT_MANAGER)?)?;
@@ -173,16 +171,15 @@ impl Starting<'_> {
     }
 }
 
-/// Starts cert-manager's daemon alone.
-pub fn cert_manager(namespaces: &Namespaces, program: &Path) -> anyhow::Result<Recorded> {
+pub(super) fn cert_manager(namespaces: &Namespaces, program: &Path) -> anyhow::Result<Recorded> {
     let kubeconfig = state().join("pki").join(format!("{CERT_MANAGER}.kubeconfig"));
     let arguments = ["-kubeconfig".to_owned(), kubeconfig.display().to_string()];
     namespaces.daemon(CERT_MANAGER, program, &arguments, state())
 }
 
-/// Imports the images that are not in the cluster yet, and gives them the names that users know. Earlier builds of an
-/// image go first: a cluster that lives for a day of work would else fill its store with them.
-pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow::Result<()> {
+/// Imports the images that are not in the cluster yet. Earlier builds of an image are removed first: they would fill the
+/// store of a cluster that runs for a day.
+pub(super) fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow::Result<()> {
     let folder = state().join("imported");
     fs::create_dir_all(&folder)?;
     let ctr = command::find("ctr").context("ctr is not installed")?;
@@ -207,12 +204,11 @@ pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow
         fs::write(&mark, "").with_context(|| format!("writing {}", mark.display()))
     };
     for name in outdated(&run(&["list", "--quiet"].map(OsStr::new))?, images) {
-        // The tag of such an image is its key, and so the name of its mark. Containers that still run from it do not
-        // mind.
+        // The tag of such an image is its key and the name of its mark. Containers that still run from it continue.
         if let Some((_, tag)) = name.rsplit_once(':') {
             let _ = fs::remove_file(folder.join(tag));
         }
-        // One that cannot be removed takes up room and does no other harm.
+        // An image that cannot be removed only takes up space.
         let _ = run(&["remove", "--sync", name].map(OsStr::new));
     }
     for image in images {
@@ -221,7 +217,7 @@ pub fn import(images: &[Image], namespaces: &Namespaces, store: Store) -> anyhow
     Ok(())
 }
 
-/// The names of a list that differ from those of `images` in the tag alone.
+/// The names in `list` that differ from those of `images` in the tag alone.
 fn outdated<'a>(list: &'a str, images: &[Image]) -> Vec<&'a str> {
     let repository = |name: &str| name.rsplit_once(':').map(|(repository, _)| repository.to_owned());
     let names = || images.iter().flat_map(|image| &image.names);
@@ -234,7 +230,6 @@ fn outdated<'a>(list: &'a str, images: &[Image]) -> Vec<&'a str> {
         .collect()
 }
 
-/// Fails unless the node reports that it is ready.
 pub fn node_ready(node: &Node) -> anyhow::Result<()> {
     let conditions = node
         .status
@@ -246,16 +241,16 @@ pub fn node_ready(node: &Node) -> anyhow::Result<()> {
             "the node is not ready: {}",
             condition.message.as_deref().unwrap_or_default()
         ),
-        None => bail!("the node has not reported yet"),
+        None => bail!("the node has not reported its status yet"),
     }
 }
 
-/// Changes whenever the node would be set up differently.
-pub fn version(programs: &Programs) -> String {
+/// Changes when the node would be set up differently.
+pub(super) fn version(programs: &Programs) -> String {
     let (state, kubeconfig) = (state(), Path::new(""));
     let inputs = Inputs::default()
         .text("programs", programs.version())
-        .text("furnish", &settings::furnish(state, ADDRESS, Store::Memory))
+        .text("set up", &settings::set_up(state, ADDRESS, Store::Memory))
         .text("containerd", &settings::containerd(state, Store::Memory))
         .text("network", &settings::network(state).to_string())
         .text(
@@ -283,8 +278,8 @@ fn server() -> anyhow::Result<Server> {
     Server::on_node(state(), ADDRESS)
 }
 
-/// Waits for what pods need: a ready node, a service account to run under, an answering DNS.
-async fn settled(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
+/// Waits for what pods need: a ready node, a service account, DNS.
+async fn wait_until_usable(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
     let client: Client = client(&state().join("pki/admin.kubeconfig")).await?;
     let nodes: Api<Node> = Api::all(client.clone());
     wait::until("the node is ready", LIMIT, || async {
@@ -293,7 +288,7 @@ async fn settled(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
     })
     .await?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client, "default");
-    wait::object(&accounts, "default", LIMIT, "is there", |_| Ok(())).await?;
+    wait::object(&accounts, "default", LIMIT, "exists", |_| Ok(())).await?;
     wait::until("CoreDNS answers", LIMIT, || async {
         check(daemons)?;
         tokio::net::TcpStream::connect((ADDRESS, 53)).await?;
@@ -302,7 +297,7 @@ async fn settled(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
     .await
 }
 
-/// Fails when a daemon has ended, with the last it said.
+/// Fails with the end of its log if a daemon has ended.
 fn check(daemons: &BTreeMap<String, Recorded>) -> anyhow::Result<()> {
     match daemons.iter().find(|(_, daemon)| !daemon.alive()) {
         None => Ok(()),
@@ -319,7 +314,7 @@ fn wait_for_socket(socket: &Path) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
     while let Err(error) = UnixStream::connect(socket) {
         if start.elapsed() > LIMIT {
-            return Err(error).context("containerd does not answer");
+            return Err(error).context("connecting to containerd");
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,6 +1,6 @@
-//! The command lines of the control plane's processes, the same for both levels of the cluster.
+//! The command lines of the control plane's processes, on loopback and in a cluster with a node.
 //!
-//! Pure but for the audit policy, which kube-apiserver wants as a file.
+//! Pure, except that it writes the audit policy, which kube-apiserver reads from a file.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -10,17 +10,16 @@ use anyhow::Context as _;
 
 use crate::pki::Pki;
 
-/// The addresses of Services.
+/// The range of the addresses of Services.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 
-/// The Service of kube-apiserver: the first address of [`SERVICE_CIDR`].
+/// The address of the Service `kubernetes`: the first one of [`SERVICE_CIDR`].
 pub const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
-/// The audit log, below the folder of the cluster.
+/// The path of the audit log in the folder of the cluster.
 pub const AUDIT_LOG: &str = "logs/audit.log";
 
-/// One line per request, when it is answered: who asked, with which program, for what. No bodies, since the
-/// log is for counting.
+/// One line for each response. No bodies, since the log is for counting.
 const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -29,24 +28,24 @@ rules:
 - level: Metadata
 ";
 
-/// Where the processes of one control plane keep their things and find each other.
+/// Where the processes of one control plane keep their files and reach each other.
 pub struct Server {
     folder: PathBuf,
     etcd: String,
     address: IpAddr,
     port: u16,
-    /// The address that nodes and pods reach kube-apiserver at; none where there are no nodes.
+    /// The address at which nodes and pods reach kube-apiserver; absent where there is no node.
     node: Option<IpAddr>,
 }
 
 impl Server {
-    /// Nothing but loopback. etcd listens on a socket file, so that only one port has to be found.
+    /// Listens on loopback. etcd uses a socket file, so that only one port is needed.
     pub fn on_loopback(folder: &Path, port: u16) -> anyhow::Result<Self> {
         let etcd = format!("unix://{}", folder.join("etcd.sock").display());
         Self::new(folder, etcd, IpAddr::V4(Ipv4Addr::LOCALHOST), port, None)
     }
 
-    /// Reachable for the node and its pods at `address`; the ports are fixed, since the network is its own.
+    /// Listens on all addresses. The ports are fixed, since the node has a network of its own.
     pub fn on_node(folder: &Path, address: IpAddr) -> anyhow::Result<Self> {
         let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self::new(
@@ -78,36 +77,32 @@ impl Server {
         })
     }
 
-    /// Where clients on this machine reach kube-apiserver.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// etcd, which forgets everything with the cluster and therefore need not wait for the disk.
-    #[must_use]
+    /// Nothing outlives the cluster, so etcd need not wait for the disk.
     pub fn etcd(&self) -> Vec<String> {
         flags(&[
             ("name", "local"),
             ("data-dir", &self.path("data/etcd")),
             ("listen-client-urls", &self.etcd),
-            // Read by nobody, but etcd insists on a host and a port.
+            // Nothing reads it, but etcd requires a host and a port.
             ("advertise-client-urls", "http://127.0.0.1:2379"),
-            // Alone in its cluster: nobody ever calls, so any free port will do.
+            // It has no peers, so any free port will do.
             ("listen-peer-urls", "http://127.0.0.1:0"),
             ("unsafe-no-fsync", "true"),
             ("log-level", "warn"),
         ])
     }
 
-    /// kube-apiserver with RBAC, certificates for users and an audit log.
     pub fn apiserver(&self, pki: &Pki) -> anyhow::Result<Vec<String>> {
         let policy = self.folder.join("audit-policy.yaml");
         fs::write(&policy, AUDIT_POLICY).with_context(|| format!("writing {}", policy.display()))?;
         let file = |name: &str| pki.file(name).display().to_string();
         let address = self.address.to_string();
-        // kube-apiserver writes its address into the endpoints of the Service `kubernetes` and refuses a
-        // loopback one there. Without nodes nobody reads them, so none are written.
+        // kube-apiserver writes its address into the endpoints of the Service `kubernetes` and rejects a loopback
+        // address there. Without a node nothing reads them, so none are written.
         let (advertised, reconciler) = match self.node {
             Some(node) => (node.to_string(), "lease"),
             None => (address.clone(), "none"),
@@ -134,7 +129,7 @@ impl Server {
             ("allow-privileged", "true"),
             ("kubelet-client-certificate", &file("kubelet-client.crt")),
             ("kubelet-client-key", &file("kubelet-client.key")),
-            // Names of nodes are in no DNS here: logs and exec must go to the address.
+            // DNS has no names of nodes: logs and exec must use the address.
             ("kubelet-preferred-address-types", "InternalIP"),
             ("audit-policy-file", &policy.display().to_string()),
             ("audit-log-path", &self.path(AUDIT_LOG)),
@@ -142,40 +137,35 @@ impl Server {
         ]))
     }
 
-    /// kube-controller-manager: workloads, garbage collection, service accounts.
-    #[must_use]
-    pub fn controller_manager(&self, pki: &Pki, kubeconfig: &Path) -> Vec<String> {
-        flags(&[
-            ("kubeconfig", &kubeconfig.display().to_string()),
-            (
-                "service-account-private-key-file",
-                &pki.file("service-accounts.key").display().to_string(),
-            ),
-            ("root-ca-file", &pki.file("ca.crt").display().to_string()),
-            ("use-service-account-credentials", "true"),
-            ("leader-elect", "false"),
-            // Serves nothing: several run on one machine, and nobody asks.
-            ("secure-port", "0"),
-        ])
-    }
-
-    /// kube-scheduler.
-    #[must_use]
-    pub fn scheduler(&self, kubeconfig: &Path) -> Vec<String> {
-        flags(&[
-            ("kubeconfig", &kubeconfig.display().to_string()),
-            ("leader-elect", "false"),
-            ("secure-port", "0"),
-        ])
-    }
-
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 }
 
-/// Writes `--name=value` for each pair.
-#[must_use]
+pub fn controller_manager(pki: &Pki, kubeconfig: &Path) -> Vec<String> {
+    flags(&[
+        ("kubeconfig", &kubeconfig.display().to_string()),
+        (
+            "service-account-private-key-file",
+            &pki.file("service-accounts.key").display().to_string(),
+        ),
+        ("root-ca-file", &pki.file("ca.crt").display().to_string()),
+        ("use-service-account-credentials", "true"),
+        ("leader-elect", "false"),
+        // It serves nothing: several run on one machine.
+        ("secure-port", "0"),
+    ])
+}
+
+pub fn scheduler(kubeconfig: &Path) -> Vec<String> {
+    flags(&[
+        ("kubeconfig", &kubeconfig.display().to_string()),
+        ("leader-elect", "false"),
+        ("secure-port", "0"),
+    ])
+}
+
+/// `--name=value` for each pair.
 pub fn flags(pairs: &[(&str, &str)]) -> Vec<String> {
     pairs
         .iter()
@@ -188,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loopback_server_tells_nobody_its_address() {
+    fn a_loopback_server_publishes_no_address() {
         let folder = tempfile::tempdir().unwrap();
         let pki = Pki::create(&folder.path().join("pki"), &[], &[]).unwrap();
         let server = Server::on_loopback(folder.path(), 4321).unwrap();

@@ -1,7 +1,7 @@
-//! Folders of control planes, and ending those whose harness was killed before it could.
+//! The folders of control planes, and ending those whose owner was killed.
 //!
-//! The owner of a folder holds a lock in it, which the kernel lets go when the owner ends, however it ends.
-//! A folder whose lock is free is a leftover: its recorded processes are ended and it is removed.
+//! The owner of a folder holds a lock in it, which the kernel releases when the owner ends. A folder whose lock is free is
+//! a leftover: its recorded processes are ended and it is removed.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::process::Recorded;
 
 const PREFIX: &str = "pgpool-e2e-";
 
-/// Makes a folder below `base` and holds it for as long as the returned file lives.
+/// Creates a folder in `base`, owned as long as the returned file is open.
 pub fn claim(base: &Path) -> anyhow::Result<(TempDir, File)> {
     let folder = tempfile::Builder::new()
         .prefix(PREFIX)
         .tempdir_in(base)
-        .with_context(|| format!("making a folder in {}", base.display()))?;
+        .with_context(|| format!("creating a folder in {}", base.display()))?;
     fs::create_dir(folder.path().join("pids"))?;
-    // Locked before it has its name: whoever finds a claim unlocked knows that its owner is gone.
+    // Locked before it has its name: an unlocked claim always means that its owner has ended.
     let (draft, name) = (folder.path().join("claim.new"), folder.path().join("claim"));
     let claim = File::create(&draft)?;
     claim.lock()?;
@@ -30,14 +30,14 @@ pub fn claim(base: &Path) -> anyhow::Result<(TempDir, File)> {
     Ok((folder, claim))
 }
 
-/// Ends what is left of control planes below `base` that nobody owns any more.
+/// Ends and removes the control planes in `base` whose owner has ended.
 pub fn sweep(base: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(base)? {
         let folder = entry?.path();
         let ours = folder
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
-        // A folder without a claim is one that its owner is about to claim, or somebody else's.
+        // A folder without a claim is about to be claimed, or belongs to another program.
         let Some(claim) = ours.then(|| File::open(folder.join("claim")).ok()).flatten() else {
             continue;
         };
@@ -53,7 +53,7 @@ pub fn sweep(base: &Path) -> anyhow::Result<()> {
 fn end(folder: &Path) -> anyhow::Result<()> {
     if let Ok(records) = fs::read_dir(folder.join("pids")) {
         for record in records {
-            // An unreadable record is one that was being written when its owner was killed.
+            // An unreadable record was being written when the owner was killed.
             if let Ok(process) = Recorded::load(&record?.path()) {
                 process.signal(Signal::KILL)?;
             }

@@ -1,32 +1,33 @@
-//! Image archives as the OCI image layout says: a tar file of blobs named by their hashes, and an index.
+//! Image archives in the OCI image layout: a tar file of blobs named by their hashes, and an index.
 //!
-//! Layers stay uncompressed: they never leave the machine, and unpacking them is part of every start.
+//! Layers are not compressed: they never leave the machine, and unpacking them is part of every start.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
 use aws_lc_rs::digest::{self, Context, SHA256};
 use serde_json::{Value, json};
-use tar::{Builder, EntryType, Header};
+use tar::Builder;
 
+use super::layer::{append, open};
 use crate::cache::hex;
 
-/// Writes the archive of an image with the one given layer, known under `names`, and removes the layer file.
-pub fn write(archive: &Path, layer: &Path, config: &Value, names: &[&str]) -> anyhow::Result<()> {
+/// Writes the archive of an image with one layer and these names, and removes the layer file.
+pub(super) fn write(archive: &Path, layer: &Path, config: &Value, names: &[&str]) -> anyhow::Result<()> {
     let file = File::create(archive).with_context(|| format!("creating {}", archive.display()))?;
     let mut builder = Builder::new(file);
-    append(
+    append_text(
         &mut builder,
         "oci-layout",
-        json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes(),
+        &json!({"imageLayoutVersion": "1.0.0"}).to_string(),
     )?;
 
     let layer_digest = digest_of(layer)?;
     let layer_size = fs::metadata(layer)?.len();
-    let content = super::open(layer)?;
-    append_sized(&mut builder, &blob(&layer_digest), layer_size, content)?;
+    let content = open(layer)?;
+    append(&mut builder, &blob(&layer_digest), 0o644, layer_size, content)?;
 
     let config = append_json(
         &mut builder,
@@ -61,7 +62,7 @@ pub fn write(archive: &Path, layer: &Path, config: &Value, names: &[&str]) -> an
         })
         .collect();
     let index = json!({"schemaVersion": 2, "manifests": manifests});
-    append(&mut builder, "index.json", index.to_string().as_bytes())?;
+    append_text(&mut builder, "index.json", &index.to_string())?;
     builder
         .finish()
         .with_context(|| format!("writing {}", archive.display()))?;
@@ -72,27 +73,12 @@ pub fn write(archive: &Path, layer: &Path, config: &Value, names: &[&str]) -> an
 fn append_json(builder: &mut Builder<File>, media_type: &str, value: &Value) -> anyhow::Result<Value> {
     let text = value.to_string();
     let digest = hex(digest::digest(&SHA256, text.as_bytes()).as_ref());
-    append(builder, &blob(&digest), text.as_bytes())?;
+    append_text(builder, &blob(&digest), &text)?;
     Ok(json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": text.len()}))
 }
 
-fn append(builder: &mut Builder<File>, path: &str, content: &[u8]) -> anyhow::Result<()> {
-    append_sized(builder, path, content.len() as u64, content)
-}
-
-fn append_sized(
-    builder: &mut Builder<File>,
-    path: &str,
-    size: u64,
-    content: impl Read,
-) -> anyhow::Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::Regular);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    header.set_size(size);
-    builder.append_data(&mut header, path, content)?;
-    Ok(())
+fn append_text(builder: &mut Builder<File>, path: &str, text: &str) -> anyhow::Result<()> {
+    append(builder, path, 0o644, text.len() as u64, text.as_bytes())
 }
 
 fn blob(digest: &str) -> String {
@@ -101,7 +87,7 @@ fn blob(digest: &str) -> String {
 
 fn digest_of(path: &Path) -> anyhow::Result<String> {
     let mut hasher = Hashed(Context::new(&SHA256));
-    io::copy(&mut super::open(path)?, &mut hasher)?;
+    io::copy(&mut open(path)?, &mut hasher)?;
     Ok(hex(hasher.0.finish().as_ref()))
 }
 
@@ -118,7 +104,7 @@ impl Write for Hashed {
     }
 }
 
-/// The name that images use for the architecture of this machine.
+/// The architecture of this machine, by its name in images.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -130,11 +116,12 @@ fn architecture() -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::io::Read as _;
 
     use super::*;
 
     #[test]
-    fn every_reference_leads_to_a_blob_of_that_hash() {
+    fn every_reference_leads_to_a_blob_with_that_hash() {
         let folder = tempfile::tempdir().unwrap();
         let layer = folder.path().join("layer");
         fs::write(&layer, b"layer").unwrap();

@@ -1,5 +1,5 @@
-//! The control groups of the node's pods: one subtree, made before the kubelet starts and removed after the
-//! namespaces are gone. A subtree of its own, so that a kubelet which the machine may have is not touched.
+//! The control groups of the node's pods: one subtree, created before the kubelet starts and removed after the namespaces
+//! have ended. It is separate from that of any other kubelet on the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-/// The name of the subtree in every hierarchy.
+/// The name of the subtree in each hierarchy.
 pub const ROOT: &str = "pgpool-e2e";
 
-/// What the pods together weigh against any single process beside them, as each version of control groups counts it.
-/// With the usual weight a compiler with ten threads leaves the whole node a tenth of a core.
+/// The CPU weight of all pods together, in the units of each version of control groups. With the default weight, a compiler
+/// with ten threads would leave the whole node a tenth of a core.
 const WEIGHT: [(&str, &str); 2] = [("cpu.shares", "32768"), ("cpu.weight", "3200")];
 
-/// Time for a group to become empty after its processes were killed.
+/// Time for a group to become empty after its processes are killed.
 const EMPTY: Duration = Duration::from_secs(10);
 
-/// Makes the subtree.
 pub fn create() -> anyhow::Result<()> {
     for hierarchy in hierarchies()? {
         let root = hierarchy.path.join(ROOT);
@@ -25,13 +24,13 @@ pub fn create() -> anyhow::Result<()> {
         if hierarchy.unified {
             let available = fs::read_to_string(hierarchy.path.join("cgroup.controllers"))?;
             for controller in available.split_whitespace() {
-                // One by one, since a single refusal would undo all. systemd has done it already on most
-                // machines, and the kubelet tells what it misses.
+                // One by one, since a single error would reject all. systemd has enabled them on most machines, and the
+                // kubelet reports a missing one.
                 let control = hierarchy.path.join("cgroup.subtree_control");
                 let _ = fs::write(control, format!("+{controller}"));
             }
         } else if hierarchy.path.join("cpuset.cpus").exists() {
-            // A new group of this hierarchy may run nowhere until it is told where.
+            // A new group of this hierarchy has no processors and no memory until they are set.
             for file in ["cpuset.cpus", "cpuset.mems"] {
                 let value = fs::read_to_string(hierarchy.path.join(file))?;
                 fs::write(root.join(file), value.trim())?;
@@ -47,7 +46,7 @@ pub fn create() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the subtree; the processes in it must have been killed.
+/// Removes the subtree after its processes were killed.
 pub fn remove() -> anyhow::Result<()> {
     let start = Instant::now();
     for hierarchy in hierarchies()? {
@@ -64,7 +63,7 @@ pub fn remove() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Groups that are left in any hierarchy.
+/// The roots of the subtree that exist.
 pub fn left() -> anyhow::Result<Vec<PathBuf>> {
     let roots = hierarchies()?
         .into_iter()
@@ -72,7 +71,7 @@ pub fn left() -> anyhow::Result<Vec<PathBuf>> {
     Ok(roots.filter(|root| root.exists()).collect())
 }
 
-/// Children first: a group with children cannot go.
+/// Children first: a group with children cannot be removed.
 fn remove_tree(group: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(group)? {
         let entry = entry?;

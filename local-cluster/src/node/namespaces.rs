@@ -1,12 +1,12 @@
-//! The namespaces that the node lives in: network, mounts and processes.
+//! The namespaces of the node: network, mounts and processes.
 //!
-//! They are held by one process outside, the anchor, whose child is the first process inside. Killing the
-//! anchor ends that child, and with it the kernel ends every process inside, containers too; mounts and
-//! network go with the last of them. So there is nothing to take down one by one and nothing to forget.
+//! They are held by one process outside, the anchor, whose child is the first process inside. Killing the anchor ends that
+//! child, and the kernel then ends every process inside, including containers; mounts and network end with the last one.
+//! So nothing has to be taken down one by one, and nothing can be forgotten.
 //!
-//! The network has no uplink: whatever runs inside reaches the node and its pods, nothing else. A program
-//! that is to talk to the cluster enters the network and keeps the files of the machine: other programs
-//! through `nsenter`, this process by moving the threads of one runtime.
+//! The network has no uplink: processes inside reach the node and its pods, nothing else. A program that talks to the
+//! cluster enters the network only and keeps the files of the machine: other programs through `nsenter`, this process by
+//! moving the threads of one runtime.
 
 use std::fs::{self, File};
 use std::future::Future;
@@ -26,10 +26,9 @@ use super::{ADDRESS, settings};
 use crate::command::{self, PATH};
 use crate::process::{Recorded, redirect};
 
-/// Time for all processes inside to be gone; the kernel kills them, but a slow disk may hold one up.
+/// Time for all processes inside to end after they are killed: a slow disk may delay one.
 const END: Duration = Duration::from_secs(30);
 
-/// A set of namespaces in use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Namespaces {
     anchor: Recorded,
@@ -37,11 +36,11 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Makes the namespaces and furnishes them. `state` is the folder of the cluster.
+    /// Creates the namespaces with their network and mounts. `state` is the folder of the cluster.
     pub fn create(state: &Path, store: Store) -> anyhow::Result<Self> {
         let log = state.join("logs/namespaces.log");
         let mut unshare = Command::new("unshare");
-        // Mounts of the machine still come and go inside, so that no file system is held busy from there.
+        // Mounts and unmounts of the machine reach the inside, so that no file system is kept busy from there.
         unshare
             .args([
                 "--net",
@@ -66,21 +65,18 @@ impl Namespaces {
             }
         };
         let namespaces = Self { anchor, first };
-        let furnished = namespaces.furnish(state, store);
-        if furnished.is_err() {
+        let set_up = namespaces.set_up(state, store);
+        if set_up.is_err() {
             namespaces.destroy()?;
         }
-        furnished.map(|()| namespaces)
+        set_up.map(|()| namespaces)
     }
 
-    /// Whether they are still there.
-    #[must_use]
     pub fn alive(&self) -> bool {
         self.anchor.alive() && self.first.alive()
     }
 
-    /// A command that runs as a part of the node: its network, mounts and processes.
-    #[must_use]
+    /// A command that runs in all namespaces of the node.
     pub fn node_command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -94,7 +90,6 @@ impl Namespaces {
     }
 
     /// A command of the machine that runs in the network of the cluster.
-    #[must_use]
     pub fn network_command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
@@ -104,21 +99,20 @@ impl Namespaces {
         command
     }
 
-    /// The same, with the names of Services resolved by `resolver`, a file like `/etc/resolv.conf`.
-    #[must_use]
+    /// The same, with `resolver` in place of `/etc/resolv.conf`.
     pub fn named_command(&self, program: &Path, resolver: &Path) -> Command {
         let mut command = self.network_command(Path::new("unshare"));
         command
             .args(["--mount", "--propagation", "slave", "/bin/sh", "-c"])
-            // A machine without the file has nothing to put the other one over, and no names then.
+            // A machine without the file has nothing to mount over, and then no names.
             .arg("mount --bind \"$0\" /etc/resolv.conf 2>/dev/null; exec \"$@\"")
             .arg(resolver)
             .arg(program);
         command
     }
 
-    /// Starts a daemon of the node with its output in `<state>/logs/<name>.log`. It lives on when this
-    /// process ends. The record is that of the `nsenter` around it, which ends when the daemon does.
+    /// Starts a daemon of the node with its output in `<state>/logs/<name>.log`. It outlives this process. Returns the
+    /// record of the `nsenter` around it, which ends when the daemon does.
     pub fn daemon(
         &self,
         name: &str,
@@ -127,7 +121,7 @@ impl Namespaces {
         state: &Path,
     ) -> anyhow::Result<Recorded> {
         let mut command = self.node_command(program);
-        // Its own group, so that Ctrl-C on a terminal does not end the cluster.
+        // A process group of its own, so that Ctrl-C on a terminal does not end the cluster.
         command.args(arguments).process_group(0);
         let log = state.join("logs").join(format!("{name}.log"));
         let child = redirect(&mut command, &log)?
@@ -136,9 +130,7 @@ impl Namespaces {
         Recorded::of(child.id().cast_signed()).with_context(|| command::tail(&log))
     }
 
-    /// Runs a future with every socket that it opens in the network of the cluster.
-    ///
-    /// Only the threads of this call are moved there; programs that it starts are there too.
+    /// Runs a future on threads in the network of the cluster. Programs that it starts are there too.
     pub fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
         let link = self.link("net");
         let network = File::open(&link).with_context(|| format!("opening {}", link.display()))?;
@@ -146,7 +138,7 @@ impl Namespaces {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .on_thread_start(move || {
-                // A worker that stayed outside would only fail to connect, which the caller then sees.
+                // A worker that stays outside fails to connect, which the caller reports.
                 if let Err(error) = enter(&for_workers) {
                     eprintln!("entering the network of the cluster: {error}");
                 }
@@ -163,10 +155,9 @@ impl Namespaces {
         })
     }
 
-    /// Ends every process inside and waits until they are gone.
+    /// Ends every process inside and waits until they have ended.
     pub fn destroy(&self) -> anyhow::Result<()> {
-        // The anchor would take the first process along; both are told so that neither is waited for in vain
-        // should the other have been killed by somebody before.
+        // Ending the anchor ends the first process too, unless the anchor was killed earlier.
         self.anchor.signal(Signal::KILL)?;
         self.first.signal(Signal::KILL)?;
         self.anchor.wait_end(END)?;
@@ -177,14 +168,13 @@ impl Namespaces {
         PathBuf::from(format!("/proc/{}/ns/{kind}", self.anchor.pid()))
     }
 
-    /// Gives the namespaces their network and their own view of the folders that daemons insist on.
-    fn furnish(&self, state: &Path, store: Store) -> anyhow::Result<()> {
+    fn set_up(&self, state: &Path, store: Store) -> anyhow::Result<()> {
         for folder in ["fs", "pod-logs", settings::DATA] {
             fs::create_dir_all(state.join(folder))?;
         }
         let mut script = self.node_command(Path::new("/bin/sh"));
-        script.args(["-ec", &settings::furnish(state, ADDRESS, store)]);
-        command::output(&mut script).context("furnishing the namespaces of the node")?;
+        script.args(["-ec", &settings::set_up(state, ADDRESS, store)]);
+        command::output(&mut script).context("setting up the namespaces of the node")?;
         Ok(())
     }
 }
@@ -196,7 +186,7 @@ fn enter(network: &File) -> std::io::Result<()> {
     )?)
 }
 
-/// Daemons see nothing of the caller's environment: what works here works on another machine.
+/// Daemons get nothing of the caller's environment, so that they run in the same way on every machine.
 fn daemon_environment(command: &mut Command) {
     command
         .env_clear()
@@ -205,18 +195,18 @@ fn daemon_environment(command: &mut Command) {
         .current_dir("/");
 }
 
-/// Waits for the first process inside: when it is there, so are the namespaces.
+/// Waits for the first process inside: when it runs, the namespaces exist.
 fn first_child(anchor: Recorded) -> anyhow::Result<Recorded> {
     let start = Instant::now();
     loop {
         if let [first] = anchor.children()?[..] {
-            // Until it runs its own program it is a copy of `unshare` that still sets mounts up.
+            // Before it runs its own program, it is a copy of `unshare` that still sets up mounts.
             if fs::read_to_string(format!("/proc/{}/comm", first.pid()))?.trim() == "catatonit" {
                 return Ok(first);
             }
         }
         if !anchor.alive() || start.elapsed() > END {
-            bail!("namespaces cannot be made");
+            bail!("cannot create namespaces");
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -1,4 +1,4 @@
-//! What the daemons of the node read. Pure: text out of a folder and an address.
+//! The configuration of the node's daemons. Pure: text from a folder and an address.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -8,20 +8,18 @@ use serde_json::{Value, json};
 use super::store::Store;
 use super::{CLUSTER_DOMAIN, NAME, POD_CIDR, cgroups};
 
-/// The image that holds the namespaces of a pod.
 pub const PAUSE: &str = "docker.io/local/pause:1";
 
-/// The folder below that of the cluster which is in memory, if any is.
+/// The part of the folder of the cluster that may be in memory.
 pub const DATA: &str = "data";
 
-/// The shell script that furnishes the namespaces.
+/// The shell script that sets up the namespaces.
 ///
-/// Folders whose place is compiled into some daemon (`/run`, `/var/log`, `/var/lib`) are covered by ones that
-/// go with the namespaces. What is written below `/var/lib` is little, and memory carries an overlay even where
-/// the disk itself is one, as in a container. A bridge without ports carries the node's address, since not every kernel has a
-/// dummy device; it is also the default route, without which some daemons find no address of their own.
-#[must_use]
-pub fn furnish(state: &Path, address: IpAddr, store: Store) -> String {
+/// Folders that daemons cannot be configured to move (`/run`, `/var/log`, `/var/lib`) are covered by mounts that end with
+/// the namespaces. `/var/lib` gets little data, and an overlay can be on tmpfs even where the disk itself is an overlay, as
+/// in a container. A bridge without ports has the node's address, since not every kernel has a dummy device; it is also the
+/// default route, without which some daemons find no address of their own.
+pub fn set_up(state: &Path, address: IpAddr, store: Store) -> String {
     let (fs, log) = (state.join("fs"), state.join("pod-logs"));
     let (fs, log, data) = (fs.display(), log.display(), state.join(DATA));
     let memory = match store {
@@ -44,11 +42,8 @@ pub fn furnish(state: &Path, address: IpAddr, store: Store) -> String {
         )
 }
 
-/// containerd's.
-///
-/// `restrict_oom_score_adj`: a machine that may not lower the score of a process could otherwise start no
-/// container at all, with an error that speaks of something else.
-#[must_use]
+/// `restrict_oom_score_adj`: where lowering the score of a process is not permitted, no container would start, with a
+/// misleading error.
 pub fn containerd(state: &Path, store: Store) -> String {
     let (state, data, snapshotter) = (state.display(), state.join(DATA), store.snapshotter());
     let data = data.display();
@@ -75,9 +70,8 @@ pub fn containerd(state: &Path, store: Store) -> String {
     )
 }
 
-/// The network of pods: each has a wire of its own to the node, so that all traffic, also between two pods,
-/// passes the node's rules without any kernel module for bridges.
-#[must_use]
+/// The network of pods: each has its own link to the node, so that all traffic, also between two pods, passes the node's
+/// iptables rules without a kernel module for bridges.
 pub fn network(state: &Path) -> Value {
     json!({
         "cniVersion": "0.4.0",
@@ -94,8 +88,6 @@ pub fn network(state: &Path) -> Value {
     })
 }
 
-/// The kubelet's.
-#[must_use]
 pub fn kubelet(state: &Path, client_ca: &Path, address: IpAddr) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -112,21 +104,20 @@ pub fn kubelet(state: &Path, client_ca: &Path, address: IpAddr) -> Value {
         "clusterDomain": CLUSTER_DOMAIN,
         "containerRuntimeEndpoint": format!("unix://{}", state.join("containerd.sock").display()),
         "failSwapOn": false,
-        // Lowering the own score needs a capability that a container may lack.
+        // Lowering its own score needs a capability that a container may lack.
         "oomScoreAdj": 0,
-        // The disk is the user's, and rarely empty: only a full one counts. Nothing can be pulled again.
+        // The disk is the user's and may be nearly full. Images cannot be pulled again.
         "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "100Mi"},
         "imageGCHighThresholdPercent": 100,
         "resolvConf": "/dev/null",
-        // How fast a changed Secret reaches the pods that mount it.
+        // How soon a changed Secret reaches the pods that mount it.
         "syncFrequency": "10s",
         "volumePluginDir": state.join("kubelet/volume-plugins"),
         "registerWithTaints": [],
     })
 }
 
-/// kube-proxy's: with every limit at 0 it leaves the settings of the machine's kernel alone.
-#[must_use]
+/// With every limit at 0, kube-proxy does not change the settings of the machine's kernel.
 pub fn proxy(kubeconfig: &Path) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -139,8 +130,7 @@ pub fn proxy(kubeconfig: &Path) -> Value {
     })
 }
 
-/// The DNS server's. Answers live shortly, since tests change Services often.
-#[must_use]
+/// A short TTL, since tests change Services often.
 pub fn dns(kubeconfig: &Path, address: IpAddr) -> String {
     format!(
         ".:53 {{\n    bind {address}\n    errors\n    kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{\n        kubeconfig {}\n        ttl 5\n    }}\n}}\n",
@@ -148,8 +138,7 @@ pub fn dns(kubeconfig: &Path, address: IpAddr) -> String {
     )
 }
 
-/// The resolver of programs that are run in the cluster's network without being in a pod.
-#[must_use]
+/// The `resolv.conf` of programs that run in the network of the cluster, but not in a pod.
 pub fn resolver(address: IpAddr) -> String {
     format!(
         "nameserver {address}\nsearch default.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}\noptions ndots:5\n"

@@ -1,6 +1,5 @@
-//! Where the node keeps what is bulky and short-lived: images, the files of containers, the database of the API
-//! server. In memory when the machine has plenty, since that makes starting and above all removing it a matter
-//! of seconds; on the disk otherwise.
+//! Where the node keeps large, short-lived data: images, the files of containers, the database of etcd. In memory if the
+//! machine has plenty, since starting and removing the cluster then takes seconds; otherwise on the disk.
 
 use std::fs;
 use std::path::Path;
@@ -10,23 +9,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::command;
 
-/// Memory that must be available, in KiB: what is stored there is about 1 GiB, and a build or test next to the
-/// cluster wants its share.
+/// Memory that must be available, in KiB: the data is about 1 GiB, and builds and tests next to the cluster need memory
+/// too.
 const PLENTY: u64 = 8 * 1024 * 1024;
 
-/// The place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Store {
-    /// A file system in memory, inside the namespaces of the node.
+    /// A tmpfs in the namespaces of the node.
     Memory,
     /// The folder of the cluster.
     Disk,
-    /// The folder of the cluster, which lies on an overlay, as in a container.
+    /// The folder of the cluster, which is on an overlay, as in a container.
     Overlay,
 }
 
 impl Store {
-    /// Chooses for this machine. `state` is the folder of the cluster.
+    /// `state` is the folder of the cluster.
     pub fn choose(state: &Path) -> anyhow::Result<Self> {
         if available(&fs::read_to_string("/proc/meminfo")?).is_some_and(|memory| memory >= PLENTY) {
             return Ok(Self::Memory);
@@ -40,8 +38,7 @@ impl Store {
         })
     }
 
-    /// How containerd keeps the files of containers. One overlay cannot lie on another; then they are copied.
-    #[must_use]
+    /// The snapshotter of containerd. An overlay cannot be on another overlay; files are copied then.
     pub fn snapshotter(self) -> &'static str {
         match self {
             Self::Memory | Self::Disk => "overlayfs",

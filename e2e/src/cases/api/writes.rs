@@ -42,7 +42,7 @@ impl Writes {
                     .object_ref
                     .as_ref()
                     .is_some_and(|object| object.namespace == self.namespace);
-                entry.writes() && here && users.contains(&entry.user.username)
+                entry.is_write() && here && users.contains(&entry.user.username)
             });
         Ok(entries
             .map(|entry| format!("{} {} by {}", entry.verb, entry.uri, entry.user.username))
