@@ -2,22 +2,21 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::Args as ClapArgs;
 use operator_runtime::CommonArgs;
 use operator_runtime::args::duration;
 
-use crate::certificates::breaker::Limits;
+use crate::certificates::decide::breaker::Limits;
 
-/// Every flag of `ops-manager run`.
-#[derive(Args, Clone, Debug)]
-pub struct OpsManagerArgs {
-    /// What both operators share.
+/// All flags of `ops-manager run`.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Args {
+    /// The flags of both operators.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// Certificates that change without end.
     #[command(flatten)]
     pub(crate) breaker: BreakerArgs,
-    /// Namespace in which cert-manager looks for the Secrets of `ClusterIssuer`s; its flag of the same name.
+    /// Namespace in which cert-manager looks for the Secrets of `ClusterIssuer`s, as in cert-manager's flag of this name.
     #[arg(
         long,
         env = "PGPOOL_CLUSTER_RESOURCE_NAMESPACE",
@@ -26,23 +25,23 @@ pub struct OpsManagerArgs {
     pub(crate) cluster_resource_namespace: String,
 }
 
-/// Flags about certificates that change without end.
-#[derive(Args, Clone, Copy, Debug)]
+/// When to stop issuing a certificate that keeps changing.
+#[derive(ClapArgs, Clone, Copy, Debug)]
 #[command(next_help_heading = "Circuit breaker")]
 pub(crate) struct BreakerArgs {
-    /// How often a certificate may be issued within the window before nothing is asked for any more.
+    /// How often a certificate may be issued within the window before ops-manager stops requesting it.
     #[arg(long, env = "PGPOOL_BREAKER_REVISIONS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) breaker_revisions: u32,
-    /// How often somebody else than cert-manager may overwrite a certificate Secret within the window.
+    /// How often anyone other than cert-manager may overwrite a certificate Secret within the window before ops-manager
+    /// stops requesting the certificate.
     #[arg(long, env = "PGPOOL_BREAKER_OVERWRITES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) breaker_overwrites: u32,
-    /// The window, from the first change that is counted.
+    /// Length of the window, from the first counted change.
     #[arg(long, env = "PGPOOL_BREAKER_WINDOW", default_value = "1h", value_parser = duration)]
     pub(crate) breaker_window: Duration,
 }
 
 impl BreakerArgs {
-    /// How often a certificate may change.
     #[must_use]
     pub(crate) fn limits(self) -> Limits {
         Limits {

@@ -3,11 +3,14 @@
 //!
 //! Optional fields that nobody needs are never sent: a field we do not know cannot trip a version we do not know.
 
+pub(crate) mod renew;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
+use shared_types::{Alias, Pgpool};
 
 /// The API group of cert-manager.
 pub const GROUP: &str = "cert-manager.io";
@@ -117,6 +120,24 @@ pub struct IssuerReference {
     pub kind: String,
     /// Name of the object.
     pub name: String,
+}
+
+impl IssuerReference {
+    /// The issuer of one certificate as cert-manager wants it written: group and kind are never empty.
+    pub(crate) fn of(pgpool: &Pgpool, alias: Alias) -> Option<Self> {
+        let issuer = pgpool.spec.issuer_ref(alias)?;
+        let group = issuer.api_group.as_deref().filter(|group| !group.is_empty());
+        Some(Self {
+            group: group.unwrap_or(GROUP).to_owned(),
+            kind: issuer.kind.clone(),
+            name: issuer.name.clone(),
+        })
+    }
+
+    /// Those of all certificates; one issuer may come more than once.
+    pub(crate) fn all_of(pgpool: &Pgpool) -> impl Iterator<Item = Self> {
+        Alias::ALL.into_iter().filter_map(|alias| Self::of(pgpool, alias))
+    }
 }
 
 /// Metadata that cert-manager copies to the Secret it writes.
@@ -268,29 +289,30 @@ pub struct CertificateRequestStatus {
 }
 
 /// Finds a condition by its type.
-#[must_use]
 pub fn condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 impl Condition {
     /// Tells whether the condition holds.
-    #[must_use]
     pub fn is_true(&self) -> bool {
         self.status == "True"
     }
 
     /// The message, or the reason where there is none.
-    #[must_use]
-    pub fn words(&self) -> &str {
+    pub(crate) fn message_or_reason(&self) -> &str {
         let message = self.message.as_deref().filter(|message| !message.is_empty());
         message.or(self.reason.as_deref()).unwrap_or_default()
     }
 }
 
 impl Certificate {
+    /// cert-manager is issuing it, or was requested to.
+    pub(crate) fn is_issuing(&self) -> bool {
+        self.condition("Issuing").is_some_and(Condition::is_true)
+    }
+
     /// Finds a condition of the status.
-    #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.status
             .as_ref()
@@ -300,7 +322,6 @@ impl Certificate {
 
 impl CertificateRequest {
     /// Finds a condition of the status.
-    #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.status
             .as_ref()

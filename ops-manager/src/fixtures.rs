@@ -21,28 +21,25 @@ use shared_types::pgpool::{PodStatus, TlsConfig};
 use shared_types::{Alias, Pgpool, names};
 
 use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
-use crate::certificates::Settings;
-use crate::certificates::breaker::Limits;
-use crate::certificates::desired::{Desired, desired};
+use crate::certificates::build::build;
+use crate::certificates::decide::breaker::Limits;
+use crate::certificates::decide::{Decision, decide};
+use crate::certificates::memory::Recent;
 use crate::certificates::observe::{Child, IssuerState, Observed, Prerequisite, Presence};
-use crate::certificates::validate::{Needed, Plan, validate};
+use crate::certificates::validate::{Validated, validate};
 
 pub(crate) const DOMAIN: &str = "cluster.local";
 
-/// The time of every judgement.
+/// The time of every reconcile.
 pub(crate) fn now() -> Timestamp {
     at("2026-06-01T12:00:00Z")
 }
 
-/// What is set for all Pgpools.
-pub(crate) fn settings() -> Settings {
-    Settings {
-        cluster_domain: DOMAIN.into(),
-        limits: Limits {
-            revisions: 5,
-            overwrites: 2,
-            window: Duration::from_hours(1),
-        },
+pub(crate) fn limits() -> Limits {
+    Limits {
+        revisions: 5,
+        overwrites: 2,
+        window: Duration::from_hours(1),
     }
 }
 
@@ -93,11 +90,8 @@ pub(crate) fn named(mut pgpool: Pgpool, name: &str) -> Pgpool {
     pgpool
 }
 
-pub(crate) fn needed(plan: Plan) -> Needed {
-    match plan {
-        Plan::Needed(needed) => needed,
-        Plan::NotNeeded => panic!("TLS is asked for"),
-    }
+pub(crate) fn validated(pgpool: &Pgpool, observed: &Observed) -> Validated {
+    validate(pgpool, observed, DOMAIN).unwrap()
 }
 
 /// What the provisioner has made, and a ready issuer for every alias; nothing is asked for yet.
@@ -118,7 +112,7 @@ pub(crate) fn prepared(pgpool: &Pgpool) -> Observed {
     Observed {
         cert_manager: Availability::Served,
         issuers: issuers.map(|issuer| (issuer, issuer_state(true))).collect(),
-        authorities: BTreeMap::new(),
+        issuer_cas: BTreeMap::new(),
         prerequisites: vec![
             present("Secret", names::auth_secret(pgpool)),
             present("Secret", names::config_secret(pgpool)),
@@ -129,12 +123,27 @@ pub(crate) fn prepared(pgpool: &Pgpool) -> Observed {
         ],
         claims: Vec::new(),
         children: Alias::ALL.map(|alias| (alias, Child::default())).into(),
+        recent: Recent::default(),
     }
 }
 
-/// What is desired for a Pgpool in this world.
-pub(crate) fn desired_for(pgpool: &Pgpool, observed: &Observed) -> Desired {
-    desired(pgpool, &validate(pgpool, observed, DOMAIN), observed)
+pub(crate) fn decided(pgpool: &Pgpool, observed: &Observed) -> Decision {
+    decided_at(pgpool, observed, now())
+}
+
+pub(crate) fn decided_at(pgpool: &Pgpool, observed: &Observed, now: Timestamp) -> Decision {
+    decide(
+        pgpool,
+        observed,
+        validate(pgpool, observed, DOMAIN),
+        &limits(),
+        now,
+    )
+}
+
+/// The Certificates to write.
+pub(crate) fn built(pgpool: &Pgpool, observed: &Observed) -> Vec<(Alias, Certificate)> {
+    build(&decided(pgpool, observed))
 }
 
 pub(crate) fn issuer_state(ready: bool) -> IssuerState {
@@ -152,7 +161,7 @@ pub(crate) fn issuer_state(ready: bool) -> IssuerState {
 /// As [`prepared`], with everything asked for, as it stands right after.
 pub(crate) fn asked(pgpool: &Pgpool) -> Observed {
     let mut observed = prepared(pgpool);
-    for (alias, mut certificate) in desired_for(pgpool, &observed).certificates {
+    for (alias, mut certificate) in built(pgpool, &observed) {
         certificate.metadata.uid = Some(format!("uid-of-{alias}"));
         certificate.metadata.creation_timestamp = Some(Time(at("2026-06-01T11:00:02Z")));
         observed.children.get_mut(&alias).unwrap().certificate = Some(Arc::new(certificate));
@@ -173,7 +182,7 @@ pub(crate) fn issued(pgpool: &Pgpool) -> Observed {
 
 /// One certificate is issued as `pgpool` asks for it.
 pub(crate) fn issue(observed: &mut Observed, pgpool: &Pgpool, alias: Alias, authority: &Authority) {
-    let desired = desired_for(pgpool, &prepared(pgpool)).certificates;
+    let desired = built(pgpool, &prepared(pgpool));
     let (_, certificate) = desired.into_iter().find(|(of, _)| *of == alias).unwrap();
     let child = observed.children.get_mut(&alias).unwrap();
     child.secret = present(authority.secret(&certificate, |_| ()));

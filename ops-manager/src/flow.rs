@@ -1,5 +1,5 @@
-//! Where a Pgpool stands on its way from a manifest to a served certificate: ten steps, each done, waiting, to come or
-//! not needed. Pure: everything is read off objects that are cached anyway.
+//! How far a Pgpool is on its way from a manifest to a served certificate: ten steps, each done, waiting, pending or not
+//! needed. Pure: everything is read from objects that are cached anyway.
 
 mod steps;
 #[cfg(test)]
@@ -7,53 +7,41 @@ mod tests;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use proto::verdict::{PgpoolId, Verdict};
 use shared_types::Pgpool;
 
 use crate::certificates::observe::Observed;
-use crate::certificates::validate::Plan;
-use proto::verdict::{PgpoolId, Verdict};
+use crate::certificates::validate::Validated;
 
-/// The way of one Pgpool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flow {
-    /// The Pgpool.
     pub(crate) pgpool: PgpoolId,
     /// The ten steps, in order.
     pub(crate) steps: Vec<Step>,
 }
 
-/// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     /// From 1 to 10.
     pub(crate) number: u32,
-    /// Who takes it.
     pub(crate) actor: Actor,
-    /// What it is.
     pub(crate) title: &'static str,
-    /// How far it is.
     pub(crate) state: StepState,
-    /// When it was done, as far as objects tell.
+    /// When it was done, if the objects show it.
     pub(crate) done_at: Option<Timestamp>,
-    /// The objects found, or what it waits for.
+    /// The objects of a step that is done, or what it waits for.
     pub(crate) detail: String,
 }
 
-/// Who takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Actor {
-    /// Whoever writes manifests.
     User,
-    /// The other operator.
     Provisioner,
-    /// This operator.
     OpsManager,
-    /// cert-manager.
     CertManager,
 }
 
 impl Actor {
-    /// As on the channel.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -69,23 +57,22 @@ impl Actor {
 pub(crate) enum StepState {
     /// Its turn comes after a step that waits.
     Pending,
-    /// It is the first that is not done.
+    /// The first that is not done.
     Waiting,
-    /// It is done.
     Done,
-    /// Without TLS there is no such step.
+    /// The Pgpool has no TLS.
     NotNeeded,
 }
 
 impl Flow {
-    /// What the first step that is not done waits for; nothing when all are.
+    /// What the first step that is not done waits for; empty when all are done.
     pub(crate) fn waiting_for(&self) -> &str {
         let waiting = self.steps.iter().find(|step| step.state == StepState::Waiting);
         waiting.map_or("", |step| &step.detail)
     }
 }
 
-/// What is known of a step by itself.
+/// The state of a step on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Progress {
     Done { at: Option<Timestamp>, detail: String },
@@ -93,20 +80,23 @@ enum Progress {
     NotNeeded,
 }
 
-/// What the steps are read off.
 struct View<'a> {
     pgpool: &'a Pgpool,
     observed: &'a Observed,
-    plan: &'a Plan,
+    validated: Option<&'a Validated>,
     verdict: Option<&'a Verdict>,
 }
 
-/// Tells where a Pgpool stands.
-pub(crate) fn flow(pgpool: &Pgpool, observed: &Observed, plan: &Plan, verdict: Option<&Verdict>) -> Flow {
+pub(crate) fn flow(
+    pgpool: &Pgpool,
+    observed: &Observed,
+    validated: Option<&Validated>,
+    verdict: Option<&Verdict>,
+) -> Flow {
     let view = View {
         pgpool,
         observed,
-        plan,
+        validated,
         verdict,
     };
     let mut waiting = false;
@@ -116,11 +106,7 @@ pub(crate) fn flow(pgpool: &Pgpool, observed: &Observed, plan: &Plan, verdict: O
         .map(|((actor, title, progress), number)| {
             let (state, done_at, detail) = match progress {
                 Progress::Done { at, detail } => (StepState::Done, at, detail),
-                Progress::NotNeeded => (
-                    StepState::NotNeeded,
-                    None,
-                    "the Pgpool asks for no TLS".to_owned(),
-                ),
+                Progress::NotNeeded => (StepState::NotNeeded, None, "the Pgpool has no TLS".to_owned()),
                 Progress::Open { waits_for } => {
                     let first = !std::mem::replace(&mut waiting, true);
                     (

@@ -1,5 +1,5 @@
-//! The services of the channel: thin adapters over what the process knows in its own types. Nothing here decides, and
-//! no key, password or token ever reaches it.
+//! The services of the channel: thin adapters over types of this process. Nothing here decides, and no key, password or
+//! token ever reaches it.
 
 pub(crate) mod certificates;
 pub(crate) mod convert;
@@ -11,12 +11,11 @@ use operator_runtime::Ownership;
 use operator_runtime::ownership::Key;
 use tonic::Status;
 
-/// Only the leader knows verdicts. A standby sends its clients on, so that their next attempt may find the leader.
+/// Only the leader has verdicts. A standby rejects calls, so that the next attempt of the client may reach the leader.
 #[derive(Clone, Debug)]
 pub(crate) struct Leader(Arc<dyn Ownership>);
 
 impl Leader {
-    /// Asks `ownership`.
     pub(crate) fn new(ownership: Arc<dyn Ownership>) -> Self {
         Self(ownership)
     }

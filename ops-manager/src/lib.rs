@@ -1,19 +1,23 @@
-//! Gives every Pgpool its certificates: asks cert-manager for them, judges what it issues, and tells the provisioner
-//! and people how they stand. Carries out what a `PgpoolOpsRequest` asks for.
+//! Gives every Pgpool its certificates: requests them from cert-manager, verifies what it issues, and publishes the
+//! verdict to the provisioner and to people. Carries out `PgpoolOpsRequest`s.
 //!
-//! The process is cache → reconcile → API server and holds no other state that matters. It never touches a pod or
-//! anything that the provisioner applies; the two meet in the API, and the channel only tells the same sooner.
+//! The process reads caches and writes to the API server; it holds no other state that matters. It never touches a pod or
+//! anything that the provisioner applies: the two operators meet in the API, and the channel only delivers the same
+//! information sooner.
 
 pub mod args;
-pub(crate) mod cert_manager;
-pub(crate) mod certificates;
-pub(crate) mod flow;
-pub(crate) mod grpc;
-pub(crate) mod inquiry;
-pub(crate) mod metrics;
-pub(crate) mod ops_requests;
 pub mod run;
-pub(crate) mod verdicts;
+
+mod caches;
+mod cert_manager;
+mod certificates;
+mod context;
+mod flow;
+mod flow_source;
+mod grpc;
+mod metrics;
+mod ops_requests;
+mod verdicts;
 
 #[cfg(test)]
 mod fixtures;

@@ -1,9 +1,10 @@
-//! Metrics of certificates: when each began, ends and is to be renewed, and which are stopped.
+//! Metrics of certificates: their validity, their planned renewal, and open circuits.
 //!
-//! They are read from the caches at the moment of a scrape. So they tell the truth while no reconcile gets anywhere, and
-//! while this process stands by; an alert that is reckoned from them needs nobody who works.
+//! They are read from the caches at each scrape. So they are correct while no reconcile succeeds, and on a standby; alerts
+//! do not depend on a working leader.
 //!
-//! These are the only metrics that name objects: four for each certificate, three certificates for each Pgpool with TLS.
+//! These are the only metrics with names of objects: four for each certificate, three certificates for each Pgpool with
+//! TLS.
 
 use std::fmt;
 
@@ -18,14 +19,12 @@ use prometheus_client::registry::Unit;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Leaf;
 
-use crate::certificates::caches::Caches;
+use crate::caches::Caches;
 
-/// Tells of the certificates in the caches.
-pub(crate) struct Certificates {
+pub(crate) struct Metrics {
     caches: Caches,
 }
 
-/// One certificate, as the metrics tell of it.
 struct Certificate {
     namespace: String,
     pgpool: String,
@@ -35,7 +34,6 @@ struct Certificate {
     stopped: bool,
 }
 
-/// A metric, and its value for a certificate that has one.
 struct Metric {
     name: &'static str,
     help: &'static str,
@@ -46,32 +44,31 @@ struct Metric {
 const METRICS: [Metric; 4] = [
     Metric {
         name: "pgpool_certificate_not_after_timestamp",
-        help: "When the certificate in the Secret ends",
+        help: "End of the validity of the certificate in the Secret",
         unit: Some(Unit::Seconds),
         value: |certificate| Some(certificate.leaf.as_ref()?.not_after.as_second()),
     },
     Metric {
         name: "pgpool_certificate_not_before_timestamp",
-        help: "When the certificate in the Secret began",
+        help: "Start of the validity of the certificate in the Secret",
         unit: Some(Unit::Seconds),
         value: |certificate| Some(certificate.leaf.as_ref()?.not_before.as_second()),
     },
     Metric {
         name: "pgpool_certificate_renewal_timestamp",
-        help: "When cert-manager means to renew the certificate",
+        help: "When cert-manager plans to renew the certificate",
         unit: Some(Unit::Seconds),
         value: |certificate| Some(certificate.renewal?.as_second()),
     },
     Metric {
         name: "pgpool_certificate_circuit_open",
-        help: "1 while nothing is asked for because the certificate changed too often",
+        help: "1 while the certificate is not requested because it changed too often",
         unit: None,
         value: |certificate| certificate.stopped.then_some(1),
     },
 ];
 
-impl Certificates {
-    /// Makes the metrics of these caches.
+impl Metrics {
     pub(crate) fn new(caches: Caches) -> Self {
         Self { caches }
     }
@@ -95,13 +92,15 @@ impl Certificates {
             Lookup::Present(secret) => secret.data.as_ref().and_then(|data| data.get("tls.crt")),
             _ => None,
         };
-        let asked = names::certificate(pgpool, alias);
-        let asked = self.caches.certificates.get(Some(&namespace), &asked);
-        let status = asked.as_ref().and_then(|asked| asked.status.as_ref());
-        let told = pgpool.status.iter().flat_map(|status| &status.certificates);
-        let changes = told
-            .filter(|told| told.alias == alias)
-            .find_map(|told| told.changes.as_ref());
+        let certificate = names::certificate(pgpool, alias);
+        let certificate = self.caches.certificates.get(Some(&namespace), &certificate);
+        let status = certificate
+            .as_ref()
+            .and_then(|certificate| certificate.status.as_ref());
+        let entries = pgpool.status.iter().flat_map(|status| &status.certificates);
+        let changes = entries
+            .filter(|entry| entry.alias == alias)
+            .find_map(|entry| entry.changes.as_ref());
         Certificate {
             alias,
             leaf: leaf.and_then(|pem| tls_bundle::leaf(&pem.0)),
@@ -113,7 +112,7 @@ impl Certificates {
     }
 }
 
-impl Collector for Certificates {
+impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let certificates = self.read();
         for metric in METRICS {
@@ -139,10 +138,10 @@ impl Collector for Certificates {
     }
 }
 
-/// Never shows the caches: some hold Secrets.
-impl fmt::Debug for Certificates {
+/// Does not show the caches: some hold Secrets.
+impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Certificates")
+        f.write_str("Metrics")
     }
 }
 
@@ -159,20 +158,20 @@ mod tests {
 
     fn scraped(world: &World) -> Vec<String> {
         let registry = SharedRegistry::default();
-        registry.with(|to| to.register_collector(Box::new(Certificates::new(world.caches.clone()))));
+        registry.with(|to| to.register_collector(Box::new(Metrics::new(world.caches.clone()))));
         let text = registry.encode().unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         lines.map(str::to_owned).collect()
     }
 
     #[test]
-    fn the_alerts_are_reckoned_from_metrics_that_exist() {
+    fn alerts_use_metrics_that_exist() {
         let rules = include_str!("../../charts/ops-manager/templates/_alerts.tpl");
         let words = rules.split(|c: char| !c.is_ascii_lowercase() && c != '_');
-        let asked: Vec<_> = words
+        let used: Vec<_> = words
             .filter(|word| word.starts_with("pgpool_certificate_"))
             .collect();
-        for word in &asked {
+        for word in &used {
             let known = METRICS.iter().any(|metric| {
                 let unit = metric.unit.as_ref().map_or("", |_| "_seconds");
                 *word == format!("{}{unit}", metric.name)
@@ -181,13 +180,12 @@ mod tests {
         }
         let all = METRICS
             .iter()
-            .filter(|metric| asked.iter().any(|word| word.starts_with(metric.name)));
-        assert_eq!(all.count(), METRICS.len(), "and none is for nothing");
+            .filter(|metric| used.iter().any(|word| word.starts_with(metric.name)));
+        assert_eq!(all.count(), METRICS.len(), "and every metric is used");
     }
 
-    /// Nothing here reconciles.
     #[tokio::test]
-    async fn a_scrape_reads_what_the_caches_show_at_that_moment() {
+    async fn a_scrape_reads_the_caches_without_a_reconcile() {
         let mut pool = pgpool();
         let mut observed = issued(&pool);
         change_certificate(&mut observed, Alias::Server, |certificate| {
@@ -200,17 +198,16 @@ mod tests {
         assert_eq!(
             scraped(&world),
             Vec::<String>::new(),
-            "what is not there has no value"
+            "what does not exist has no value"
         );
         for child in observed.children.values() {
             world
                 .certificates
                 .apply(child.certificate.as_deref().unwrap().clone());
         }
-        let secret = observed
-            .secrets()
-            .find(|secret| secret.name_any() == "pool-server-cert")
-            .unwrap();
+        let Lookup::Present(secret) = &observed.children[&Alias::Server].secret else {
+            panic!("it is issued")
+        };
         world.secrets.apply(secret.as_ref().clone());
         let labels = r#"{namespace="demo",pgpool="pool",alias="server"}"#;
         let times = [
@@ -237,7 +234,7 @@ mod tests {
         assert_eq!(
             scraped(&world),
             Vec::<String>::new(),
-            "without TLS there is nothing to tell"
+            "without TLS there are no metrics"
         );
     }
 }

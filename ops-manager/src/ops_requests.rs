@@ -9,82 +9,32 @@
 //! done by whoever comes after a kill, and none is done twice.
 
 pub(crate) mod apply;
-pub(crate) mod caches;
 pub(crate) mod difference;
 pub(crate) mod error;
 pub(crate) mod observe;
 pub(crate) mod plan;
 pub(crate) mod queue;
 pub(crate) mod ranges;
+pub(crate) mod report;
 pub(crate) mod status;
-pub(crate) mod triggers;
 pub(crate) mod validate;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::Client;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::events::Events;
-use operator_runtime::{Outcome, PendingWrites, clock};
+use operator_runtime::{Outcome, clock};
 use shared_types::conditions::OpsReason;
 use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus, names};
-use tokio::sync::Mutex;
 use tracing::info;
 
+use crate::context::Context;
 use apply::Effect;
-use caches::Caches;
 use error::Error;
 use plan::Next;
 use queue::Turn;
-use status::Verdict;
+use report::Verdict;
 use validate::Admission;
-
-/// What a reconcile works with.
-pub(crate) struct Context {
-    /// What is cached.
-    pub(crate) caches: Caches,
-    /// What writes.
-    pub(crate) writer: Writer,
-}
-
-/// The ways to the API server.
-pub(crate) struct Writer {
-    client: Client,
-    events: Events,
-    /// Requests whose status the caches do not show yet, and the Pgpools that they changed.
-    written: PendingWrites<PgpoolOpsRequest, PgpoolOpsRequestStatus>,
-    /// Held while a request begins, so that two for one Pgpool do not begin at once. Others see in the status who has.
-    beginning: Mutex<()>,
-}
-
-impl Writer {
-    /// Makes the ways of one client.
-    pub(crate) fn new(client: &Client, events: Events) -> Self {
-        Self {
-            client: client.clone(),
-            events,
-            written: PendingWrites::default(),
-            beginning: Mutex::default(),
-        }
-    }
-
-    /// The status of a request as it stands, whether or not the cache shows it yet.
-    fn status(&self, request: &PgpoolOpsRequest) -> PgpoolOpsRequestStatus {
-        let shown = request.status.clone().unwrap_or_default();
-        self.written.current_part(&ObjectRef::from_obj(request), shown)
-    }
-}
-
-impl Context {
-    /// Forgets a request that is gone.
-    pub(crate) fn forget_if_gone(&self, key: &ObjectRef<PgpoolOpsRequest>) {
-        let cached = self.caches.requests.get(key.namespace.as_deref(), &key.name);
-        if cached.is_none() {
-            self.writer.written.forget(key);
-        }
-    }
-}
 
 /// Brings one request a step further.
 ///
@@ -95,29 +45,29 @@ pub(crate) async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Outcome, Error> {
     let key = ObjectRef::from_obj(request.as_ref());
-    let over = request.status.as_ref().is_some_and(status::is_over);
+    let over = request.status.as_ref().is_some_and(status::has_ended);
     if over || request.metadata.deletion_timestamp.is_some() {
-        context.writer.written.forget(&key);
+        context.pending.forget(&key);
         return Ok(Outcome::Converged);
     }
     let outcome = settle(&request, &context, clock::now()).await;
-    context.forget_if_gone(&key);
+    context.forget_request_if_gone(&key);
     outcome
 }
 
 async fn settle(request: &PgpoolOpsRequest, context: &Context, now: Timestamp) -> Result<Outcome, Error> {
-    let standing = context.writer.status(request);
-    if status::is_over(&standing) {
+    let standing = observe::status(context, request);
+    if status::has_ended(&standing) {
         return Ok(Outcome::Converged);
     }
-    if !status::has_begun(&standing) {
+    if !status::has_started(&standing) {
         let admission = admission(request, context, now).await?;
         let begun = begin(request, context, &standing, admission, now).await?;
         if let Some(outcome) = begun {
             return Ok(outcome);
         }
     }
-    let standing = context.writer.status(request);
+    let standing = observe::status(context, request);
     let (status, result) = carry_out(request, context, standing, now).await;
     // Also after a failure: what is done is done.
     tell(request, context, status).await?;
@@ -134,7 +84,7 @@ async fn admission(
     let pgpool = observe::pgpool(context, request);
     let needs = match &pgpool {
         // Client.
-        Some(pgpool) => observe::needs(&context.writer.client, request, pgpool).await?,
+        Some(pgpool) => observe::needs(&context.client, request, pgpool).await?,
         None => validate::Needs::default(),
     };
     let since = queue::free_since(request, &rivals);
@@ -149,7 +99,7 @@ async fn begin(
     admission: Admission,
     now: Timestamp,
 ) -> Result<Option<Outcome>, Error> {
-    let _beginning = context.writer.beginning.lock().await;
+    let _beginning = context.starting.lock().await;
     let verdict = match (
         queue::turn(request, &observe::rivals(context, request)),
         admission,
@@ -171,7 +121,7 @@ async fn begin(
         (Turn::Behind { other }, Admission::Go) => Verdict::queued(&other),
         (Turn::Mine, Admission::Go) => {
             let replaced = plan::replaced(request, &observe::facts(context, request));
-            tell(request, context, status::begun(request, replaced, now)).await?;
+            tell(request, context, report::begun(request, replaced, now)).await?;
             return Ok(None);
         }
     };
@@ -179,7 +129,7 @@ async fn begin(
     tell(
         request,
         context,
-        status::unbegun(request, standing, &verdict, now),
+        report::unbegun(request, standing, &verdict, now),
     )
     .await?;
     Ok(Some(outcome))
@@ -192,13 +142,12 @@ async fn carry_out(
     mut status: PgpoolOpsRequestStatus,
     now: Timestamp,
 ) -> (PgpoolOpsRequestStatus, Result<Outcome, Error>) {
-    let writer = &context.writer;
     let steps = plan::steps(request);
     loop {
         let mut facts = observe::facts(context, request);
         if plan::looks_at_control_port(&steps, &status) {
             // Client.
-            match observe::control_port(&writer.client, facts.pgpool.as_deref()).await {
+            match observe::control_port(&context.client, facts.pgpool.as_deref()).await {
                 Ok(found) => facts.control_port = found,
                 Err(error) => return (status, Err(error)),
             }
@@ -207,23 +156,23 @@ async fn carry_out(
         let step = match plan::next(request, &steps, &status, &facts, now) {
             Next::Do(step) => step,
             Next::Reached { step, message } => {
-                status::reached(request, &mut status, step.milestone, message, now);
+                report::reached(request, &mut status, step.milestone, message, now);
                 continue;
             }
             Next::Waits(verdict) | Next::Ends(verdict) => {
-                status::settled(request, &mut status, &steps, &verdict, now);
+                report::settled(request, &mut status, &steps, &verdict, now);
                 return (status, Ok(verdict.outcome()));
             }
         };
         // Client.
-        match apply::carry_out(request, step, &facts, &status, writer, now).await {
+        match apply::carry_out(request, step, &facts, &status, context, now).await {
             Ok(Effect::Done { generation, message }) => {
                 status.database_generation = generation.or(status.database_generation);
-                status::reached(request, &mut status, step.milestone, message, now);
+                report::reached(request, &mut status, step.milestone, message, now);
             }
             Ok(Effect::Refused { reason, message }) => {
                 let verdict = Verdict::Failed { reason, message };
-                status::settled(request, &mut status, &steps, &verdict, now);
+                report::settled(request, &mut status, &steps, &verdict, now);
                 return (status, Ok(verdict.outcome()));
             }
             Ok(Effect::Later { message }) => {
@@ -232,7 +181,7 @@ async fn carry_out(
                     message,
                     after: Some(apply::SOON),
                 };
-                status::settled(request, &mut status, &steps, &verdict, now);
+                report::settled(request, &mut status, &steps, &verdict, now);
                 return (status, Ok(verdict.outcome()));
             }
             Err(error) => return (status, Err(error)),
@@ -246,29 +195,33 @@ async fn tell(
     context: &Context,
     status: PgpoolOpsRequestStatus,
 ) -> Result<(), Error> {
-    let writer = &context.writer;
     let shown = request.status.clone().unwrap_or_default();
-    let before = writer.status(request);
-    let sent =
-        operator_runtime::status::write_status(&writer.client, names::OPS_MANAGER, request, &status, &before);
+    let before = observe::status(context, request);
+    let sent = operator_runtime::status::write_status(
+        &context.client,
+        names::OPS_MANAGER,
+        request,
+        &status,
+        &before,
+    );
     if !sent.await.map_err(Error::Status)? {
         return Ok(());
     }
     let key = ObjectRef::from_obj(request);
-    writer.written.part(&key, shown, status.clone());
+    context.pending.part(&key, shown, status.clone());
     if before.phase == status.phase {
         return Ok(());
     }
-    if let Some(news) = status::news(&status) {
+    if let Some(news) = report::news(&status) {
         info!(request = %key, phase = ?status.phase, "operation: {}", news.message);
         let action = plan::title(request.spec.type_).as_str();
         if news.trouble {
-            writer
+            context
                 .events
                 .warning(request, action, news.reason, &news.message)
                 .await;
         } else {
-            writer
+            context
                 .events
                 .normal(request, action, news.reason, &news.message)
                 .await;

@@ -1,88 +1,91 @@
-//! Wiring, and nothing else: caches, the channel, leadership, the controller.
+//! Wiring only: which caches, services and controllers this process has, and in which order they start.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 use operator_runtime::channel::{self, TlsFiles};
-use operator_runtime::{Runtime, drive};
+use operator_runtime::{Identity, Runtime, drive};
 use proto::v1::certificate_service_server::{CertificateServiceServer, SERVICE_NAME as CERTIFICATE_SERVICE};
 use proto::v1::flow_service_server::{FlowServiceServer, SERVICE_NAME as FLOW_SERVICE};
+use shared_types::names;
 use tonic::service::Routes;
 
-use crate::args::OpsManagerArgs;
-use crate::certificates::caches::Caches;
-use crate::certificates::triggers::triggers;
-use crate::certificates::{Context, Settings, Writer, reconcile};
+use crate::args::Args;
+use crate::caches::{Caches, Triggers};
+use crate::context::Context;
+use crate::flow_source::FlowReader;
 use crate::grpc::Leader;
 use crate::grpc::certificates::Certificates;
 use crate::grpc::flow::Flows;
-use crate::inquiry::Inquiry;
-use crate::metrics;
-use crate::ops_requests;
-use crate::verdicts::VerdictStore;
+use crate::metrics::Metrics;
+use crate::{certificates, ops_requests};
 
-/// Runs ops-manager until it is told to stop.
-pub async fn run(mut runtime: Runtime, args: OpsManagerArgs) -> anyhow::Result<()> {
-    let caches = Caches::start(&mut runtime, args.cluster_resource_namespace.clone());
-    let requests = ops_requests::caches::Caches::start(&mut runtime, &caches);
-    let registry = runtime.registry();
-    registry
-        .with(|registry| registry.register_collector(Box::new(metrics::Certificates::new(caches.clone()))));
-    let verdicts = Arc::new(VerdictStore::default());
-    let cluster_domain = args.common.kube.cluster_domain.clone();
-    let inquiry = Inquiry::new(caches.clone(), Arc::clone(&verdicts), cluster_domain.clone());
-    serve(&mut runtime, &args, &verdicts, inquiry.clone());
-    runtime.lead().await?;
+/// Names this process in logs, the lease and managed fields.
+pub const IDENTITY: Identity = Identity {
+    name: "ops-manager",
+    version: env!("CARGO_PKG_VERSION"),
+    field_manager: names::OPS_MANAGER,
+};
 
-    let pgpools = caches.pgpools.clone();
-    let triggers = triggers(&caches);
-    let writer = Writer::new(&runtime.client(), runtime.events());
-    let context = Arc::new(Context {
+/// Runs ops-manager until a signal, or until the lease is lost.
+///
+/// # Errors
+/// When the API server cannot be reached at start, the lease is lost, or a task ends that must not.
+pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
+    let (caches, triggers) = Caches::watch(&mut runtime, args.cluster_resource_namespace.clone());
+    let metrics = Metrics::new(caches.clone());
+    runtime
+        .registry()
+        .with(|registry| registry.register_collector(Box::new(metrics)));
+    let context = Arc::new(Context::new(
+        runtime.client(),
+        runtime.events(),
         caches,
-        writer,
-        verdicts,
-        settings: Settings {
-            cluster_domain,
-            limits: args.breaker.limits(),
-        },
-    });
-    let triggers = {
-        let context = Arc::clone(&context);
-        triggers.inspect(move |pgpool| {
-            context.forget_if_gone(pgpool);
-            inquiry.touch(pgpool);
-        })
-    };
-    let options = runtime.controller("certificates");
-    runtime.spawn(
-        "certificates",
-        drive(options, pgpools, triggers, context, reconcile),
-    );
-    operate(&mut runtime, requests);
+        args.common.kube.cluster_domain.clone(),
+        args.breaker.limits(),
+    ));
+    let flows = FlowReader::new(Arc::clone(&context));
+    serve(&mut runtime, &args, &context, flows.clone());
+    runtime.lead().await?;
+    start_controllers(&mut runtime, triggers, &context, flows);
     runtime.run().await
 }
 
-/// Starts the controller of requests.
-fn operate(runtime: &mut Runtime, caches: ops_requests::caches::Caches) {
-    let requests = caches.requests.clone();
-    let triggers = ops_requests::triggers::triggers(&caches);
-    let writer = ops_requests::Writer::new(&runtime.client(), runtime.events());
-    let context = Arc::new(ops_requests::Context { caches, writer });
-    let triggers = {
-        let context = Arc::clone(&context);
-        triggers.inspect(move |request| context.forget_if_gone(request))
+/// What is remembered about a deleted object is forgotten on its last trigger.
+fn start_controllers(runtime: &mut Runtime, triggers: Triggers, context: &Arc<Context>, flows: FlowReader) {
+    let Triggers { pgpools, requests } = triggers;
+    let pgpools = {
+        let context = Arc::clone(context);
+        pgpools.inspect(move |pgpool| {
+            context.forget_pgpool_if_gone(pgpool);
+            flows.notify(pgpool);
+        })
+    };
+    let options = runtime.controller("certificates");
+    let cache = context.caches.pgpools.clone();
+    let reconcile = certificates::reconcile;
+    runtime.spawn(
+        "certificates",
+        drive(options, cache, pgpools, Arc::clone(context), reconcile),
+    );
+
+    let requests = {
+        let context = Arc::clone(context);
+        requests.inspect(move |request| context.forget_request_if_gone(request))
     };
     let options = runtime.controller("ops_requests");
+    let cache = context.caches.requests.clone();
+    let reconcile = ops_requests::reconcile;
     runtime.spawn(
         "ops_requests",
-        drive(options, requests, triggers, context, ops_requests::reconcile),
+        drive(options, cache, requests, Arc::clone(context), reconcile),
     );
 }
 
-fn serve(runtime: &mut Runtime, args: &OpsManagerArgs, verdicts: &Arc<VerdictStore>, inquiry: Inquiry) {
+fn serve(runtime: &mut Runtime, args: &Args, context: &Context, flows: FlowReader) {
     let leader = Leader::new(runtime.ownership());
-    let certificates = Certificates::new(Arc::clone(verdicts), leader.clone(), runtime.drain());
-    let flows = Flows::new(Arc::new(inquiry), leader, runtime.drain());
+    let certificates = Certificates::new(Arc::clone(&context.verdicts), leader.clone(), runtime.drain());
+    let flows = Flows::new(Arc::new(flows), leader, runtime.drain());
     let routes =
         Routes::new(CertificateServiceServer::new(certificates)).add_service(FlowServiceServer::new(flows));
     channel::serve(

@@ -1,21 +1,16 @@
-//! What can fail while the certificates of a Pgpool are looked after: I/O, and nothing else.
+//! What can fail in the reconcile of the certificates: I/O only.
 
 use operator_runtime::Classified;
 use operator_runtime::apply::ApplyError;
 
-/// A failed step, by its name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A Certificate could not be written or deleted.
     #[error("could not apply the certificates: {0}")]
     Apply(#[source] ApplyError),
-    /// cert-manager could not be asked for a new certificate.
-    #[error("could not ask for a new certificate: {0}")]
-    Reissue(#[source] ApplyError),
-    /// The owner of an issued Secret could not be written.
-    #[error("could not own an issued Secret: {0}")]
+    #[error("could not request a new certificate: {0}")]
+    Renew(#[source] ApplyError),
+    #[error("could not add owners to an issued Secret: {0}")]
     Adopt(#[source] ApplyError),
-    /// The status could not be written.
     #[error("could not write the status: {0}")]
     Status(#[source] ApplyError),
 }
@@ -23,7 +18,7 @@ pub(crate) enum Error {
 impl Classified for Error {
     fn class(&self) -> &'static str {
         match self {
-            Self::Apply(error) | Self::Reissue(error) | Self::Adopt(error) | Self::Status(error) => {
+            Self::Apply(error) | Self::Renew(error) | Self::Adopt(error) | Self::Status(error) => {
                 error.class()
             }
         }

@@ -1,8 +1,8 @@
-//! Reads, out of the caches, everything that decides about the certificates of one Pgpool. The only step that
-//! looks anything up; it decides nothing and sends nothing.
+//! Reads from the caches everything that the certificates of one Pgpool depend on. The only step that looks anything up;
+//! it decides nothing and sends nothing. [`subscribe`] starts the watches that it needs.
 
-mod authorities;
-mod reading;
+mod issuer_cas;
+mod lookups;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,107 +15,84 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Availability, Lookup};
 use shared_types::{Alias, Pgpool, names};
 
-pub(super) use authorities::trim as trim_authority;
+pub(crate) use issuer_cas::IssuerCa;
 
-pub(crate) use authorities::Authority;
-
-use super::caches::Caches;
+use super::memory::Recent;
+use crate::caches::Caches;
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference};
 
-/// Everything outside the Pgpool that decides about its certificates.
+/// Everything outside the Pgpool that its certificates depend on.
 #[derive(Clone)]
 pub(crate) struct Observed {
-    /// Whether Certificates can be seen at all.
+    /// Whether Certificates can be watched at all.
     pub(crate) cert_manager: Availability,
     /// Every issuer that the spec names.
     pub(crate) issuers: BTreeMap<IssuerReference, IssuerState>,
-    /// The CAs behind them, as far as they have one and it is known.
-    pub(crate) authorities: BTreeMap<IssuerReference, Authority>,
+    /// The CAs behind them, where there is one and it is known.
+    pub(crate) issuer_cas: BTreeMap<IssuerReference, IssuerCa>,
     /// What the provisioner creates first.
     pub(crate) prerequisites: Vec<Prerequisite>,
     /// Other Pgpools that name one of our certificate Secrets.
     pub(crate) claims: Vec<Claim>,
-    /// What there is of each certificate.
     pub(crate) children: BTreeMap<Alias, Child>,
+    /// What was written and may not be in the caches yet.
+    pub(crate) recent: Recent,
 }
 
-impl Observed {
-    /// The certificate Secrets that are there.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Arc<Secret>> {
-        self.children.values().filter_map(|child| match &child.secret {
-            Lookup::Present(secret) => Some(secret),
-            _ => None,
-        })
-    }
-}
-
-/// What is known of an issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum IssuerState {
-    /// Not ours to check: another group, or a kind we may not see. Its Certificate will tell.
+    /// Not checked: another group, or a kind that may not be read. The conditions of the Certificate tell.
     Unchecked,
     /// Its kind is not cached yet.
     Starting,
     /// Its kind is not served: cert-manager is not installed.
     KindAbsent,
-    /// There is none of that name.
     Absent,
-    /// It is there.
     Present {
-        /// It can issue.
         ready: bool,
-        /// What it says about that.
+        /// Of its condition `Ready`.
         message: String,
-        /// When it was created.
         created: Option<Timestamp>,
     },
 }
 
-/// An object that must be there before a certificate is asked for.
+/// An object that must exist before a certificate is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prerequisite {
-    /// Its kind.
     pub(crate) kind: &'static str,
-    /// Its name, in the namespace of the Pgpool.
+    /// In the namespace of the Pgpool.
     pub(crate) name: String,
-    /// Whether it is there.
     pub(crate) presence: Presence,
 }
 
-/// Whether an object is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
     /// Not known yet.
     Pending,
-    /// It is not.
     Absent,
-    /// We may not see it.
+    /// It may not be read.
     Forbidden,
-    /// It is, since then.
+    /// When it was created.
     Since(Option<Timestamp>),
 }
 
 /// Another Pgpool that names a certificate Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// The Secret.
     pub(crate) secret: String,
-    /// The other Pgpool, of the same namespace.
+    /// Its name; it is in the same namespace.
     pub(crate) pgpool: String,
-    /// When it was created.
     pub(crate) created: Option<Timestamp>,
 }
 
-/// What there is of one certificate.
+/// The objects of one certificate.
 #[derive(Clone)]
 pub(crate) struct Child {
-    /// The Certificate.
     pub(crate) certificate: Option<Arc<Certificate>>,
-    /// The newest request for it, unless it is ready.
+    /// The newest request, unless the Certificate is ready.
     pub(crate) request: Option<Arc<CertificateRequest>>,
-    /// The Secret it is written to.
     pub(crate) secret: Lookup<Secret>,
-    /// The Certificate that the Secret was made for, when that one bears our labels.
+    /// The Certificate that the Secret was issued for, if it has our labels.
     pub(crate) maker: Option<Arc<Certificate>>,
 }
 
@@ -130,12 +107,9 @@ impl Default for Child {
     }
 }
 
-/// Reads what decides about the certificates of `pgpool`.
 pub(crate) fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
     let wanted = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
-    let issuers = Alias::ALL
-        .iter()
-        .filter_map(|alias| issuer_reference(pgpool, *alias));
+    let issuers = IssuerReference::all_of(pgpool);
     Observed {
         cert_manager: caches
             .certificates
@@ -143,49 +117,35 @@ pub(crate) fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
         issuers: issuers
             .map(|issuer| (issuer.clone(), caches.issuer(pgpool, &issuer)))
             .collect(),
-        authorities: authorities::authorities(caches, pgpool),
+        issuer_cas: issuer_cas::issuer_cas(caches, pgpool),
         prerequisites: caches.prerequisites(pgpool),
         claims: if wanted { caches.claims(pgpool) } else { Vec::new() },
         children: Alias::ALL
             .into_iter()
             .map(|alias| (alias, caches.child(pgpool, alias)))
             .collect(),
+        recent: Recent::default(),
     }
 }
 
-/// Watches one by one the Secrets that need not bear our labels: those that the user of a Pgpool named, and what may
-/// stand where no Certificate of ours is written to yet. One that does bear them is in the cache already.
-pub(crate) fn follow(caches: &Caches, pgpool: &Pgpool) {
+/// Watches by name the Secrets that need not have our labels: those that the user named, those that may exist already
+/// where no Certificate of ours is written to yet, and the CAs of issuers. A Secret with our labels is cached already.
+pub(crate) fn subscribe(caches: &Caches, pgpool: &Pgpool) {
     let namespace = pgpool.namespace().unwrap_or_default();
     let mut named = named_by_user(pgpool);
     named.extend(caches.unclaimed(pgpool));
     named.sort();
     named.dedup();
-    let named = named.into_iter();
-    let unseen = named.filter(|name| caches.labelled_secret(pgpool, name).is_none());
-    let unseen: Vec<_> = unseen.map(|name| (namespace.clone(), name)).collect();
-    caches.named.follow(&ObjectRef::from_obj(pgpool), &unseen);
-    authorities::follow(caches, pgpool);
+    named.retain(|name| caches.labeled_secret(pgpool, name).is_none());
+    let named: Vec<_> = named.into_iter().map(|name| (namespace.clone(), name)).collect();
+    let key = ObjectRef::from_obj(pgpool);
+    caches.named_secrets.follow(&key, &named);
+    caches
+        .issuer_cas
+        .follow(&key, &issuer_cas::secrets_to_watch(caches, pgpool));
 }
 
-/// Stops watching those Secrets, once the Pgpool is gone.
-pub(crate) fn forget(caches: &Caches, pgpool: &ObjectRef<Pgpool>) {
-    caches.named.follow(pgpool, &[]);
-    caches.authorities.follow(pgpool, &[]);
-}
-
-/// The issuer of one certificate as cert-manager wants it written: group and kind are never empty.
-pub(crate) fn issuer_reference(pgpool: &Pgpool, alias: Alias) -> Option<IssuerReference> {
-    let issuer = pgpool.spec.issuer_ref(alias)?;
-    let group = issuer.api_group.as_deref().filter(|group| !group.is_empty());
-    Some(IssuerReference {
-        group: group.unwrap_or(cert_manager::GROUP).to_owned(),
-        kind: issuer.kind.clone(),
-        name: issuer.name.clone(),
-    })
-}
-
-/// The Secrets whose names the user chose, as far as certificates depend on them.
+/// The Secrets whose names the user chose and that certificates depend on.
 pub(crate) fn named_by_user(pgpool: &Pgpool) -> Vec<String> {
     let certificates = pgpool.spec.tls.iter().flat_map(|tls| &tls.certificates);
     let secrets = certificates.filter_map(|certificate| certificate.secret_name.clone());
@@ -199,35 +159,12 @@ pub(crate) fn named_by_user(pgpool: &Pgpool) -> Vec<String> {
     named
 }
 
-/// Whether two Pgpools could name one certificate Secret. Names made of the names of two Pgpools differ unless they
-/// are cut, so that most pairs are told apart without building any.
-pub(crate) fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
-    const SUFFIX: usize = "-metrics-exporter-cert".len();
-    let special = |pgpool: &Pgpool| {
-        let cut = pgpool
-            .metadata
-            .name
-            .as_ref()
-            .is_some_and(|name| name.len() + SUFFIX > names::MAX_LENGTH);
-        let tls = pgpool.spec.tls.iter();
-        cut || tls
-            .flat_map(|tls| &tls.certificates)
-            .any(|certificate| certificate.secret_name.is_some())
-    };
-    one.metadata.namespace == other.metadata.namespace
-        && one.metadata.name != other.metadata.name
-        && one.spec.tls.is_some()
-        && other.spec.tls.is_some()
-        && (special(one) || special(other))
-}
-
-/// Whether a Certificate is there that is written to this Secret.
 pub(crate) fn writes_to(certificate: Option<&Certificate>, secret: &str) -> bool {
     certificate.is_some_and(|certificate| certificate.spec.secret_name == secret)
 }
 
-/// The name of the Certificate that a Secret was made for.
-pub(crate) fn made_for(secret: &Lookup<Secret>) -> Option<&str> {
+/// The name of the Certificate that cert-manager issued a Secret for.
+pub(crate) fn issued_for(secret: &Lookup<Secret>) -> Option<&str> {
     match secret {
         Lookup::Present(secret) => secret
             .annotations()
@@ -237,9 +174,9 @@ pub(crate) fn made_for(secret: &Lookup<Secret>) -> Option<&str> {
     }
 }
 
-/// Who wrote what stands in a Secret that cert-manager issued, unless it was cert-manager.
+/// Who wrote the content of a Secret that cert-manager issued, unless cert-manager did.
 pub(crate) fn foreign_writer(secret: &Lookup<Secret>) -> Option<&str> {
-    made_for(secret)?;
+    issued_for(secret)?;
     match secret {
         Lookup::Present(secret) => secret
             .annotations()
@@ -249,12 +186,10 @@ pub(crate) fn foreign_writer(secret: &Lookup<Secret>) -> Option<&str> {
     }
 }
 
-/// When an object was created.
 pub(crate) fn created(meta: &ObjectMeta) -> Option<Timestamp> {
     meta.creation_timestamp.as_ref().map(|created| created.0)
 }
 
-/// The owner that controls an object.
 pub(crate) fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references
         .iter()

@@ -1,29 +1,28 @@
 //! What a reconcile sends, in what order, and that a second one sends nothing.
 
 mod bench;
-mod damage;
-mod succession;
+mod ca_migration;
+mod faults;
 
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::events::Events;
 use operator_runtime::testing::{Call, Script};
 use operator_runtime::{Classified, Lookup, Outcome};
+use proto::verdict::{PgpoolId, Verdict};
 use serde_json::{Value, json};
 use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, names};
 
 use super::observe::IssuerState;
-use super::{Context, Writer, reconcile};
+use super::reconcile;
 use crate::fixtures::world::{World, issuer};
-use crate::fixtures::{change_secret, desired_for, issued, now, pgpool, pgpool_with, prepared, settings};
+use crate::fixtures::{built, change_secret, issued, now, pgpool, pgpool_with, prepared};
 use bench::{
     Bench, STATUS, adopt_secret, adopt_without_certificate, apply_certificate, certificate_path, publish,
     settled, standing, write_status,
 };
-use proto::verdict::{PgpoolId, Verdict};
 
 #[tokio::test]
 async fn a_new_pgpool_costs_three_requests_and_no_status() {
@@ -54,6 +53,7 @@ async fn a_new_pgpool_costs_three_requests_and_no_status() {
     );
     assert_eq!(
         bench
+            .context
             .verdicts
             .get("demo", "pool")
             .and_then(|verdict| verdict.reason),
@@ -81,7 +81,7 @@ async fn issued_certificates_are_told_and_their_secrets_owned() {
     let bench = Bench::start(script);
     let outcome = bench.settle(&pgpool, &observed).await.unwrap();
     assert!(matches!(outcome, Outcome::ConvergedUntil(_)), "{outcome:?}");
-    assert!(bench.verdicts.get("demo", "pool").unwrap().ready);
+    assert!(bench.context.verdicts.get("demo", "pool").unwrap().ready);
     bench.script.finish().await;
 }
 
@@ -141,7 +141,7 @@ async fn without_tls_the_certificates_go_and_the_status_with_them() {
         bench.settle(&pgpool, &observed).await.unwrap(),
         Outcome::Converged
     );
-    assert_eq!(bench.verdicts.get("demo", "pool"), None);
+    assert_eq!(bench.context.verdicts.get("demo", "pool"), None);
     bench.script.finish().await;
 }
 
@@ -149,7 +149,7 @@ async fn without_tls_the_certificates_go_and_the_status_with_them() {
 async fn a_foreign_certificate_is_not_taken_over() {
     let pgpool = pgpool();
     let foreign = {
-        let (_, mut certificate) = desired_for(&pgpool, &prepared(&pgpool)).certificates.remove(0);
+        let (_, mut certificate) = built(&pgpool, &prepared(&pgpool)).remove(0);
         certificate.metadata.labels = None;
         certificate.metadata.owner_references = None;
         certificate.metadata.uid = Some("foreign".into());
@@ -182,7 +182,7 @@ async fn a_foreign_certificate_is_not_taken_over() {
         ),
         "{outcome:?}"
     );
-    let message = &bench.verdicts.get("demo", "pool").unwrap().message;
+    let message = &bench.context.verdicts.get("demo", "pool").unwrap().message;
     assert!(
         message.contains("Certificate demo/pool-server-cert exists and belongs to"),
         "{message}"
@@ -204,7 +204,7 @@ async fn a_refusal_for_good_is_told_and_one_in_passing_is_tried_again() {
         .expect(publish("Warning", "IssueFailed"));
     let bench = Bench::start(script);
     bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
-    let message = &bench.verdicts.get("demo", "pool").unwrap().message;
+    let message = &bench.context.verdicts.get("demo", "pool").unwrap().message;
     let words = "Certificate demo/pool-server-cert could not be written: certificates is forbidden";
     assert!(
         message.starts_with(words) && !message.contains("Status {"),
@@ -311,7 +311,7 @@ async fn what_is_not_known_yet_is_told_to_nobody() {
         matches!(outcome, Outcome::Waiting { after: Some(_), .. }),
         "{outcome:?}"
     );
-    assert_eq!(bench.verdicts.get("demo", "pool"), None);
+    assert_eq!(bench.context.verdicts.get("demo", "pool"), None);
     bench.script.finish().await;
 }
 
@@ -319,12 +319,7 @@ async fn what_is_not_known_yet_is_told_to_nobody() {
 async fn a_pgpool_that_is_gone_is_forgotten() {
     let (client, script) = Script::new().start();
     let world = World::of([], [issuer("ca", true)]);
-    let context = Arc::new(Context {
-        caches: world.caches.clone(),
-        writer: Writer::new(&client, Events::new(client.clone(), names::OPS_MANAGER)),
-        verdicts: Arc::default(),
-        settings: settings(),
-    });
+    let context = Arc::new(world.context(&client));
     let id = |uid: &str| PgpoolId {
         namespace: "demo".into(),
         name: "pool".into(),
@@ -340,12 +335,12 @@ async fn a_pgpool_that_is_gone_is_forgotten() {
     };
     let key = ObjectRef::from_obj(&pgpool());
     context.verdicts.publish(verdict("1"));
-    context.forget_if_gone(&key);
+    context.forget_pgpool_if_gone(&key);
     assert_eq!(context.verdicts.get("demo", "pool"), None);
 
     world.pgpools.apply(pgpool());
     context.verdicts.publish(verdict("2"));
-    context.forget_if_gone(&key);
+    context.forget_pgpool_if_gone(&key);
     assert!(context.verdicts.get("demo", "pool").is_some());
 
     // While it is being deleted nothing is written for it any more.

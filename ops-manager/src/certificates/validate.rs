@@ -1,8 +1,8 @@
-//! Decides which certificates one Pgpool needs, what each must be good for, and whether it may be asked for now.
-//! Pure: after this step nobody reads the raw spec.
+//! Which certificates a Pgpool needs, what each is required to be valid for, and whether it may be requested now. Pure:
+//! no later step reads the spec of the certificates.
 //!
-//! A refusal holds back new requests only. What stands in a Secret already is judged all the same, so that an
-//! issuer that vanishes does not take the word from a pool that runs.
+//! A refusal holds back new requests only. What a Secret holds already is verified all the same, so that a deleted issuer
+//! does not make the certificates of a running pool unready.
 
 mod gates;
 mod refusal;
@@ -21,24 +21,15 @@ use tls_bundle::Required;
 pub(crate) use gates::place_of;
 pub(crate) use refusal::Refusal;
 
-use super::observe::{self, Observed};
+use super::observe::Observed;
 use crate::cert_manager::IssuerReference;
 
 /// X.509 allows no longer common name.
 const MAX_COMMON_NAME: usize = 64;
 
-/// What is to become of the certificates of a Pgpool.
+/// The certificates that a Pgpool with TLS needs.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Plan {
-    /// It does not ask for TLS.
-    NotNeeded,
-    /// It asks for TLS.
-    Needed(Needed),
-}
-
-/// The certificates that a Pgpool needs.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Needed {
+pub(crate) struct Validated {
     /// What every Certificate has in common.
     pub(crate) parent: Parent,
     /// One of each alias, in the order of [`Alias::ALL`].
@@ -48,73 +39,62 @@ pub(crate) struct Needed {
 /// The Pgpool as its Certificates see it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parent {
-    /// Its namespace.
     pub(crate) namespace: String,
-    /// The reference by which it controls its Certificates.
+    /// Makes it the controller of its Certificates.
     pub(crate) owner: OwnerReference,
-    /// Labels of every Certificate and of its Secret.
+    /// Of every Certificate and its Secret.
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// One certificate that is needed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
-    /// Which.
     pub(crate) alias: Alias,
-    /// The name of the Certificate.
+    /// Name of the Certificate.
     pub(crate) certificate: String,
-    /// The name of the Secret.
+    /// Name of the Secret.
     pub(crate) secret: String,
-    /// The issuer, where the spec names one.
+    /// `None` if the spec names none.
     pub(crate) issuer: Option<IssuerReference>,
-    /// What the certificate must be good for; all of it.
+    /// All that the certificate is required to be valid for.
     pub(crate) required: Vec<Required>,
-    /// What to ask for, or why not to ask.
+    /// What to request, or why nothing is requested.
     pub(crate) order: Result<Order, Refusal>,
-    /// Why the Secret is not ours to judge: somebody else holds its name.
+    /// Set if someone else holds the name of the Secret: then its content is not verified.
     pub(crate) contested: Option<Refusal>,
 }
 
-/// What cert-manager is asked for, beyond names of objects.
+/// What is requested from cert-manager, names of objects aside.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
-    /// Who issues.
     pub(crate) issuer: IssuerReference,
-    /// The common name, where one fits.
+    /// `None` if the name would be too long.
     pub(crate) common_name: Option<String>,
-    /// The rest of the subject.
     pub(crate) subject: Option<Subject>,
-    /// Subject alternative names, each list sorted and without doubles.
     pub(crate) names: Names,
-    /// Key usages, in cert-manager's words.
+    /// As cert-manager names key usages.
     pub(crate) usages: &'static [&'static str],
-    /// Validity, as a Go duration.
+    /// A Go duration.
     pub(crate) duration: Option<String>,
-    /// Time before its end at which it is renewed, as a Go duration.
+    /// A Go duration.
     pub(crate) renew_before: Option<String>,
-    /// Form of the private key.
     pub(crate) encoding: KeyEncoding,
 }
 
-/// Subject alternative names.
+/// Subject alternative names, each list sorted and without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// DNS names.
     pub(crate) dns: Vec<String>,
-    /// Addresses.
     pub(crate) ips: Vec<IpAddr>,
-    /// URIs.
     pub(crate) uris: Vec<String>,
-    /// Mail addresses.
     pub(crate) emails: Vec<String>,
 }
 
-/// Decides about the certificates of `pgpool`.
-pub(crate) fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &str) -> Plan {
+/// Returns `None` for a Pgpool without TLS.
+pub(crate) fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &str) -> Option<Validated> {
     if pgpool.spec.tls.is_none() || !pgpool.spec.ssl_mode().enabled() {
-        return Plan::NotNeeded;
+        return None;
     }
-    Plan::Needed(Needed {
+    Some(Validated {
         parent: Parent {
             namespace: pgpool.namespace().unwrap_or_default(),
             owner: names::owner_reference(pgpool),
@@ -128,12 +108,12 @@ pub(crate) fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &st
 }
 
 fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &str) -> Wanted {
-    let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
+    let spec = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
     let dns_names = certificates::dns_names(pgpool, alias, cluster_domain);
     let contested = gates::contested(pgpool, alias, observed);
     let order = gates::open(pgpool, alias, observed).and_then(|issuer| {
-        let names = subject_names(alias, &asked, &dns_names)?;
-        let order = order(pgpool, alias, &asked, issuer, names)?;
+        let names = subject_names(alias, &spec, &dns_names)?;
+        let order = order(pgpool, alias, &spec, issuer, names)?;
         gates::provisioner(pgpool, observed)?;
         gates::secret_known(pgpool, alias, observed)?;
         contested.clone().map_or(Ok(order), Err)
@@ -142,7 +122,7 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
         alias,
         certificate: names::certificate(pgpool, alias),
         secret: names::certificate_secret(pgpool, alias),
-        issuer: observe::issuer_reference(pgpool, alias),
+        issuer: IssuerReference::of(pgpool, alias),
         required: certificates::required(pgpool, alias, cluster_domain),
         order,
         contested,
@@ -152,26 +132,25 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
 fn order(
     pgpool: &Pgpool,
     alias: Alias,
-    asked: &CertificateSpec,
+    spec: &CertificateSpec,
     issuer: IssuerReference,
     names: Names,
 ) -> Result<Order, Refusal> {
     Ok(Order {
         issuer,
         common_name: common_name(pgpool, alias),
-        subject: asked
+        subject: spec
             .subject
             .clone()
             .filter(|subject| *subject != Subject::default()),
         names,
         usages: usages(alias),
-        duration: gates::duration(alias, "duration", asked.duration.as_ref())?,
-        renew_before: gates::duration(alias, "renewBefore", asked.renew_before.as_ref())?,
-        encoding: asked
+        duration: gates::duration(alias, "duration", spec.duration.as_ref())?,
+        renew_before: gates::duration(alias, "renewBefore", spec.renew_before.as_ref())?,
+        encoding: spec
             .private_key
-            .clone()
-            .unwrap_or_default()
-            .encoding
+            .as_ref()
+            .and_then(|key| key.encoding)
             .unwrap_or_default(),
     })
 }
@@ -201,14 +180,14 @@ fn usages(alias: Alias) -> &'static [&'static str] {
     }
 }
 
-fn subject_names(alias: Alias, asked: &CertificateSpec, ours: &[String]) -> Result<Names, Refusal> {
+fn subject_names(alias: Alias, spec: &CertificateSpec, ours: &[String]) -> Result<Names, Refusal> {
     Ok(Names {
-        dns: certificates::union(ours, &asked.dns_names),
+        dns: certificates::union(ours, &spec.dns_names),
         ips: certificates::union(
             certificates::addresses(alias),
-            &gates::addresses(alias, &asked.ip_addresses)?,
+            &gates::addresses(alias, &spec.ip_addresses)?,
         ),
-        uris: certificates::union(&[], &asked.uris),
-        emails: certificates::union(&[], &asked.email_addresses),
+        uris: certificates::union(&[], &spec.uris),
+        emails: certificates::union(&[], &spec.email_addresses),
     })
 }

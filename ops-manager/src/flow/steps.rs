@@ -1,4 +1,4 @@
-//! The ten steps, each read off the objects that prove it.
+//! The ten steps, each derived from the objects that show it.
 
 use std::collections::BTreeSet;
 
@@ -11,46 +11,54 @@ use shared_types::conditions::{self, ConditionType, Reason};
 use super::{Actor, Progress, View};
 use crate::cert_manager::{self, Certificate};
 use crate::certificates::observe::{Child, IssuerState, Presence, created};
-use crate::certificates::validate::{Needed, Plan, Refusal, Wanted};
+use crate::certificates::validate::{Refusal, Validated, Wanted};
 
 type Step = (Actor, &'static str, Progress);
 
 /// All ten, in order.
 pub(super) fn all(view: &View<'_>) -> [Step; 10] {
-    let issuer = view.with_tls(|needed| view.issuers(needed));
+    let issuer = view.with_tls(|validated| view.issuers(validated));
     let created = Progress::Done {
         at: created(&view.pgpool.metadata),
         detail: format!("Pgpool {}", view.place("")),
     };
     let foundation = view.foundation();
-    let seen = view.with_tls(|needed| seen(needed, [&issuer, &created, &foundation]));
-    let issued = view.with_tls(|needed| view.issued(needed));
-    let taken_up = view.with_tls(|needed| view.taken_up(needed, at(&issued)));
+    let seen = view.with_tls(|validated| seen(validated, [&issuer, &created, &foundation]));
+    let issued = view.with_tls(|validated| view.issued(validated));
+    let started_issuing = view.with_tls(|validated| view.started_issuing(validated, at(&issued)));
     [
         (Actor::User, "creates the issuer", issuer),
         (Actor::User, "creates the Pgpool", created),
-        (Actor::Provisioner, "sees the Pgpool", view.started(&foundation)),
         (
             Actor::Provisioner,
-            "creates Secrets, Services and everything else but the workload",
+            "starts on the Pgpool",
+            view.started(&foundation),
+        ),
+        (
+            Actor::Provisioner,
+            "creates Secrets, Services and everything else except the workload",
             foundation,
         ),
         (
             Actor::OpsManager,
-            "sees the Pgpool, its issuers, Secrets and Services",
+            "finds the Pgpool, its issuers, Secrets and Services",
             seen,
         ),
         (
             Actor::OpsManager,
-            "asks for the certificates",
-            view.with_tls(|needed| view.asked(needed)),
+            "requests the certificates",
+            view.with_tls(|validated| view.requested(validated)),
         ),
-        (Actor::CertManager, "takes the Certificates up", taken_up),
+        (
+            Actor::CertManager,
+            "starts to issue the Certificates",
+            started_issuing,
+        ),
         (Actor::CertManager, "writes the certificate Secrets", issued),
         (
             Actor::Provisioner,
-            "takes the judged certificates over",
-            view.with_tls(|_| view.handed_over()),
+            "takes the verified certificates",
+            view.with_tls(|_| view.taken()),
         ),
         (Actor::Provisioner, "runs pgpool with them", view.served()),
     ]
@@ -69,7 +77,7 @@ fn open(waits_for: impl Into<String>) -> Progress {
     }
 }
 
-/// Whether a refusal is about cert-manager or an issuer, which the first step is about.
+/// Whether a refusal is about cert-manager or an issuer, and so about the first step.
 fn about_issuer(refusal: &Refusal) -> bool {
     !matches!(
         refusal.reason(),
@@ -81,10 +89,10 @@ fn about_issuer(refusal: &Refusal) -> bool {
 }
 
 impl View<'_> {
-    fn with_tls(&self, step: impl FnOnce(&Needed) -> Progress) -> Progress {
-        match self.plan {
-            Plan::NotNeeded => Progress::NotNeeded,
-            Plan::Needed(needed) => step(needed),
+    fn with_tls(&self, step: impl FnOnce(&Validated) -> Progress) -> Progress {
+        match self.validated {
+            None => Progress::NotNeeded,
+            Some(validated) => step(validated),
         }
     }
 
@@ -108,15 +116,15 @@ impl View<'_> {
         self.observed.children.get(&wanted.alias)
     }
 
-    fn issuers(&self, needed: &Needed) -> Progress {
-        let mut refusals = needed
+    fn issuers(&self, validated: &Validated) -> Progress {
+        let mut refusals = validated
             .wanted
             .iter()
             .filter_map(|wanted| wanted.order.as_ref().err());
         if let Some(refusal) = refusals.find(|refusal| about_issuer(refusal)) {
             return open(refusal.to_string());
         }
-        let named: BTreeSet<_> = needed
+        let named: BTreeSet<_> = validated
             .wanted
             .iter()
             .filter_map(|wanted| wanted.issuer.as_ref())
@@ -124,7 +132,7 @@ impl View<'_> {
         let states = named
             .iter()
             .filter_map(|issuer| self.observed.issuers.get(*issuer));
-        let births = states.filter_map(|state| match state {
+        let created = states.filter_map(|state| match state {
             IssuerState::Present { created, .. } => *created,
             _ => None,
         });
@@ -133,7 +141,7 @@ impl View<'_> {
             .map(|issuer| format!("{} {}", issuer.kind, issuer.name))
             .collect();
         Progress::Done {
-            at: births.max(),
+            at: created.max(),
             detail: names.join(", "),
         }
     }
@@ -151,7 +159,7 @@ impl View<'_> {
                 detail: String::new(),
             },
             _ => open(format!(
-                "the provisioner to see Pgpool {}; is it running?",
+                "the provisioner to start on Pgpool {}; check that it runs",
                 self.place("")
             )),
         }
@@ -171,7 +179,7 @@ impl View<'_> {
                 .map(|stalled| format!("; {}", stalled.message));
             return open(format!("{}{}", missing.join(", "), stalled.unwrap_or_default()));
         }
-        let births = objects.iter().filter_map(|object| match object.presence {
+        let created = objects.iter().filter_map(|object| match object.presence {
             Presence::Since(at) => at,
             _ => None,
         });
@@ -180,18 +188,18 @@ impl View<'_> {
             .map(|object| format!("{} {}", object.kind, object.name))
             .collect();
         Progress::Done {
-            at: births.max(),
+            at: created.max(),
             detail: names.join(", "),
         }
     }
 
-    fn asked(&self, needed: &Needed) -> Progress {
-        let asked = needed
+    fn requested(&self, validated: &Validated) -> Progress {
+        let asked = validated
             .wanted
             .iter()
             .filter_map(|wanted| self.child(wanted)?.certificate.as_ref());
         let asked: Vec<_> = asked.collect();
-        if asked.len() < needed.wanted.len() {
+        if asked.len() < validated.wanted.len() {
             return open(self.verdict_or("the Certificates are being created"));
         }
         let names: Vec<_> = asked
@@ -208,45 +216,50 @@ impl View<'_> {
         }
     }
 
-    /// A Certificate that cert-manager has seen bears a condition. Its time moves on when it is renewed, so the Secrets,
-    /// which came later, bound it.
-    fn taken_up(&self, needed: &Needed, issued: Option<Timestamp>) -> Progress {
-        let certificates = needed
+    /// cert-manager sets a condition on a Certificate when it starts. The time of the condition changes with each renewal;
+    /// the Secrets were created later than the first one, so they limit it.
+    fn started_issuing(&self, validated: &Validated, issued: Option<Timestamp>) -> Progress {
+        let certificates = validated
             .wanted
             .iter()
             .filter_map(|wanted| self.child(wanted)?.certificate.as_ref());
         let certificates: Vec<_> = certificates.collect();
-        if certificates.len() < needed.wanted.len() {
+        if certificates.len() < validated.wanted.len() {
             return open(self.verdict_or("the Certificates"));
         }
         if let Some(unseen) = certificates
             .iter()
-            .find(|certificate| signs(certificate).is_empty())
+            .find(|certificate| cert_manager_conditions(certificate).is_empty())
         {
             let name = self.place(&unseen.name_any());
-            return open(format!("cert-manager to see Certificate {name}; is it running?"));
+            return open(format!(
+                "cert-manager to start on Certificate {name}; check that it runs"
+            ));
         }
         let first = certificates.iter().filter_map(|certificate| {
-            signs(certificate)
+            cert_manager_conditions(certificate)
                 .iter()
-                .filter_map(|sign| sign.last_transition_time.as_ref())
+                .filter_map(|condition| condition.last_transition_time.as_ref())
                 .map(|time| time.0)
                 .min()
         });
         Progress::Done {
             at: first.max().into_iter().chain(issued).min(),
-            detail: "cert-manager works on all of them".to_owned(),
+            detail: "cert-manager has started on all of them".to_owned(),
         }
     }
 
-    fn issued(&self, needed: &Needed) -> Progress {
-        let secrets = needed.wanted.iter().filter(|wanted| wanted.contested.is_none());
+    fn issued(&self, validated: &Validated) -> Progress {
+        let secrets = validated
+            .wanted
+            .iter()
+            .filter(|wanted| wanted.contested.is_none());
         let secrets = secrets.filter_map(|wanted| match &self.child(wanted)?.secret {
             Lookup::Present(secret) => Some(secret),
             _ => None,
         });
         let secrets: Vec<_> = secrets.collect();
-        if secrets.len() < needed.wanted.len() {
+        if secrets.len() < validated.wanted.len() {
             return open(self.verdict_or("the certificate Secrets"));
         }
         let names: Vec<_> = secrets
@@ -263,17 +276,17 @@ impl View<'_> {
         }
     }
 
-    fn handed_over(&self) -> Progress {
+    fn taken(&self) -> Progress {
         let ready = self.verdict.is_some_and(|verdict| verdict.ready);
         if !ready {
-            return open(self.verdict_or("the certificates to be judged"));
+            return open(self.verdict_or("the certificates to be verified"));
         }
         let reconciling = self.condition_holds(ConditionType::Reconciling);
         if let Some(waiting) =
             reconciling.filter(|waiting| waiting.reason == Reason::WaitingForCertificates.as_str())
         {
             return open(format!(
-                "the provisioner to take the certificates over: {}",
+                "the provisioner to take the certificates: {}",
                 waiting.message
             ));
         }
@@ -305,25 +318,23 @@ impl View<'_> {
                 detail,
             };
         }
-        let words = [ConditionType::Stalled, ConditionType::Reconciling].into_iter();
-        let words = words
+        let conditions = [ConditionType::Stalled, ConditionType::Reconciling].into_iter();
+        let mut messages = conditions
             .filter_map(|ty| self.condition_holds(ty))
-            .chain(self.condition(ConditionType::ReplicaReady));
-        let words = words
-            .map(|condition| condition.message.clone())
-            .find(|message| !message.is_empty());
-        open(words.unwrap_or_else(|| format!("the pods of StatefulSet {}", self.place(""))))
+            .chain(self.condition(ConditionType::ReplicaReady))
+            .map(|condition| condition.message.clone());
+        let message = messages.find(|message| !message.is_empty());
+        open(message.unwrap_or_else(|| format!("the pods of StatefulSet {}", self.place(""))))
     }
 
-    /// What the verdict says is missing, or `otherwise` before there is one.
+    /// The message of a verdict that is not ready, or `otherwise`.
     fn verdict_or(&self, otherwise: &str) -> String {
         let bad = self.verdict.filter(|verdict| !verdict.ready);
         bad.map_or_else(|| otherwise.to_owned(), |verdict| verdict.message.clone())
     }
 }
 
-/// What cert-manager has written about a Certificate.
-fn signs(certificate: &Certificate) -> &[cert_manager::Condition] {
+fn cert_manager_conditions(certificate: &Certificate) -> &[cert_manager::Condition] {
     certificate
         .status
         .as_ref()
@@ -331,7 +342,7 @@ fn signs(certificate: &Certificate) -> &[cert_manager::Condition] {
         .unwrap_or_default()
 }
 
-fn seen(needed: &Needed, sources: [&Progress; 3]) -> Progress {
+fn seen(validated: &Validated, sources: [&Progress; 3]) -> Progress {
     if sources
         .iter()
         .all(|source| matches!(source, Progress::Done { .. }))
@@ -339,10 +350,10 @@ fn seen(needed: &Needed, sources: [&Progress; 3]) -> Progress {
         let at = sources.into_iter().filter_map(at).max();
         return Progress::Done {
             at,
-            detail: "all of them are there".to_owned(),
+            detail: "all of them exist".to_owned(),
         };
     }
-    let mut refusals = needed
+    let mut refusals = validated
         .wanted
         .iter()
         .filter_map(|wanted| wanted.order.as_ref().err());

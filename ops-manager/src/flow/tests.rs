@@ -11,26 +11,21 @@ use shared_types::{Alias, Pgpool, PgpoolStatus, SslMode};
 use super::{Actor, Flow, StepState, flow};
 use crate::cert_manager::CertificateStatus;
 use crate::certificates::apply::Applied;
-use crate::certificates::judge::judge;
 use crate::certificates::observe::{IssuerState, Observed, Presence};
-use crate::certificates::status::report;
-use crate::certificates::validate::{Plan, validate};
+use crate::certificates::report::report;
+use crate::certificates::validate::validate;
 use crate::fixtures::{
-    DOMAIN, asked, at, change_certificate, change_secret, condition, issued, pgpool, prepared,
+    DOMAIN, asked, at, change_certificate, change_secret, condition, decided_at, issued, pgpool, prepared,
 };
 
 fn standing(pgpool: &Pgpool, observed: &Observed) -> Flow {
-    let plan = validate(pgpool, observed, DOMAIN);
-    let verdict = match &plan {
-        Plan::NotNeeded => None,
-        Plan::Needed(needed) => {
-            // So early that nobody has waited for long.
-            let now = at("2026-06-01T11:00:10Z");
-            let judged = judge(needed, observed, now);
-            Some(report(pgpool, needed, observed, &judged, &Applied::default(), now).verdict)
-        }
-    };
-    flow(pgpool, observed, &plan, verdict.as_ref())
+    // So early that nothing counts as stalled.
+    let now = at("2026-06-01T11:00:10Z");
+    let validated = validate(pgpool, observed, DOMAIN);
+    let decision = decided_at(pgpool, observed, now);
+    let report = report(pgpool, observed, &decision, &Applied::default(), now);
+    let verdict = report.map(|report| report.verdict);
+    flow(pgpool, observed, validated.as_ref(), verdict.as_ref())
 }
 
 /// One letter per step: done, waiting, to come, not needed.
@@ -158,7 +153,7 @@ fn then_the_certificates() {
         &pgpool,
         &asked(&pgpool),
         "DDDDDDW...",
-        &format!("cert-manager to see {name}"),
+        &format!("cert-manager to start on {name}"),
     );
     stop(
         &pgpool,
@@ -306,8 +301,8 @@ fn before_the_first_verdict_it_says_what_it_waits_for() {
         .certificate
         .take()
         .map(|certificate| Arc::new((*certificate).clone()));
-    let plan = validate(&pgpool, &observed, DOMAIN);
-    let flow = flow(&pgpool, &observed, &plan, None);
+    let validated = validate(&pgpool, &observed, DOMAIN);
+    let flow = flow(&pgpool, &observed, validated.as_ref(), None);
     assert_eq!(letters(&flow), "DDDDDDDDW.");
-    assert_eq!(flow.waiting_for(), "the certificates to be judged");
+    assert_eq!(flow.waiting_for(), "the certificates to be verified");
 }

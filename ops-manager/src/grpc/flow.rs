@@ -1,4 +1,4 @@
-//! `FlowService`: where a Pgpool stands in the ten steps.
+//! `FlowService`: how far a Pgpool is in the ten steps.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,15 +12,14 @@ use tonic::{Request, Response, Status};
 use super::{Leader, convert, stopping};
 use crate::flow::Flow;
 
-/// Where flows come from.
 pub(crate) trait FlowSource: Send + Sync + 'static {
-    /// Tells where a Pgpool stands, if there is one.
+    /// `None` if there is no such Pgpool.
     fn flow(&self, namespace: &str, name: &str) -> Option<Flow>;
-    /// Yields whenever it may stand elsewhere; never ends.
+    /// Yields whenever the flow may have changed; never ends.
     fn changes(&self, namespace: &str, name: &str) -> Pin<Box<dyn Stream<Item = ()> + Send>>;
 }
 
-/// Serves the flows of a source.
+/// Serves flows while this replica leads, until `drain`.
 pub(crate) struct Flows<S> {
     source: Arc<S>,
     leader: Leader,
@@ -28,7 +27,6 @@ pub(crate) struct Flows<S> {
 }
 
 impl<S> Flows<S> {
-    /// Serves `source` while this replica leads, until the drain.
     pub(crate) fn new(source: Arc<S>, leader: Leader, drain: CancellationToken) -> Self {
         Self {
             source,
@@ -75,7 +73,7 @@ impl<S: FlowSource> FlowService for Flows<S> {
         let WatchFlowRequest { namespace, name } = request.into_inner();
         named(&namespace, &name)?;
         self.leader.check(&namespace, &name)?;
-        // Subscribed before the first look, so that nothing is missed in between.
+        // Subscribed before the first read, so that no change is missed in between.
         let changes = self.source.changes(&namespace, &name);
         let source = Arc::clone(&self.source);
         let states = stream::iter([()])
@@ -98,7 +96,7 @@ impl<S: FlowSource> FlowService for Flows<S> {
     }
 }
 
-/// Leaves out what equals the one before.
+/// Drops what equals the one before.
 fn changed(
     states: impl Stream<Item = Result<Flow, Status>> + Send,
 ) -> impl Stream<Item = Result<Flow, Status>> + Send {

@@ -21,8 +21,9 @@ use tracing::info;
 
 use super::error::Error;
 use super::plan::{self, Facts, Step, Task};
-use super::{Writer, difference, observe, status};
-use crate::certificates::reissue::{Reissue, reissue};
+use super::{difference, observe, report};
+use crate::cert_manager::renew::{Renewal, renew};
+use crate::context::Context;
 
 /// When to look again at what was about to change.
 pub(crate) const SOON: Duration = Duration::from_secs(1);
@@ -63,16 +64,16 @@ pub(crate) async fn carry_out(
     step: &Step,
     facts: &Facts,
     status: &PgpoolOpsRequestStatus,
-    writer: &Writer,
+    context: &Context,
     now: Timestamp,
 ) -> Result<Effect, Error> {
     match step.task {
         Task::Edit => {
-            let begin = status::begin(request, status).unwrap_or(now);
-            edit(request, begin, facts, writer).await
+            let begin = report::begin(request, status).unwrap_or(now);
+            edit(request, begin, facts, context).await
         }
-        Task::NewPassword => new_password(request, facts, writer, now).await,
-        Task::Reissue => reissue_all(request, facts, status, writer, now).await,
+        Task::NewPassword => new_password(request, facts, context, now).await,
+        Task::Reissue => reissue_all(request, facts, status, context, now).await,
         // Nothing to do.
         Task::Await(_) => Ok(Effect::Later {
             message: String::new(),
@@ -84,12 +85,12 @@ async fn edit(
     request: &PgpoolOpsRequest,
     begin: Timestamp,
     facts: &Facts,
-    writer: &Writer,
+    context: &Context,
 ) -> Result<Effect, Error> {
     let namespace = request.namespace().unwrap_or_default();
     let name = &request.spec.database_ref.name;
     let what = format!("Pgpool {namespace}/{name}");
-    let api: Api<Pgpool> = Api::namespaced(writer.client.clone(), &namespace);
+    let api: Api<Pgpool> = Api::namespaced(context.client.clone(), &namespace);
     let params = params();
     let mut conflict = None;
     for _ in 0..ATTEMPTS {
@@ -115,7 +116,7 @@ async fn edit(
                 info!(%namespace, %name, ?generation, "operation: changed {fields}");
                 let key = ObjectRef::from_obj(request);
                 let done = edited(request, &written);
-                writer.written.object(&key, written, facts.pgpool.as_deref());
+                context.pending.object(&key, written, facts.pgpool.as_deref());
                 return Ok(done);
             }
             Err(error) => match refusal(&error) {
@@ -181,7 +182,7 @@ fn gone(name: &str) -> Effect {
 async fn new_password(
     request: &PgpoolOpsRequest,
     facts: &Facts,
-    writer: &Writer,
+    context: &Context,
     now: Timestamp,
 ) -> Result<Effect, Error> {
     let Some(pgpool) = &facts.pgpool else {
@@ -190,7 +191,7 @@ async fn new_password(
     let name = names::auth_secret(pgpool);
     let namespace = request.namespace().unwrap_or_default();
     let what = format!("Secret {namespace}/{name}");
-    let api: Api<Secret> = Api::namespaced(writer.client.clone(), &namespace);
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let Some(secret) = observe::read(&api, &name).await? else {
         return Ok(Effect::Refused {
             reason: OpsReason::SecretNotFound,
@@ -256,7 +257,7 @@ async fn reissue_all(
     request: &PgpoolOpsRequest,
     facts: &Facts,
     status: &PgpoolOpsRequestStatus,
-    writer: &Writer,
+    context: &Context,
     now: Timestamp,
 ) -> Result<Effect, Error> {
     let why = format!("PgpoolOpsRequest {} asks for it", request.name_any());
@@ -269,16 +270,18 @@ async fn reissue_all(
         if plan::is_replaced(replaced, certificate) {
             continue;
         }
-        match reissue(&writer.client, certificate, &why, now)
+        match renew(&context.client, certificate, &why, now)
             .await
             .map_err(Error::Reissue)?
         {
-            Reissue::Asked(asked) => {
+            Renewal::Requested(certificate_now) => {
                 let key = ObjectRef::from_obj(request);
-                writer.written.object(&key, *asked, Some(certificate.as_ref()));
+                context
+                    .pending
+                    .object(&key, *certificate_now, Some(certificate.as_ref()));
             }
-            Reissue::Already => {}
-            Reissue::Stale => {
+            Renewal::InProgress => {}
+            Renewal::Stale => {
                 return Ok(Effect::Later {
                     message: format!("The Certificate {} changes at this moment", replaced.alias),
                 });

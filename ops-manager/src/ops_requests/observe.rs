@@ -11,13 +11,13 @@ use md5::{Digest, Md5};
 use operator_runtime::REQUEST_TIMEOUT;
 use serde::de::DeserializeOwned;
 use shared_types::ops_request::OpsType;
-use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolVersion, names};
+use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
 
-use super::Context;
 use super::error::Error;
 use super::plan::Facts;
 use super::queue::Rival;
 use super::validate::{NamedSecret, Needs, SecretState};
+use crate::context::Context;
 
 /// The other requests for the same Pgpool.
 pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
@@ -29,11 +29,18 @@ pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival
             && other.metadata.deletion_timestamp.is_none()
     });
     rivals
-        .map(|other| Rival::new(other, &context.writer.status(other)))
+        .map(|other| Rival::new(other, &status(context, other)))
         .collect()
 }
 
-/// The Pgpool of a request.
+/// The status of a request as it is in the API server, whether or not the cache shows it yet.
+pub(crate) fn status(context: &Context, request: &PgpoolOpsRequest) -> PgpoolOpsRequestStatus {
+    let cached = request.status.clone().unwrap_or_default();
+    context
+        .pending
+        .current_part(&ObjectRef::from_obj(request), cached)
+}
+
 pub(crate) fn pgpool(context: &Context, request: &PgpoolOpsRequest) -> Option<Arc<Pgpool>> {
     let name = &request.spec.database_ref.name;
     let cached = context
@@ -41,8 +48,7 @@ pub(crate) fn pgpool(context: &Context, request: &PgpoolOpsRequest) -> Option<Ar
         .pgpools
         .get(request.metadata.namespace.as_deref(), name);
     context
-        .writer
-        .written
+        .pending
         .current(&ObjectRef::from_obj(request), name, cached)
 }
 
@@ -58,7 +64,7 @@ pub(crate) fn facts(context: &Context, request: &PgpoolOpsRequest) -> Facts {
             .caches
             .certificates
             .get(request.metadata.namespace.as_deref(), &name);
-        Some((*alias, context.writer.written.current(&key, &name, cached)?))
+        Some((*alias, context.pending.current(&key, &name, cached)?))
     });
     Facts {
         certificates: certificates.collect(),

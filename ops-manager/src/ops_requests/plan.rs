@@ -21,7 +21,8 @@ use shared_types::conditions::{OpsCondition, OpsReason};
 use shared_types::ops_request::{OpsType, ReplacedCertificate};
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolSpec};
 
-use super::status::{self, Verdict};
+use super::report::Verdict;
+use super::status;
 use crate::cert_manager::Certificate;
 use goals::Sight;
 
@@ -175,9 +176,7 @@ pub(crate) fn looks_at_control_port(steps: &[Step], status: &PgpoolOpsRequestSta
 }
 
 fn following<'a>(steps: &'a [Step], status: &PgpoolOpsRequestStatus) -> Option<&'a Step> {
-    steps
-        .iter()
-        .find(|step| !status::is_reached(status, step.milestone))
+    steps.iter().find(|step| !status::is_done(status, step.milestone))
 }
 
 /// Decides what comes next.

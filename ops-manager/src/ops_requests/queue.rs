@@ -58,7 +58,7 @@ impl Rival {
     /// Describes a request whose status stands so.
     pub(crate) fn new(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Self {
         let stand = match status.phase {
-            _ if status::is_over(status) => Stand::Over(ended(status)),
+            _ if status::has_ended(status) => Stand::Over(ended(status)),
             Some(OpsPhase::Progressing) => Stand::Runs,
             _ if is_held(status) => Stand::Held,
             _ => Stand::Waits,

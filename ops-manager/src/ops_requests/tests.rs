@@ -11,9 +11,11 @@ use shared_types::ops_request::{OpsPhase, OpsType};
 use shared_types::{Alias, Pgpool};
 
 use super::*;
+use crate::caches::mapping;
 use crate::cert_manager::Certificate;
 use crate::fixtures::now;
 use crate::fixtures::ops::{created, ready, request, told};
+use crate::fixtures::world::World;
 
 const POOL: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/demo/events";
@@ -34,15 +36,12 @@ impl Bench {
         let requests = TestCache::of(requests.iter().copied().cloned());
         let pgpools = TestCache::of([pgpool]);
         let certificates = TestCache::of([]);
-        let caches = Caches {
-            requests: requests.cache.clone(),
-            pgpools: pgpools.cache.clone(),
-            certificates: certificates.cache.clone(),
-            secrets: TestCache::of([]).cache,
-        };
-        let events = Events::new(client.clone(), names::OPS_MANAGER);
-        let writer = Writer::new(&client, events);
-        let context = Arc::new(Context { caches, writer });
+        let world = World::of([], []);
+        let mut context = world.context(&client);
+        context.caches.requests = requests.cache.clone();
+        context.caches.pgpools = pgpools.cache.clone();
+        context.caches.certificates = certificates.cache.clone();
+        let context = Arc::new(context);
         Self {
             requests,
             pgpools,
@@ -59,7 +58,7 @@ impl Bench {
     /// The request as it stands after what was written.
     fn standing(&self, request: &PgpoolOpsRequest) -> PgpoolOpsRequest {
         PgpoolOpsRequest {
-            status: Some(self.context.writer.status(request)),
+            status: Some(observe::status(&self.context, request)),
             ..request.clone()
         }
     }
@@ -120,7 +119,7 @@ fn begun_with(
     request: &PgpoolOpsRequest,
     change: impl FnOnce(&mut PgpoolOpsRequestStatus),
 ) -> PgpoolOpsRequest {
-    let mut status = status::begun(request, Vec::new(), now());
+    let mut status = report::begun(request, Vec::new(), now());
     change(&mut status);
     PgpoolOpsRequest {
         status: Some(status),
@@ -206,7 +205,7 @@ async fn killed_while_it_waits_it_goes_on_waiting() {
     let scaling = scale("one");
     let one = begun_with(&scaling, |status| {
         status.database_generation = Some(2);
-        status::reached(
+        report::reached(
             &scaling,
             status,
             OpsCondition::UpdateDatabase,
@@ -481,7 +480,7 @@ async fn nobody_is_woken_by_pools_and_requests_that_are_over() {
         ..scale("three")
     };
     let all = [&one, &over, &elsewhere].map(|request| Arc::new(request.clone()));
-    let woken = triggers::open(&ObjectRef::from_obj(&ready(1)), &all);
+    let woken = mapping::open_requests(&ObjectRef::from_obj(&ready(1)), &all);
     assert_eq!(woken, [ObjectRef::from_obj(&one)]);
     let (client, script) = Script::new().start();
     let bench = Bench::start(Script::new(), &[&over], ready(1));

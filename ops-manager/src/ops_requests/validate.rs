@@ -9,8 +9,8 @@ use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolVersion, Phase};
 
 use super::plan;
 use super::ranges;
-use super::status::Verdict;
-use crate::certificates::breaker;
+use super::report::Verdict;
+use crate::certificates::decide::breaker;
 
 /// What a request refers to, beside its Pgpool.
 #[derive(Clone, Debug, Default)]
@@ -166,7 +166,7 @@ fn certificates(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Option<(OpsReaso
     let has_some = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
     let alone = tls.issuer_ref.is_none() && tls.ssl_mode.is_none();
     let rotates = tls.rotate_certificates == Some(true);
-    if rotates && let Some(alias) = breaker::stopped(pgpool) {
+    if rotates && let Some(alias) = breaker::open_circuit(pgpool) {
         let message = format!(
             "The {alias} certificate of Pgpool {} changed so often that nothing is asked for any more: see to what its \
              condition CertificatesReady says, then ask again",

@@ -5,7 +5,7 @@ use kube::{Resource, ResourceExt};
 use operator_runtime::{Availability, Lookup};
 use shared_types::{Alias, Pgpool, names};
 
-use super::{IssuerState, Presence, follow, forget, observe};
+use super::{IssuerState, Presence, observe, subscribe};
 use crate::cert_manager::{self, CertificateRequest, IssuerReference};
 use crate::fixtures::world::{World, issuer};
 use crate::fixtures::{Authority, asked, condition, named, pgpool, pgpool_with};
@@ -26,13 +26,13 @@ fn reference(kind: &str, name: &str) -> IssuerReference {
 
 #[test]
 fn groups_are_written_out() {
-    let unwritten = super::issuer_reference(&pgpool(), Alias::Server);
+    let unwritten = IssuerReference::of(&pgpool(), Alias::Server);
     assert_eq!(unwritten, Some(reference("Issuer", "ca")));
     let empty = pgpool_with("issuerRef: {apiGroup: '', kind: Issuer, name: ca}");
-    assert_eq!(super::issuer_reference(&empty, Alias::Server), unwritten);
+    assert_eq!(IssuerReference::of(&empty, Alias::Server), unwritten);
     let other = pgpool_with("issuerRef: {apiGroup: example.org, kind: Issuer, name: ca}");
     assert_eq!(
-        super::issuer_reference(&other, Alias::Server).unwrap().group,
+        IssuerReference::of(&other, Alias::Server).unwrap().group,
         "example.org"
     );
 }
@@ -183,7 +183,7 @@ async fn a_default_name_is_watched_while_no_certificate_is_written_to_it() {
         if let Some(certificate) = certificate {
             world.certificates.apply(certificate);
         }
-        follow(&world.caches, pgpool);
+        subscribe(&world.caches, pgpool);
         let secret = &observe(&world.caches, pgpool).children[&Alias::Server].secret;
         assert_eq!(matches!(secret, Lookup::Pending), watched, "{case}: {secret:?}");
         assert!(watched || matches!(secret, Lookup::Absent), "{case}: {secret:?}");
@@ -194,7 +194,7 @@ async fn a_default_name_is_watched_while_no_certificate_is_written_to_it() {
 async fn a_secret_named_by_the_user_is_looked_up_by_name() {
     let pgpool = pgpool_with("certificates: [{alias: server, secretName: mine}]");
     let world = world(&pgpool);
-    follow(&world.caches, &pgpool);
+    subscribe(&world.caches, &pgpool);
     let server = |world: &World| {
         observe(&world.caches, &pgpool).children[&Alias::Server]
             .secret
@@ -216,7 +216,7 @@ async fn a_secret_named_by_the_user_is_looked_up_by_name() {
         matches!(server(&world), Lookup::Present(_)),
         "with our labels it needs no watch of its own"
     );
-    forget(&world.caches, &ObjectRef::from_obj(&pgpool));
+    world.caches.unsubscribe(&ObjectRef::from_obj(&pgpool));
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn the_newest_request_tells_about_a_certificate_that_is_not_ready() {
         request
             .annotations_mut()
             .insert(cert_manager::CERTIFICATE_NAME.into(), made_for.into());
-        world.requests.apply(request);
+        world.certificate_requests.apply(request);
     }
     let request = |world: &World| {
         observe(&world.caches, &pgpool).children[&Alias::Server]

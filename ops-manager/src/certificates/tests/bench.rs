@@ -6,16 +6,17 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{Resource, ResourceExt};
 use operator_runtime::Outcome;
-use operator_runtime::events::Events;
 use operator_runtime::testing::{Call, Running, Script};
 use serde_json::{Value, json};
 use shared_types::{Alias, Pgpool, PgpoolStatus, names};
 
 use crate::cert_manager::Certificate;
+use crate::certificates::converge;
 use crate::certificates::error::Error;
 use crate::certificates::observe::Observed;
-use crate::certificates::{VerdictStore, Writer, settle};
-use crate::fixtures::{at, change_secret, issued, now, pgpool, prepared, settings};
+use crate::context::Context;
+use crate::fixtures::world::World;
+use crate::fixtures::{at, change_secret, issued, now, pgpool, prepared};
 
 pub(super) const CERTIFICATES: &str = "/apis/cert-manager.io/v1/namespaces/demo/certificates";
 pub(super) const SECRETS: &str = "/api/v1/namespaces/demo/secrets";
@@ -23,18 +24,15 @@ pub(super) const STATUS: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpoo
 pub(super) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/demo/events";
 
 pub(super) struct Bench {
-    pub(super) writer: Writer,
-    pub(super) verdicts: VerdictStore,
+    pub(super) context: Context,
     pub(super) script: Running,
 }
 
 impl Bench {
     pub(super) fn start(script: Script) -> Self {
         let (client, script) = script.start();
-        let events = Events::new(client.clone(), names::OPS_MANAGER);
         Self {
-            writer: Writer::new(&client, events),
-            verdicts: VerdictStore::default(),
+            context: World::of([], []).context(&client),
             script,
         }
     }
@@ -45,15 +43,7 @@ impl Bench {
         observed: &Observed,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        settle(
-            pgpool,
-            observed.clone(),
-            &self.writer,
-            &self.verdicts,
-            &settings(),
-            now,
-        )
-        .await
+        converge(pgpool, observed.clone(), &self.context, now).await
     }
 
     pub(super) async fn settle(&self, pgpool: &Pgpool, observed: &Observed) -> Result<Outcome, Error> {
@@ -90,7 +80,7 @@ fn adopt(alias: Alias, owners: usize) -> Call {
             assert_eq!(
                 body["metadata"]["uid"],
                 json!(uid),
-                "a Secret that is gone must not be made anew"
+                "a Secret that is gone must not be created again"
             );
             assert_eq!(body["metadata"]["ownerReferences"][0]["name"], json!("pool"));
             assert_eq!(body["metadata"]["ownerReferences"][0].get("controller"), None);

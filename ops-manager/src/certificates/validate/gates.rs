@@ -1,4 +1,5 @@
-//! The gates before a new certificate is asked for, each a small function, in the order in which a person would look.
+//! What has to hold before a new certificate is requested: one small function each, in the order in which a person would
+//! check.
 
 use std::net::IpAddr;
 
@@ -12,10 +13,10 @@ use super::Refusal;
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::{self, IssuerState, Observed, Presence, controller};
 
-/// cert-manager is there, and so is an issuer that can issue.
+/// cert-manager is installed, and the issuer is ready.
 pub(super) fn open(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<IssuerReference, Refusal> {
     cert_manager_served(observed)?;
-    let issuer = observe::issuer_reference(pgpool, alias);
+    let issuer = IssuerReference::of(pgpool, alias);
     let issuer = issuer.ok_or(Refusal::IssuerUnnamed {
         alias: alias.as_str(),
     })?;
@@ -68,7 +69,7 @@ fn issuer_ready(
     }
 }
 
-/// How people find an issuer: those of the cluster have no namespace.
+/// `namespace/name` of an issuer; a `ClusterIssuer` has no namespace.
 pub(crate) fn place_of(pgpool: &Pgpool, issuer: &IssuerReference) -> String {
     match issuer.kind.as_str() {
         "ClusterIssuer" => issuer.name.clone(),
@@ -76,8 +77,8 @@ pub(crate) fn place_of(pgpool: &Pgpool, issuer: &IssuerReference) -> String {
     }
 }
 
-/// A Go duration that cert-manager can read. An unreadable one must not reach a Certificate: cert-manager could then
-/// list none of the cluster.
+/// A Go duration that cert-manager can read. An unreadable one must not reach a Certificate: cert-manager could then not
+/// list any Certificate of the cluster.
 pub(super) fn duration(
     alias: Alias,
     field: &'static str,
@@ -93,26 +94,25 @@ pub(super) fn duration(
             alias: alias.as_str(),
             field,
             value: value.0.clone(),
-            problem: "no duration",
+            problem: "not a duration",
             example: "hours, minutes and seconds, such as 2160h or 1h30m",
         })
 }
 
-/// Addresses that can stand in a certificate.
 pub(super) fn addresses(alias: Alias, values: &[String]) -> Result<Vec<IpAddr>, Refusal> {
     let parsed = values.iter().map(|value| {
         value.parse().map_err(|_| Refusal::FieldUnreadable {
             alias: alias.as_str(),
             field: "ipAddresses",
             value: value.clone(),
-            problem: "no IP address",
+            problem: "not an IP address",
             example: "an address such as 10.0.0.7, or move the name to dnsNames",
         })
     });
     parsed.collect()
 }
 
-/// The provisioner has made what comes before the certificates.
+/// The provisioner has created what certificates need first.
 pub(super) fn provisioner(pgpool: &Pgpool, observed: &Observed) -> Result<(), Refusal> {
     let missing = observed
         .prerequisites
@@ -135,17 +135,15 @@ pub(super) fn provisioner(pgpool: &Pgpool, observed: &Observed) -> Result<(), Re
         .collect();
     match objects.as_slice() {
         [] => Ok(()),
-        [one] => Err(Refusal::WaitingForProvisioner {
-            objects: format!("{one} is"),
-        }),
+        [one] => Err(Refusal::WaitingForProvisioner { objects: one.clone() }),
         [most @ .., last] => {
-            let objects = format!("{} and {last} are", most.join(", "));
+            let objects = format!("{} and {last}", most.join(", "));
             Err(Refusal::WaitingForProvisioner { objects })
         }
     }
 }
 
-/// It is known whose the Secret is. Asking first and looking then could set two Certificates on one Secret.
+/// It is known whose Secret it is. To request first and look afterwards could have two Certificates write one Secret.
 pub(super) fn secret_known(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<(), Refusal> {
     match observed.children.get(&alias).map(|child| &child.secret) {
         Some(Lookup::Pending) => Err(Refusal::SecretUnknown {
@@ -155,7 +153,7 @@ pub(super) fn secret_known(pgpool: &Pgpool, alias: Alias, observed: &Observed) -
     }
 }
 
-/// Somebody else has the Secret or the Certificate.
+/// Someone else has the Secret or the Certificate.
 pub(super) fn contested(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
     secret_taken(pgpool, alias, observed)
         .or_else(|| secret_foreign(pgpool, alias, observed))
@@ -195,14 +193,14 @@ fn part_of_provisioner(pgpool: &Pgpool, secret: &str) -> Option<String> {
     holders.next().map(|(_, part)| format!("{part} of this Pgpool"))
 }
 
-/// Whoever has the Secret already keeps it. Before anybody has, the older Pgpool gets it; of two of the same age, the
-/// first in the alphabet.
+/// The Pgpool that has the Secret keeps it. Before one has it, the oldest Pgpool gets it; of two of the same age, the
+/// first by name.
 fn older_claim(pgpool: &Pgpool, alias: Alias, secret: &str, observed: &Observed) -> Option<String> {
-    let made_for = observed
+    let issued_for = observed
         .children
         .get(&alias)
-        .and_then(|child| observe::made_for(&child.secret));
-    if made_for == Some(names::certificate(pgpool, alias).as_str()) {
+        .and_then(|child| observe::issued_for(&child.secret));
+    if issued_for == Some(names::certificate(pgpool, alias).as_str()) {
         return None;
     }
     let ours = (observe::created(&pgpool.metadata), pgpool.name_any());
@@ -215,35 +213,35 @@ fn older_claim(pgpool: &Pgpool, alias: Alias, secret: &str, observed: &Observed)
 /// cert-manager wrote the Secret for a Certificate that is not ours.
 fn other_certificate(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<String> {
     let child = observed.children.get(&alias)?;
-    let made_for = observe::made_for(&child.secret)?;
+    let issued_for = observe::issued_for(&child.secret)?;
     // Our own of another alias does not count: two aliases may swap their Secrets.
     let ours = Alias::ALL
         .iter()
-        .any(|alias| names::certificate(pgpool, *alias) == made_for);
-    // Nor does one that is written elsewhere by now, and left this Secret behind.
+        .any(|alias| names::certificate(pgpool, *alias) == issued_for);
+    // Nor does one that writes to another Secret by now and has left this one behind.
     let secret = names::certificate_secret(pgpool, alias);
     let left = child
         .maker
         .as_ref()
         .is_some_and(|maker| maker.spec.secret_name != secret);
-    (!ours && !left).then(|| format!("Certificate {}", place(pgpool, made_for)))
+    (!ours && !left).then(|| format!("Certificate {}", place(pgpool, issued_for)))
 }
 
-/// Somebody else wrote the Secret, and cert-manager would write over it. Where a Certificate of that name is written to
-/// it already, or none will be for want of an issuer, nothing is left to save.
+/// Someone else wrote the Secret, and cert-manager would overwrite it. If our Certificate is written to it already, or
+/// none will be because no issuer is named, there is nothing to protect.
 fn secret_foreign(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
     let child = observed.children.get(&alias)?;
     let Lookup::Present(secret) = &child.secret else {
         return None;
     };
-    observe::issuer_reference(pgpool, alias)?;
+    IssuerReference::of(pgpool, alias)?;
     let name = names::certificate_secret(pgpool, alias);
-    let known = observe::made_for(&child.secret).is_some()
-        || bears_our_labels(pgpool, secret)
+    let known = observe::issued_for(&child.secret).is_some()
+        || has_our_labels(pgpool, secret)
         || observe::writes_to(child.certificate.as_deref(), &name);
     let holder = || {
         controller(&secret.metadata).map_or_else(
-            || "somebody else, as cert-manager did not write it".to_owned(),
+            || "someone else: cert-manager did not write it".to_owned(),
             |owner| format!("{} {}", owner.kind, place(pgpool, &owner.name)),
         )
     };
@@ -254,7 +252,7 @@ fn secret_foreign(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<
     })
 }
 
-fn bears_our_labels(pgpool: &Pgpool, secret: &Secret) -> bool {
+fn has_our_labels(pgpool: &Pgpool, secret: &Secret) -> bool {
     let mut ours = names::selector_labels(&pgpool.name_any()).into_iter();
     ours.all(|(key, value)| secret.labels().get(&key) == Some(&value))
 }
@@ -262,7 +260,7 @@ fn bears_our_labels(pgpool: &Pgpool, secret: &Secret) -> bool {
 fn certificate_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
     let certificate = observed.children.get(&alias)?.certificate.as_ref()?;
     let owner = controller(&certificate.metadata)?;
-    // An owner of our kind and name with another UID is what this Pgpool was before it came back from a backup.
+    // An owner of our kind and name with another UID is this Pgpool before it was restored from a backup.
     let ours = names::owner_reference(pgpool);
     let is_ours = ours.uid == owner.uid || (ours.kind == owner.kind && ours.name == owner.name);
     (!is_ours).then(|| Refusal::NameConflict {

@@ -9,15 +9,12 @@ use shared_types::conditions::Reason;
 use shared_types::{Alias, Pgpool, SslMode};
 use tls_bundle::Role;
 
-use super::{Plan, Refusal, Wanted, validate};
+use super::{Refusal, Wanted, validate};
 use crate::certificates::observe::{IssuerState, Observed, Presence};
-use crate::fixtures::{self, DOMAIN, asked, needed, pgpool, pgpool_with, prepared};
+use crate::fixtures::{self, DOMAIN, asked, pgpool, pgpool_with, prepared, validated};
 
 fn wanted(pgpool: &Pgpool, observed: &Observed) -> [Wanted; 3] {
-    needed(validate(pgpool, observed, DOMAIN))
-        .wanted
-        .try_into()
-        .unwrap()
+    validated(pgpool, observed).wanted.try_into().unwrap()
 }
 
 fn refusal(pgpool: &Pgpool, observed: &Observed, alias: Alias) -> Option<Refusal> {
@@ -37,10 +34,10 @@ fn without_tls_nothing_is_needed() {
     let mut plain = pgpool();
     let observed = prepared(&plain);
     plain.spec.ssl_mode = Some(SslMode::Disable);
-    assert_eq!(validate(&plain, &observed, DOMAIN), Plan::NotNeeded);
+    assert_eq!(validate(&plain, &observed, DOMAIN), None);
     plain.spec.ssl_mode = None;
     plain.spec.tls = None;
-    assert_eq!(validate(&plain, &observed, DOMAIN), Plan::NotNeeded);
+    assert_eq!(validate(&plain, &observed, DOMAIN), None);
 }
 
 #[test]
@@ -73,7 +70,7 @@ const CASES: &[Case] = &[
         "the cache of Certificates is being filled",
         |observed| observed.cert_manager = Availability::Starting,
         Reason::Issuing,
-        ["Certificate objects are being read", "wait"],
+        ["Reading cert-manager's", "Certificate objects"],
     ),
     (
         "the kind of the issuer is gone",
@@ -100,7 +97,10 @@ const CASES: &[Case] = &[
         "a Service is missing",
         |observed| observed.prerequisites[5].presence = Presence::Absent,
         Reason::WaitingForProvisioner,
-        ["Service demo/pool-pods is not there yet", "whether it runs"],
+        [
+            "waiting for the provisioner to create Service demo/pool-pods;",
+            "check that the provisioner runs",
+        ],
     ),
     (
         "several things are missing",
@@ -111,7 +111,7 @@ const CASES: &[Case] = &[
         },
         Reason::WaitingForProvisioner,
         [
-            "Secret demo/pool-auth, Secret demo/pool-ffee01 and Secret demo/pool-pcp-ffee01 are not there yet",
+            "to create Secret demo/pool-auth, Secret demo/pool-ffee01 and Secret demo/pool-pcp-ffee01;",
             "provisioner",
         ],
     ),

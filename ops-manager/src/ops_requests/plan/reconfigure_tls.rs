@@ -122,7 +122,7 @@ pub(super) fn unlike_the_spec(pgpool: &Pgpool, alias: Alias, certificate: &Certi
                 .is_none_or(|seen| Some(seen) == certificate.metadata.generation)
     });
     (!current).then(|| {
-        let words = ready.map(Condition::words).unwrap_or_default();
+        let words = ready.map(Condition::message_or_reason).unwrap_or_default();
         format!("cert-manager is at work on the certificate {alias}: {words}")
     })
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::cert_manager::{CertificateSpec, CertificateStatus, IssuerReference};
 use crate::fixtures::ops::{condition, ready, request, rolling};
 use crate::fixtures::{at, now};
+use crate::ops_requests::report;
 
 /// A Certificate of the issuer of the fixtures, issued so many times.
 fn certificate(issuer: &str, revision: i64) -> Arc<Certificate> {
@@ -50,9 +51,9 @@ fn after(
     generation: Option<i64>,
 ) -> PgpoolOpsRequestStatus {
     let replaced = replaced(request, &facts(ready(1), 1));
-    let mut status = status::begun(request, replaced, now());
+    let mut status = report::begun(request, replaced, now());
     for step in done {
-        status::reached(request, &mut status, *step, String::new(), now());
+        report::reached(request, &mut status, *step, String::new(), now());
     }
     status.database_generation = generation;
     status
@@ -292,7 +293,7 @@ fn a_new_password_is_in_force_when_pgpool_has_it() {
 fn each_step_has_the_time_that_the_user_gives() {
     let request = request("one", OpsType::Restart, "{timeout: 2m}");
     let mut status = after(&request, &[], None);
-    status::reached(
+    report::reached(
         &request,
         &mut status,
         UpdateDatabase,

@@ -54,10 +54,7 @@ fn nothing_is_asked_for_before_it_is_known_whose_the_secret_is() {
     let mut observed = prepared(&pgpool);
     observed.children.get_mut(&Alias::Server).unwrap().secret = Lookup::Pending;
     let refused = refusal(&pgpool, &observed, Alias::Server).unwrap();
-    assert_eq!(
-        refused.to_string(),
-        "Secret demo/mine is being looked up; wait a moment"
-    );
+    assert_eq!(refused.to_string(), "Looking up Secret demo/mine");
     assert_eq!(refused.reason(), Reason::Issuing);
     assert_eq!(refusal(&pgpool, &observed, Alias::Client), None);
 }
@@ -222,7 +219,7 @@ fn a_secret_that_cert_manager_did_not_write_is_not_written_over() {
             assert_eq!(client.contested, None, "{case}");
             if let Some(refusal) = server.contested {
                 assert_eq!(refusal.reason(), Reason::SecretNameConflict);
-                let words = "Secret demo/pool-server-cert belongs to somebody else, as cert-manager did not write it; \
+                let words = "Secret demo/pool-server-cert belongs to someone else: cert-manager did not write it; \
                              delete it, or choose another secretName";
                 assert!(refusal.to_string().starts_with(words), "{case}: {refusal}");
             }

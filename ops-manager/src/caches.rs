@@ -1,0 +1,132 @@
+//! What is watched, and what of each object is kept. Wiring.
+//!
+//! Memory follows the number of our own objects: foreign ones are left out by label, and what nobody reads is dropped.
+
+mod foreign_writer;
+pub(crate) mod mapping;
+mod triggers;
+
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use operator_runtime::{Cache, Named, Runtime};
+use shared_types::{Pgpool, PgpoolOpsRequest, names};
+
+use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer};
+
+pub(crate) use triggers::Triggers;
+
+#[derive(Clone)]
+pub(crate) struct Caches {
+    /// Without their pod templates.
+    pub(crate) pgpools: Cache<Pgpool>,
+    pub(crate) requests: Cache<PgpoolOpsRequest>,
+    /// With our labels. Of their data only certificates and keys.
+    pub(crate) secrets: Cache<Secret>,
+    /// With our labels. Only their metadata.
+    pub(crate) services: Cache<Service>,
+    /// Single Secrets that a Pgpool refers to and that need not have our labels.
+    pub(crate) named_secrets: Named<Secret, Pgpool>,
+    /// The Secrets of the CAs behind issuers, without the keys.
+    pub(crate) issuer_cas: Named<Secret, Pgpool>,
+    /// Where cert-manager looks for the Secrets of `ClusterIssuer`s.
+    pub(crate) cluster_resource_namespace: String,
+    /// With our labels.
+    pub(crate) certificates: Cache<Certificate>,
+    /// Of Certificates with our labels.
+    pub(crate) certificate_requests: Cache<CertificateRequest>,
+    pub(crate) issuers: Cache<Issuer>,
+    pub(crate) cluster_issuers: Cache<ClusterIssuer>,
+}
+
+impl Caches {
+    /// Starts all watches.
+    pub(crate) fn watch(runtime: &mut Runtime, cluster_resource_namespace: String) -> (Self, Triggers) {
+        let ours = || watcher::Config::default().labels(names::SELECTOR);
+        let all = watcher::Config::default;
+        let caches = Self {
+            pgpools: runtime.watch(all(), reduce_pgpool).0,
+            // Optional: without this kind there are no requests, and certificates are issued all the same.
+            requests: runtime.watch_optional(all(), |_| ()).0,
+            secrets: runtime.watch(ours(), reduce_secret).0,
+            services: runtime.watch(ours(), reduce_service).0,
+            named_secrets: Named::new(runtime, reduce_secret),
+            issuer_cas: Named::new(runtime, reduce_issuer_ca),
+            cluster_resource_namespace,
+            // Optional: the status of each Pgpool says when cert-manager's kinds are absent or forbidden.
+            certificates: runtime.watch_optional(ours(), |_| ()).0,
+            certificate_requests: runtime.watch_optional(ours(), |_| ()).0,
+            issuers: runtime.watch_optional(all(), |_| ()).0,
+            cluster_issuers: runtime.watch_optional(all(), |_| ()).0,
+        };
+        let triggers = Triggers::of(&caches);
+        (caches, triggers)
+    }
+
+    /// Stops the watches of single Secrets that this Pgpool referred to.
+    pub(crate) fn unsubscribe(&self, pgpool: &ObjectRef<Pgpool>) {
+        self.named_secrets.follow(pgpool, &[]);
+        self.issuer_cas.follow(pgpool, &[]);
+    }
+}
+
+fn reduce_pgpool(pgpool: &mut Pgpool) {
+    pgpool.spec.pod_template = None;
+}
+
+/// Keeps certificates and keys, no passwords or configurations. Who wrote a certificate is read here, before the managed
+/// fields are dropped: it costs no request, and one annotation where somebody other than cert-manager did.
+fn reduce_secret(secret: &mut Secret) {
+    let writer = foreign_writer::foreign_writer(secret.managed_fields());
+    let annotations = secret.annotations_mut();
+    annotations.remove(names::ANNOTATION_WRITTEN_BY);
+    if let Some(writer) = writer {
+        annotations.insert(names::ANNOTATION_WRITTEN_BY.to_owned(), writer);
+    }
+    if let Some(data) = &mut secret.data {
+        data.retain(|key, _| ["ca.crt", "tls.crt", "tls.key"].contains(&key.as_str()));
+    }
+}
+
+/// Keeps the certificate of a CA, never its key.
+fn reduce_issuer_ca(secret: &mut Secret) {
+    secret.metadata.annotations = None;
+    secret.metadata.labels = None;
+    secret.metadata.owner_references = None;
+    if let Some(data) = &mut secret.data {
+        data.retain(|key, _| key == "tls.crt");
+    }
+}
+
+fn reduce_service(service: &mut Service) {
+    service.spec = None;
+    service.status = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn no_passwords_and_no_keys_of_cas_are_kept() {
+        let rows: [(fn(&mut Secret), &[&str]); 2] = [
+            (reduce_secret, &["ca.crt", "tls.crt", "tls.key"]),
+            (reduce_issuer_ca, &["tls.crt"]),
+        ];
+        for (reduce, kept) in rows {
+            let entries = ["tls.crt", "tls.key", "ca.crt", "password", "pcp.conf"];
+            let data = entries.map(|key| (key.to_owned(), ByteString::default()));
+            let mut secret = Secret {
+                data: Some(BTreeMap::from(data)),
+                ..Secret::default()
+            };
+            reduce(&mut secret);
+            assert_eq!(secret.data.unwrap().into_keys().collect::<Vec<_>>(), kept);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! From a watched object to the Pgpools and requests to reconcile because of it. Pure.
+//!
+//! Generated objects name their Pgpool in a label, so most events cost one look-up however many Pgpools there are. Only
+//! what a spec refers to by name is searched for.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use shared_types::conditions::{self, ConditionType, Reason};
+use shared_types::{Alias, Pgpool, PgpoolOpsRequest, names};
+
+use crate::cert_manager::{self, IssuerReference};
+use crate::ops_requests::status::has_ended;
+
+/// The Pgpool that the labels of an object name: Secrets, Services, Certificates and their requests.
+pub(crate) fn by_label(meta: &ObjectMeta) -> Option<ObjectRef<Pgpool>> {
+    let instance = meta.labels.as_ref()?.get(names::LABEL_INSTANCE)?;
+    Some(ObjectRef::new(instance).within(meta.namespace.as_deref()?))
+}
+
+/// The Pgpools that name this `Issuer`, or `ClusterIssuer`, for any of their certificates.
+pub(crate) fn by_issuer(kind: &str, issuer: &ObjectMeta, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+    let of_cluster = kind == "ClusterIssuer";
+    let concerned = pgpools.iter().filter(|pgpool| {
+        (of_cluster || pgpool.metadata.namespace == issuer.namespace)
+            && IssuerReference::all_of(pgpool).any(|named| {
+                named.group == cert_manager::GROUP
+                    && named.kind == kind
+                    && Some(&named.name) == issuer.name.as_ref()
+            })
+    });
+    references(concerned)
+}
+
+/// A Pgpool itself, those that name one of its certificate Secrets, and those with condition reason
+/// `SecretNameConflict`: a name may have become free.
+pub(crate) fn by_pgpool(changed: &Pgpool, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+    let others = pgpools.iter().filter(|pgpool| {
+        pgpool.metadata.namespace == changed.metadata.namespace
+            && pgpool.metadata.name != changed.metadata.name
+            && (has_name_conflict(pgpool) || competes(pgpool, changed))
+    });
+    let mut concerned = vec![ObjectRef::from_obj(changed)];
+    concerned.extend(references(others));
+    concerned
+}
+
+/// Every Pgpool with TLS: cert-manager was installed or removed.
+pub(crate) fn by_cert_manager(pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+    references(pgpools.iter().filter(|pgpool| pgpool.spec.tls.is_some()))
+}
+
+fn references<'a>(pgpools: impl Iterator<Item = &'a Arc<Pgpool>>) -> Vec<ObjectRef<Pgpool>> {
+    pgpools
+        .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref()))
+        .collect()
+}
+
+fn competes(one: &Pgpool, other: &Pgpool) -> bool {
+    let secrets = |pgpool| Alias::ALL.map(|alias| names::certificate_secret(pgpool, alias));
+    may_collide(one, other) && {
+        let theirs = secrets(other);
+        secrets(one).iter().any(|secret| theirs.contains(secret))
+    }
+}
+
+fn has_name_conflict(pgpool: &Pgpool) -> bool {
+    let status = pgpool.status.as_ref();
+    let ready =
+        status.and_then(|status| conditions::find(&status.conditions, ConditionType::CertificatesReady));
+    ready.is_some_and(|ready| ready.reason == Reason::SecretNameConflict.as_str())
+}
+
+/// Whether two Pgpools could name the same certificate Secret. Default names of two Pgpools differ unless they are cut,
+/// so that most pairs are told apart without building any name.
+pub(crate) fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
+    one.metadata.namespace == other.metadata.namespace
+        && one.metadata.name != other.metadata.name
+        && one.spec.tls.is_some()
+        && other.spec.tls.is_some()
+        && (has_special_names(one) || has_special_names(other))
+}
+
+fn has_special_names(pgpool: &Pgpool) -> bool {
+    const SUFFIX: usize = "-metrics-exporter-cert".len();
+    let name = pgpool.metadata.name.as_ref();
+    let is_cut = name.is_some_and(|name| name.len() + SUFFIX > names::MAX_LENGTH);
+    let mut certificates = pgpool.spec.tls.iter().flat_map(|tls| &tls.certificates);
+    is_cut || certificates.any(|certificate| certificate.secret_name.is_some())
+}
+
+pub(crate) fn pgpool_of(request: &PgpoolOpsRequest) -> ObjectRef<Pgpool> {
+    let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
+    ObjectRef::new(&request.spec.database_ref.name).within(namespace)
+}
+
+/// The requests for a Pgpool that have not ended.
+pub(crate) fn open_requests(
+    pgpool: &ObjectRef<Pgpool>,
+    requests: &[Arc<PgpoolOpsRequest>],
+) -> Vec<ObjectRef<PgpoolOpsRequest>> {
+    let open = requests.iter().filter(|request| {
+        request.spec.database_ref.name == pgpool.name
+            && request.metadata.namespace == pgpool.namespace
+            && !request.status.as_ref().is_some_and(has_ended)
+    });
+    open.map(|request| ObjectRef::from_obj(request.as_ref()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

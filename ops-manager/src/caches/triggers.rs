@@ -1,0 +1,144 @@
+//! What causes a reconcile: the changes of every cache, turned into the objects to reconcile. Wiring; which objects a
+//! change concerns is decided in `mapping`.
+
+use std::fmt::Debug;
+
+use futures::stream::{self, BoxStream, StreamExt};
+use kube::Resource;
+use kube::runtime::reflector::ObjectRef;
+use operator_runtime::Cache;
+use shared_types::{Pgpool, PgpoolOpsRequest};
+use tokio_stream::wrappers::WatchStream;
+
+use super::{Caches, mapping};
+
+type Keys<K> = BoxStream<'static, ObjectRef<K>>;
+
+/// Never end.
+pub(crate) struct Triggers {
+    pub(crate) pgpools: Keys<Pgpool>,
+    pub(crate) requests: Keys<PgpoolOpsRequest>,
+}
+
+impl Triggers {
+    pub(super) fn of(caches: &Caches) -> Self {
+        Self {
+            pgpools: of_pgpools(caches),
+            requests: of_requests(caches),
+        }
+    }
+}
+
+fn of_pgpools(caches: &Caches) -> Keys<Pgpool> {
+    let triggers = [
+        changed_pgpools(caches),
+        labeled(&caches.secrets),
+        labeled(&caches.services),
+        labeled(&caches.certificates),
+        labeled(&caches.certificate_requests),
+        issuers("Issuer", &caches.issuers, &caches.pgpools),
+        issuers("ClusterIssuer", &caches.cluster_issuers, &caches.pgpools),
+        caches.named_secrets.changes().boxed(),
+        caches.issuer_cas.changes().boxed(),
+        cert_manager(caches),
+    ];
+    stream::select_all(triggers).boxed()
+}
+
+/// Changes of requests, and of the Pgpools, Certificates and Secrets that requests wait for.
+fn of_requests(caches: &Caches) -> Keys<PgpoolOpsRequest> {
+    let triggers = [
+        changed_requests(&caches.requests),
+        requests_for(&caches.pgpools, &caches.requests, |pgpool| {
+            Some(ObjectRef::from_obj(pgpool))
+        }),
+        requests_for(&caches.certificates, &caches.requests, |certificate| {
+            mapping::by_label(certificate.meta())
+        }),
+        requests_for(&caches.secrets, &caches.requests, |secret| {
+            mapping::by_label(secret.meta())
+        }),
+    ];
+    stream::select_all(triggers).boxed()
+}
+
+fn changed_pgpools(caches: &Caches) -> Keys<Pgpool> {
+    let all = caches.pgpools.clone();
+    let changes = caches.pgpools.changes();
+    changes
+        .flat_map(move |changed| stream::iter(mapping::by_pgpool(&changed, &all.list())))
+        .boxed()
+}
+
+fn labeled<K>(cache: &Cache<K>) -> Keys<Pgpool>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let changes = cache.changes();
+    changes
+        .filter_map(|changed| std::future::ready(mapping::by_label(changed.meta())))
+        .boxed()
+}
+
+fn issuers<K>(kind: &'static str, cache: &Cache<K>, pgpools: &Cache<Pgpool>) -> Keys<Pgpool>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let all = pgpools.clone();
+    let changes = cache.changes();
+    changes
+        .flat_map(move |changed| stream::iter(mapping::by_issuer(kind, changed.meta(), &all.list())))
+        .boxed()
+}
+
+/// cert-manager is installed or removed: that is no change of any object.
+fn cert_manager(caches: &Caches) -> Keys<Pgpool> {
+    let availability = [
+        caches.certificates.watch_availability(),
+        caches.issuers.watch_availability(),
+        caches.cluster_issuers.watch_availability(),
+    ];
+    let all = caches.pgpools.clone();
+    stream::select_all(availability.map(WatchStream::from_changes))
+        .flat_map(move |_| stream::iter(mapping::by_cert_manager(&all.list())))
+        .boxed()
+}
+
+/// A request itself, and the others for its Pgpool: they may be next.
+fn changed_requests(cache: &Cache<PgpoolOpsRequest>) -> Keys<PgpoolOpsRequest> {
+    let all = cache.clone();
+    let changes = cache.changes();
+    changes
+        .flat_map(move |changed| {
+            let own = ObjectRef::from_obj(changed.as_ref());
+            let mut keys = mapping::open_requests(&mapping::pgpool_of(&changed), &all.list());
+            keys.retain(|key| *key != own);
+            keys.insert(0, own);
+            stream::iter(keys)
+        })
+        .boxed()
+}
+
+fn requests_for<K>(
+    cache: &Cache<K>,
+    requests: &Cache<PgpoolOpsRequest>,
+    pgpool: fn(&K) -> Option<ObjectRef<Pgpool>>,
+) -> Keys<PgpoolOpsRequest>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    let requests = requests.clone();
+    let changes = cache.changes();
+    changes
+        .flat_map(move |changed| {
+            let keys = match pgpool(&changed) {
+                Some(pgpool) => mapping::open_requests(&pgpool, &requests.list()),
+                None => Vec::new(),
+            };
+            stream::iter(keys)
+        })
+        .boxed()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! The part of a Pgpool's status that ops-manager writes.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
+use shared_types::Pgpool;
+use shared_types::conditions::{self, ConditionType};
+use shared_types::pgpool::CertificateStatus;
+
+/// Empty lists are written as such: without any field the status would be `{}`, which the API server does not take for a
+/// status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct OwnStatus {
+    /// `CertificatesReady`; nothing without TLS.
+    pub(crate) conditions: Vec<Condition>,
+    /// One for each certificate.
+    pub(crate) certificates: Vec<CertificateStatus>,
+}
+
+impl OwnStatus {
+    pub(crate) fn of(pgpool: &Pgpool) -> Self {
+        let Some(status) = &pgpool.status else {
+            return Self::default();
+        };
+        let condition = conditions::find(&status.conditions, ConditionType::CertificatesReady);
+        Self {
+            conditions: condition.cloned().into_iter().collect(),
+            certificates: status.certificates.clone(),
+        }
+    }
+
+    pub(crate) fn condition(&self) -> Option<&Condition> {
+        self.conditions.first()
+    }
+}
