@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 /// Exponential delay by the number of consecutive failures, with jitter.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 /// The end of a reconcile that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

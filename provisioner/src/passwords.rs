@@ -1,6 +1,6 @@
 //! Where generated passwords come from. A value that is passed on, as the time is, so that pure steps stay testable.
 
-use rand::Rng;
+use rand::RngExt;
 use rand::distr::Alphanumeric;
 
 /// Makes passwords.

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
-use rand::Rng;
+use rand::{Rng, RngExt};
 use serde::de::DeserializeOwned;
 use tracing::debug;
 

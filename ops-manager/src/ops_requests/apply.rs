@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use operator_runtime::REQUEST_TIMEOUT;
-use rand::Rng;
+use rand::RngExt;
 use rand::distr::Alphanumeric;
 use serde_json::{Value, json};
 use shared_types::conditions::OpsReason;
