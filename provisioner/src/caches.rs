@@ -1,4 +1,4 @@
-//! What is watched, and what of it is kept. Wiring: the watches of this controller and the triggers they give.
+//! What is watched, and what of it is kept. Wiring: the watches of this controller and the triggers they produce.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -22,48 +22,40 @@ use crate::pgpool::observe::pods;
 use crate::prometheus::ServiceMonitor;
 use crate::triggers;
 
-/// Everything that is watched. Of the kinds that others use too, only the objects with our labels.
+/// Everything that is watched. Of kinds that others use, too, only the objects with our labels.
 #[derive(Clone)]
 pub(crate) struct Caches {
-    /// What users want.
     pub(crate) pgpools: Cache<Pgpool>,
-    /// What can be run.
     pub(crate) versions: Cache<PgpoolVersion>,
-    /// The `PostgreSQL`s.
     pub(crate) app_bindings: Cache<AppBinding>,
     /// Ours, and those of certificates.
     pub(crate) secrets: Cache<Secret>,
-    /// Ours.
     pub(crate) services: Cache<Service>,
-    /// Ours.
     pub(crate) service_accounts: Cache<ServiceAccount>,
-    /// Ours.
     pub(crate) stateful_sets: Cache<StatefulSet>,
-    /// Ours.
     pub(crate) budgets: Cache<PodDisruptionBudget>,
-    /// Ours, trimmed to what [`pods::facts`] reads.
+    /// Trimmed to what [`pods::facts`] reads.
     pub(crate) pods: Cache<Pod>,
-    /// Ours; watched only while a `Pgpool` has need of them.
+    /// Watched only while a `Pgpool` needs them.
     pub(crate) service_monitors: Cache<ServiceMonitor>,
-    /// The `Pgpool`s that have.
+    /// The `Pgpool`s that need [`Self::service_monitors`].
     pub(crate) monitored: Demand<Pgpool>,
-    /// Users of `PostgreSQL`s; watched only while a `Pgpool` follows them, and nothing of them kept but the users.
+    /// Users of PostgreSQL; watched only while a `Pgpool` syncs them. Only the login is kept.
     pub(crate) user_secrets: Cache<Secret>,
-    /// The `Pgpool`s that do.
+    /// The `Pgpool`s that sync users.
     pub(crate) synced: Demand<Pgpool>,
 }
 
-/// The `Pgpool`s to look at, as it happens.
+/// The `Pgpool`s to reconcile.
 pub(crate) type Triggers = SelectAll<BoxStream<'static, ObjectRef<Pgpool>>>;
 
 impl Caches {
-    /// Starts all watches.
     pub(crate) fn watch(runtime: &mut Runtime) -> (Self, Triggers) {
         let all = watcher::Config::default;
         let mut triggers = SelectAll::new();
         let (pgpools, changes) = runtime.watch(all(), |_: &mut Pgpool| {});
         triggers.push(changes.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).boxed());
-        // What may not be seen of these two is told in each Pgpool.
+        // Missing rights on these two are reported in each Pgpool.
         let (versions, changes) = runtime.watch_optional(all(), |_: &mut PgpoolVersion| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_version));
         let (app_bindings, changes) = runtime.watch_optional(all(), |_: &mut AppBinding| {});
@@ -93,8 +85,8 @@ impl Caches {
         (caches, triggers)
     }
 
-    /// Every `Pgpool`, whenever a kind that they refer to begins or ceases to be readable: "not there" and "not
-    /// readable" look the same in a cache that stays empty.
+    /// All `Pgpool`s, whenever a kind that they refer to becomes readable or unreadable: "does not exist" and "not readable"
+    /// look the same in an empty cache.
     fn served_again(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
         let kinds = [
             self.versions.watch_availability(),
@@ -117,7 +109,7 @@ impl Caches {
     }
 }
 
-/// Watches a kind by our labels; a change concerns the `Pgpool` in the labels.
+/// Watches a kind by our labels; a change triggers the `Pgpool` in the labels.
 fn ours<K>(runtime: &mut Runtime, triggers: &mut Triggers, trim: fn(&mut K)) -> Cache<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -142,20 +134,20 @@ where
         .boxed()
 }
 
-/// Which `Pgpool`s out of all a change of an object concerns.
-type Concerned<K> = fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>>;
+/// Which of all `Pgpool`s depend on an object.
+type Dependents<K> = fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>>;
 
 fn fan_out<K>(
     changes: impl Stream<Item = Arc<K>> + Send + 'static,
     pgpools: &Cache<Pgpool>,
-    concerned: Concerned<K>,
+    dependents: Dependents<K>,
 ) -> BoxStream<'static, ObjectRef<Pgpool>>
 where
     K: Send + Sync + 'static,
 {
     let pgpools = pgpools.clone();
     changes
-        .flat_map(move |object| stream::iter(concerned(&object, &pgpools.list())))
+        .flat_map(move |object| stream::iter(dependents(&object, &pgpools.list())))
         .boxed()
 }
 

@@ -1,4 +1,4 @@
-//! What every reconcile is given.
+//! What every reconcile uses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +20,14 @@ use crate::peer::Verdicts;
 use crate::pgpool::memory::Memory;
 use crate::pgpool::observe::Subscriptions;
 
-/// Handles to everything outside, and the settings. What is kept in memory here is a cache or a hint: losing it
-/// costs time, never an end state.
+/// Handles to everything outside, and the settings. What is kept in memory here is a cache or a hint: losing it costs time,
+/// never an end state.
 #[derive(Clone)]
 pub(crate) struct Context {
-    /// For the status and the one question of `observe`.
+    /// For the status and the reads of `observe`.
     pub(crate) client: Client,
-    /// Writes owned objects.
     pub(crate) applier: Applier,
-    /// Publishes events.
     pub(crate) events: Events,
-    /// What the API server holds.
     pub(crate) caches: Caches,
     /// Secrets that users name.
     pub(crate) named_secrets: Named<Secret, Pgpool>,
@@ -38,27 +35,25 @@ pub(crate) struct Context {
     pub(crate) remote_app_bindings: Named<AppBinding, Pgpool>,
     /// Jobs that run scripts, each watched while its `Pgpool` has scripts.
     pub(crate) jobs: Named<Job, Pgpool>,
-    /// ops-manager.
+    /// From ops-manager.
     pub(crate) verdicts: Arc<dyn Verdicts>,
-    /// The checks of pods.
+    /// Probes the pods.
     pub(crate) health: Health,
     /// What this process remembers about each `Pgpool`.
     pub(crate) memory: Memory,
-    /// How many Pgpools replace pods for the sake of certificates.
+    /// Limits rotations over all Pgpools.
     pub(crate) fleet: Fleet,
-    /// When that may be, where a Pgpool does not say so itself.
+    /// The maintenance window of Pgpools that name none.
     pub(crate) window: Option<Window>,
-    /// Makes passwords.
     pub(crate) passwords: PasswordSource,
     /// The namespaces that this process serves.
     pub(crate) scope: Scope,
-    /// DNS domain of the cluster.
     pub(crate) cluster_domain: String,
-    /// How long ops-manager may take to judge certificates.
+    /// How long ops-manager may take to verify certificates.
     pub(crate) handoff_grace: Duration,
-    /// How long certificates of an earlier authority are accepted.
+    /// How long former CAs stay trusted.
     pub(crate) ca_overlap: Duration,
-    /// How long one question to the API server may take.
+    /// How long one read may take.
     pub(crate) deadline: Duration,
 }
 
@@ -79,7 +74,7 @@ impl Context {
         self.caches.synced.set(key, *user_secrets);
     }
 
-    /// Forgets a `Pgpool` that is gone.
+    /// Forgets a `Pgpool` that no longer exists.
     pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
         self.subscribe(key, &Subscriptions::default());
         self.health.forget(key);
@@ -87,7 +82,7 @@ impl Context {
         self.memory.remove(key);
     }
 
-    /// Forgets a `Pgpool` if there is none of that name.
+    /// Forgets a `Pgpool` if none of that name exists.
     pub(crate) fn forget_if_gone(&self, key: &ObjectRef<Pgpool>) {
         let pgpools = &self.caches.pgpools;
         if pgpools.get(key.namespace.as_deref(), &key.name).is_none() {

@@ -18,11 +18,10 @@ use serde::de::DeserializeOwned;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
-use crate::fleet::Admission;
 use crate::passwords::PasswordSource;
 use shared_types::certificates::required;
 
-use crate::pgpool::observe::{Certificate, Inputs, Lookup, Observed, Schedule};
+use crate::pgpool::observe::{Certificate, Inputs, Lookup, Observed};
 
 /// A time at which everything made here is valid.
 pub(crate) fn now() -> Timestamp {
@@ -72,7 +71,7 @@ pub(crate) fn inputs(pgpool: &Pgpool) -> Inputs {
     }
 }
 
-/// A `Pgpool` with TLS whose certificates are all there and good, and whose turn it is.
+/// A `Pgpool` with TLS whose certificates are all there and good.
 pub(crate) fn observed(pgpool: &Pgpool, pki: &Pki) -> Observed {
     let certificates = if pgpool.spec.ssl_mode().enabled() {
         certificates(pgpool, pki)
@@ -82,10 +81,6 @@ pub(crate) fn observed(pgpool: &Pgpool, pki: &Pki) -> Observed {
     Observed {
         inputs: inputs(pgpool),
         certificates,
-        schedule: Schedule {
-            window: None,
-            admission: Some(Admission::Granted),
-        },
         ..Observed::default()
     }
 }

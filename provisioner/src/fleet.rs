@@ -91,6 +91,11 @@ impl Fleet {
         self.bucket().admit(&place(key), ask, now)
     }
 
+    /// The limiter as one Pgpool sees it.
+    pub(crate) fn limiter<'a>(&'a self, key: &'a ObjectRef<Pgpool>) -> PoolLimiter<'a> {
+        PoolLimiter { fleet: self, key }
+    }
+
     /// Notes whether a Pgpool is at it now, and whether it still asks.
     pub(crate) fn note(&self, key: &ObjectRef<Pgpool>, rolls: Option<Timestamp>, asks: bool) {
         let next = self.bucket().note(&place(key), rolls, asks);
@@ -112,5 +117,23 @@ impl Fleet {
     fn bucket(&self) -> MutexGuard<'_, Bucket<Place>> {
         // Each change is complete before the lock is given back.
         self.0.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What limits rotations over all Pgpools, as one of them sees it. A decision asks it once, and gets one answer.
+pub(crate) trait RotationLimiter: Sync {
+    /// Asks for a place, and takes it if one is free.
+    fn admit(&self, ask: Ask, now: Timestamp) -> Admission;
+}
+
+/// The limiter as one Pgpool sees it.
+pub(crate) struct PoolLimiter<'a> {
+    fleet: &'a Fleet,
+    key: &'a ObjectRef<Pgpool>,
+}
+
+impl RotationLimiter for PoolLimiter<'_> {
+    fn admit(&self, ask: Ask, now: Timestamp) -> Admission {
+        self.fleet.admit(self.key, ask, now)
     }
 }

@@ -1,8 +1,8 @@
-//! Maintenance windows: at which times new certificates may be given to pods that serve. Pure.
+//! Maintenance windows: the times at which rotations may start. Pure.
 //!
-//! `Sat,Sun 02:00-05:00 Europe/Berlin; Mon-Fri 03:00-04:00`: days, times, and a time zone of the IANA database, UTC when
-//! none is named; several windows are separated by semicolons. `daily` stands for all days. One that ends before it
-//! begins ends on the next day, one that ends when it begins lasts for a day.
+//! `Sat,Sun 02:00-05:00 Europe/Berlin; Mon-Fri 03:00-04:00`: days, times, and a time zone of the IANA database, UTC by
+//! default; several windows are separated by semicolons. `daily` stands for all days. A window that ends before it starts
+//! ends on the next day; one that ends when it starts lasts for a day.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +24,7 @@ const DAYS: [(&str, Weekday); 7] = [
     ("sun", Weekday::Sunday),
 ];
 
-/// One or more times that come back every week.
+/// One or more times that repeat every week.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
     text: String,
@@ -39,7 +39,7 @@ struct Weekly {
     zone: TimeZone,
 }
 
-/// Why a text is no window.
+/// Why a text is not a window.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoWindow {
     /// A part is missing.
@@ -81,12 +81,10 @@ impl fmt::Display for Window {
 }
 
 impl Window {
-    /// Whether it is open.
     pub(crate) fn is_open(&self, now: Timestamp) -> bool {
         self.spans.iter().any(|span| span.is_open(now))
     }
 
-    /// When it opens next.
     pub(crate) fn opens(&self, now: Timestamp) -> Option<Timestamp> {
         self.spans.iter().filter_map(|span| span.opens(now)).min()
     }

@@ -42,8 +42,8 @@ pub(crate) fn over(whole: PgpoolStatus, part: PgpoolStatus) -> PgpoolStatus {
     }
 }
 
-/// Whether two statuses say the same but for their wording: such a change can wait a moment.
-pub(crate) fn differ_in_words_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
+/// Whether two statuses differ in messages only: such a change can wait a moment.
+pub(crate) fn differ_in_messages_only(a: &PgpoolStatus, b: &PgpoolStatus) -> bool {
     let strip = |status: &PgpoolStatus| {
         let mut status = status.clone();
         status

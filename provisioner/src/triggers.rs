@@ -1,4 +1,4 @@
-//! Which `Pgpool`s a change of another object concerns. Pure.
+//! Which `Pgpool`s to reconcile when another object changes. Pure.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 #[cfg(test)]
 mod tests;
 
-/// The `Pgpool` that an object was made for, by its labels. One that lets settings be judged has a label of its own.
+/// The `Pgpool` that an object was created for, by its labels. The pod of a config check has a label of its own.
 pub(crate) fn by_label(object: &impl Resource) -> Option<ObjectRef<Pgpool>> {
     let labels = object.labels();
     if labels.get(names::LABEL_NAME).map(String::as_str) != Some(names::APPLICATION) {
@@ -29,7 +29,7 @@ pub(crate) fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Ve
     users.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).collect()
 }
 
-/// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` tells about.
+/// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` describes.
 pub(crate) fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let (namespace, name) = (binding.namespace(), binding.name_any());
     let users = pgpools
@@ -41,7 +41,7 @@ pub(crate) fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> V
         .collect()
 }
 
-/// The `Pgpool`s that follow the users of a PostgreSQL.
+/// The `Pgpool`s that sync the users of a PostgreSQL.
 pub(crate) fn by_user_secret(secret: &Secret, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
     let namespace = secret.namespace();
     let Some(instance) = secret.labels().get(names::LABEL_INSTANCE) else {

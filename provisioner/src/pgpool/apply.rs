@@ -1,206 +1,261 @@
-//! Writes the plan. The only step that changes owned objects; it decides nothing but the order.
+//! Puts a decision into effect. The only step that changes owned objects; it decides nothing but the order.
 //!
 //! The foundation first and all at once, since its parts do not need each other: Secrets, Services, account, budget and
-//! `AppBinding`. ops-manager and cert-manager go on from there. Then, when the plan has a workload, the copy of the
-//! certificates and at last the `StatefulSet`: a pod that mounts a Secret which appears later waits for the
-//! kubelet's next try. The Job of the user's scripts comes last: it needs all of these. Running pods are told of what has
-//! changed under them before the workload is looked at: that must not wait for anything.
+//! `AppBinding`. ops-manager and cert-manager continue from there. Running pods whose mounted Secrets have changed get a
+//! volume sync before the workload is written: that must not wait for anything. Then the TLS copy and at last the
+//! `StatefulSet`: a pod that mounts a Secret which appears later waits for the kubelet's next try. The Job of the user's
+//! scripts comes last: it needs all of these.
 
-mod candidates;
+mod config_checks;
+mod foundation;
 mod writer;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::ResourceExt;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
 use operator_runtime::apply::ApplyError;
+use shared_types::Pgpool;
 
-use super::build::Foundation;
-use super::delivery::Delivered;
-use super::monitoring::Scrape;
+use super::build::Objects;
+use super::decide::init_job::InitState;
+use super::decide::monitoring::Monitoring;
+use super::decide::rollout::{self, Action, Resize, Rollout};
+use super::decide::volume_sync::MountedSecrets;
+use super::decide::{Decision, probe, rotation};
 use super::observe::pods::PodFacts;
-use super::observe::{Live, Observed};
-use super::plan::{Configuration, InitStand, Initiate, Plan, Stand, Workload};
-use super::rollout::{self, Rollout, Step, Stride};
+use super::observe::{CertificateRevision, Live, Observed};
 use super::validate::Unmet;
+use crate::context::Context;
+use writer::Writer;
 
-pub(crate) use writer::Writer;
-
-/// What has come of a plan.
+/// What has become of a decision.
 pub(crate) enum Progress {
     /// There was none: something is in the way.
-    Stopped(Unmet),
-    /// An object of a needed name belongs to somebody else.
-    Refused {
-        /// The object and the cure.
-        message: String,
-    },
-    /// The API server did not take an object.
+    Stopped,
+    /// An object of a needed name belongs to someone else. The message names it, and how to fix that.
+    Conflict { message: String },
+    /// The API server did not accept an object.
     Failed(ApplyError),
-    /// Everything that may be written stands.
-    Written(Stand),
+    /// Everything that may be written is written.
+    Written,
 }
 
-/// What has come of a plan, and the workload as it stands now.
-pub(crate) struct Done {
-    /// What has come of it.
+/// What has become of a decision, and the workload as it is now.
+pub(crate) struct Applied {
     pub(crate) progress: Progress,
     /// The workload: the one just written, else that of the cache.
     pub(crate) stateful_set: Option<StatefulSet>,
-    /// How far its pods may go now; `None` where nothing was written.
-    pub(crate) step: Option<Step>,
-    /// Why Prometheus could not be told. Apart from the progress: a pool serves without.
-    pub(crate) untold: Option<ApplyError>,
-    /// Whether a pod was told just now of what has changed under it.
-    pub(crate) told: bool,
-    /// Whether a pod turned out just now to be one that has to be replaced.
-    pub(crate) unresizable: bool,
-    /// How the user's scripts stand.
-    pub(crate) init: InitStand,
-    /// Why the Job that runs them was not taken.
+    /// Why the `ServiceMonitor` could not be written. Apart from the progress: a pool serves without.
+    pub(crate) monitoring_failure: Option<ApplyError>,
+    /// Whether a pod got a volume sync just now.
+    pub(crate) synced: bool,
+    /// Whether the API server refused just now to resize a pod, which has to be replaced then.
+    pub(crate) resize_rejected: bool,
+    /// How far the user's scripts are.
+    pub(crate) init: InitState,
+    /// Why the Job that runs them was not accepted.
     pub(crate) init_failure: Option<ApplyError>,
+    /// Whether the pods are probed.
+    pub(crate) probing: bool,
 }
 
-impl Done {
-    /// Where something stopped it.
-    fn none(progress: Progress, live: &Live) -> Self {
-        Self {
-            progress,
-            stateful_set: live.stateful_set.as_deref().cloned(),
-            step: None,
-            untold: None,
-            told: false,
-            unresizable: false,
-            init: InitStand::Unknown,
-            init_failure: None,
+impl Applied {
+    /// What the next attempt may not meet again, so that it comes soon.
+    pub(crate) fn into_failure(self) -> Option<ApplyError> {
+        if let Progress::Failed(error) = self.progress {
+            return Some(error);
         }
+        self.init_failure.or(self.monitoring_failure.filter(is_temporary))
     }
 }
 
-/// What a plan has become where nothing stopped it.
-struct Stands {
-    handoff: Stand,
+/// Not for a user or an administrator to fix. With 404 the kind is gone since the cache was read, which the cache will show.
+fn is_temporary(error: &ApplyError) -> bool {
+    let is_conflict = matches!(error, ApplyError::NameConflict { .. });
+    !is_conflict && !matches!(error.code(), Some(400 | 403 | 404 | 422))
+}
+
+/// What was written where nothing stopped it.
+struct Written {
     stateful_set: Option<StatefulSet>,
-    told: bool,
-    unresizable: bool,
-    init: InitStand,
+    synced: bool,
+    resize_rejected: bool,
+    init: InitState,
     init_failure: Option<ApplyError>,
 }
 
-/// Brings the owned objects to what the plan says.
-pub(crate) async fn apply(writer: Writer<'_>, plan: Result<Plan, Unmet>, observed: &Observed) -> Done {
-    let live = &observed.live;
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(unmet) => {
-            return Done::none(Progress::Stopped(unmet), live);
-        }
+/// Probes the pods as decided, records how far a rotation is, and writes the objects.
+pub(crate) async fn apply(
+    context: &Context,
+    key: &ObjectRef<Pgpool>,
+    decision: &Result<Decision<'_>, Unmet>,
+    objects: Option<Objects>,
+    observed: &Observed,
+    now: Timestamp,
+) -> Applied {
+    let decision = decision.as_ref().ok();
+    if let Some(decision) = decision {
+        record_rotation(context, key, decision, observed, now);
+    }
+    let access = decision.and_then(|decision| decision.access.clone());
+    context.health.set_targets(key, probe::targets(observed), access);
+    let mut applied = Applied {
+        progress: Progress::Stopped,
+        stateful_set: observed.live.stateful_set.as_deref().cloned(),
+        monitoring_failure: None,
+        synced: false,
+        resize_rejected: false,
+        init: InitState::Unknown,
+        init_failure: None,
+        probing: context.health.is_probing(key),
     };
-    let service_monitor = plan.scrape.service_monitor.clone();
-    let step = plan.step.clone();
-    let progress = match Box::pin(write(writer, plan, observed)).await {
-        Ok(stands) => {
-            let told = writer.put_some(service_monitor, live.service_monitor.as_deref());
-            return Done {
-                progress: Progress::Written(stands.handoff),
-                stateful_set: stands
-                    .stateful_set
-                    .or_else(|| live.stateful_set.as_deref().cloned()),
-                step,
-                untold: told.await.err(),
-                told: stands.told,
-                unresizable: stands.unresizable,
-                init: stands.init,
-                init_failure: stands.init_failure,
-            };
-        }
-        Err(conflict @ ApplyError::NameConflict { .. }) => Progress::Refused {
-            message: conflict.to_string(),
-        },
-        Err(error) => Progress::Failed(error),
+    let (Some(decision), Some(objects)) = (decision, objects) else {
+        return applied;
     };
-    Done::none(progress, live)
+    let writer = Writer {
+        applier: &context.applier,
+        memory: &context.memory,
+        key,
+    };
+    let service_monitor = objects.service_monitor.clone();
+    match Box::pin(write(writer, decision, objects, observed)).await {
+        Ok(written) => {
+            let live = observed.live.service_monitor.as_deref();
+            applied.monitoring_failure = writer.put_some(service_monitor, live).await.err();
+            applied.progress = Progress::Written;
+            applied.stateful_set = written.stateful_set.or(applied.stateful_set);
+            applied.synced = written.synced;
+            applied.resize_rejected = written.resize_rejected;
+            applied.init = written.init;
+            applied.init_failure = written.init_failure;
+        }
+        Err(conflict @ ApplyError::NameConflict { .. }) => {
+            let message = conflict.to_string();
+            applied.progress = Progress::Conflict { message };
+        }
+        Err(error) => applied.progress = Progress::Failed(error),
+    }
+    applied
 }
 
-async fn write(writer: Writer<'_>, plan: Plan, observed: &Observed) -> Result<Stands, ApplyError> {
-    let Plan {
+/// Records how far a rotation is: for Pgpools that wait for a place at the limiter, and for the metrics.
+fn record_rotation(
+    context: &Context,
+    key: &ObjectRef<Pgpool>,
+    decision: &Decision<'_>,
+    observed: &Observed,
+    now: Timestamp,
+) {
+    let rotation = rotation::rotation(decision, observed);
+    let rolls = rotation::takes_place(decision, &rotation).then_some(now);
+    context.fleet.note(key, rolls, decision.is_queued);
+    let mismatches = rotation::mismatches(observed);
+    context.memory.record_rotation(key, rotation, mismatches, now);
+}
+
+async fn write(
+    writer: Writer<'_>,
+    decision: &Decision<'_>,
+    objects: Objects,
+    observed: &Observed,
+) -> Result<Written, ApplyError> {
+    // Without `..`: an object that is built and not written does not compile.
+    let Objects {
         foundation,
-        configuration,
-        candidate,
-        kept_candidate,
-        workload,
-        step,
-        handoff,
-        init,
-        scrape,
-        look_again: _,
-        asks: _,
-        remark: _,
-    } = plan;
+        config_check,
+        service_monitor: _,
+        tls_copy,
+        stateful_set,
+        init_job,
+    } = objects;
     let live = &observed.live;
-    let old_login = scrape.old_login.clone();
-    remove_unread(writer, scrape).await?;
-    let (delivered, written) = Box::pin(write_foundation(writer, foundation, configuration, live)).await;
-    let told = tell(writer, &delivered, &observed.pods).await;
+    delete_unread(writer, &decision.monitoring).await?;
+    let (mounted, written) = Box::pin(foundation::write(writer, foundation, live)).await;
+    let synced = sync_volumes(writer, &mounted, &observed.pods).await;
     written?;
-    let asked = Box::pin(candidates::ask(writer, candidate, live)).await;
-    Box::pin(candidates::retire(writer, kept_candidate.as_deref(), live)).await?;
-    asked?;
-    let (mut stateful_set, mut unresizable) = (None, false);
-    if let Some(workload) = workload {
-        let written = Box::pin(write_workload(writer, workload, live)).await?;
-        if let Some(Step {
-            stride: Stride::Resizes { pod, uid, resize },
-            ..
-        }) = &step
-        {
-            unresizable = writer.resize((pod, uid), resize).await?;
+    let checked = Box::pin(config_checks::start(writer, config_check, live)).await;
+    Box::pin(config_checks::delete_unneeded(
+        writer,
+        decision.config.kept_check.as_deref(),
+        live,
+    ))
+    .await?;
+    checked?;
+    let (mut written_set, mut resize_rejected) = (None, false);
+    if let Some(stateful_set) = stateful_set {
+        let written = Box::pin(write_workload(writer, tls_copy, stateful_set, live)).await?;
+        if let Some((pod, uid, resize)) = next_resize(decision) {
+            resize_rejected = writer.resize((pod, uid), resize).await?;
         }
         for copy in rollout::obsolete(observed, &written) {
             writer.delete(copy).await?;
         }
-        if let Some(login) = old_login.filter(|_| is_settled(&observed.pods, &written)) {
-            writer.delete(login.as_ref()).await?;
+        if let Some(login) = decision.monitoring.old_login
+            && is_settled(&observed.pods, &written)
+        {
+            writer.delete(login).await?;
         }
-        stateful_set = Some(written);
+        written_set = Some(written);
     }
-    let started = match init {
-        Initiate::Nothing(stand) => Ok(stand),
-        Initiate::Create(job) => Box::pin(writer.start(&job)).await,
+    // The pool is none the worse for scripts that cannot run.
+    let (init, init_failure) = match Box::pin(start_init(writer, &decision.init, init_job)).await {
+        Ok(state) => (state, None),
+        Err(error) => (InitState::Unknown, Some(error)),
     };
-    // The pool is none the worse for scripts that cannot be run.
-    let (init, init_failure) = match started {
-        Ok(stand) => (stand, None),
-        Err(error) => (InitStand::Unknown, Some(error)),
-    };
-    Ok(Stands {
-        handoff,
-        stateful_set,
-        told: told?,
-        unresizable,
+    Ok(Written {
+        stateful_set: written_set,
+        synced: synced?,
+        resize_rejected,
         init,
         init_failure,
     })
 }
 
-/// Tells the pods all at once: what they are told of has to be in force in all of them soon. Returns whether one had to
-/// be told.
-async fn tell(writer: Writer<'_>, delivered: &Delivered, pods: &[PodFacts]) -> Result<bool, ApplyError> {
-    let Some(note) = delivered.note() else {
-        return Ok(false);
-    };
-    let untold = delivered.untold(pods);
-    let results = join_all(untold.iter().map(|pod| writer.tell(pod, &note))).await;
-    let told = !untold.is_empty();
-    results.into_iter().collect::<Result<(), _>>().map(|()| told)
+fn next_resize<'a>(decision: &'a Decision<'_>) -> Option<(&'a str, &'a str, &'a Resize)> {
+    match &decision.workload.as_ref()?.step.action {
+        Action::Resizing { pod, uid, resize } => Some((pod, uid, resize)),
+        _ => None,
+    }
 }
 
-/// Removes what Prometheus goes by, the last trace of it last.
-async fn remove_unread(writer: Writer<'_>, scrape: Scrape) -> Result<(), ApplyError> {
-    if let Some(monitor) = scrape.old_monitor {
-        writer.delete(monitor.as_ref()).await?;
+async fn start_init(
+    writer: Writer<'_>,
+    state: &InitState,
+    init_job: Option<Job>,
+) -> Result<InitState, ApplyError> {
+    match init_job {
+        Some(job) => writer.start(&job).await,
+        None => Ok(state.clone()),
     }
-    if let Some(service) = scrape.old_service {
-        writer.delete(service.as_ref()).await?;
+}
+
+/// Annotates all running pods whose mounted Secrets have changed, so that the kubelet refreshes their volumes now. Returns
+/// whether there was one.
+async fn sync_volumes(
+    writer: Writer<'_>,
+    mounted: &MountedSecrets,
+    pods: &[PodFacts],
+) -> Result<bool, ApplyError> {
+    let Some(versions) = mounted.versions() else {
+        return Ok(false);
+    };
+    let outdated = mounted.outdated(pods);
+    // All at once: the change has to be in effect in all of them soon.
+    let results = join_all(outdated.iter().map(|pod| writer.sync_volumes(pod, &versions))).await;
+    results.into_iter().collect::<Result<(), _>>()?;
+    Ok(!outdated.is_empty())
+}
+
+/// Deletes what Prometheus finds the metrics by, the last trace of it last.
+async fn delete_unread(writer: Writer<'_>, monitoring: &Monitoring<'_>) -> Result<(), ApplyError> {
+    if let Some(monitor) = monitoring.old_monitor {
+        writer.delete(monitor).await?;
+    }
+    if let Some(service) = monitoring.old_service {
+        writer.delete(service).await?;
     }
     Ok(())
 }
@@ -212,85 +267,15 @@ fn is_settled(pods: &[PodFacts], stateful_set: &StatefulSet) -> bool {
     rollout == Rollout::Settled && !rollout::earlier_revision_may_return(stateful_set)
 }
 
-async fn write_foundation(
-    writer: Writer<'_>,
-    foundation: Foundation,
-    configuration: Configuration,
-    live: &Live,
-) -> (Delivered, Result<(), ApplyError>) {
-    // Without `..`: an object that is built and not written does not compile.
-    let Foundation {
-        primary_service,
-        governing_service,
-        stats_service,
-        service_account,
-        auth_secret,
-        config_secret,
-        pcp_secret,
-        users_secret,
-        exporter_secret,
-        pod_disruption_budget,
-        app_binding,
-    } = foundation;
-    let written = match configuration {
-        Configuration::Write => true,
-        Configuration::Keep => live.config_secret.is_none(),
-        Configuration::Withhold => false,
-    };
-    let config_secret = written.then_some(config_secret);
-    // All are tried before the first failure counts: one foreign object must not keep the others away.
-    let (primary, governing, stats, account, auth, config, pcp, users, exporter, budget, binding) = futures::join!(
-        writer.put_some(Some(primary_service), live.primary_service.as_deref()),
-        writer.put_some(Some(governing_service), live.governing_service.as_deref()),
-        writer.put_some(stats_service, live.stats_service.as_deref()),
-        writer.put_some(service_account, live.service_account.as_deref()),
-        writer.put_some(auth_secret, live.auth_secret.as_deref()),
-        writer.put_some(config_secret, live.config_secret.as_deref()),
-        writer.put_some(Some(pcp_secret), live.pcp_secret.as_deref()),
-        writer.put_some(Some(users_secret), live.users_secret.as_deref()),
-        writer.put_some(exporter_secret, live.exporter_secret.as_deref()),
-        writer.put_some(Some(pod_disruption_budget), live.pod_disruption_budget.as_deref()),
-        writer.put_some(Some(app_binding), live.app_binding.as_deref()),
-    );
-    let mut failures = Vec::new();
-    let delivered = Delivered {
-        config: sorted_out(config, &mut failures).or_else(|| live.config_secret.as_deref().cloned()),
-        pcp: sorted_out(pcp, &mut failures),
-        users: sorted_out(users, &mut failures),
-    };
-    sorted_out(primary, &mut failures);
-    sorted_out(governing, &mut failures);
-    sorted_out(stats, &mut failures);
-    sorted_out(exporter, &mut failures);
-    sorted_out(account, &mut failures);
-    sorted_out(auth, &mut failures);
-    sorted_out(budget, &mut failures);
-    sorted_out(binding, &mut failures);
-    // A conflict is for the user to mend and is told first; the rest is tried again anyway.
-    failures.sort_by_key(|failure| !matches!(failure, ApplyError::NameConflict { .. }));
-    (delivered, failures.into_iter().next().map_or(Ok(()), Err))
-}
-
-/// The object as it stands; a failure goes to the others.
-fn sorted_out<K>(result: Result<Option<K>, ApplyError>, failures: &mut Vec<ApplyError>) -> Option<K> {
-    result.unwrap_or_else(|failure| {
-        failures.push(failure);
-        None
-    })
-}
-
 async fn write_workload(
     writer: Writer<'_>,
-    workload: Workload,
+    tls_copy: Option<Secret>,
+    stateful_set: StatefulSet,
     live: &Live,
 ) -> Result<StatefulSet, ApplyError> {
-    let Workload {
-        tls_copy,
-        stateful_set,
-    } = workload;
     let known = tls_copy
         .as_ref()
-        .and_then(|copy| live.tls_copies.get(&copy.name_any()));
+        .and_then(|copy| live.tls_copies.get(&CertificateRevision::of_copy(copy)));
     writer.put_some(tls_copy, known.map(AsRef::as_ref)).await?;
     writer.put(&stateful_set, live.stateful_set.as_deref()).await
 }

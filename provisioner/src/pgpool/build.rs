@@ -1,12 +1,10 @@
-//! Builds every object that a `Pgpool` owns. Pure: [`Validated`] in, objects out, no client and no clock.
-//!
-//! Three stages, since the last waits for certificates: [`foundation`] is step 4 of the flow, [`tls_copy`] and
-//! [`workload`] are step 10. [`init_job`] follows when the pool is ready.
+//! Builds every object that a `Pgpool` owns, each once and as it is applied. Pure: [`Validated`] and [`Decision`] in, objects
+//! out, no client and no clock.
 
 mod app_binding;
 mod auth_secret;
-mod candidate;
 mod config;
+mod config_check;
 mod config_secret;
 mod exporter_secret;
 mod init_job;
@@ -14,6 +12,7 @@ mod metadata;
 mod paths;
 mod pcp_secret;
 mod pod_disruption_budget;
+mod preview;
 mod service_account;
 mod service_monitor;
 mod services;
@@ -30,13 +29,15 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use shared_types::{AppBinding, names};
+use shared_types::AppBinding;
 
-use crate::pgpool::authorities::Earlier;
-use crate::pgpool::validate::{Init, Validated};
+use crate::pgpool::decide::Decision;
+use crate::pgpool::decide::config_check::ConfigSecret;
+use crate::pgpool::decide::init_job::InitState;
+use crate::pgpool::validate::{Initialization, Unmet, Validated};
 use crate::prometheus::ServiceMonitor;
 
-pub(crate) use tls_secret::issuers;
+pub(crate) use preview::Preview;
 
 /// Everything but the workload, one field per object. Without `Debug`: it would show passwords.
 #[derive(Clone)]
@@ -51,8 +52,8 @@ pub(crate) struct Foundation {
     pub(crate) service_account: Option<ServiceAccount>,
     /// The PCP user; `None` when the Secret is the user's.
     pub(crate) auth_secret: Option<Secret>,
-    /// `pgpool.conf` and `pool_hba.conf`.
-    pub(crate) config_secret: Secret,
+    /// `pgpool.conf` and `pool_hba.conf`; `None` while the one that exists is not touched.
+    pub(crate) config_secret: Option<Secret>,
     /// `pcp.conf`.
     pub(crate) pcp_secret: Secret,
     /// `pool_passwd`.
@@ -65,111 +66,85 @@ pub(crate) struct Foundation {
     pub(crate) app_binding: AppBinding,
 }
 
-/// The PEM files that a good verdict is about.
-#[derive(Clone, Copy)]
-pub(crate) struct TlsMaterial<'a> {
-    /// `tls.crt` of the server Secret: leaf first, then intermediates.
-    pub(crate) certificate: &'a [u8],
-    /// `tls.key` of the server Secret.
-    pub(crate) key: &'a [u8],
-    /// `ca.crt` of the server Secret.
-    pub(crate) ca: &'a [u8],
-    /// `ca.crt` of the client Secret; may be the same.
-    pub(crate) client_ca: &'a [u8],
-    /// `tls.crt` of the metrics exporter's Secret.
-    pub(crate) exporter_certificate: &'a [u8],
-    /// `tls.key` of the metrics exporter's Secret.
-    pub(crate) exporter_key: &'a [u8],
-    /// `ca.crt` of the metrics exporter's Secret; may be the same.
-    pub(crate) exporter_ca: &'a [u8],
-    /// Authorities that none of the Secrets comes with any more, and that are trusted still.
-    pub(crate) earlier: &'a [Earlier],
-}
-
-/// Settings of which the user wrote a part, to be judged by pgpool before a pod of the pool gets them.
+/// The check of settings of which the user wrote a part.
 #[derive(Clone)]
-pub(crate) struct Candidate {
-    /// Hash of the settings and of the image that judges them.
+pub(crate) struct ConfigCheck {
+    /// Hash of the settings and of the image that reads them.
     pub(crate) hash: String,
     /// The settings, without passwords.
     pub(crate) secret: Secret,
-    /// pgpool reads them there, and says what it thinks of them.
+    /// pgpool reads them there, and reports what is wrong with them.
     pub(crate) pod: Pod,
 }
 
-/// Builds what is to be judged; `None` where the operator alone wrote the settings.
-pub(crate) fn candidate(validated: &Validated) -> Option<Candidate> {
-    validated.customized().then(|| candidate::candidate(validated))
+/// Everything that is written. Without `Debug`: it would show passwords.
+#[derive(Clone)]
+pub(crate) struct Objects {
+    pub(crate) foundation: Foundation,
+    /// `None` unless a check starts.
+    pub(crate) config_check: Option<ConfigCheck>,
+    /// Apart from the foundation, since the API server may not know the kind.
+    pub(crate) service_monitor: Option<ServiceMonitor>,
+    /// Immutable, and named by its content: new certificates are a new object, and pods of the old revision keep theirs.
+    /// `None` while no new certificates are used.
+    pub(crate) tls_copy: Option<Secret>,
+    /// `None` while nothing may run yet.
+    pub(crate) stateful_set: Option<StatefulSet>,
+    /// The Job that runs the user's scripts; `None` unless they are due.
+    pub(crate) init_job: Option<Job>,
 }
 
-/// Notes at the configuration Secret that pgpool has judged what is in it.
-pub(crate) fn mark_judged(config_secret: &mut Secret, hash: Option<String>) {
-    if let Some(hash) = hash {
-        let annotations = config_secret.metadata.annotations.get_or_insert_default();
-        annotations.insert(names::ANNOTATION_VALIDATED_CONFIG_HASH.to_owned(), hash);
+/// Builds everything; `None` where nothing is decided.
+pub(crate) fn build(
+    validated: &Result<Validated, Unmet>,
+    decision: &Result<Decision<'_>, Unmet>,
+) -> Option<Objects> {
+    let (validated, decision) = (validated.as_ref().ok()?, decision.as_ref().ok()?);
+    let mut objects = Objects {
+        foundation: foundation(
+            validated,
+            &decision.config.secret,
+            decision.monitoring.stats_service,
+        ),
+        config_check: None,
+        service_monitor: None,
+        tls_copy: None,
+        stateful_set: None,
+        init_job: None,
+    };
+    if decision.config.starts_check {
+        objects.config_check = Some(config_check::config_check(validated));
     }
+    if decision.monitoring.service_monitor {
+        objects.service_monitor = service_monitor::service_monitor(validated);
+    }
+    if let Some(material) = &decision.tls_material {
+        objects.tls_copy = Some(tls_secret::tls_copy(validated, material));
+    }
+    if let Some(workload) = &decision.workload {
+        objects.stateful_set = Some(workload::workload(validated, workload));
+        if let (InitState::Due, Initialization::Wanted(init)) = (&decision.init, &validated.init) {
+            let certificates = workload.certificates.as_ref();
+            objects.init_job = Some(init_job::init_job(validated, init, certificates));
+        }
+    }
+    Some(objects)
 }
 
-/// Names the settings that pods have, if they fit a pool as it is asked for but for the settings themselves.
-pub(crate) fn revision_in_force(validated: &Validated, config_secret: &Secret) -> Option<String> {
-    config_secret::revision_in_force(validated, config_secret.data.as_ref()?)
-}
-
-/// Lets a workload stay with the settings that its pods have.
-pub(crate) fn keep_revision(workload: &mut StatefulSet, revision: String) {
-    workload::keep_revision(workload, revision);
-}
-
-/// Builds the objects of step 4.
-pub(crate) fn foundation(validated: &Validated) -> Foundation {
+fn foundation(validated: &Validated, config: &ConfigSecret, with_stats_service: bool) -> Foundation {
     Foundation {
         primary_service: services::primary(validated),
         governing_service: services::governing(validated),
-        stats_service: services::stats(validated),
+        stats_service: services::stats(validated).filter(|_| with_stats_service),
         service_account: service_account::service_account(validated),
         auth_secret: auth_secret::auth_secret(validated),
-        config_secret: config_secret::config_secret(validated),
+        config_secret: config_secret::config_secret(validated, config),
         pcp_secret: pcp_secret::pcp_secret(validated),
         users_secret: users_secret::users_secret(validated),
         exporter_secret: exporter_secret::exporter_secret(validated),
         pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(validated),
         app_binding: app_binding::app_binding(validated),
     }
-}
-
-/// Builds the immutable copy of a judged pair. Its name contains a hash of its content, so that a new pair is a new
-/// object and pods of the old revision keep theirs.
-pub(crate) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
-    tls_secret::tls_copy(validated, material)
-}
-
-/// Whether a copy can serve this `Pgpool`: one that was made while nobody scraped lacks the pair of the exporter.
-pub(crate) fn serves_exporter(validated: &Validated, copy: &Secret) -> bool {
-    !validated.exporter_shows_certificate() || tls_secret::has_exporter_pair(copy)
-}
-
-/// Builds what tells a Prometheus operator of the metrics. Apart from the foundation, since the API server may not know
-/// the kind.
-pub(crate) fn service_monitor(validated: &Validated) -> Option<ServiceMonitor> {
-    service_monitor::service_monitor(validated)
-}
-
-/// Builds the workload. `tls_copy` is the name of the Secret that [`tls_copy`](self::tls_copy) built: needed when
-/// [`Validated::serves_tls`], ignored otherwise.
-pub(crate) fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
-    workload::workload(validated, tls_copy)
-}
-
-/// Holds the pods before this ordinal back: they stay at the revision that they are of.
-pub(crate) fn hold_back(stateful_set: &mut StatefulSet, partition: i32) {
-    if let Some(spec) = &mut stateful_set.spec {
-        spec.update_strategy = Some(workload::down_to(partition));
-    }
-}
-
-/// Builds the Job that runs the user's scripts, with the certificates of the workload: `tls_copy` as there.
-pub(crate) fn init_job(validated: &Validated, init: &Init, tls_copy: Option<&str>) -> Job {
-    init_job::init_job(validated, init, tls_copy)
 }
 
 fn opaque(metadata: ObjectMeta, files: BTreeMap<String, String>) -> Secret {

@@ -1,5 +1,7 @@
-//! Writes the status, once and only when it says something new, and publishes an event for each transition that a
-//! person would want to hear of. Decides nothing about the `Pgpool`.
+//! Writes the status, once and only when it has changed, and publishes an event for each transition that matters to people.
+//! Decides nothing about the `Pgpool`.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,44 +13,61 @@ use shared_types::conditions::{ConditionType, Reason, Status, find, is_true};
 use shared_types::{Pgpool, PgpoolStatus, names};
 use tracing::info;
 
+use super::apply::Applied;
 use super::error::Error;
-use super::status::Report;
+use super::report::Report;
 use crate::context::Context;
-use crate::own_status::{differ_in_words_only, ours};
+use crate::own_status::{differ_in_messages_only, ours};
 
 #[cfg(test)]
 mod tests;
 
-/// Publishes a report and gives what the reconcile came to.
+/// Publishes a report and returns the outcome of the reconcile.
 ///
 /// # Errors
-/// When the status could not be written.
+/// When the status could not be written, or an object before that.
 pub(crate) async fn publish(
     pgpool: &Pgpool,
     context: &Context,
     report: Report,
+    applied: Applied,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    let Report {
-        status: Some(status),
-        outcome,
-    } = report
-    else {
-        return Ok(report.outcome);
+    let Report { status, outcome } = report;
+    let pause = match status {
+        Some(status) => publish_status(pgpool, context, &status, now).await?,
+        None => None,
     };
+    if let Some(error) = applied.into_failure() {
+        return Err(Error::Apply(error));
+    }
+    Ok(match pause {
+        Some(pause) => outcome.no_later_than(pause),
+        None => outcome,
+    })
+}
+
+/// Writes a status that has changed, and publishes its events. Returns how long it has to wait if only messages have
+/// changed.
+async fn publish_status(
+    pgpool: &Pgpool,
+    context: &Context,
+    status: &PgpoolStatus,
+    now: Timestamp,
+) -> Result<Option<Duration>, Error> {
     let key = ObjectRef::from_obj(pgpool);
     let before = ours(&pgpool.status.clone().unwrap_or_default());
-    if status != before
-        && differ_in_words_only(&status, &before)
+    if *status != before
+        && differ_in_messages_only(status, &before)
         && let Some(pause) = context.memory.with(&key, |pool| pool.status_pause(now))
     {
-        return Ok(outcome.no_later_than(pause));
+        return Ok(Some(pause));
     }
-    let sent = write_status(&context.client, names::PROVISIONER, pgpool, &status, &before).await;
+    let sent = write_status(&context.client, names::PROVISIONER, pgpool, status, &before).await;
     if sent.map_err(Error::Status)? {
         context.memory.with(&key, |pool| pool.status_written(now));
         context.memory.pending.status(pgpool, status.clone());
-        for (kind, reason, note) in transitions(&before, &status) {
+        for (kind, reason, note) in transitions(&before, status) {
             info!(%key, reason, "{note}");
             match kind {
                 Kind::Normal => context.events.normal(pgpool, ACTION, &reason, &note).await,
@@ -56,10 +75,9 @@ pub(crate) async fn publish(
             }
         }
     }
-    Ok(outcome)
+    Ok(None)
 }
 
-/// What the events are about.
 const ACTION: &str = "Provisioning";
 
 /// Whether a person has to act.
@@ -88,7 +106,7 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     if let Some(users) = new(ConditionType::UsersIncomplete) {
         events.push((Kind::Warning, users.reason.clone(), users.message.clone()));
     }
-    // That metrics are offered from the first is what was asked for, and no news.
+    // Metrics that are exposed from the start are no news.
     if let Some(monitored) = new(ConditionType::Monitored)
         && (find(&before.conditions, ConditionType::Monitored).is_some() || !holds(ConditionType::Monitored))
     {
@@ -123,8 +141,8 @@ fn transitions(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, String
     events
 }
 
-/// Whether a pool is not ready because it is on its way to what was asked: an edit is not in effect yet, or pods are
-/// replaced one by one for the sake of their certificates.
+/// Whether a pool is not ready because of a planned change: an edit is not in effect yet, or pods are replaced one by one
+/// for new certificates.
 fn is_planned(ready: &Condition, after: &PgpoolStatus) -> bool {
     let Some(work) = find(&after.conditions, ConditionType::Reconciling) else {
         return false;
@@ -135,8 +153,7 @@ fn is_planned(ready: &Condition, after: &PgpoolStatus) -> bool {
             || ready.observed_generation < work.observed_generation)
 }
 
-/// Whether a certificate that waits, or does not, is worth an event, and which. To wait for one's turn is none: there are
-/// many who do.
+/// The event for condition RotationHeld, if it is worth one. Waiting for the rotation limit is not: many Pgpools do.
 fn kind_of_held(condition: &Condition) -> Option<Kind> {
     match Reason::from_word(&condition.reason)? {
         Reason::WaitingForRotationLimit => None,
@@ -145,7 +162,7 @@ fn kind_of_held(condition: &Condition) -> Option<Kind> {
     }
 }
 
-/// Whether a step of the scripts is worth an event, and which. Waiting for the pool is none.
+/// The event for condition Initialized, if it is worth one. Waiting for the pool is not.
 fn kind_of_initialized(condition: &Condition) -> Option<Kind> {
     match Reason::from_word(&condition.reason)? {
         Reason::InitWaitingForPool | Reason::InitSkipped => None,

@@ -16,7 +16,7 @@ mod walk;
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -147,6 +147,7 @@ async fn a_new_pgpool_is_not_asked_about_again_while_the_caches_lag() {
     let stage = Stage::new(&plain_pgpool());
     let shown = Arc::new(stage.pgpool());
     let mut read = stage.context.named_secrets.changes();
+    assert_eq!(read.next().now_or_never(), None);
     stage.try_once().await.unwrap();
     read.next().await;
     stage.api.hold();

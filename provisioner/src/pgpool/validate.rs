@@ -35,8 +35,8 @@ pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use unmet::Unmet;
 pub(crate) use users::Complaint;
 pub(crate) use validated::{
-    AuthSecret, Backend, BackendNode, Credential, Monitoring, Names, Password, PodOverrides, Release,
-    ServiceOverrides, Setting, Validated,
+    AuthSecret, Backend, BackendNode, CertificateDelivery, Credential, Monitoring, Names, Password,
+    PodOverrides, Release, ServiceOverrides, Setting, Validated,
 };
 
 /// Longer names leave no room for the revision label of the pods.

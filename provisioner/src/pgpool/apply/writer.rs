@@ -1,4 +1,4 @@
-//! Sends what is written in the name of one `Pgpool`, and remembers it until the caches show it.
+//! Writes the objects of one `Pgpool`, and remembers them until the caches show them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,19 +16,16 @@ use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};
 use tracing::info;
 
+use crate::pgpool::decide::init_job::InitState;
+use crate::pgpool::decide::rollout::Resize;
 use crate::pgpool::memory::Memory;
 use crate::pgpool::observe::pods::{self, PodFacts};
-use crate::pgpool::plan::InitStand;
-use crate::pgpool::rollout::Resize;
 
-/// What writes in the name of one `Pgpool`.
+/// Writes the objects of one `Pgpool`.
 #[derive(Clone, Copy)]
 pub(crate) struct Writer<'a> {
-    /// Sends.
     pub(crate) applier: &'a Applier,
-    /// Remembers what was sent, and which pods cannot be resized.
     pub(crate) memory: &'a Memory,
-    /// Whose objects they are.
     pub(crate) key: &'a ObjectRef<Pgpool>,
 }
 
@@ -61,39 +58,39 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes the Job of the user's scripts, which never changes afterwards.
-    pub(super) async fn start(self, job: &Job) -> Result<InitStand, ApplyError> {
+    /// Creates the Job of the user's scripts, which never changes afterwards.
+    pub(super) async fn start(self, job: &Job) -> Result<InitState, ApplyError> {
         Ok(match self.applier.create(job).await? {
             Some(mut job) => {
                 job.metadata.managed_fields = None;
                 let job = Arc::new(job);
                 self.memory.pending.object(self.key, Job::clone(&job), None);
-                InitStand::There(job)
+                InitState::Exists(job)
             }
-            // The watch on it will tell whose it is.
-            None => InitStand::Unknown,
+            // The watch on it will show whose it is.
+            None => InitState::Unknown,
         })
     }
 
-    /// Tells a pod of the versions of what it mounts. Its kubelet then looks after its volumes at once.
-    pub(super) async fn tell(self, pod: &PodFacts, note: &str) -> Result<(), ApplyError> {
+    /// Annotates a pod with the versions of what it mounts. Its kubelet then refreshes its volumes at once.
+    pub(super) async fn sync_volumes(self, pod: &PodFacts, versions: &str) -> Result<(), ApplyError> {
         let namespace = self.key.namespace.as_deref().unwrap_or_default();
-        let annotation = (names::ANNOTATION_MOUNTED_SECRETS, note);
-        let told: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
-        if let Some(mut told) = told {
-            pods::trim(&mut told);
-            self.memory.pending.object(self.key, told, None);
+        let annotation = (names::ANNOTATION_MOUNTED_SECRETS, versions);
+        let annotated: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
+        if let Some(mut pod) = annotated {
+            pods::trim(&mut pod);
+            self.memory.pending.object(self.key, pod, None);
         }
         Ok(())
     }
 
-    /// Brings a pod a step further on its way to other CPU and memory. Returns whether that was refused for good.
+    /// Does the next step of a resize. Returns whether it was rejected for good.
     pub(super) async fn resize(self, (name, uid): (&str, &str), resize: &Resize) -> Result<bool, ApplyError> {
         let namespace = self.key.namespace.as_deref().unwrap_or_default();
         let pod = PodRef { namespace, name, uid };
         let resized = match resize {
-            Resize::Later | Resize::Underway { .. } => return Ok(false),
-            Resize::Ask { containers } => self.applier.resize(pod, containers).await,
+            Resize::Later | Resize::InProgress { .. } => return Ok(false),
+            Resize::Request { containers } => self.applier.resize(pod, containers).await,
             Resize::Adopt { revision } => self.applier.label_resized(pod, (pods::REVISION, revision)).await,
         };
         match resized {
@@ -102,7 +99,7 @@ impl Writer<'_> {
                 self.memory.pending.object(self.key, resized, None);
                 Ok(false)
             }
-            // Another one has its name already, which the watch will tell.
+            // Another pod has its name already, which the watch will show.
             Err(error) if error.code() == Some(409) => Ok(false),
             Err(error) if matches!(error.code(), Some(403 | 404 | 405 | 422)) => {
                 info!(%namespace, pod = %name, %error, "cannot be resized, and is replaced");

@@ -8,21 +8,28 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
+use shared_types::names;
 
 use super::config::{essence, pgpool_conf, pool_hba};
 use super::{hex, metadata, opaque, paths, tls_secret};
+use crate::pgpool::decide::config_check::ConfigSecret;
 use crate::pgpool::validate::catalog::needs_restart;
 use crate::pgpool::validate::{Validated, is_ours};
 
 /// Hexadecimal digits of a revision.
 const REVISION_LENGTH: usize = 16;
 
-/// Survives the `Pgpool` unless all is to be wiped out.
-pub(super) fn config_secret(validated: &Validated) -> Secret {
-    opaque(
-        metadata::persistent(validated, &validated.names.config_secret),
-        files(validated),
-    )
+/// `None` while the Secret that exists is not touched. Survives the `Pgpool` unless all is to be wiped out.
+pub(super) fn config_secret(validated: &Validated, decided: &ConfigSecret) -> Option<Secret> {
+    let ConfigSecret::Write { checked_hash } = decided else {
+        return None;
+    };
+    let mut metadata = metadata::persistent(validated, &validated.names.config_secret);
+    if let Some(hash) = checked_hash {
+        let annotations = metadata.annotations.get_or_insert_default();
+        annotations.insert(names::ANNOTATION_VALIDATED_CONFIG_HASH.to_owned(), hash.clone());
+    }
+    Some(opaque(metadata, files(validated)))
 }
 
 /// The files by name.

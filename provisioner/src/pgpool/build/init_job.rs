@@ -18,6 +18,7 @@ use shared_types::{names, ports};
 use super::workload::container::restricted;
 use super::workload::probes;
 use super::{metadata, paths, workload};
+use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::validate::{GIT_SECRET, Git, Init, Source, Validated};
 
 /// The container that runs the scripts; its log is theirs.
@@ -68,7 +69,11 @@ echo "init-script: all done"
 "#;
 
 /// Builds the Job. It is created once and never changed: what it was made from is what it ran with.
-pub(super) fn init_job(validated: &Validated, init: &Init, tls_copy: Option<&str>) -> Job {
+pub(super) fn init_job(
+    validated: &Validated,
+    init: &Init,
+    certificates: Option<&CertificateRevision>,
+) -> Job {
     Job {
         metadata: metadata::owned(validated, &init.job),
         spec: Some(JobSpec {
@@ -79,7 +84,7 @@ pub(super) fn init_job(validated: &Validated, init: &Init, tls_copy: Option<&str
             pod_replacement_policy: Some("Failed".to_owned()),
             template: PodTemplateSpec {
                 metadata: Some(pod_metadata(validated)),
-                spec: Some(pod(validated, init, tls_copy)),
+                spec: Some(pod(validated, init, certificates)),
             },
             ..JobSpec::default()
         }),
@@ -97,11 +102,8 @@ fn pod_metadata(validated: &Validated) -> ObjectMeta {
 }
 
 /// The pod of the workload with the scripts in the place of what else the user runs beside pgpool.
-fn pod(validated: &Validated, init: &Init, tls_copy: Option<&str>) -> PodSpec {
-    let template = workload::workload(validated, tls_copy)
-        .spec
-        .map(|spec| spec.template);
-    let mut pod = template.and_then(|template| template.spec).unwrap_or_default();
+fn pod(validated: &Validated, init: &Init, certificates: Option<&CertificateRevision>) -> PodSpec {
+    let mut pod = workload::pod(validated, certificates);
     let pgpool = pod.containers.iter().find(|it| it.name == CONTAINER);
     let pgpool = sidecar(validated, pgpool.cloned().unwrap_or_default());
     let mut before = pod.init_containers.take().unwrap_or_default();

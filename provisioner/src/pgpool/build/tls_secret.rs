@@ -12,8 +12,9 @@ use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::{TlsMaterial, hex, metadata, paths};
-use crate::pgpool::authorities;
+use super::{hex, metadata, paths};
+use crate::pgpool::decide::TlsMaterial;
+use crate::pgpool::decide::ca_overlap::{self, issuers};
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits of the name.
@@ -46,7 +47,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         .into_iter()
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
         .collect();
-    let note = authorities::note(&issuers(material), material.earlier);
+    let note = ca_overlap::annotation(&issuers(material), &material.former_cas);
     let name = names::tls_secret(&validated.name, &hash[..HASH_LENGTH]);
     Secret {
         metadata: ObjectMeta {
@@ -69,17 +70,10 @@ pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
 
 /// The issuers of both sides of the pool: pgpool has one store for clients and for PostgreSQL.
 fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
-    let earlier = material.earlier.iter().map(|earlier| earlier.der.clone());
-    let issuers = issuers(material).into_iter().chain(earlier);
+    let former = material.former_cas.iter().map(|former| former.der.clone());
+    let issuers = issuers(material).into_iter().chain(former);
     let all: Vec<_> = issuers.chain(validated.backend.ca.iter().cloned()).collect();
     pem(&all)
-}
-
-/// The authorities of all certificates. Of all, since each of them may come from another: the exporter logs in with its
-/// own.
-pub(crate) fn issuers(material: &TlsMaterial<'_>) -> Vec<CertificateDer<'static>> {
-    let issuers = [material.ca, material.client_ca, material.exporter_ca];
-    issuers.into_iter().flat_map(authorities::read).collect()
 }
 
 /// Certificates as PEM: each once, in an order that does not depend on how they were given.

@@ -22,20 +22,33 @@ use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
 use super::{config_secret, hex, metadata};
+use crate::pgpool::decide::Workload;
+use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::sizes;
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits that tell two templates apart.
 const HASH_LENGTH: usize = 16;
 
-/// Builds the `StatefulSet`. Pods start together, since none needs another. As it stands here all pods may be of
-/// its revision; [`down_to`] holds some back.
-pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> StatefulSet {
+/// Builds the `StatefulSet`. Pods start together, since none needs another. The step says which
+/// of them may be of its revision.
+pub(super) fn workload(validated: &Validated, decided: &Workload) -> StatefulSet {
+    if decided.exporter {
+        return stateful_set(validated, decided);
+    }
+    let unmonitored = Validated {
+        monitoring: None,
+        ..validated.clone()
+    };
+    stateful_set(&unmonitored, decided)
+}
+
+fn stateful_set(validated: &Validated, decided: &Workload) -> StatefulSet {
     let mut metadata = metadata::owned(validated, &validated.name);
     metadata.labels = Some(metadata::labels(validated, &validated.pod.controller_labels));
     let template = PodTemplateSpec {
-        metadata: Some(pod_metadata(validated)),
-        spec: Some(pod(validated, tls_copy)),
+        metadata: Some(pod_metadata(validated, decided)),
+        spec: Some(pod(validated, decided.certificates.as_ref())),
     };
     metadata.annotations = Some(validated.pod.controller_annotations.clone());
     let mut workload = StatefulSet {
@@ -47,7 +60,7 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
             selector: metadata::selector(validated),
             service_name: Some(validated.names.governing_service.clone()),
             template,
-            update_strategy: Some(down_to(0)),
+            update_strategy: Some(down_to(decided.step.partition)),
             ..StatefulSetSpec::default()
         }),
         status: None,
@@ -56,22 +69,25 @@ pub(super) fn workload(validated: &Validated, tls_copy: Option<&str>) -> Statefu
     workload
 }
 
-/// Notes which template it has, and of which mould that is; anew after a change of it.
-pub(super) fn stamp(workload: &mut StatefulSet) {
+/// Notes which template it has, and of which template_base_hash that is; anew after a change of it.
+fn stamp(workload: &mut StatefulSet) {
     let Some(spec) = &mut workload.spec else {
         return;
     };
-    let mould = mould(spec.template.clone());
+    let template_base_hash = template_base_hash(spec.template.clone());
     let pods = spec.template.metadata.get_or_insert_default();
     let pods = pods.annotations.get_or_insert_default();
-    pods.insert(names::ANNOTATION_TEMPLATE_BASE_HASH.to_owned(), mould);
+    pods.insert(
+        names::ANNOTATION_TEMPLATE_BASE_HASH.to_owned(),
+        template_base_hash,
+    );
     let hash = hash(&spec.template);
     let annotations = workload.metadata.annotations.get_or_insert_default();
     annotations.insert(names::ANNOTATION_TEMPLATE_HASH.to_owned(), hash);
 }
 
 /// The hash of what no pod can change while it runs.
-fn mould(mut template: PodTemplateSpec) -> String {
+fn template_base_hash(mut template: PodTemplateSpec) -> String {
     if let Some(annotations) = template
         .metadata
         .as_mut()
@@ -88,7 +104,7 @@ fn mould(mut template: PodTemplateSpec) -> String {
 }
 
 /// Pods from this ordinal on are of the present revision, those before it stay as they are.
-pub(super) fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
+fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
     StatefulSetUpdateStrategy {
         type_: Some("RollingUpdate".to_owned()),
         rolling_update: Some(RollingUpdateStatefulSetStrategy {
@@ -104,12 +120,11 @@ fn hash(template: &PodTemplateSpec) -> String {
 }
 
 /// The revision makes pods follow settings that only a restart puts into effect.
-fn pod_metadata(validated: &Validated) -> ObjectMeta {
+fn pod_metadata(validated: &Validated, decided: &Workload) -> ObjectMeta {
     let mut annotations: BTreeMap<_, _> = validated.pod.annotations.clone();
-    annotations.insert(
-        names::ANNOTATION_CONFIG_HASH.to_owned(),
-        config_secret::revision(validated),
-    );
+    let kept = decided.kept_config_revision.clone();
+    let revision = kept.unwrap_or_else(|| config_secret::revision(validated));
+    annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), revision);
     ObjectMeta {
         labels: Some(metadata::labels(validated, &validated.pod.labels)),
         annotations: Some(annotations),
@@ -117,24 +132,13 @@ fn pod_metadata(validated: &Validated) -> ObjectMeta {
     }
 }
 
-/// Puts another revision in the place of the one that the settings asked for would have.
-pub(super) fn keep_revision(workload: &mut StatefulSet, revision: String) {
-    let template = workload.spec.as_mut().map(|spec| &mut spec.template);
-    let metadata = template.and_then(|template| template.metadata.as_mut());
-    if let Some(metadata) = metadata {
-        let annotations = metadata.annotations.get_or_insert_default();
-        annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), revision);
-    }
-    stamp(workload);
-}
-
-fn pod(validated: &Validated, tls_copy: Option<&str>) -> PodSpec {
+pub(super) fn pod(validated: &Validated, certificates: Option<&CertificateRevision>) -> PodSpec {
     let asked = validated.pod.spec.clone();
     let mut containers = vec![container::pgpool(validated)];
     containers.extend(exporter::exporter(validated));
     containers.extend(asked.containers);
-    let mut volumes = volumes::volumes(validated, tls_copy);
-    volumes.extend(volumes::exporter(validated, tls_copy));
+    let mut volumes = volumes::volumes(validated, certificates);
+    volumes.extend(volumes::exporter(validated, certificates));
     volumes.extend(asked.volumes.unwrap_or_default());
     PodSpec {
         // pgpool talks to no API server, and needs no list of Services in its environment.

@@ -12,7 +12,7 @@ use crate::own_status::{ours, over};
 #[cfg(test)]
 mod tests;
 
-/// The last writes about each `Pgpool`.
+/// The last writes for each `Pgpool`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingWrites(operator_runtime::PendingWrites<Pgpool, PgpoolStatus>);
 
@@ -31,7 +31,7 @@ impl PendingWrites {
         self.part(&ObjectRef::from_obj(pgpool), shown, written);
     }
 
-    /// Gives a `Pgpool` with our part of the status as it stands.
+    /// Returns a `Pgpool` with our part of the status as it was written last.
     pub(crate) fn with_status(&self, pgpool: Arc<Pgpool>) -> Arc<Pgpool> {
         let shown = ours(&pgpool.status.clone().unwrap_or_default());
         let current = self.current_part(&ObjectRef::from_obj(pgpool.as_ref()), shown.clone());

@@ -1,52 +1,14 @@
-//! The certificates that a `Pgpool` needs: their Secrets, what they have to be good for, and what ops-manager says.
+//! Reads the certificates that a `Pgpool` needs: their Secrets, what they must satisfy, and the verdict of ops-manager.
 
-use std::sync::Arc;
-
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use proto::verdict::CertificateVerdict;
 use shared_types::certificates::required;
 use shared_types::conditions::{ConditionType, find};
 use shared_types::{Alias, Pgpool, names};
-use tls_bundle::{Fingerprint, Required};
 
+use super::certificate::Certificate;
 use super::{Lookup, cached, named};
 use crate::context::Context;
-
-/// A certificate that a `Pgpool` needs, and its Secret as the cache has it.
-#[derive(Clone)]
-pub(crate) struct Certificate {
-    /// Which of the certificates.
-    pub(crate) alias: Alias,
-    /// The namespace of the `Pgpool`, which is that of the Secret.
-    pub(crate) namespace: String,
-    /// The name of the Secret.
-    pub(crate) secret_name: String,
-    /// The Secret.
-    pub(crate) secret: Lookup<Arc<Secret>>,
-    /// What the certificate has to be good for, in every role that it plays.
-    pub(crate) required: Vec<Required>,
-}
-
-impl Certificate {
-    /// The fingerprint of the leaf in the Secret; `None` inside when there is no readable leaf.
-    pub(crate) fn leaf(&self) -> Lookup<Option<Fingerprint>> {
-        self.secret.clone().map(|secret| {
-            let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"))?;
-            Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
-        })
-    }
-
-    /// How people find the Secret.
-    pub(crate) fn title(&self) -> String {
-        format!(
-            "Secret {}/{} ({} certificate)",
-            self.namespace,
-            self.secret_name,
-            self.alias.as_str()
-        )
-    }
-}
 
 pub(super) fn certificates(pgpool: &Pgpool, context: &Context) -> Vec<Certificate> {
     if !pgpool.spec.ssl_mode().enabled() {
@@ -57,7 +19,7 @@ pub(super) fn certificates(pgpool: &Pgpool, context: &Context) -> Vec<Certificat
         let secret_name = names::certificate_secret(pgpool, alias);
         let secret = match cached(&context.caches.secrets, Some(&namespace), &secret_name) {
             Lookup::Absent => match named(context, &namespace, &secret_name) {
-                // Nobody follows it, so nobody knows better than the cache.
+                // It is not watched by name, so only the cache knows.
                 Lookup::Pending => Lookup::Absent,
                 known => known,
             },
@@ -82,14 +44,14 @@ pub(crate) fn published_for(pgpool: &Pgpool) -> Option<i64> {
     find(&status.conditions, ConditionType::CertificatesReady)?.observed_generation
 }
 
-/// What ops-manager says of the certificates in the status.
+/// The verdict of ops-manager in the status.
 pub(crate) fn published(pgpool: &Pgpool) -> Vec<CertificateVerdict> {
     let status = pgpool.status.iter().flat_map(|status| &status.certificates);
     status.map(CertificateVerdict::of_status).collect()
 }
 
-/// Certificate Secrets that ops-manager has seen and our selector has not: without our labels they are watched by
-/// name. Before ops-manager has seen them there is nothing to watch, and a watch is two requests.
+/// Certificate Secrets that ops-manager has seen and our label selector does not match: they are watched by name. Before
+/// ops-manager has seen them there is nothing to watch, and a watch costs two requests.
 pub(super) fn unlabeled(
     pgpool: &Pgpool,
     context: &Context,

@@ -10,10 +10,11 @@ use kube::{Resource, ResourceExt};
 use operator_runtime::Cache;
 use shared_types::{Pgpool, names};
 
-use super::{Candidate, Live, kind};
+use super::certificate_revision::CertificateRevision;
+use super::{ConfigCheck, Live, kind};
 use crate::context::Context;
 
-/// Reads them from the caches, and from what was just written where a cache lags behind.
+/// Reads them from the caches, and from pending writes where a cache lags behind.
 pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
     let caches = &context.caches;
     let look = Look {
@@ -21,7 +22,7 @@ pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
         context,
     };
     let name = pgpool.name_any();
-    let (tls_copies, candidates) = addressed(pgpool, &look);
+    let (tls_copies, config_checks) = addressed(pgpool, &look);
     let stats = names::stats_service(pgpool);
     Live {
         service_monitor: look.up(&caches.service_monitors, &stats),
@@ -39,7 +40,7 @@ pub(super) fn live(pgpool: &Pgpool, context: &Context) -> Live {
         app_binding: look.up(&caches.app_bindings, &name),
         stateful_set: look.up(&caches.stateful_sets, &name),
         tls_copies,
-        candidates,
+        config_checks,
     }
 }
 
@@ -59,14 +60,16 @@ impl Look<'_> {
     }
 }
 
-/// Copies of certificates, and settings to be judged: the Secrets whose names follow from their contents, found by the
-/// labels that all our objects bear.
+/// TLS copies and config checks: Secrets named by their content, found by the labels of all our objects.
 fn addressed(
     pgpool: &Pgpool,
     look: &Look<'_>,
-) -> (BTreeMap<String, Arc<Secret>>, BTreeMap<String, Candidate>) {
+) -> (
+    BTreeMap<CertificateRevision, Arc<Secret>>,
+    BTreeMap<String, ConfigCheck>,
+) {
     let cache = &look.context.caches.secrets;
-    let of_this = |secret: &Secret| is_tls_copy(secret, pgpool) || is_candidate(secret, pgpool);
+    let of_this = |secret: &Secret| is_tls_copy(secret, pgpool) || is_config_check(secret, pgpool);
     let namespace = look.key.namespace.as_deref().unwrap_or_default();
     let cached = cache.of_instance(namespace, &look.key.name).into_iter();
     let cached = cached.filter(|secret| of_this(secret));
@@ -74,30 +77,30 @@ fn addressed(
         .map(|secret| secret.name_any())
         .chain(look.context.memory.pending.names::<Secret>(look.key))
         .collect();
-    let (mut copies, mut candidates) = (BTreeMap::new(), BTreeMap::new());
+    let (mut copies, mut config_checks) = (BTreeMap::new(), BTreeMap::new());
     for name in names {
         let Some(secret) = look.up(cache, &name) else {
             continue;
         };
         if is_tls_copy(&secret, pgpool) {
-            copies.insert(name, secret);
-        } else if is_candidate(&secret, pgpool) {
+            copies.insert(CertificateRevision::of_copy(&secret), secret);
+        } else if is_config_check(&secret, pgpool) {
             let ours = |pod: &Arc<Pod>| {
                 pod.labels().get(names::LABEL_CONFIG_CHECK_OF).map(String::as_str) == Some(&look.key.name)
             };
             let pod = look.up(&look.context.caches.pods, &name).filter(ours);
-            candidates.insert(name, Candidate { secret, pod });
+            config_checks.insert(name, ConfigCheck { secret, pod });
         }
     }
-    (copies, candidates)
+    (copies, config_checks)
 }
 
-/// Whether a Secret is one of our copies: immutable, controlled by this `Pgpool`, and named as only a copy is.
+/// Whether a Secret is a TLS copy: immutable, controlled by this `Pgpool`, and named as only a TLS copy is.
 pub(crate) fn is_tls_copy(secret: &Secret, pgpool: &Pgpool) -> bool {
     is_addressed(secret, pgpool, names::tls_secret)
 }
 
-fn is_candidate(secret: &Secret, pgpool: &Pgpool) -> bool {
+fn is_config_check(secret: &Secret, pgpool: &Pgpool) -> bool {
     is_addressed(secret, pgpool, names::config_check)
 }
 

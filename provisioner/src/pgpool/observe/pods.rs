@@ -1,4 +1,4 @@
-//! What matters of a pod, and how its cache is kept small. Pure.
+//! The facts about a pod that decisions need, and how the cache of pods is kept small. Pure.
 
 use std::net::IpAddr;
 
@@ -9,85 +9,81 @@ use kube::ResourceExt;
 use shared_types::names;
 use shared_types::reserved::VOLUME_CERTS as CERTIFICATES;
 
+use super::certificate_revision::CertificateRevision;
 use super::sizes::Sizes;
 
 #[cfg(test)]
 mod tests;
 
-/// Label that the controller of the workload puts on a pod: the revision it was made from, or has been brought to.
+/// Label of the StatefulSet controller: the revision that a pod was created from, or was resized to.
 pub(crate) const REVISION: &str = "controller-revision-hash";
 
-/// States that a container is in on its way up.
+/// States of a container that starts normally.
 const HARMLESS: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-/// The kubelet alternates between these while an image cannot be had.
+/// The kubelet alternates between these while an image cannot be pulled.
 const PULLING: [&str; 2] = ["ErrImagePull", "ImagePullBackOff"];
 
-/// What matters of one pod.
+/// The facts about one pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodFacts {
-    /// Its name.
     pub(crate) name: String,
-    /// Its place among the pods.
     pub(crate) ordinal: i32,
-    /// Its UID.
     pub(crate) uid: String,
-    /// Where it can be reached.
+    /// `None` while it has none, or is being deleted.
     pub(crate) ip: Option<IpAddr>,
-    /// Whether it is ready and not on its way out.
+    /// Ready, and not being deleted.
     pub(crate) ready: bool,
-    /// The revision of the workload that it was made from.
+    /// The revision of the workload that it was created from.
     pub(crate) revision: Option<String>,
-    /// The Secret with the certificates that it serves.
-    pub(crate) certificates: Option<String>,
-    /// When it was created.
+    /// See [`Self::certificate_revision`].
+    pub(crate) mounted_certificates: Option<CertificateRevision>,
     pub(crate) created: Option<Timestamp>,
     /// Since when it is not ready; `None` while it is.
     pub(crate) unready_since: Option<Timestamp>,
-    /// The note of the Secrets that it was last told of.
-    pub(crate) told: Option<String>,
-    /// When it was, by the clock of the API server.
-    pub(crate) told_at: Option<Timestamp>,
-    /// What keeps it from running, in the words of Kubernetes.
+    /// The versions of the Secrets that it was last synced with.
+    pub(crate) synced_versions: Option<String>,
+    /// When it was synced, by the clock of the API server.
+    pub(crate) synced_at: Option<Timestamp>,
+    /// What keeps it from running, as Kubernetes reports it.
     pub(crate) trouble: Option<String>,
-    /// Its CPU and memory.
     pub(crate) resize: ResizeFacts,
+}
+
+impl PodFacts {
+    /// Which certificates it has; `None` without any.
+    pub(crate) fn certificate_revision(&self) -> Option<&CertificateRevision> {
+        self.mounted_certificates.as_ref()
+    }
 }
 
 /// What matters for changing the CPU and memory of a pod while it runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ResizeFacts {
-    /// What it was made from, apart from CPU and memory.
-    pub(crate) mould: Option<String>,
-    /// What its spec asks for.
-    pub(crate) asked: Sizes,
-    /// What its kubelet has given.
-    pub(crate) given: Sizes,
-    /// What its kubelet says of the present spec, while that has not come about.
-    pub(crate) underway: Option<Underway>,
-    /// Whether the API server has refused to resize it.
-    pub(crate) refused: bool,
+    /// The hash of the template that it was created from, without CPU and memory.
+    pub(crate) template_base_hash: Option<String>,
+    pub(crate) requested: Sizes,
+    pub(crate) allocated: Sizes,
+    /// What its kubelet reports about the current spec, until that is allocated.
+    pub(crate) in_progress: Option<ResizeState>,
+    /// Whether the API server has rejected a resize.
+    pub(crate) rejected: bool,
 }
 
-/// What a kubelet says of a pod that is to be resized.
+/// What a kubelet reports about a resize.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Underway {
-    /// It is at work, or waits for room; in its words.
-    Waits(String),
-    /// Its node can never give as much.
+pub(crate) enum ResizeState {
+    /// In progress, or deferred; with its message.
+    Waiting(String),
+    /// The node can never allocate as much.
     Infeasible,
 }
 
-/// Picks what matters out of a pod.
+/// Reads the facts about a pod.
 pub(crate) fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
     let status = pod.status.as_ref();
     let going = pod.metadata.deletion_timestamp.is_some();
     let condition =
         |kind: &str| status.and_then(|status| status.conditions.as_ref()?.iter().find(|it| it.type_ == kind));
-    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-    let certs = volumes
-        .into_iter()
-        .flatten()
-        .find(|volume| volume.name == CERTIFICATES);
     let trouble = || {
         let placed = condition("PodScheduled").filter(|it| it.status == "False");
         placed
@@ -120,11 +116,11 @@ pub(crate) fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
             .filter(|_| !going),
         ready,
         revision: pod.labels().get(REVISION).cloned(),
-        certificates: certs.and_then(|volume| volume.secret.as_ref()?.secret_name.clone()),
+        mounted_certificates: pod.spec.as_ref().and_then(CertificateRevision::of_pod),
         created,
         unready_since: turned.or(created).filter(|_| !ready),
-        told: pod.annotations().get(names::ANNOTATION_MOUNTED_SECRETS).cloned(),
-        told_at: told_at(pod),
+        synced_versions: pod.annotations().get(names::ANNOTATION_MOUNTED_SECRETS).cloned(),
+        synced_at: synced_at(pod),
         trouble: trouble(),
         resize: resize_facts(pod),
     }
@@ -134,7 +130,7 @@ pub(crate) fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
 fn resize_facts(pod: &Pod) -> ResizeFacts {
     let generation = pod.metadata.generation;
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    // One that was written about an earlier spec says nothing any more.
+    // One that was written about an earlier spec is outdated.
     let present =
         |it: &&PodCondition| it.observed_generation.is_none() || it.observed_generation >= generation;
     let condition = |kind: &str| {
@@ -146,37 +142,37 @@ fn resize_facts(pod: &Pod) -> ResizeFacts {
         words.into_iter().flatten().collect::<Vec<_>>().join(": ")
     };
     let pending = condition("PodResizePending");
-    let underway = match pending {
-        Some(it) if it.reason.as_deref() == Some("Infeasible") => Some(Underway::Infeasible),
+    let in_progress = match pending {
+        Some(it) if it.reason.as_deref() == Some("Infeasible") => Some(ResizeState::Infeasible),
         _ => pending
             .or_else(|| condition("PodResizeInProgress"))
-            .map(|it| Underway::Waits(words(it))),
+            .map(|it| ResizeState::Waiting(words(it))),
     };
     ResizeFacts {
-        mould: pod
+        template_base_hash: pod
             .annotations()
             .get(names::ANNOTATION_TEMPLATE_BASE_HASH)
             .cloned(),
-        asked: pod.spec.as_ref().map(Sizes::asked).unwrap_or_default(),
-        given: pod.status.as_ref().map(Sizes::given).unwrap_or_default(),
-        underway,
-        refused: false,
+        requested: pod.spec.as_ref().map(Sizes::requested).unwrap_or_default(),
+        allocated: pod.status.as_ref().map(Sizes::allocated).unwrap_or_default(),
+        in_progress,
+        rejected: false,
     }
 }
 
-/// When we last changed a pod, which is never but to tell it. Nobody else is asked: the kubelet writes all the time.
-fn told_at(pod: &Pod) -> Option<Timestamp> {
+/// When we last changed a pod: we only ever annotate it. Other managers do not count: the kubelet writes all the time.
+fn synced_at(pod: &Pod) -> Option<Timestamp> {
     let ours = |entry: &&ManagedFieldsEntry| {
         let manager = entry.manager.as_deref();
-        // As `trim` leaves them, they name nobody.
+        // `trim` keeps only our entry, without its manager.
         manager.is_none_or(|manager| manager == names::PROVISIONER)
     };
     let entries = pod.metadata.managed_fields.iter().flatten().filter(ours);
     entries.filter_map(|entry| Some(entry.time.as_ref()?.0)).max()
 }
 
-/// Why a container does not run. Kubernetes counts seconds and tries in its messages and changes its words from try to
-/// try (pulling and waiting to pull, running and waiting to run), so what lies behind them is told: a status must not
+/// Why a container does not run. Kubernetes counts seconds and attempts in its messages, and alternates between reasons
+/// (pulling and waiting to pull, running and waiting to run), so the cause behind them is reported: a status must not
 /// change because time passes.
 fn halted(container: &ContainerStatus) -> Option<String> {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
@@ -201,7 +197,7 @@ fn halted(container: &ContainerStatus) -> Option<String> {
     Some(format!("{title} is in {reason}"))
 }
 
-/// Drops what nobody here reads before a pod enters the cache.
+/// Drops what is never read before a pod enters the cache.
 pub(crate) fn trim(pod: &mut Pod) {
     let keep = [
         names::LABEL_NAME,
@@ -221,7 +217,7 @@ pub(crate) fn trim(pod: &mut Pod) {
         annotations.retain(|key, _| read.contains(&key.as_str()));
         (!annotations.is_empty()).then_some(annotations)
     });
-    pod.metadata.managed_fields = told_at(pod).map(|time| {
+    pod.metadata.managed_fields = synced_at(pod).map(|time| {
         vec![ManagedFieldsEntry {
             time: Some(Time(time)),
             ..ManagedFieldsEntry::default()

@@ -52,7 +52,7 @@ pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs,
     ];
     let is_reading =
         named.into_iter().flatten().any(is_pending) || inputs.env_secrets.values().any(is_pending);
-    // While anything else is still being read, the API server would be asked about the auth Secret in vain.
+    // While anything else is still unknown, a read of the auth Secret would be of no use.
     if !is_reading {
         inputs.auth_secret = auth_secret(&key, context, &references).await?;
     }
@@ -89,8 +89,8 @@ fn app_binding(pgpool: &Pgpool, context: &Context) -> Lookup<Arc<AppBinding>> {
     }
 }
 
-/// The auth Secret. A cache that lags behind our own write would make us write another password over the one in
-/// use, so "absent" is asked of the API server itself; that is one question in the life of a `Pgpool`.
+/// The auth Secret. A cache that lags behind our own write would make us replace a password that is in use, so that it does
+/// not exist is read from the API server itself: one request in the life of a `Pgpool`.
 async fn auth_secret(
     key: &ObjectRef<Pgpool>,
     context: &Context,
@@ -108,7 +108,7 @@ async fn auth_secret(
         }
     };
     let known = match (cached, named(context, namespace, name)) {
-        // Nobody follows it, unless it is the user's.
+        // It is watched by name only if it is the user's.
         (Lookup::Absent, Lookup::Pending) if !references.auth_is_users => Lookup::Absent,
         (Lookup::Absent, known) => known,
         (cached, _) => cached,

@@ -1,5 +1,5 @@
-//! CPU and memory of a pod's containers: what is asked for, what is given, and the way from one to the other while the
-//! pod runs. Pure.
+//! CPU and memory of a pod's containers: what is requested, what is allocated, and how to resize from one to the other.
+//! Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 #[cfg(test)]
 mod tests;
 
-/// What Kubernetes can change of a container that runs.
+/// What Kubernetes can change while a container runs.
 const RESIZABLE: [&str; 2] = ["cpu", "memory"];
 
 /// Quantities, by the name of what they measure.
@@ -28,14 +28,14 @@ struct Size {
 }
 
 impl Sizes {
-    /// Those that are asked for.
-    pub(crate) fn asked(pod: &PodSpec) -> Self {
+    /// Those that the spec requests.
+    pub(crate) fn requested(pod: &PodSpec) -> Self {
         let containers = pod.containers.iter();
         Self::of(containers.map(|container| (&container.name, container.resources.as_ref())))
     }
 
-    /// Those that a kubelet has given.
-    pub(crate) fn given(status: &PodStatus) -> Self {
+    /// Those that the kubelet has allocated.
+    pub(crate) fn allocated(status: &PodStatus) -> Self {
         let containers = status.container_statuses.iter().flatten();
         Self::of(containers.map(|container| (&container.name, container.resources.as_ref())))
     }
@@ -48,15 +48,14 @@ impl Sizes {
         )
     }
 
-    /// Whether every container of `other` has the same here. There may be more, which somebody else put into the pod.
+    /// Whether every container of `other` has the same here. There may be more, which another controller has injected.
     pub(crate) fn cover(&self, other: &Self) -> bool {
         let same = |(name, size): (&String, &Size)| self.0.get(name).is_some_and(|it| it.same(size));
         other.0.iter().all(same)
     }
 
-    /// What is to be asked for so that a pod with these gets those of `next`: an entry for each container that changes, as
-    /// the subresource `resize` of a pod takes it. `None` where there is no way: a limit or request that is there can be
-    /// changed, but not be taken away.
+    /// The body for the subresource `resize` that changes these to `next`: an entry for each container that changes. `None`
+    /// where that is impossible: a limit or request can be changed, but not removed.
     pub(crate) fn way_to(&self, next: &Self) -> Option<Value> {
         let mut containers = Vec::new();
         for (name, next) in &next.0 {
@@ -106,7 +105,7 @@ impl Size {
     }
 }
 
-/// Takes out what can be changed while a pod runs.
+/// Removes what can be changed while a pod runs.
 pub(crate) fn leave_out(resources: &mut ResourceRequirements) {
     for amounts in [&mut resources.limits, &mut resources.requests] {
         if let Some(some) = amounts {

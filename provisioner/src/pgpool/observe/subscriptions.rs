@@ -8,9 +8,9 @@ use operator_runtime::Scope;
 use shared_types::pgpool::{Agent, ScriptReference};
 use shared_types::{Pgpool, names};
 
-use super::init::wanted;
+use super::init_facts::wanted;
+use super::observed::{Lookup, Observed};
 use super::references::{NamespacedName, References, binding_namespace};
-use super::{Lookup, Observed};
 use crate::triggers;
 
 /// What has to be watched for a `Pgpool`; the default is nothing, for one that no longer exists.

@@ -41,6 +41,7 @@ async fn every_running_pod_is_told_once_that_users_have_changed() {
     let stage = changed().await;
     let shown = Arc::new(stage.pgpool());
     let mut read = stage.context.named_secrets.changes();
+    assert_eq!(read.next().now_or_never(), None);
     stage.try_once().await.unwrap();
     read.next().await;
     stage.api.hold();

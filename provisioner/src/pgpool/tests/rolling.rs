@@ -24,9 +24,9 @@ fn partition(stage: &Stage) -> i64 {
 
 /// The pods that mount what the workload mounts, by ordinal.
 fn replaced(stage: &Stage) -> Vec<i32> {
-    let next = rollout::certificates(&stage.workload().unwrap()).map(str::to_owned);
+    let next = observe::CertificateRevision::of_workload(&stage.workload().unwrap());
     let pods = observe::own_pods(&stage.pgpool(), &stage.context);
-    let replaced = pods.iter().filter(|pod| pod.certificates == next);
+    let replaced = pods.iter().filter(|pod| pod.mounted_certificates == next);
     replaced.map(|pod| pod.ordinal).collect()
 }
 

@@ -93,7 +93,7 @@ async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
     set_conf(&stage, "num_init_children = seven");
     assert_eq!(stage.reconcile().await.reason(), Some("CheckingConfiguration"));
     let said = "FATAL:  invalid value for parameter \"num_init_children\": \"seven\"";
-    assert_eq!(stage.judge_settings(judgement::REFUSED, said), 1);
+    assert_eq!(stage.judge_settings(decide::config_check::REJECTED, said), 1);
     for _ in 0..2 {
         assert_eq!(stage.reconcile().await.reason(), Some("ConfigurationInvalid"));
     }
@@ -175,7 +175,7 @@ fn bad_settings() -> [Bad; 4] {
         ),
         (
             inline("num_init_children = seven"),
-            Some(judgement::REFUSED),
+            Some(decide::config_check::REJECTED),
             "ConfigurationInvalid",
         ),
         (inline("max_pool = 5"), Some(127), "ConfigurationNotChecked"),

@@ -220,7 +220,7 @@ impl Stage {
     /// The copy of the certificates that the workload mounts.
     pub(super) fn copy(&self) -> Option<Secret> {
         let workload = self.workload()?;
-        let name = rollout::certificates(&workload)?;
+        let name = observe::CertificateRevision::of_workload(&workload)?;
         self.api.get(&format!("/api/v1/namespaces/demo/secrets/{name}"))
     }
 

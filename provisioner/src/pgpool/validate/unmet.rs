@@ -1,6 +1,7 @@
 //! Why a `Pgpool` cannot become [`Validated`](super::Validated) now.
 
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 
 /// What is in the way. Values, not errors: nothing failed, the world is not as the spec needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,16 @@ impl Unmet {
         Self::Rejected {
             reason,
             message: message.into(),
+        }
+    }
+}
+
+impl From<Unmet> for Blocked {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Reading { .. } => Self::Unknown,
+            Unmet::Waiting { reason, message } => Self::waiting(reason, message),
+            Unmet::Rejected { reason, message } => Self::stuck(reason, message),
         }
     }
 }

@@ -121,6 +121,22 @@ pub(crate) struct Release {
     pub(crate) run_as_user: i64,
 }
 
+/// How pods take new certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateDelivery {
+    /// pgpool reads certificates when it starts: pods are replaced.
+    Restart,
+}
+
+impl Release {
+    /// How this pgpool takes new certificates.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn certificate_delivery(&self) -> CertificateDelivery {
+        // No release that is supported reloads them.
+        CertificateDelivery::Restart
+    }
+}
+
 /// Where queries go.
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {

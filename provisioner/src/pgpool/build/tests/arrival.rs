@@ -4,12 +4,11 @@
 //! stand in the object that the real steps build; so a field that is added to the schema and not carried over fails
 //! here. Those that arrive otherwise, or not at all, are listed with the reason, and must still be exceptions.
 
-use crate::pgpool::build;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 use shared_types::Pgpool;
 
-use super::support::World;
+use super::support::{self, World};
 
 /// Where the pod and its workload come from.
 const POD: &str = "/properties/podTemplate/properties/spec";
@@ -141,7 +140,7 @@ fn over(base: Value, over: &Value) -> Value {
 
 fn pod_of(template: &Value) -> Value {
     let world = World::plain().overlaid(json!({ "podTemplate": { "spec": template } }));
-    let workload = serde_json::to_value(build::workload(&world.valid(), None)).unwrap();
+    let workload = serde_json::to_value(support::stateful_set(&world.valid(), None)).unwrap();
     workload["spec"]["template"]["spec"].clone()
 }
 
@@ -226,8 +225,8 @@ fn labels_and_annotations_arrive() {
         "podTemplate": { "metadata": metadata("pod"), "controller": metadata("workload") },
         "serviceTemplates": [{ "alias": "primary", "metadata": metadata("service") }],
     }));
-    let workload = serde_json::to_value(build::workload(&world.valid(), None)).unwrap();
-    let service = serde_json::to_value(build::foundation(&world.valid()).primary_service).unwrap();
+    let workload = serde_json::to_value(support::stateful_set(&world.valid(), None)).unwrap();
+    let service = serde_json::to_value(support::foundation(&world.valid()).primary_service).unwrap();
     let places = [
         (&workload["spec"]["template"]["metadata"], "pod"),
         (&workload["metadata"], "workload"),
@@ -267,7 +266,7 @@ fn every_field_of_a_service_arrives() {
         }
         let world =
             World::plain().overlaid(json!({ "serviceTemplates": [{ "alias": "primary", "spec": asked }] }));
-        let made = serde_json::to_value(build::foundation(&world.valid()).primary_service).unwrap();
+        let made = serde_json::to_value(support::foundation(&world.valid()).primary_service).unwrap();
         assert!(holds(&made["spec"], &asked), "{path} does not arrive: {made:#}");
     }
 }

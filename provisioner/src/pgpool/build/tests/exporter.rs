@@ -1,11 +1,11 @@
 //! `spec.monitor`, by branch: the exporter, how it reaches pgpool in each mode, and what Prometheus is told.
 
-use crate::pgpool::build;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shared_types::conditions::Reason;
 
-use super::support::{World, file, material};
+use super::support::{self, World, file, material};
+use crate::pgpool::decide::TlsMaterial;
 
 pub(crate) fn monitored(world: World, monitor: &str) -> World {
     world.spec(&format!("monitor: {monitor}"))
@@ -16,7 +16,7 @@ pub(crate) fn builtin(world: World) -> World {
 }
 
 fn pod(world: &World) -> PodSpec {
-    let workload = build::workload(&world.valid(), Some("pool-tls-0"));
+    let workload = support::stateful_set(&world.valid(), Some("pool-tls-0"));
     workload.spec.unwrap().template.spec.unwrap()
 }
 
@@ -26,7 +26,7 @@ fn exporter(world: &World) -> Container {
 }
 
 pub(crate) fn stats(world: &World) -> Service {
-    build::foundation(&world.valid())
+    support::foundation(&world.valid())
         .stats_service
         .expect("a stats Service")
 }
@@ -43,14 +43,14 @@ fn nobody_scrapes_and_nothing_is_there() {
         World::tls(),
         World::tls().spec("clientAuthMode: cert"),
     ] {
-        let foundation = build::foundation(&world.valid());
+        let foundation = support::foundation(&world.valid());
         assert!(foundation.stats_service.is_none() && foundation.exporter_secret.is_none());
-        assert!(build::service_monitor(&world.valid()).is_none());
+        assert!(support::service_monitor(&world.valid()).is_none());
         let pod = pod(&world);
         assert_eq!(pod.containers.len(), 1);
         let volumes = pod.volumes.unwrap();
         assert!(volumes.iter().all(|volume| !volume.name.starts_with("exporter")));
-        let copy = build::tls_copy(&world.valid(), &material());
+        let copy = support::tls_copy(&world.valid(), &material());
         assert_eq!(copy.data.unwrap().len(), 3);
     }
 }
@@ -85,7 +85,7 @@ fn the_data_source_follows_the_mode() {
                 shows.then(|| "postgres".to_owned())
             );
             assert_eq!(
-                build::foundation(&world.valid()).exporter_secret.is_some(),
+                support::foundation(&world.valid()).exporter_secret.is_some(),
                 !shows
             );
             mounted(&world, ssl_mode.starts_with("verify"), shows);
@@ -149,13 +149,13 @@ fn mounted(world: &World, verifies: bool, shows: bool) {
 
 #[test]
 fn a_renewed_pair_of_the_exporter_is_a_new_copy_only_where_it_logs_in_by_it() {
-    let renewed = build::TlsMaterial {
+    let renewed = || TlsMaterial {
         exporter_certificate: b"another leaf\n",
         exporter_key: b"another key\n",
         ..material()
     };
     let names = |world: &World| {
-        [material(), renewed].map(|it| build::tls_copy(&world.valid(), &it).metadata.name.unwrap())
+        [material(), renewed()].map(|it| support::tls_copy(&world.valid(), &it).metadata.name.unwrap())
     };
     let [before, after] = names(&builtin(World::tls()));
     assert_eq!(before, after);
@@ -169,9 +169,9 @@ fn a_renewed_pair_of_the_exporter_is_a_new_copy_only_where_it_logs_in_by_it() {
 #[test]
 fn no_password_stands_in_the_pod() {
     for world in [builtin(World::plain()), builtin(World::tls())] {
-        let workload = serde_json::to_string(&build::workload(&world.valid(), Some("x"))).unwrap();
+        let workload = serde_json::to_string(&support::stateful_set(&world.valid(), Some("x"))).unwrap();
         assert!(!workload.contains("hunter2"), "{workload}");
-        let secret = build::foundation(&world.valid()).exporter_secret.unwrap();
+        let secret = support::foundation(&world.valid()).exporter_secret.unwrap();
         assert_eq!(file(&secret, "username"), "postgres");
         assert_eq!(file(&secret, "password"), "hunter2");
     }

@@ -6,11 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use crate::pgpool::build;
 use tempfile::TempDir;
 
 use super::exporter::monitored;
-use super::support::World;
+use super::support::{self, World};
 
 /// Says how it was called; with the password `die` it ends at once.
 const PROGRAM: &str = "#!/bin/sh\nprintf '%s\\n' \"$DATA_SOURCE_USER:$DATA_SOURCE_PASS $*\"\n\
@@ -38,7 +37,7 @@ impl Running {
             fs::Permissions::from_mode(0o755),
         )
         .unwrap();
-        let pod = build::workload(&world.valid(), Some("x"))
+        let pod = support::stateful_set(&world.valid(), Some("x"))
             .spec
             .unwrap()
             .template

@@ -1,9 +1,9 @@
 //! The files pgpool reads, by branch.
 
-use crate::pgpool::build;
 use k8s_openapi::ByteString;
 
-use super::support::{ISSUER_CA, POSTGRES_CA, World, file, material, secret, setting};
+use super::support::{self, ISSUER_CA, POSTGRES_CA, World, file, material, secret, setting};
+use crate::pgpool::decide::TlsMaterial;
 
 #[test]
 fn rules_follow_from_the_two_modes_and_trust_nobody() {
@@ -82,10 +82,13 @@ fn a_pool_without_certificates_still_reaches_a_postgres_with_tls() {
     let world = World::plain().backend_ca(POSTGRES_CA);
     let ca = Some("'/opt/pgpool-II/etc/backend-ca.pem'".to_owned());
     assert_eq!(tls_settings(&world), [Some("on".to_owned()), None, ca]);
-    let delivered = file(&build::foundation(&world.valid()).config_secret, "backend-ca.pem");
+    let delivered = file(
+        &support::foundation(&world.valid()).config_secret.unwrap(),
+        "backend-ca.pem",
+    );
     assert_eq!(delivered, POSTGRES_CA);
     // The file must also be mounted, or pgpool would silently go on in clear.
-    let workload = serde_json::to_string(&build::workload(&world.valid(), None)).unwrap();
+    let workload = serde_json::to_string(&support::stateful_set(&world.valid(), None)).unwrap();
     assert!(workload.contains(r#""path":"backend-ca.pem""#));
 }
 
@@ -94,11 +97,11 @@ fn every_certificate_of_an_authority_stands_once_in_a_stable_order() {
     let both = format!("{POSTGRES_CA}{ISSUER_CA}");
     let copy = |bundle: &str, issuers: &str| {
         let world = World::tls().backend_ca(bundle);
-        let material = build::TlsMaterial {
+        let material = TlsMaterial {
             ca: issuers.as_bytes(),
             ..material()
         };
-        build::tls_copy(&world.valid(), &material)
+        support::tls_copy(&world.valid(), &material)
     };
     let first = copy(POSTGRES_CA, ISSUER_CA);
     let ca = file(&first, "ca.pem");
@@ -110,39 +113,39 @@ fn every_certificate_of_an_authority_stands_once_in_a_stable_order() {
 #[test]
 fn a_copy_is_named_by_its_content() {
     let validated = World::tls().valid();
-    let name = |material: &build::TlsMaterial<'_>| build::tls_copy(&validated, material).metadata.name;
+    let name = |material: &TlsMaterial<'_>| support::tls_copy(&validated, material).metadata.name;
     let base = name(&material());
     assert_eq!(base, name(&material()));
     assert_ne!(
         base,
-        name(&build::TlsMaterial {
+        name(&TlsMaterial {
             certificate: b"another leaf\n",
             ..material()
         })
     );
     assert_ne!(
         base,
-        name(&build::TlsMaterial {
+        name(&TlsMaterial {
             key: b"another key\n",
             ..material()
         })
     );
     assert_ne!(
         base,
-        name(&build::TlsMaterial {
+        name(&TlsMaterial {
             client_ca: POSTGRES_CA.as_bytes(),
             ..material()
         })
     );
     assert_ne!(
         base,
-        name(&build::TlsMaterial {
+        name(&TlsMaterial {
             exporter_ca: POSTGRES_CA.as_bytes(),
             ..material()
         })
     );
     // What moves from one file to the next is a change, too.
-    let shifted = build::TlsMaterial {
+    let shifted = TlsMaterial {
         certificate: b"the leaf\nits",
         key: b" key\n",
         ..material()
@@ -168,7 +171,7 @@ podTemplate:
 ",
     );
     assert_eq!(world.pool_passwd(), "postgres:TEXThunter2\nzoe:TEXTa\\:b\\\\c\n");
-    let env = build::workload(&world.valid(), None)
+    let env = support::stateful_set(&world.valid(), None)
         .spec
         .unwrap()
         .template
@@ -189,7 +192,7 @@ fn the_control_port_keeps_the_password_in_use() {
         inputs.auth_secret = crate::pgpool::observe::Lookup::Present(live.into());
         inputs.passwords = crate::passwords::PasswordSource::of(|| unreachable!("a password is in use"));
     });
-    let foundation = build::foundation(&world.valid());
+    let foundation = support::foundation(&world.valid());
     assert_eq!(file(&foundation.auth_secret.unwrap(), "password"), "kept");
     // md5 of "kept", as `pg_md5 kept` prints it.
     assert_eq!(
@@ -199,7 +202,7 @@ fn the_control_port_keeps_the_password_in_use() {
 }
 
 fn hash(world: &World) -> String {
-    let template = build::workload(&world.valid(), None).spec.unwrap().template;
+    let template = support::stateful_set(&world.valid(), None).spec.unwrap().template;
     template.metadata.unwrap().annotations.unwrap()["pgpool.kubedb.com/config-hash"].clone()
 }
 
@@ -250,7 +253,7 @@ fn a_persistent_secret_is_owned_only_when_all_is_wiped_out() {
         ("WipeOut", true),
     ] {
         let world = World::plain().spec(&format!("deletionPolicy: {policy}"));
-        let foundation = build::foundation(&world.valid());
+        let foundation = support::foundation(&world.valid());
         assert_eq!(
             foundation
                 .auth_secret
@@ -262,7 +265,12 @@ fn a_persistent_secret_is_owned_only_when_all_is_wiped_out() {
             "{policy}"
         );
         assert_eq!(
-            foundation.config_secret.metadata.owner_references.is_some(),
+            foundation
+                .config_secret
+                .unwrap()
+                .metadata
+                .owner_references
+                .is_some(),
             owned,
             "{policy}"
         );
@@ -296,8 +304,8 @@ fn no_change_of_the_mode_takes_a_file_from_under_a_pod_that_runs() {
             .flat_map(|before| modes.map(|after| (*before, after)))
         {
             let [before_world, after_world] = [before, after].map(|mode| backend(World::tls().spec(mode)));
-            let running = build::workload(&before_world.valid(), Some("pool-tls-0123456789"));
-            let config = build::foundation(&after_world.valid()).config_secret;
+            let running = support::stateful_set(&before_world.valid(), Some("pool-tls-0123456789"));
+            let config = support::foundation(&after_world.valid()).config_secret.unwrap();
             let volumes = running.spec.unwrap().template.spec.unwrap().volumes.unwrap();
             let sources = volumes
                 .into_iter()

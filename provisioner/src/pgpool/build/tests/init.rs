@@ -1,13 +1,14 @@
 //! The Job that runs the user's scripts.
 
-use crate::pgpool::build::{self, init_job};
 use insta::assert_yaml_snapshot;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use serde_json::Value;
 use shared_types::names;
 
-use super::support::{World, file, readable};
+use crate::pgpool::build::init_job;
+
+use super::support::{self, World, file, readable};
 
 fn git(mut world: World) -> World {
     world.version.spec.git_syncer = Some(shared_types::pgpool_version::Image {
@@ -19,7 +20,7 @@ fn git(mut world: World) -> World {
 fn job(world: &World) -> Job {
     let validated = world.valid();
     let copy = validated.serves_tls().then_some("pool-tls-0123");
-    build::init_job(&validated, validated.init.wanted().expect("wanted"), copy)
+    support::init_job(&validated, copy)
 }
 
 fn pod(job: &Job) -> &PodSpec {
@@ -44,13 +45,13 @@ fn shown(world: &World) -> Value {
 fn scripts_of_a_config_map() {
     let world = World::plain().spec("init: {script: {scriptPath: init.sh, configMap: {name: scripts}}}");
     assert_yaml_snapshot!("init-config-map", shown(&world));
-    let secret = build::foundation(&world.valid()).users_secret;
+    let secret = support::foundation(&world.valid()).users_secret;
     assert_eq!(
         file(&secret, "init-password"),
         world.valid().backend.login.password.expose()
     );
     // Nobody who has no scripts has it.
-    let secret = build::foundation(&World::plain().valid()).users_secret;
+    let secret = support::foundation(&World::plain().valid()).users_secret;
     assert!(!secret.data.expect("data").contains_key("init-password"));
 }
 

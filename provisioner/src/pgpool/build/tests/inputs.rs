@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::pgpool::build;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::validate::Unmet;
 use k8s_openapi::ByteString;
 use shared_types::conditions::Reason;
 
-use super::support::{POSTGRES_CA, World, present, secret};
+use super::support::{self, POSTGRES_CA, World, present, secret};
 
 fn assert_says((reason, message): (Reason, String), expected: Reason, parts: &[&str]) {
     assert_eq!(reason, expected, "{message}");
@@ -289,7 +288,7 @@ fn every_field_of_the_auth_secret_counts() {
     }
     let made = |asked: &str| {
         let world = World::plain().spec(&format!("authSecret: {asked}"));
-        build::foundation(&world.valid())
+        support::foundation(&world.valid())
             .auth_secret
             .map(|secret| secret.metadata.name.unwrap())
     };
@@ -306,7 +305,7 @@ fn every_field_of_the_auth_secret_counts() {
     let world =
         World::plain().spec("authSecret: {name: mine, externallyManaged: true}\ndeletionPolicy: WipeOut");
     let world = world.inputs(|inputs| inputs.auth_secret = Lookup::Present(Arc::new(theirs)));
-    assert!(build::foundation(&world.valid()).auth_secret.is_none());
+    assert!(support::foundation(&world.valid()).auth_secret.is_none());
     assert_eq!(world.valid().auth_secret.login.user, "me");
 }
 

@@ -1,9 +1,7 @@
 //! `spec.monitor`, by branch: the objects that tell Prometheus where the metrics are.
 
-use crate::pgpool::build;
-
 use super::exporter::{builtin, monitored, stats};
-use super::support::World;
+use super::support::{self, World};
 
 #[test]
 fn the_stats_service_tells_each_agent_what_it_reads() {
@@ -61,7 +59,7 @@ fn the_stats_service_takes_its_template() {
 
 #[test]
 fn the_service_monitor_takes_every_field() {
-    assert!(build::service_monitor(&builtin(World::plain()).valid()).is_none());
+    assert!(support::service_monitor(&builtin(World::plain()).valid()).is_none());
     let world = monitored(
         World::plain(),
         "{agent: prometheus.io/operator, prometheus: {serviceMonitor: {labels: {release: prometheus}, interval: 10s, \
@@ -69,7 +67,7 @@ fn the_service_monitor_takes_every_field() {
          {port: metrics, relabelings: [{sourceLabels: [a], separator: ';', targetLabel: b, regex: (.*), modulus: 8, \
          replacement: $1, action: hashmod}], metricRelabelings: [{sourceLabels: [__name__], regex: go_.*, action: drop}]}]}}}",
     );
-    let monitor = serde_json::to_value(build::service_monitor(&world.valid()).unwrap()).unwrap();
+    let monitor = serde_json::to_value(support::service_monitor(&world.valid()).unwrap()).unwrap();
     assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
     insta::assert_yaml_snapshot!("every-field-service-monitor", monitor);
     let service = stats(&world).metadata.labels.unwrap();

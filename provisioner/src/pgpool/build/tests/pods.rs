@@ -1,15 +1,14 @@
 //! `spec.podTemplate` and `spec.serviceTemplates`, by branch.
 
-use crate::pgpool::build;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shared_types::conditions::Reason;
 use shared_types::reserved;
 
-use super::support::World;
+use super::support::{self, World};
 
 pub(crate) fn pod(world: &World) -> PodSpec {
-    build::workload(&world.valid(), Some("pool-tls-0"))
+    support::stateful_set(&world.valid(), Some("pool-tls-0"))
         .spec
         .unwrap()
         .template
@@ -122,15 +121,15 @@ fn no_secret_stands_in_the_pod() {
 fn a_user_names_the_account_of_the_pods() {
     for field in ["serviceAccountName", "serviceAccount"] {
         let world = World::plain().spec(&format!("podTemplate: {{spec: {{{field}: mine}}}}"));
-        assert!(build::foundation(&world.valid()).service_account.is_none());
+        assert!(support::foundation(&world.valid()).service_account.is_none());
         assert_eq!(pod(&world).service_account_name.as_deref(), Some("mine"));
         assert_eq!(pod(&world).service_account, None);
     }
     // Even one of our name is theirs once they name it.
     let world = World::plain().spec("podTemplate: {spec: {serviceAccountName: pool}}");
-    assert!(build::foundation(&world.valid()).service_account.is_none());
+    assert!(support::foundation(&world.valid()).service_account.is_none());
     let world = World::plain().spec("podTemplate: {spec: {serviceAccountName: ''}}");
-    assert!(build::foundation(&world.valid()).service_account.is_some());
+    assert!(support::foundation(&world.valid()).service_account.is_some());
 }
 
 #[test]
@@ -148,7 +147,7 @@ fn a_drain_takes_a_minority() {
     ];
     for (replicas, taken) in expected {
         let world = World::plain().spec(&format!("replicas: {replicas}"));
-        let budget = build::foundation(&world.valid())
+        let budget = support::foundation(&world.valid())
             .pod_disruption_budget
             .spec
             .unwrap();
@@ -214,6 +213,6 @@ fn two_pools_share_an_account_and_alter_it_not() {
     let one = World::plain().spec("podTemplate: {spec: {serviceAccountName: shop}}");
     for world in [one, other] {
         assert_eq!(pod(&world).service_account_name.as_deref(), Some("shop"));
-        assert!(build::foundation(&world.valid()).service_account.is_none());
+        assert!(support::foundation(&world.valid()).service_account.is_none());
     }
 }

@@ -1,21 +1,20 @@
 //! `spec.serviceTemplates`, by branch.
 
-use crate::pgpool::build;
 use k8s_openapi::api::core::v1::Service;
 use shared_types::conditions::Reason;
 
-use super::support::World;
+use super::support::{self, World};
 
 fn primary(templates: &str) -> Service {
     let world = World::plain().spec(&format!("serviceTemplates: {templates}"));
-    build::foundation(&world.valid()).primary_service
+    support::foundation(&world.valid()).primary_service
 }
 
 #[test]
 fn the_binding_follows_a_moved_port() {
     let world = World::tls()
         .spec("serviceTemplates: [{alias: primary, spec: {ports: [{name: primary, port: 5432}]}}]");
-    let service = build::foundation(&world.valid())
+    let service = support::foundation(&world.valid())
         .app_binding
         .spec
         .client_config
@@ -32,7 +31,7 @@ fn an_affinity_timeout_turns_affinity_on() {
     let world = World::plain().spec(
         "serviceTemplates: [{alias: primary, spec: {sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}}}]",
     );
-    let spec = build::foundation(&world.valid()).primary_service.spec.unwrap();
+    let spec = support::foundation(&world.valid()).primary_service.spec.unwrap();
     assert_eq!(spec.session_affinity.as_deref(), Some("ClientIP"));
 }
 

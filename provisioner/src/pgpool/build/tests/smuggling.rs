@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::pgpool::build;
-
-use super::support::{World, file};
+use super::support::{self, World, file};
 
 const FRAGMENTS: [&str; 11] = [
     "max_pool", "ssl", "=", "on", "'", "\\", "#", "\n", " ", "5", "\u{b}",
@@ -119,7 +117,10 @@ fn no_text_smuggles_a_setting() {
         inline.insert("pgpool.conf".to_owned(), text.clone());
         let Ok(validated) = world.judge() else { continue };
         taken += 1;
-        let conf = file(&build::foundation(&validated).config_secret, "pgpool.conf");
+        let conf = file(
+            &support::foundation(&validated).config_secret.unwrap(),
+            "pgpool.conf",
+        );
         let settings = read(&conf).unwrap_or_else(|error| panic!("{text:?} became {error}:\n{conf}"));
         assert_eq!(settings["ssl"], "off", "{text:?}");
         assert_eq!(settings["enable_pool_hba"], "on", "{text:?}");

@@ -7,9 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use crate::pgpool::build;
-
-use super::support::{World, file, until};
+use super::support::{self, World, file, until};
 
 /// Not a shell: one that was started in the background could not catch the signal for a fast stop.
 const PGPOOL: &str = "#!/usr/bin/perl
@@ -48,7 +46,7 @@ impl Pod {
         fs::set_permissions(path("bin/pgpool"), executable).expect("may be run");
         let settings = settings.replace("/opt/pgpool-II/tls", &path("tls").display().to_string());
         project(&path("etc"), "1", revision, &settings);
-        let workload = build::workload(&World::plain().valid(), None);
+        let workload = support::stateful_set(&World::plain().valid(), None);
         let pod = workload.spec.expect("a spec").template.spec.expect("a pod");
         let script = pod.containers[0].args.clone().expect("arguments").remove(0);
         let script = script
@@ -155,7 +153,7 @@ fn pgpool_is_told_to_read_what_is_new_and_stopped_fast() {
 
 /// As they are written for a pool that serves TLS.
 fn settings_with_tls() -> String {
-    let config = build::foundation(&World::tls().valid()).config_secret;
+    let config = support::foundation(&World::tls().valid()).config_secret.unwrap();
     file(&config, "pgpool.conf")
 }
 

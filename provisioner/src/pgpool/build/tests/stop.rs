@@ -5,9 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::pgpool::build;
-
-use super::support::{World, until};
+use super::support::{self, World, until};
 
 /// A main process with sessions. What a session shows is in a file; the main process writes down how it is stopped.
 const PGPOOL: &str = r"
@@ -63,7 +61,7 @@ impl Pod {
             let template = serde_json::json!({ "spec": { "terminationGracePeriodSeconds": grace } });
             world.pgpool.spec.pod_template = Some(serde_json::from_value(template).expect("a template"));
         }
-        let workload = build::workload(&world.valid(), None);
+        let workload = support::stateful_set(&world.valid(), None);
         let pod = workload.spec.expect("a spec").template.spec.expect("a pod");
         let lifecycle = pod.containers[0].lifecycle.clone().expect("a lifecycle");
         let exec = lifecycle.pre_stop.and_then(|hook| hook.exec).expect("a command");

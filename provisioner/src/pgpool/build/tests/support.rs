@@ -5,10 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::passwords::PasswordSource;
-use crate::pgpool::build::{self, TlsMaterial};
+use crate::pgpool::build::{self, ConfigCheck, Foundation, Objects};
+use crate::pgpool::decide::init_job::InitState;
+use crate::pgpool::decide::{Decision, Preview, TlsMaterial, fixtures};
 use crate::pgpool::observe::{Inputs, Lookup};
 use crate::pgpool::validate::{Unmet, Validated, validate};
+use crate::prometheus::ServiceMonitor;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -130,15 +135,15 @@ impl World {
     }
 
     pub(crate) fn pgpool_conf(&self) -> String {
-        file(&build::foundation(&self.valid()).config_secret, "pgpool.conf")
+        file(&foundation(&self.valid()).config_secret.unwrap(), "pgpool.conf")
     }
 
     pub(crate) fn pool_hba(&self) -> String {
-        file(&build::foundation(&self.valid()).config_secret, "pool_hba.conf")
+        file(&foundation(&self.valid()).config_secret.unwrap(), "pool_hba.conf")
     }
 
     pub(crate) fn pool_passwd(&self) -> String {
-        file(&build::foundation(&self.valid()).users_secret, "pool_passwd")
+        file(&foundation(&self.valid()).users_secret, "pool_passwd")
     }
 }
 
@@ -192,7 +197,7 @@ pub(crate) fn material() -> TlsMaterial<'static> {
         exporter_certificate: b"the exporter's leaf\n",
         exporter_key: b"the exporter's key\n",
         exporter_ca: ISSUER_CA.as_bytes(),
-        earlier: &[],
+        former_cas: Vec::new(),
     }
 }
 
@@ -214,4 +219,52 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "not seen: {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
+}
+
+/// What is built for a decision.
+fn built(validated: &Validated, decision: Decision<'_>) -> Objects {
+    build::build(&Ok(validated.clone()), &Ok(decision)).expect("something is decided")
+}
+
+/// Everything but the workload.
+pub(crate) fn foundation(validated: &Validated) -> Foundation {
+    built(validated, fixtures::foundation_only()).foundation
+}
+
+pub(crate) fn service_monitor(validated: &Validated) -> Option<ServiceMonitor> {
+    built(validated, fixtures::foundation_only()).service_monitor
+}
+
+/// The workload with these certificates; every pod may be replaced.
+pub(crate) fn stateful_set(validated: &Validated, certificates: Option<&str>) -> StatefulSet {
+    let decision = Decision {
+        workload: Some(fixtures::workload(certificates)),
+        ..fixtures::foundation_only()
+    };
+    built(validated, decision).stateful_set.expect("a workload")
+}
+
+pub(crate) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
+    let decision = Decision {
+        tls_material: Some(material.clone()),
+        ..fixtures::foundation_only()
+    };
+    built(validated, decision).tls_copy.expect("a TLS copy")
+}
+
+/// `None` where the operator alone wrote the settings.
+pub(crate) fn config_check(validated: &Validated) -> Option<ConfigCheck> {
+    build::Preview.config_check(validated)?;
+    let mut decision = fixtures::foundation_only();
+    decision.config.starts_check = true;
+    built(validated, decision).config_check
+}
+
+pub(crate) fn init_job(validated: &Validated, certificates: Option<&str>) -> Job {
+    let decision = Decision {
+        workload: Some(fixtures::workload(certificates)),
+        init: InitState::Due,
+        ..fixtures::foundation_only()
+    };
+    built(validated, decision).init_job.expect("a Job")
 }

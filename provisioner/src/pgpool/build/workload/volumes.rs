@@ -11,6 +11,7 @@ use shared_types::reserved::{
 };
 
 use super::super::{config_secret, paths};
+use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::validate::Validated;
 
 /// Readable by the group of the pod and nobody else: pgpool accepts a key of root in this mode.
@@ -18,13 +19,13 @@ const MODE: i32 = 0o440;
 
 /// The volumes. A pod that needs certificates and has no copy of them would wait for a Secret without a name, rather
 /// than run without.
-pub(super) fn volumes(validated: &Validated, tls_copy: Option<&str>) -> Vec<Volume> {
+pub(super) fn volumes(validated: &Validated, certificates: Option<&CertificateRevision>) -> Vec<Volume> {
     let mut volumes = vec![config(validated)];
     if validated.serves_tls() {
         // The pair of the exporter stands in the same Secret, and is none of pgpool's business.
         let ours = [paths::CERTIFICATE, paths::KEY, paths::CA].map(|file| key_to_path(file, file));
         let items = validated.exporter_shows_certificate().then(|| ours.into());
-        volumes.push(secret(CERTS, tls_copy.unwrap_or_default(), items));
+        volumes.push(secret(CERTS, secret_name(certificates), items));
     }
     volumes.extend([RUN, TMP].map(|name| Volume {
         name: name.to_owned(),
@@ -35,7 +36,7 @@ pub(super) fn volumes(validated: &Validated, tls_copy: Option<&str>) -> Vec<Volu
 }
 
 /// What container `exporter` needs; nothing while nobody scrapes.
-pub(super) fn exporter(validated: &Validated, tls_copy: Option<&str>) -> Vec<Volume> {
+pub(super) fn exporter(validated: &Validated, certificates: Option<&CertificateRevision>) -> Vec<Volume> {
     let Some(monitoring) = &validated.monitoring else {
         return Vec::new();
     };
@@ -50,8 +51,11 @@ pub(super) fn exporter(validated: &Validated, tls_copy: Option<&str>) -> Vec<Vol
             items.push(key_to_path(paths::EXPORTER_CERTIFICATE, paths::CERTIFICATE));
             items.push(key_to_path(paths::EXPORTER_KEY, paths::KEY));
         }
-        let copy = tls_copy.unwrap_or_default();
-        volumes.push(secret(VOLUME_EXPORTER_CERTS, copy, Some(items)));
+        volumes.push(secret(
+            VOLUME_EXPORTER_CERTS,
+            secret_name(certificates),
+            Some(items),
+        ));
     }
     if shows {
         volumes.push(Volume {
@@ -139,4 +143,8 @@ pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
         read_only: read_only.then_some(true),
         ..VolumeMount::default()
     }
+}
+
+fn secret_name(certificates: Option<&CertificateRevision>) -> &str {
+    certificates.map_or("", CertificateRevision::secret_name)
 }

@@ -40,7 +40,7 @@ fn pod(yaml: &str) -> Pod {
 }
 
 fn size(cpu: u8) -> Sizes {
-    Sizes::asked(&parse(&format!(
+    Sizes::requested(&parse(&format!(
         "containers: [{{name: pgpool, resources: {{requests: {{cpu: {cpu}}}}}}}]"
     )))
 }
@@ -49,9 +49,9 @@ fn size(cpu: u8) -> Sizes {
 fn what_a_kubelet_says_of_a_resize() {
     let said = |conditions: &str| {
         let text = format!("metadata: {{name: pool-0, generation: 3}}\nstatus: {{conditions: {conditions}}}");
-        facts(&pod(&text), 0).resize.underway
+        facts(&pod(&text), 0).resize.in_progress
     };
-    let waits = |words: &str| Some(Underway::Waits(words.to_owned()));
+    let waits = |words: &str| Some(ResizeState::Waiting(words.to_owned()));
     let rows = [
         ("[]", None),
         ("[{type: PodResizeInProgress, status: 'True'}]", waits("")),
@@ -66,7 +66,7 @@ fn what_a_kubelet_says_of_a_resize() {
         ),
         (
             "[{type: PodResizePending, status: 'True', reason: Infeasible, observedGeneration: 3}]",
-            Some(Underway::Infeasible),
+            Some(ResizeState::Infeasible),
         ),
         // What was asked for before.
         (
@@ -88,18 +88,18 @@ fn a_running_pod() {
         ip: Some([10, 1, 2, 3].into()),
         ready: true,
         revision: Some("pool-5d4c".to_owned()),
-        certificates: Some("pool-tls-abc".to_owned()),
+        mounted_certificates: Some("pool-tls-abc".to_owned().into()),
         created: Some("2026-11-24T10:00:00Z".parse().unwrap()),
         unready_since: None,
-        told: Some("3.4.5".to_owned()),
-        told_at: Some("2026-11-24T11:00:00Z".parse().unwrap()),
+        synced_versions: Some("3.4.5".to_owned()),
+        synced_at: Some("2026-11-24T11:00:00Z".parse().unwrap()),
         trouble: None,
         resize: ResizeFacts {
-            mould: Some("m".to_owned()),
-            asked: size(2),
-            given: size(1),
-            underway: Some(Underway::Waits("Deferred: no room".to_owned())),
-            refused: false,
+            template_base_hash: Some("m".to_owned()),
+            requested: size(2),
+            allocated: size(1),
+            in_progress: Some(ResizeState::Waiting("Deferred: no room".to_owned())),
+            rejected: false,
         },
     };
     assert_eq!(facts(&pod(RUNNING), 1), expected);
@@ -123,7 +123,7 @@ fn a_pod_on_its_way_out_is_neither_ready_nor_asked() {
     let facts = facts(&going, 1);
     assert!(!facts.ready && facts.ip.is_none());
     assert_eq!(
-        facts.certificates.as_deref(),
+        facts.certificate_revision().map(CertificateRevision::secret_name),
         Some("pool-tls-abc"),
         "still mounts it"
     );
@@ -159,8 +159,8 @@ fn trouble_is_told_in_words_that_do_not_change_by_themselves() {
         "restartCount: 4, state: {running: {}}",
         "restartCount: 4, state: {terminated: {reason: OOMKilled, exitCode: 137}}",
     ] {
-        let told = container(&format!("ready: false, {now}, {last}"));
-        assert_eq!(told.as_deref(), Some(expected), "{now}");
+        let synced = container(&format!("ready: false, {now}, {last}"));
+        assert_eq!(synced.as_deref(), Some(expected), "{now}");
     }
     let recovered = container(&format!(
         "ready: true, restartCount: 4, state: {{running: {{}}}}, {last}"

@@ -5,7 +5,7 @@ fn asked(resources: &str) -> Sizes {
     let pod: PodSpec = parse(&format!(
         "containers: [{{name: pgpool, resources: {resources}}}, {{name: log}}]"
     ));
-    Sizes::asked(&pod)
+    Sizes::requested(&pod)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn what_a_kubelet_has_given_is_compared_by_value() {
         let status: PodStatus = parse(&format!(
             "containerStatuses:\n- {{name: pgpool, image: i, imageID: i, ready: true, restartCount: 0, resources: {resources}}}\n- {{name: log, image: i, imageID: i, ready: true, restartCount: 0}}"
         ));
-        Sizes::given(&status)
+        Sizes::allocated(&status)
     };
     let all = "{limits: {cpu: 1000m, memory: 1024Mi}, requests: {cpu: 1, memory: 1Gi}}";
     assert!(given(all).cover(&next));

@@ -1,0 +1,111 @@
+//! Decides whether the user's scripts run now, and how far they are. Pure.
+//!
+//! "Once" is the existence of the Job: while it exists, nothing runs again, whatever becomes of the spec, of pods or of
+//! operators.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::Resource;
+use shared_types::Pgpool;
+use shared_types::conditions::Reason;
+use shared_types::explanation::Explanation;
+use shared_types::pgpool::ScriptReference;
+
+use super::workload::Workload;
+use crate::pgpool::observe::{Lookup, Observed, is_due};
+use crate::pgpool::validate::{Initialization, Unmet, Validated};
+
+/// How soon a `ConfigMap` that is missing is looked up again: no watch tells when it is created.
+const SOURCE_RETRY: Duration = Duration::from_secs(10);
+
+/// How far the scripts are.
+#[derive(Clone, Debug)]
+pub(crate) enum InitState {
+    /// Nothing new is known.
+    Unknown,
+    /// There are none.
+    NotRequested,
+    /// The user says that they have run.
+    Skipped,
+    /// They cannot run now.
+    Waiting(Explanation),
+    /// They run now: the Job is created.
+    Due,
+    /// The Job that runs them, or has.
+    Exists(Arc<Job>),
+}
+
+fn waiting(reason: Reason, message: impl Into<String>) -> InitState {
+    InitState::Waiting(Explanation::new(reason, message))
+}
+
+/// Decides about the scripts, given what will run.
+pub(super) fn init_state(
+    pgpool: &Pgpool,
+    validated: &Validated,
+    observed: &Observed,
+    workload: Option<&Workload>,
+) -> InitState {
+    let init = match &validated.init {
+        Initialization::None => return InitState::NotRequested,
+        Initialization::Skipped => return InitState::Skipped,
+        Initialization::Refused(Unmet::Rejected { reason, message } | Unmet::Waiting { reason, message }) => {
+            return waiting(*reason, message.clone());
+        }
+        Initialization::Refused(Unmet::Reading { .. }) => return InitState::Unknown,
+        Initialization::Wanted(init) => init,
+    };
+    let title = format!("Job {}/{}", validated.namespace, init.job);
+    match &observed.init.job {
+        Lookup::Pending => InitState::Unknown,
+        Lookup::Forbidden => waiting(
+            Reason::WriteForbidden,
+            format!(
+                "{title} may not be read by this operator: grant it create, list and watch on Jobs there"
+            ),
+        ),
+        Lookup::Present(job) if job.metadata.deletion_timestamp.is_some() => InitState::Unknown,
+        Lookup::Present(job) if !is_owned(job, pgpool) => waiting(
+            Reason::NameConflict,
+            format!("{title} exists and is not of this Pgpool: rename or delete it"),
+        ),
+        Lookup::Present(job) => InitState::Exists(Arc::clone(job)),
+        Lookup::Absent if workload.is_none() || !is_due(pgpool) => waiting(
+            Reason::InitWaitingForPool,
+            "The scripts run when the Pgpool is ready, see condition Ready",
+        ),
+        Lookup::Absent => sources(validated, observed),
+    }
+}
+
+/// Whether everything exists that the Job mounts.
+fn sources(validated: &Validated, observed: &Observed) -> InitState {
+    for (reference, found) in &observed.init.sources {
+        let (kind, name, retry_after) = match reference {
+            ScriptReference::Secret(name) => ("Secret", name, None),
+            ScriptReference::ConfigMap(name) => ("ConfigMap", name, Some(SOURCE_RETRY)),
+        };
+        match found {
+            Lookup::Pending => return InitState::Unknown,
+            Lookup::Absent => {
+                let namespace = &validated.namespace;
+                let message = format!(
+                    "{kind} {namespace}/{name} of `spec.init.script` does not exist: create it, or name another"
+                );
+                let explanation = Explanation::new(Reason::InitSourceNotFound, message);
+                return InitState::Waiting(explanation.after(retry_after));
+            }
+            // What may not be read may well exist; the kubelet finds out.
+            Lookup::Forbidden | Lookup::Present(()) => {}
+        }
+    }
+    InitState::Due
+}
+
+fn is_owned(job: &Job, pgpool: &Pgpool) -> bool {
+    let uid = pgpool.meta().uid.as_ref();
+    let mut owners = job.metadata.owner_references.iter().flatten();
+    owners.any(|it| it.controller == Some(true) && Some(&it.uid) == uid)
+}

@@ -1,0 +1,138 @@
+//! Decides which pods are probed, and how to log in to them. Pure.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use shared_types::{Alias, ClientAuthMode, Pgpool};
+
+use super::workload::{Workload, entry};
+use super::{Situation, handoff};
+use crate::health::{Access, ClientCertificate, Pod};
+use crate::pgpool::observe::pods::PodFacts;
+use crate::pgpool::observe::{Certificate, CertificateRevision, Observed};
+use crate::pgpool::validate::Validated;
+
+/// A probe holds one of the connections that all Pgpools share, so no Pgpool may have it for longer.
+pub(super) const LONGEST_PROBE: Duration = Duration::from_secs(30);
+
+/// The pods that can be probed.
+pub(crate) fn targets(observed: &Observed) -> Vec<Pod> {
+    let mut targets = Vec::new();
+    for pod in &observed.pods {
+        if let Some(ip) = pod.ip {
+            targets.push(Pod {
+                uid: pod.uid.clone(),
+                ip,
+                ready: pod.ready,
+                tls: pod.certificate_revision().is_some(),
+            });
+        }
+    }
+    targets
+}
+
+/// Whether probes can run; in `cert` mode they need a valid client certificate.
+pub(super) fn can_probe(situation: &Situation<'_>) -> bool {
+    let Situation {
+        validated,
+        observed,
+        now,
+        ..
+    } = situation;
+    let by_certificate = validated.client_auth_mode == ClientAuthMode::Cert;
+    !by_certificate
+        || !observed.pod_health.is_empty()
+        || client_certificate(&observed.certificates, *now).is_some()
+}
+
+/// How to log in to the pods. The CAs of every TLS copy in use are trusted, so that a pod which still serves under the
+/// previous issuer does not count as broken. `None` while a client certificate is needed and the one in its Secret is not
+/// valid: pods would reject it, which proves nothing about them.
+pub(super) fn access(
+    situation: &Situation<'_>,
+    workload: Option<&Workload>,
+    tls_copy: Option<&Secret>,
+) -> Option<Access> {
+    let Situation {
+        pgpool,
+        validated,
+        observed,
+        now,
+        ..
+    } = *situation;
+    let client = match validated.client_auth_mode {
+        ClientAuthMode::Cert => Some(client_certificate(&observed.certificates, now)?),
+        ClientAuthMode::Md5 | ClientAuthMode::Scram => None,
+    };
+    let health = pgpool.spec.health_checker();
+    Some(Access {
+        server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
+        ssl_mode: validated.ssl_mode,
+        trust: trust(observed, workload, tls_copy),
+        client,
+        previous_client_certificate: None,
+        login: validated.backend.login.clone(),
+        login_source: login_source(pgpool, observed),
+        backend: backend(pgpool, validated),
+        writes: health.writes,
+        period: health.period,
+        timeout: health.timeout.min(LONGEST_PROBE),
+        failure_threshold: u32::try_from(health.failure_threshold).unwrap_or(1),
+    })
+}
+
+fn client_certificate(certificates: &[Certificate], now: Timestamp) -> Option<ClientCertificate> {
+    let client = certificates
+        .iter()
+        .find(|certificate| certificate.alias == Alias::Client)?;
+    if !handoff::is_good(client, now) {
+        return None;
+    }
+    Some(ClientCertificate {
+        chain: entry(certificates, Alias::Client, "tls.crt")?.to_vec(),
+        key: entry(certificates, Alias::Client, "tls.key")?.to_vec(),
+    })
+}
+
+/// The CAs of every TLS copy that is, or will be, in use.
+fn trust(observed: &Observed, workload: Option<&Workload>, tls_copy: Option<&Secret>) -> Vec<u8> {
+    let in_use = observed.pods.iter().filter_map(PodFacts::certificate_revision);
+    let next = workload.and_then(|workload| workload.certificates.as_ref());
+    let revisions: BTreeSet<_> = in_use.chain(next).collect();
+    let mut trust = Vec::new();
+    for revision in revisions {
+        let new = tls_copy.filter(|copy| CertificateRevision::of_copy(copy) == *revision);
+        let copy = new.or(observed.live.tls_copies.get(revision).map(AsRef::as_ref));
+        if let Some(ca) = copy.and_then(|copy| copy.data.as_ref()?.get("ca.pem")) {
+            trust.extend_from_slice(&ca.0);
+            trust.push(b'\n');
+        }
+    }
+    trust
+}
+
+fn backend(pgpool: &Pgpool, validated: &Validated) -> String {
+    let reference = &pgpool.spec.postgres_ref;
+    let namespace = reference.namespace.as_deref().unwrap_or(&validated.namespace);
+    let nodes = validated.backend.nodes.iter();
+    let addresses: Vec<_> = nodes.map(|node| format!("{}:{}", node.host, node.port)).collect();
+    format!(
+        "PostgreSQL {} (AppBinding {namespace}/{})",
+        addresses.join(" and "),
+        reference.name
+    )
+}
+
+fn login_source(pgpool: &Pgpool, observed: &Observed) -> String {
+    let binding = observed.inputs.app_binding.present();
+    let secret = binding
+        .and_then(|binding| binding.spec.secret.as_ref())
+        .map(|secret| secret.name.as_str());
+    let namespace = binding
+        .and_then(|binding| binding.namespace())
+        .or_else(|| pgpool.namespace());
+    format!("{}/{}", namespace.unwrap_or_default(), secret.unwrap_or_default())
+}

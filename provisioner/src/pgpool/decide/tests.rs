@@ -1,0 +1,397 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use serde_json::json;
+use shared_types::{ClientAuthMode, SslMode};
+
+use super::*;
+use crate::fixtures::{
+    Pki, certificate_verdict, now, observed, parse, plain_pgpool, spoil, tls_pgpool, verdict_on,
+};
+use crate::fleet::Admission;
+use crate::pgpool::observe::pods::PodFacts;
+use crate::pgpool::observe::{self, CertificateRevision, Lookup};
+use fixtures::{FixedLimiter, Planned};
+use handoff::Verifier;
+
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Damages a world.
+type Spoil = fn(&mut Observed);
+
+/// What a field changes about the checks.
+type Change = fn(&mut Access);
+
+fn try_plan(pgpool: &Pgpool, observed: &Observed) -> Result<Planned, Unmet> {
+    let limiter = FixedLimiter::new(Admission::Granted);
+    fixtures::planned(pgpool, observed, &limiter, GRACE, now())
+}
+
+fn planned(pgpool: &Pgpool, observed: &Observed) -> Planned {
+    try_plan(pgpool, observed).unwrap()
+}
+
+fn asked(pgpool: &Pgpool, observed: &Observed) -> Access {
+    planned(pgpool, observed).access.unwrap()
+}
+
+/// The certificates have been there for long, and nobody has judged them.
+fn patient(pgpool: &Pgpool, pki: &Pki) -> Observed {
+    Observed {
+        complete_for: GRACE,
+        ..observed(pgpool, pki)
+    }
+}
+
+/// What a plan has left in the cluster.
+fn carried_out(observed: &mut Observed, plan: Planned) -> String {
+    let copy = plan.objects.tls_copy.unwrap();
+    let name = copy.name_any();
+    observed
+        .live
+        .tls_copies
+        .insert(name.clone().into(), Arc::new(copy));
+    observed.live.stateful_set = plan.objects.stateful_set.map(Arc::new);
+    name
+}
+
+#[test]
+fn without_tls_nothing_is_waited_for() {
+    let pgpool = plain_pgpool();
+    let plan = planned(&pgpool, &observed(&pgpool, &Pki::new()));
+    assert_eq!(plan.certificates, CertificateState::NotNeeded);
+    assert!(plan.objects.tls_copy.is_none());
+    assert_eq!(
+        CertificateRevision::of_workload(&plan.objects.stateful_set.unwrap()),
+        None
+    );
+}
+
+#[test]
+fn a_good_set_is_copied_and_mounted() {
+    let pgpool = tls_pgpool();
+    let plan = planned(&pgpool, &patient(&pgpool, &Pki::new()));
+    assert_eq!(
+        plan.certificates,
+        CertificateState::Verified(Verifier::Provisioner)
+    );
+    let copy = plan.objects.tls_copy.unwrap();
+    assert_eq!(
+        CertificateRevision::of_workload(&plan.objects.stateful_set.unwrap()),
+        Some(CertificateRevision::of_copy(&copy))
+    );
+    let mut owned = pgpool.clone();
+    owned.metadata.namespace = copy.namespace();
+    assert!(observe::is_tls_copy(&copy, &owned));
+}
+
+#[test]
+fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
+    let (pgpool, pki) = (tls_pgpool(), Pki::new());
+    let stands: [(Spoil, &str); 3] = [
+        (
+            |it| it.certificates[1].secret = Lookup::Absent,
+            "demo/pool-client-cert",
+        ),
+        (
+            |it| {
+                for key in ["ca.crt", "tls.crt", "tls.key"] {
+                    spoil(&mut it.certificates[0], key, None);
+                }
+            },
+            "tls.crt is missing",
+        ),
+        (
+            |it| spoil(&mut it.certificates[0], "ca.crt", None),
+            "ca.crt is missing",
+        ),
+    ];
+    for (spoil, part) in stands {
+        let mut before = patient(&pgpool, &pki);
+        spoil(&mut before);
+        let plan = planned(&pgpool, &before);
+        assert!(plan.objects.stateful_set.is_none() && plan.objects.foundation.config_secret.is_some());
+        let CertificateState::Held {
+            message: why,
+            retry_after: after,
+        } = plan.certificates
+        else {
+            panic!("not held")
+        };
+        assert!(why.contains(part) && !why.contains("keeps running"), "{why}");
+        assert_eq!(after, None);
+
+        let mut running = patient(&pgpool, &pki);
+        let good = planned(&pgpool, &running);
+        let copy = carried_out(&mut running, good);
+        spoil(&mut running);
+        let plan = planned(&pgpool, &running);
+        assert!(plan.objects.tls_copy.is_none());
+        let stateful_set = plan.objects.stateful_set.unwrap();
+        assert_eq!(CertificateRevision::of_workload(&stateful_set), Some(copy.into()));
+        let CertificateState::Held { message: why, .. } = plan.certificates else {
+            panic!("not held")
+        };
+        assert!(why.contains(part) && why.ends_with("keeps running"), "{why}");
+
+        // A workload from before TLS keeps its configuration with it.
+        let mut plain = patient(&pgpool, &pki);
+        plain.live.stateful_set = Some(Arc::default());
+        spoil(&mut plain);
+        let plan = planned(&pgpool, &plain);
+        assert!(plan.objects.stateful_set.is_none() && plan.objects.foundation.config_secret.is_some());
+        plain.live.config_secret = Some(Arc::default());
+        let plan = planned(&pgpool, &plain);
+        assert!(plan.objects.stateful_set.is_none() && plan.objects.foundation.config_secret.is_none());
+    }
+}
+
+#[test]
+fn a_verdict_is_listened_for_and_counts_for_the_present_spec_alone() {
+    let (pgpool, pki) = (tls_pgpool(), Pki::new());
+    let mut observed = Observed {
+        complete_for: Duration::ZERO,
+        ..observed(&pgpool, &pki)
+    };
+    let verdict = |generation, observed: &Observed| {
+        let certificates = observed.certificates.iter().map(|certificate| {
+            let fingerprint = certificate.leaf().present().copied().flatten();
+            certificate_verdict(certificate.alias, fingerprint, true, "")
+        });
+        Arc::new(verdict_on(&pgpool, generation, certificates.collect()))
+    };
+    let listens = CertificateState::AwaitingVerdict { left: GRACE };
+    assert_eq!(planned(&pgpool, &observed).certificates, listens);
+    observed.verdict = Some(verdict(3, &observed));
+    assert_eq!(planned(&pgpool, &observed).certificates, listens);
+    observed.verdict = Some(verdict(4, &observed));
+    assert_eq!(
+        planned(&pgpool, &observed).certificates,
+        CertificateState::Verified(Verifier::Channel)
+    );
+}
+
+#[test]
+fn every_copy_in_use_is_trusted() {
+    let pgpool = tls_pgpool();
+    let (old, new) = (Pki::new(), Pki::new());
+    let mut world = patient(&pgpool, &old);
+    let plan = planned(&pgpool, &world);
+    let copy = carried_out(&mut world, plan);
+    let pod = PodFacts {
+        mounted_certificates: Some(copy.into()),
+        ..PodFacts::default()
+    };
+    let mut renewed = patient(&pgpool, &new);
+    renewed.live = world.live;
+    // A line of the signature.
+    let body = |pem: &str| pem.lines().rev().nth(2).unwrap().trim().to_owned();
+    // The copy that comes trusts what the one before did, and so do the checks before any pod mounts it, and while some
+    // do; and at the end no more than the pods.
+    let trusts = |world: &Observed| {
+        let trust = String::from_utf8(asked(&pgpool, world).trust).unwrap();
+        [&old, &new].map(|pki| trust.contains(&body(&pki.ca())))
+    };
+    for pods in [vec![], vec![pod]] {
+        renewed.pods = pods;
+        assert_eq!(trusts(&renewed), [true, true]);
+    }
+    for expected in [[true, true], [false, true]] {
+        let plan = planned(&pgpool, &renewed);
+        let copy = carried_out(&mut renewed, plan);
+        let pod = |ordinal| PodFacts {
+            ordinal,
+            ready: true,
+            mounted_certificates: Some(copy.clone().into()),
+            ..PodFacts::default()
+        };
+        renewed.pods = (0..pgpool.spec.replicas()).map(pod).collect();
+        assert_eq!(trusts(&renewed), expected);
+    }
+}
+
+#[test]
+fn the_check_logs_in_as_the_backend_does() {
+    let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
+    let world = patient(&pgpool, &pki);
+    let access = asked(&pgpool, &world);
+    assert_eq!(access.server_name, "pool.demo.svc");
+    assert_eq!(access.ssl_mode, SslMode::VerifyFull);
+    assert_eq!(
+        (access.login.user.as_str(), access.login.password.expose()),
+        ("postgres", "hunter2")
+    );
+    assert_eq!(access.login_source, "demo/pg-auth");
+    assert!(access.backend.contains("(AppBinding demo/"), "{}", access.backend);
+    assert_eq!(
+        (access.period, access.timeout),
+        (Duration::from_secs(10), Duration::from_secs(10))
+    );
+    assert_eq!(access.failure_threshold, 1);
+    assert!(access.client.is_none());
+    pgpool.spec.health_checker = Some(parse("{timeoutSeconds: 3600}"));
+    assert_eq!(asked(&pgpool, &world).timeout, probe::LONGEST_PROBE);
+    pgpool.spec.client_auth_mode = Some(ClientAuthMode::Cert);
+    let secret = world.certificates[1]
+        .secret
+        .present()
+        .unwrap()
+        .data
+        .clone()
+        .unwrap();
+    let client = asked(&pgpool, &world).client.unwrap();
+    assert_eq!(
+        (&client.chain, &client.key),
+        (&secret["tls.crt"].0, &secret["tls.key"].0)
+    );
+}
+
+/// The fields of `spec.healthChecker`, each with a row.
+#[test]
+fn every_field_of_the_health_checker_counts() {
+    let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
+    let world = patient(&pgpool, &pki);
+    let usual = asked(&pgpool, &world);
+    let seconds = Duration::from_secs;
+    let rows: [(&str, &str, Change); 4] = [
+        ("periodSeconds", "60", |it| it.period = Duration::from_mins(1)),
+        ("timeoutSeconds", "5", |it| it.timeout = Duration::from_secs(5)),
+        ("failureThreshold", "3", |it| it.failure_threshold = 3),
+        ("disableWriteCheck", "true", |it| it.writes = false),
+    ];
+    let crd = serde_json::to_value(<Pgpool as kube::CustomResourceExt>::crd()).unwrap();
+    let place = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/healthChecker/properties";
+    let known = crd.pointer(place).unwrap().as_object().unwrap();
+    assert_eq!(known.len(), rows.len(), "a field without a row");
+    for (field, value, change) in rows {
+        assert!(known.contains_key(field), "{field}");
+        pgpool.spec.health_checker = Some(parse(&format!("{{{field}: {value}}}")));
+        let mut expected = usual.clone();
+        change(&mut expected);
+        assert!(
+            asked(&pgpool, &world) == expected,
+            "{field} changes nothing, or too much"
+        );
+    }
+    assert_eq!(
+        (usual.period, usual.timeout, usual.writes),
+        (seconds(10), seconds(10), true)
+    );
+}
+
+#[test]
+fn a_client_certificate_that_is_no_good_is_not_shown() {
+    let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
+    let foreign = Pki::new().client("postgres");
+    let stranger = pki.client("stranger");
+    let spoils: [&dyn Fn(&mut Observed); 4] = [
+        &|it| it.certificates[1].secret = Lookup::Absent,
+        &|it| spoil(&mut it.certificates[1], "tls.key", Some(&foreign.key)),
+        &|it| {
+            spoil(&mut it.certificates[1], "tls.crt", Some(&stranger.certificate));
+            spoil(&mut it.certificates[1], "tls.key", Some(&stranger.key));
+        },
+        &|it| spoil(&mut it.certificates[1], "ca.crt", Some("")),
+    ];
+    for (row, spoil) in spoils.iter().enumerate() {
+        for (mode, known) in [(ClientAuthMode::Scram, true), (ClientAuthMode::Cert, false)] {
+            pgpool.spec.client_auth_mode = Some(mode);
+            let mut world = patient(&pgpool, &pki);
+            spoil(&mut world);
+            let access = planned(&pgpool, &world).access;
+            assert_eq!(access.is_some(), known, "row {row}, {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn pods_without_an_address_cannot_be_asked() {
+    let pod = |uid: &str, ip: Option<[u8; 4]>, ready| PodFacts {
+        uid: uid.to_owned(),
+        ip: ip.map(Into::into),
+        ready,
+        ..PodFacts::default()
+    };
+    let world = Observed {
+        pods: vec![
+            pod("a", Some([10, 0, 0, 1]), true),
+            pod("b", None, false),
+            pod("c", Some([10, 0, 0, 3]), false),
+        ],
+        ..Observed::default()
+    };
+    let asked: Vec<_> = probe::targets(&world)
+        .into_iter()
+        .map(|pod| (pod.uid, pod.ready))
+        .collect();
+    assert_eq!(asked, [("a".to_owned(), true), ("c".to_owned(), false)]);
+}
+
+#[test]
+fn pods_go_on_with_their_settings_unless_what_is_asked_needs_others() {
+    type Edit = fn(&mut Pgpool, &mut Observed);
+    let rows: [(&str, Edit, bool); 6] = [
+        ("nothing else", |_, _| {}, true),
+        ("more pods", |pgpool, _| pgpool.spec.replicas = Some(3), true),
+        (
+            "other rules",
+            |pgpool, _| pgpool.spec.client_auth_mode = Some(ClientAuthMode::Scram),
+            false,
+        ),
+        (
+            "another PostgreSQL",
+            |_, observed| {
+                let Lookup::Present(binding) = &mut observed.inputs.app_binding else {
+                    panic!("no AppBinding")
+                };
+                let service = &mut Arc::make_mut(binding).spec.client_config.service;
+                "elsewhere".clone_into(&mut service.as_mut().unwrap().name);
+            },
+            false,
+        ),
+        (
+            "another pgpool",
+            |_, observed| {
+                let Lookup::Present(version) = &mut observed.inputs.version else {
+                    panic!("no version")
+                };
+                "pgpool:other".clone_into(&mut Arc::make_mut(version).spec.pgpool.image);
+            },
+            false,
+        ),
+        (
+            "the settings are gone",
+            |_, observed| observed.live.config_secret = None,
+            false,
+        ),
+    ];
+    for (what, edit, goes_on) in rows {
+        let (mut pgpool, pki) = (plain_pgpool(), Pki::new());
+        let mut observed = observed(&pgpool, &pki);
+        let objects = planned(&pgpool, &observed).objects;
+        let running = objects.stateful_set.unwrap();
+        observed.live.config_secret = objects.foundation.config_secret.map(with_data).map(Arc::new);
+        observed.live.stateful_set = Some(Arc::new(running.clone()));
+        let configuration = json!({ "inline": { "pgpool.conf": "num_init_children = 8\nssl = off" } });
+        pgpool.spec.configuration = Some(serde_json::from_value(configuration).unwrap());
+        edit(&mut pgpool, &mut observed);
+        let plan = try_plan(&pgpool, &observed);
+        assert_eq!(plan.is_ok(), goes_on, "{what}");
+        let Ok(plan) = plan else { continue };
+        assert!(plan.objects.foundation.config_secret.is_none(), "{what}");
+        let template = |it: StatefulSet| it.spec.unwrap().template;
+        let planned = plan.objects.stateful_set.unwrap();
+        assert_eq!(template(planned), template(running), "{what}");
+    }
+}
+
+/// As the API server gives a Secret back.
+fn with_data(mut secret: Secret) -> Secret {
+    let texts = secret.string_data.take().unwrap_or_default();
+    let bytes = texts
+        .into_iter()
+        .map(|(key, text)| (key, k8s_openapi::ByteString(text.into_bytes())));
+    secret.data.get_or_insert_default().extend(bytes);
+    secret
+}

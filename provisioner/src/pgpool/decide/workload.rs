@@ -1,0 +1,279 @@
+//! Decides what pods are made of: the newest certificates, or those that they have while new ones are not verified or have
+//! to wait; and which pods may be replaced now. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use shared_types::Alias;
+
+use super::ca_overlap::{self, FormerCa};
+use super::config_check::Settings;
+use super::handoff::{self, Handoff, HandoffView, PublishedVerdicts, Verifier};
+use super::rollout::{self, Leaves, Step};
+use super::rotation_gate::{self, Gate, Hold};
+use super::{Situation, probe};
+use crate::fleet::Admission;
+use crate::pgpool::observe::{self, Certificate, CertificateRevision};
+
+/// What pods are made of, and which of them may be replaced.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    /// `None` without TLS.
+    pub(crate) certificates: Option<CertificateRevision>,
+    /// The revision of the settings that pods keep; `None` while they follow the spec.
+    pub(crate) kept_config_revision: Option<String>,
+    /// Whether the exporter runs, where one is asked for: its certificate may come with the next TLS copy only.
+    pub(crate) exporter: bool,
+    /// How far the pods may go now.
+    pub(crate) step: Step,
+}
+
+/// How far the certificates are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateState {
+    /// No certificates are needed.
+    NotNeeded,
+    /// The newest certificates are verified.
+    Verified(Verifier),
+    /// ops-manager is given this much more time to verify them.
+    AwaitingVerdict { left: Duration },
+    /// They cannot be used.
+    Held {
+        message: String,
+        retry_after: Option<Duration>,
+    },
+}
+
+impl CertificateState {
+    /// When the certificates have to be looked at again.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotNeeded | Self::Verified(_) => None,
+            Self::AwaitingVerdict { left } => Some(*left),
+            Self::Held { retry_after, .. } => *retry_after,
+        }
+    }
+}
+
+/// The PEM files that a good verdict is about.
+#[derive(Clone)]
+pub(crate) struct TlsMaterial<'a> {
+    /// `tls.crt` of the server Secret: leaf first, then intermediates.
+    pub(crate) certificate: &'a [u8],
+    /// `tls.key` of the server Secret.
+    pub(crate) key: &'a [u8],
+    /// `ca.crt` of the server Secret.
+    pub(crate) ca: &'a [u8],
+    /// `ca.crt` of the client Secret; may be the same.
+    pub(crate) client_ca: &'a [u8],
+    /// `tls.crt` of the metrics exporter's Secret.
+    pub(crate) exporter_certificate: &'a [u8],
+    /// `tls.key` of the metrics exporter's Secret.
+    pub(crate) exporter_key: &'a [u8],
+    /// `ca.crt` of the metrics exporter's Secret; may be the same.
+    pub(crate) exporter_ca: &'a [u8],
+    /// CAs that no certificate Secret contains any more, and that stay trusted for a while.
+    pub(crate) former_cas: Vec<FormerCa>,
+}
+
+impl<'a> TlsMaterial<'a> {
+    fn of(certificates: &'a [Certificate]) -> Option<Self> {
+        let entry = |alias, key| entry(certificates, alias, key);
+        Some(Self {
+            certificate: entry(Alias::Server, "tls.crt")?,
+            key: entry(Alias::Server, "tls.key")?,
+            ca: entry(Alias::Server, "ca.crt")?,
+            client_ca: entry(Alias::Client, "ca.crt")?,
+            exporter_certificate: entry(Alias::MetricsExporter, "tls.crt")?,
+            exporter_key: entry(Alias::MetricsExporter, "tls.key")?,
+            exporter_ca: entry(Alias::MetricsExporter, "ca.crt")?,
+            former_cas: Vec::new(),
+        })
+    }
+}
+
+/// An entry of a certificate Secret.
+pub(super) fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option<&'a [u8]> {
+    let mut certificates = certificates.iter();
+    let certificate = certificates.find(|certificate| certificate.alias == alias)?;
+    let data = certificate.secret.present()?.data.as_ref()?;
+    Some(data.get(key)?.0.as_slice())
+}
+
+/// What pods mount and run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mounted {
+    pub(super) certificates: Option<CertificateRevision>,
+    pub(super) exporter: bool,
+}
+
+/// The certificates of pods, settings aside.
+pub(super) struct Pods<'a> {
+    pub(super) state: CertificateState,
+    /// `None` while nothing may run yet.
+    pub(super) mounted: Option<Mounted>,
+    /// What is copied, where pods get the newest certificates.
+    pub(super) material: Option<TlsMaterial<'a>>,
+    /// That copy.
+    pub(super) tls_copy: Option<Secret>,
+    pub(super) hold: Option<Hold>,
+    pub(super) is_queued: bool,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Pods<'_> {
+    fn new(state: CertificateState, mounted: Option<Mounted>) -> Self {
+        Self {
+            state,
+            mounted,
+            material: None,
+            tls_copy: None,
+            hold: None,
+            is_queued: false,
+            retry_after: None,
+        }
+    }
+}
+
+/// Decides about the certificates of pods.
+pub(super) fn pods<'a>(situation: &Situation<'a>) -> Pods<'a> {
+    if !situation.validated.serves_tls() {
+        let mounted = Mounted {
+            certificates: None,
+            exporter: true,
+        };
+        return Pods::new(CertificateState::NotNeeded, Some(mounted));
+    }
+    let certificates = &situation.observed.certificates;
+    match (handoff(situation), TlsMaterial::of(certificates)) {
+        (Handoff::Use { verifier, .. }, Some(material)) => newest(situation, verifier, material),
+        (handoff, _) => Pods::new(held(handoff, situation), running(situation)),
+    }
+}
+
+fn handoff(situation: &Situation<'_>) -> Handoff {
+    let Situation { pgpool, observed, .. } = situation;
+    let channel = observed.verdict.as_ref().map(|verdict| PublishedVerdicts {
+        generation: Some(verdict.generation),
+        certificates: &verdict.certificates,
+    });
+    let published = observe::published(pgpool);
+    let handoff = handoff::decide(&HandoffView {
+        generation: pgpool.metadata.generation,
+        certificates: &observed.certificates,
+        channel: channel.unwrap_or_default(),
+        status: PublishedVerdicts {
+            generation: observe::published_for(pgpool),
+            certificates: &published,
+        },
+        complete_for: observed.complete_for,
+        grace: situation.policy.handoff_grace,
+    });
+    handoff::verify(handoff, &observed.certificates, situation.now)
+}
+
+/// The newest certificates with every CA that is trusted beside theirs, or those that pods have while the newest have to
+/// wait.
+fn newest<'a>(situation: &Situation<'a>, verifier: Verifier, mut material: TlsMaterial<'a>) -> Pods<'a> {
+    let Situation {
+        pgpool,
+        validated,
+        observed,
+        policy,
+        now,
+    } = *situation;
+    let issuers = ca_overlap::issuers(&material);
+    material.former_cas = ca_overlap::former_cas(pgpool, observed, &issuers, &validated.backend.ca, now);
+    let retry_after = ca_overlap::due(pgpool, observed, &material.former_cas, now);
+    let tls_copy = policy.preview.tls_copy(validated, &material);
+    let revision = CertificateRevision::of_copy(&tls_copy);
+    let (gate, hold, admission) = rotation_gate::gate(situation, &revision);
+    let mut pods = Pods::new(CertificateState::Verified(verifier), None);
+    match gate {
+        Gate::Open => {
+            pods.mounted = Some(Mounted {
+                certificates: Some(revision),
+                exporter: true,
+            });
+            pods.material = Some(material);
+            pods.tls_copy = Some(tls_copy);
+        }
+        Gate::Closed => pods.mounted = running(situation),
+    }
+    Pods {
+        hold,
+        is_queued: matches!(admission, Some(Admission::Queued { .. })),
+        retry_after,
+        ..pods
+    }
+}
+
+/// The certificates that pods have: everything else about them may still change.
+fn running(situation: &Situation<'_>) -> Option<Mounted> {
+    let Situation {
+        validated,
+        observed,
+        policy,
+        ..
+    } = situation;
+    let revision = CertificateRevision::of_workload(observed.live.stateful_set.as_deref()?)?;
+    let copy = observed.live.tls_copies.get(&revision)?;
+    Some(Mounted {
+        exporter: policy.preview.serves_exporter(validated, copy),
+        certificates: Some(revision),
+    })
+}
+
+fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {
+    let (message, retry_after) = match handoff {
+        Handoff::Wait { message } => (message, None),
+        Handoff::AwaitVerdict { left } => return CertificateState::AwaitingVerdict { left },
+        Handoff::Keep { message, retry_after } => (message, retry_after),
+        // Excluded by `handoff::verify` and by the material that is missing.
+        Handoff::VerifyLocally | Handoff::Use { .. } => {
+            ("A certificate Secret is not complete".to_owned(), None)
+        }
+    };
+    let runs = situation.observed.live.stateful_set.is_some();
+    let consequence = if runs { "; what runs keeps running" } else { "" };
+    CertificateState::Held {
+        message: format!("{message}{consequence}"),
+        retry_after,
+    }
+}
+
+/// What pods are made of, and which of them may be replaced. Before pgpool has accepted new settings no pod gets them: pods
+/// keep those that they have.
+pub(super) fn workload(situation: &Situation<'_>, pods: &Pods<'_>, settings: &Settings) -> Option<Workload> {
+    let kept_config_revision = match settings {
+        Settings::Use { .. } => None,
+        Settings::Keep { revision, .. } => Some(revision.clone()),
+        Settings::Wait { .. } => return None,
+    };
+    let Mounted {
+        certificates,
+        exporter,
+    } = pods.mounted.clone()?;
+    let mut workload = Workload {
+        certificates,
+        kept_config_revision,
+        exporter,
+        step: Step::default(),
+    };
+    let live = &situation.observed.live;
+    workload.step = rollout::step(&rollout::View {
+        desired: &situation
+            .policy
+            .preview
+            .stateful_set(situation.validated, &workload),
+        live: live.stateful_set.as_deref(),
+        budget: live.pod_disruption_budget.as_deref(),
+        pods: &situation.observed.pods,
+        pod_health: &situation.observed.pod_health,
+        certificate_delivery: situation.validated.release.certificate_delivery(),
+        leaves: &Leaves::of(&live.tls_copies),
+        probing: probe::can_probe(situation),
+        now: situation.now,
+    });
+    Some(workload)
+}
