@@ -8,6 +8,7 @@ pub(crate) mod ca_overlap;
 pub(crate) mod config_check;
 pub(crate) mod handoff;
 pub(crate) mod init_job;
+mod material;
 pub(crate) mod monitoring;
 pub(crate) mod probe;
 pub(crate) mod rollout;
@@ -32,7 +33,8 @@ use init_job::InitState;
 use monitoring::Monitoring;
 use rotation_gate::Hold;
 
-pub(crate) use workload::{CertificateState, TlsMaterial, Workload};
+pub(crate) use material::TlsMaterial;
+pub(crate) use workload::{CertificateState, Workload};
 
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -116,10 +118,14 @@ pub(crate) fn decide<'a>(
     };
     let settings = config_check::settings(&situation)?;
     let pods = workload::pods(&situation);
-    let config = config_check::config(&situation, &settings, &pods);
+    let retry_certificates = pods.state.retry_after();
+    let config = config_check::config(&situation, &settings, pods.mounted.is_some(), retry_certificates);
     let workload = workload::workload(&situation, &pods, &settings);
     let init = init_job::init_state(pgpool, validated, observed, workload.as_ref());
-    let access = probe::access(&situation, workload.as_ref(), pods.tls_copy.as_ref());
+    let next_certificates = workload
+        .as_ref()
+        .and_then(|workload| workload.certificates.as_ref());
+    let access = probe::access(&situation, next_certificates, pods.tls_copy.as_ref());
     Ok(Decision {
         config,
         certificates: pods.state,

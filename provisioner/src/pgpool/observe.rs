@@ -10,6 +10,7 @@ mod certificates;
 pub(crate) mod env_pairs;
 mod init;
 mod init_facts;
+mod lookup;
 mod observed;
 mod owned;
 pub(crate) mod pods;
@@ -36,7 +37,8 @@ pub(crate) use certificate::Certificate;
 pub(crate) use certificate_revision::CertificateRevision;
 pub(crate) use certificates::{published, published_for};
 pub(crate) use init_facts::{ended, is_due, trim as trim_job};
-pub(crate) use observed::{ConfigCheck, Inputs, Live, Lookup, Observed};
+pub(crate) use lookup::Lookup;
+pub(crate) use observed::{ConfigCheck, Inputs, Live, Observed};
 #[cfg(test)]
 pub(crate) use owned::is_tls_copy;
 #[cfg(test)]

@@ -17,20 +17,12 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
-use super::workload::TlsMaterial;
+use super::material::{FormerCa, TlsMaterial};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{CertificateRevision, Observed};
 
 #[cfg(test)]
 mod tests;
-
-/// A CA that is trusted for what it has signed before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FormerCa {
-    pub(crate) der: CertificateDer<'static>,
-    /// Since when no certificate Secret contains it.
-    pub(crate) since: Timestamp,
-}
 
 /// The CAs in some PEM; what cannot be read is left out.
 pub(crate) fn read(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {

@@ -15,7 +15,6 @@ use shared_types::explanation::{Blocked, Explanation};
 use shared_types::{names, reserved};
 
 use super::Situation;
-use super::workload::Pods;
 use crate::pgpool::observe::{Live, pods};
 use crate::pgpool::validate::{Setting, Unmet, Validated};
 
@@ -111,12 +110,20 @@ pub(super) fn settings(situation: &Situation<'_>) -> Result<Settings, Unmet> {
 }
 
 /// Decides what becomes of the configuration Secret.
-pub(super) fn config(situation: &Situation<'_>, settings: &Settings, pods: &Pods<'_>) -> Config {
+///
+/// `has_certificates`: whether pods that run have the certificates that the settings need. `retry_after`: when the
+/// certificates change by time alone.
+pub(super) fn config(
+    situation: &Situation<'_>,
+    settings: &Settings,
+    has_certificates: bool,
+    retry_after: Option<Duration>,
+) -> Config {
     let live = &situation.observed.live;
     match settings.clone() {
         Settings::Use { checked_hash } => {
             // Pods that run and have no certificates yet keep their settings without TLS.
-            let serves_plain = pods.mounted.is_none() && live.stateful_set.is_some();
+            let serves_plain = !has_certificates && live.stateful_set.is_some();
             let secret = if serves_plain && live.config_secret.is_some() {
                 ConfigSecret::Leave
             } else {
@@ -132,7 +139,7 @@ pub(super) fn config(situation: &Situation<'_>, settings: &Settings, pods: &Pods
             starts_check: check.starts,
             kept_check: check.kept,
             // The certificates may have to be looked at, too.
-            blocked: Some(check.blocked.after(pods.state.retry_after())),
+            blocked: Some(check.blocked.after(retry_after)),
         },
         Settings::Wait { check } => {
             // While there are no pods, the Secret may exist already, for others who wait for it.

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool};
 
-use super::workload::{Workload, entry};
+use super::material::entry;
 use super::{Situation, handoff};
 use crate::health::{Access, ClientCertificate, Pod};
 use crate::pgpool::observe::pods::PodFacts;
@@ -53,7 +53,7 @@ pub(super) fn can_probe(situation: &Situation<'_>) -> bool {
 /// valid: pods would reject it, which proves nothing about them.
 pub(super) fn access(
     situation: &Situation<'_>,
-    workload: Option<&Workload>,
+    next: Option<&CertificateRevision>,
     tls_copy: Option<&Secret>,
 ) -> Option<Access> {
     let Situation {
@@ -71,7 +71,7 @@ pub(super) fn access(
     Some(Access {
         server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
         ssl_mode: validated.ssl_mode,
-        trust: trust(observed, workload, tls_copy),
+        trust: trust(observed, next, tls_copy),
         client,
         previous_client_certificate: None,
         login: validated.backend.login.clone(),
@@ -98,9 +98,8 @@ fn client_certificate(certificates: &[Certificate], now: Timestamp) -> Option<Cl
 }
 
 /// The CAs of every TLS copy that is, or will be, in use.
-fn trust(observed: &Observed, workload: Option<&Workload>, tls_copy: Option<&Secret>) -> Vec<u8> {
+fn trust(observed: &Observed, next: Option<&CertificateRevision>, tls_copy: Option<&Secret>) -> Vec<u8> {
     let in_use = observed.pods.iter().filter_map(PodFacts::certificate_revision);
-    let next = workload.and_then(|workload| workload.certificates.as_ref());
     let revisions: BTreeSet<_> = in_use.chain(next).collect();
     let mut trust = Vec::new();
     for revision in revisions {

@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
-use shared_types::Alias;
-
-use super::ca_overlap::{self, FormerCa};
+use super::ca_overlap;
 use super::config_check::Settings;
 use super::handoff::{self, Handoff, HandoffView, PublishedVerdicts, Verifier};
+use super::material::TlsMaterial;
 use super::rollout::{self, Leaves, Step};
 use super::rotation_gate::{self, Gate, Hold};
 use super::{Situation, probe};
 use crate::fleet::Admission;
-use crate::pgpool::observe::{self, Certificate, CertificateRevision};
+use crate::pgpool::observe::{self, CertificateRevision};
+use k8s_openapi::api::core::v1::Secret;
 
 /// What pods are made of, and which of them may be replaced.
 #[derive(Clone, Debug)]
@@ -53,51 +52,6 @@ impl CertificateState {
             Self::Held { retry_after, .. } => *retry_after,
         }
     }
-}
-
-/// The PEM files that a good verdict is about.
-#[derive(Clone)]
-pub(crate) struct TlsMaterial<'a> {
-    /// `tls.crt` of the server Secret: leaf first, then intermediates.
-    pub(crate) certificate: &'a [u8],
-    /// `tls.key` of the server Secret.
-    pub(crate) key: &'a [u8],
-    /// `ca.crt` of the server Secret.
-    pub(crate) ca: &'a [u8],
-    /// `ca.crt` of the client Secret; may be the same.
-    pub(crate) client_ca: &'a [u8],
-    /// `tls.crt` of the metrics exporter's Secret.
-    pub(crate) exporter_certificate: &'a [u8],
-    /// `tls.key` of the metrics exporter's Secret.
-    pub(crate) exporter_key: &'a [u8],
-    /// `ca.crt` of the metrics exporter's Secret; may be the same.
-    pub(crate) exporter_ca: &'a [u8],
-    /// CAs that no certificate Secret contains any more, and that stay trusted for a while.
-    pub(crate) former_cas: Vec<FormerCa>,
-}
-
-impl<'a> TlsMaterial<'a> {
-    fn of(certificates: &'a [Certificate]) -> Option<Self> {
-        let entry = |alias, key| entry(certificates, alias, key);
-        Some(Self {
-            certificate: entry(Alias::Server, "tls.crt")?,
-            key: entry(Alias::Server, "tls.key")?,
-            ca: entry(Alias::Server, "ca.crt")?,
-            client_ca: entry(Alias::Client, "ca.crt")?,
-            exporter_certificate: entry(Alias::MetricsExporter, "tls.crt")?,
-            exporter_key: entry(Alias::MetricsExporter, "tls.key")?,
-            exporter_ca: entry(Alias::MetricsExporter, "ca.crt")?,
-            former_cas: Vec::new(),
-        })
-    }
-}
-
-/// An entry of a certificate Secret.
-pub(super) fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option<&'a [u8]> {
-    let mut certificates = certificates.iter();
-    let certificate = certificates.find(|certificate| certificate.alias == alias)?;
-    let data = certificate.secret.present()?.data.as_ref()?;
-    Some(data.get(key)?.0.as_slice())
 }
 
 /// What pods mount and run.

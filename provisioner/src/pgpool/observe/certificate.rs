@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use shared_types::Alias;
 use tls_bundle::{Fingerprint, Required};
 
-use super::observed::Lookup;
+use super::lookup::Lookup;
 
 /// A certificate that a `Pgpool` needs, and its Secret.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use shared_types::pgpool::{ScriptReference, ScriptSource};
 use shared_types::reserved::VOLUME_CERTS;
 
 use super::certificate_revision::CertificateRevision;
-use super::observed::Lookup;
+use super::lookup::Lookup;
 
 /// What is known of the user's scripts.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use shared_types::object::TypedReference;
 use shared_types::{AppBinding, Pgpool, names};
 
-use super::observed::Lookup;
+use super::lookup::Lookup;
 
 /// Namespace and name.
 pub(crate) type NamespacedName = (String, String);

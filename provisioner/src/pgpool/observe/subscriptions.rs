@@ -9,7 +9,8 @@ use shared_types::pgpool::{Agent, ScriptReference};
 use shared_types::{Pgpool, names};
 
 use super::init_facts::wanted;
-use super::observed::{Lookup, Observed};
+use super::lookup::Lookup;
+use super::observed::Observed;
 use super::references::{NamespacedName, References, binding_namespace};
 use crate::triggers;
 

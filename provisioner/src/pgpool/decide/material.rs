@@ -1,0 +1,60 @@
+//! The certificates that a TLS copy is made of. Pure.
+
+use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
+use shared_types::Alias;
+
+use crate::pgpool::observe::Certificate;
+
+/// A CA that is trusted for what it has signed before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FormerCa {
+    pub(crate) der: CertificateDer<'static>,
+    /// Since when no certificate Secret contains it.
+    pub(crate) since: Timestamp,
+}
+
+/// Verified certificates, as PEM.
+#[derive(Clone)]
+pub(crate) struct TlsMaterial<'a> {
+    /// `tls.crt` of the server Secret: leaf first, then intermediates.
+    pub(crate) certificate: &'a [u8],
+    /// `tls.key` of the server Secret.
+    pub(crate) key: &'a [u8],
+    /// `ca.crt` of the server Secret.
+    pub(crate) ca: &'a [u8],
+    /// `ca.crt` of the client Secret; may be the same.
+    pub(crate) client_ca: &'a [u8],
+    /// `tls.crt` of the metrics exporter's Secret.
+    pub(crate) exporter_certificate: &'a [u8],
+    /// `tls.key` of the metrics exporter's Secret.
+    pub(crate) exporter_key: &'a [u8],
+    /// `ca.crt` of the metrics exporter's Secret; may be the same.
+    pub(crate) exporter_ca: &'a [u8],
+    /// CAs that no certificate Secret contains any more, and that stay trusted for a while.
+    pub(crate) former_cas: Vec<FormerCa>,
+}
+
+impl<'a> TlsMaterial<'a> {
+    pub(super) fn of(certificates: &'a [Certificate]) -> Option<Self> {
+        let entry = |alias, key| entry(certificates, alias, key);
+        Some(Self {
+            certificate: entry(Alias::Server, "tls.crt")?,
+            key: entry(Alias::Server, "tls.key")?,
+            ca: entry(Alias::Server, "ca.crt")?,
+            client_ca: entry(Alias::Client, "ca.crt")?,
+            exporter_certificate: entry(Alias::MetricsExporter, "tls.crt")?,
+            exporter_key: entry(Alias::MetricsExporter, "tls.key")?,
+            exporter_ca: entry(Alias::MetricsExporter, "ca.crt")?,
+            former_cas: Vec::new(),
+        })
+    }
+}
+
+/// An entry of a certificate Secret.
+pub(super) fn entry<'a>(certificates: &'a [Certificate], alias: Alias, key: &str) -> Option<&'a [u8]> {
+    let mut certificates = certificates.iter();
+    let certificate = certificates.find(|certificate| certificate.alias == alias)?;
+    let data = certificate.secret.present()?.data.as_ref()?;
+    Some(data.get(key)?.0.as_slice())
+}
