@@ -1,9 +1,9 @@
 //! The services of the channel: thin adapters over types of this process. Nothing here decides, and no key, password or
 //! token ever reaches it.
 
-pub(crate) mod certificates;
 pub(crate) mod convert;
 pub(crate) mod flow;
+pub(crate) mod verdicts;
 
 use std::sync::Arc;
 

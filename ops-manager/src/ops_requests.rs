@@ -214,7 +214,7 @@ async fn tell(
     }
     if let Some(news) = report::news(&status) {
         info!(request = %key, phase = ?status.phase, "operation: {}", news.message);
-        let action = plan::title(request.spec.type_).as_str();
+        let action = request.spec.type_.condition().as_str();
         if news.trouble {
             context
                 .events

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use operator_runtime::channel::{self, TlsFiles};
 use operator_runtime::{Identity, Runtime, drive};
-use proto::v1::certificate_service_server::{CertificateServiceServer, SERVICE_NAME as CERTIFICATE_SERVICE};
 use proto::v1::flow_service_server::{FlowServiceServer, SERVICE_NAME as FLOW_SERVICE};
+use proto::v1::verdict_service_server::{SERVICE_NAME as VERDICT_SERVICE, VerdictServiceServer};
 use shared_types::names;
 use tonic::service::Routes;
 
@@ -15,8 +15,8 @@ use crate::caches::{Caches, Triggers};
 use crate::context::Context;
 use crate::flow_source::FlowReader;
 use crate::grpc::Leader;
-use crate::grpc::certificates::Certificates;
 use crate::grpc::flow::Flows;
+use crate::grpc::verdicts::Verdicts;
 use crate::metrics::Metrics;
 use crate::{certificates, ops_requests};
 
@@ -84,16 +84,15 @@ fn start_controllers(runtime: &mut Runtime, triggers: Triggers, context: &Arc<Co
 
 fn serve(runtime: &mut Runtime, args: &Args, context: &Context, flows: FlowReader) {
     let leader = Leader::new(runtime.ownership());
-    let certificates = Certificates::new(Arc::clone(&context.verdicts), leader.clone(), runtime.drain());
+    let service = Verdicts::new(Arc::clone(&context.verdicts), leader.clone(), runtime.drain());
     let flows = Flows::new(Arc::new(flows), leader, runtime.drain());
-    let routes =
-        Routes::new(CertificateServiceServer::new(certificates)).add_service(FlowServiceServer::new(flows));
+    let routes = Routes::new(VerdictServiceServer::new(service)).add_service(FlowServiceServer::new(flows));
     channel::serve(
         runtime,
         &args.common.channel,
         TlsFiles::new(&args.common.channel.channel_tls_dir),
         routes,
-        &[CERTIFICATE_SERVICE, FLOW_SERVICE],
+        &[VERDICT_SERVICE, FLOW_SERVICE],
         proto::v1::FILE_DESCRIPTOR_SET,
     );
 }

@@ -1,5 +1,5 @@
 //! Certificate verdicts as both operators use them, and their conversion to and from the messages of
-//! `CertificateService`. Pure.
+//! `VerdictService`. Pure.
 //!
 //! Encoding cannot fail. Decoding names the field that is missing or unreadable; a reason or an event that only a later
 //! version knows is no error.

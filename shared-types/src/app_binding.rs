@@ -1,12 +1,13 @@
-//! `AppBinding`: how to reach an application, here the PostgreSQL behind a pool.
+//! `AppBinding`: how to connect to an application, here the PostgreSQL of a pool. Other applications use the kind too:
+//! only what no application could use is rejected.
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{object::TypedReference, schema};
+use crate::{object::TypedReference, rules::rule, schema};
 
-/// Where an application listens and which Secrets open it.
+/// How to connect to an application, and the Secrets with its credentials.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "appcatalog.appscode.com",
@@ -18,7 +19,7 @@ use crate::{object::TypedReference, schema};
     category = "catalog",
     category = "appscode",
     category = "all",
-    doc = "How to reach an application and which Secrets open it",
+    doc = "How to connect to an application, and the Secrets with its credentials",
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -31,10 +32,10 @@ pub struct AppBindingSpec {
     /// Version of the application, such as `16.4`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The object that runs the application; set when KubeDB manages it.
+    /// The object that runs the application, if KubeDB manages it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_ref: Option<AppReference>,
-    /// Where clients connect to, and how they trust the server.
+    /// Address of the application, and how to verify its certificate.
     pub client_config: ClientConfig,
     /// Secret with `username` and `password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,8 +43,9 @@ pub struct AppBindingSpec {
     /// Secret with a client certificate (`tls.crt`, `tls.key`) for the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_secret: Option<TypedReference>,
-    /// How keys of the Secret are renamed or added for clients.
+    /// Changes to the keys of the Secret for clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub secret_transforms: Vec<SecretTransform>,
     /// Free-form parameters of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,33 +70,37 @@ pub struct AppReference {
     pub name: String,
 }
 
-/// How clients connect: by a Service of the cluster or by a URL.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Address of an application: a Service of the cluster, or a URL.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "!has(self.url) || !has(self.service)",
+    "spec.clientConfig has two addresses: keep either url or service",
+))]
 pub struct ClientConfig {
-    /// Address of an application outside the cluster.
+    /// URL of an application outside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Service of an application inside the cluster.
+    /// Service of an application in the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
-    /// Accept any server certificate. Only for tests.
+    /// Whether to accept any server certificate. Only for tests.
     #[serde(
         default,
         rename = "insecureSkipTLSVerify",
         skip_serializing_if = "Option::is_none"
     )]
     pub insecure_skip_tls_verify: Option<bool>,
-    /// Certificates that the server's certificate must chain to, PEM in base64.
+    /// CA certificates that verify the server certificate, as PEM in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bytes")]
     pub ca_bundle: Option<k8s_openapi::ByteString>,
-    /// Name that the server's certificate must bear, when it is not the host name.
+    /// Name in the server certificate, if it is not the host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
 
-/// A Service port that speaks the application's protocol.
+/// A port of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceReference {
@@ -106,8 +112,9 @@ pub struct ServiceReference {
     /// Name of the Service of the application.
     pub name: String,
     /// Port of the Service, such as 5432.
+    #[schemars(range(min = 1, max = 65535))]
     pub port: i32,
-    /// Path of the address; not used for PostgreSQL.
+    /// Path of the address. Not used for PostgreSQL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Query of the address, such as `sslmode=verify-full`.
@@ -115,20 +122,24 @@ pub struct ServiceReference {
     pub query: Option<String>,
 }
 
-/// One change to the keys of a Secret, for clients that expect other names.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A change to the keys of a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "[has(self.renameKey), has(self.addKey), has(self.addKeysFrom), has(self.removeKey)].exists_one(given, given)",
+    "must have exactly one of renameKey, addKey, addKeysFrom and removeKey",
+))]
 pub struct SecretTransform {
-    /// Renames a key to what clients expect.
+    /// Renames a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rename_key: Option<RenameKey>,
-    /// Adds a key with a value of its own.
+    /// Adds a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add_key: Option<AddKey>,
     /// Adds every key of another Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub add_keys_from: Option<AddKeysFrom>,
-    /// Removes a key that clients must not see.
+    /// Removes a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_key: Option<RemoveKey>,
 }
@@ -137,9 +148,9 @@ pub struct SecretTransform {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RenameKey {
-    /// The present name of the key.
+    /// Current name of the key.
     pub from: String,
-    /// The new name of the key.
+    /// New name of the key.
     pub to: String,
 }
 
@@ -156,7 +167,7 @@ pub struct AddKey {
     /// Value of the key, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub string_value: Option<String>,
-    /// Its value as a template over the Secret's data.
+    /// Value of the key, as a template over the data of the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json_path_expression: Option<String>,
 }

@@ -4,18 +4,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, rules};
+use crate::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, schema};
 
-/// Tells Helm to leave a definition, and with it every object of its kind, when the chart goes.
+/// Makes Helm keep a definition, and with it every object of its kind, when the chart is uninstalled.
 const KEEP: (&str, &str) = ("helm.sh/resource-policy", "keep");
 
-/// The kind whose operators keep `status.observedGeneration`.
+/// The kind whose operators write `status.observedGeneration`.
 const PGPOOL: &str = "Pgpool";
 
 /// A generation that no object has.
 const UNOBSERVED: i64 = -1;
 
-/// Every definition, in the order of their names.
+/// Every definition, in the order of names.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
     derived().into_iter().map(finished).collect()
@@ -57,7 +57,7 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         let plain = serde_json::to_value(&*schema)
             .map(without_nullable)
             .map(|mut schema| {
-                rules::install(&kind, &mut schema);
+                schema::add_list_types(&mut schema);
                 if kind == PGPOOL {
                     unobserved(&mut schema);
                 }
@@ -71,14 +71,14 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-/// The schema with a status that says of an object which no operator has seen yet that it is not observed. Tools that
-/// wait take an object without a status for one that has nothing to tell and is done.
+/// Gives new objects a status that says that they are not observed yet. Tools that wait, such as kstatus, take an object
+/// without a status as ready.
 fn unobserved(schema: &mut Value) {
     schema["properties"]["status"]["default"] = json!({ "observedGeneration": UNOBSERVED });
 }
 
-/// The schema without `nullable`: the API server then drops a null in a manifest instead of storing
-/// it, as for every built-in kind.
+/// The schema without `nullable`, so that the API server drops a null in a manifest instead of storing it, as for every
+/// built-in kind.
 fn without_nullable(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(map) => {

@@ -1,69 +1,81 @@
-//! Small pieces that several kinds embed: references, metadata, durations.
+//! Types that several kinds embed: references, metadata, durations.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Labels and annotations for a generated object.
+use crate::rules::{object_name, optional_name};
+
+/// Labels and annotations of a generated object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PartialMetadata {
-    /// Labels to add; those that select objects stay as they are.
+    /// Labels to add. Labels that select objects cannot be changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations to add to the generated ones.
+    /// Annotations to add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// An object named by kind, in the namespace of the object that names it.
+/// A reference to an object of a kind, in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TypedReference {
     /// API group of the object; the core group when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub api_group: Option<String>,
     /// Kind of the object; `Secret` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
     pub kind: Option<String>,
     /// Name of the object.
+    #[schemars(length(max = 253))]
     pub name: String,
 }
 
-/// An object named in a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// A reference to an object that may be in another namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectReference {
     /// Name of the object.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = object_name())]
     pub name: String,
-    /// Namespace of the object; that of the referring object when empty.
+    /// Namespace of the object; the same namespace when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = optional_name())]
     pub namespace: Option<String>,
 }
 
-/// An object of the same namespace, named.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A reference to an object in the same namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalReference {
     /// Name of the object.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = optional_name())]
     pub name: String,
 }
 
-/// What a duration of Go looks like, not negative.
+/// Pattern of a Go duration that is not negative.
 pub(crate) const GO_DURATION: &str = r"^\+?(0|(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
 
-/// A duration as Go writes it, such as `2160h` or `1h30m`; kept as written.
+/// A Go duration, such as `2160h` or `1h30m`, kept as written.
 ///
-/// Parsing is a separate, fallible step: one ill-formed duration in one stored object must not stop
-/// the watch of all others.
+/// Parsing is a separate step that can fail, so that one malformed duration in one stored object does not break the
+/// watch of all objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GoDuration(pub String);
 
 impl GoDuration {
-    /// The length, or nothing when the text is no Go duration or is negative.
+    /// The length; `None` if the text is not a Go duration or is negative.
     #[must_use]
     pub fn length(&self) -> Option<Duration> {
         let mut rest = self.0.strip_prefix('+').unwrap_or(&self.0);

@@ -1,21 +1,25 @@
-//! `PgpoolOpsRequest`: one operation on a Pgpool, asked for once.
+//! `PgpoolOpsRequest`: one operation on a Pgpool, carried out once.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::CustomResource;
+use kube::core::Rule as CelRule;
+use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    conditions::OpsCondition,
     object::{GoDuration, LocalReference, TypedReference},
     pgpool::{Alias, Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
+    pgpool::{backends, only_pgpool_conf},
+    rules::{pods, rule},
     schema,
 };
 
 /// One operation on a Pgpool.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "ops.kubedb.com",
     version = "v1alpha1",
@@ -34,48 +38,64 @@ use crate::{
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "self == oldSelf",
+    "spec of a PgpoolOpsRequest is immutable: create another request",
+))]
+#[x_kube(validation = required_for("UpdateVersion", "updateVersion"))]
+#[x_kube(validation = required_for("HorizontalScaling", "horizontalScaling"))]
+#[x_kube(validation = required_for("VerticalScaling", "verticalScaling"))]
+#[x_kube(validation = required_for("Reconfigure", "configuration"))]
+#[x_kube(validation = required_for("ReconfigureTLS", "tls"))]
+#[x_kube(validation = allowed_for("RotateAuth", "authentication"))]
+#[x_kube(validation = allowed_for("Restart", "restart"))]
 pub struct PgpoolOpsRequestSpec {
     /// The Pgpool, in the namespace of the request.
+    #[x_kube(validation = rule(
+        "has(self.name) && self.name != ''",
+        "spec.databaseRef names no Pgpool: set spec.databaseRef.name",
+    ))]
     pub database_ref: LocalReference,
-    /// The operation, which decides which of the other fields is set.
+    /// The operation. Decides which of the other fields must be set.
     #[serde(rename = "type")]
+    #[schemars(schema_with = "schema::word::<OpsType>")]
     pub type_: OpsType,
-    /// How long each step may take, waiting for a Pgpool that is `Ready` included, such as `5m`; no limit when unset. A
-    /// request that takes longer fails; what it has changed stays.
+    /// How long each step may take, such as `5m`, including the wait for a Pgpool that is `Ready`; no limit when unset.
+    /// A request that takes longer fails. Its changes remain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
-    /// Whether to run when the Pgpool is not `Ready`; `IfReady` when unset.
+    /// Whether to run if the Pgpool is not `Ready`; `IfReady` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ApplyOption>")]
     pub apply: Option<ApplyOption>,
-    /// Accepted for compatibility, without effect: a request to the API server that fails is tried again until `timeout`,
-    /// and what was refused would be refused again.
+    /// Accepted for compatibility, without effect: failed requests to the API server are retried until `timeout`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub max_retries: Option<i32>,
-    /// What `UpdateVersion` does: the version to run.
+    /// Parameters of `UpdateVersion`: the version to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_version: Option<UpdateVersion>,
-    /// What `HorizontalScaling` does: another number of pods.
+    /// Parameters of `HorizontalScaling`: the number of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizontal_scaling: Option<HorizontalScaling>,
-    /// What `VerticalScaling` does: other resources or other nodes.
+    /// Parameters of `VerticalScaling`: resources or nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vertical_scaling: Option<VerticalScaling>,
-    /// What `Reconfigure` does: new settings or backends.
+    /// Parameters of `Reconfigure`: settings or backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Reconfigure>,
-    /// What `ReconfigureTLS` does: add, change, rotate or remove certificates.
+    /// Parameters of `ReconfigureTLS`: add, change, rotate or remove certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ReconfigureTls>,
-    /// What `RotateAuth` does: which credentials come next.
+    /// Parameters of `RotateAuth`: the new credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<RotateAuth>,
-    /// Of `Restart`, which has nothing to choose.
+    /// Parameters of `Restart`: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
 }
 
-/// The operations.
+/// An operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum OpsType {
     /// Run another version.
@@ -95,42 +115,71 @@ pub enum OpsType {
     RotateAuth,
 }
 
+impl OpsType {
+    /// The condition that says that a request of this type has started.
+    #[must_use]
+    pub fn condition(self) -> OpsCondition {
+        match self {
+            Self::UpdateVersion => OpsCondition::UpdateVersion,
+            Self::Restart => OpsCondition::Restart,
+            Self::Reconfigure => OpsCondition::Reconfigure,
+            Self::VerticalScaling => OpsCondition::VerticalScaling,
+            Self::HorizontalScaling => OpsCondition::HorizontalScaling,
+            Self::ReconfigureTls => OpsCondition::ReconfigureTLS,
+            Self::RotateAuth => OpsCondition::RotateAuth,
+        }
+    }
+}
+
 /// When to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ApplyOption {
     /// Only on a Pgpool that is `Ready`.
     #[default]
     IfReady,
-    /// Whatever the phase.
+    /// In any phase.
     Always,
 }
 
-/// Runs another version.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `UpdateVersion`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "has(self.targetVersion) && self.targetVersion != ''",
+    "spec.updateVersion names no version: set spec.updateVersion.targetVersion to a PgpoolVersion",
+))]
 pub struct UpdateVersion {
-    /// Name of the `PgpoolVersion` to run next.
+    /// Name of the `PgpoolVersion` to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_version: Option<String>,
 }
 
-/// Changes the number of pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `HorizontalScaling`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "has(self.node)",
+    "spec.horizontalScaling needs the number of pods: set spec.horizontalScaling.node to 1 to 9",
+))]
 pub struct HorizontalScaling {
-    /// The new number of pods of the Pgpool.
+    /// New number of pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 9))]
     pub node: Option<i32>,
 }
 
-/// Changes resources.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `VerticalScaling`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "has(self.node) && (has(self.node.resources) || has(self.node.topology))",
+    "spec.verticalScaling changes nothing: set spec.verticalScaling.node.resources, or spec.verticalScaling.node.topology",
+))]
 pub struct VerticalScaling {
-    /// The new resources of the `pgpool` container.
+    /// New resources of container `pgpool`, or new nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeResources>,
-    /// With or without a restart; `Restart` when unset.
+    /// Whether pods are restarted; `Restart` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<VerticalScalingMode>")]
     pub mode: Option<VerticalScalingMode>,
@@ -142,23 +191,29 @@ pub enum VerticalScalingMode {
     /// Pods are restarted.
     #[default]
     Restart,
-    /// Pods keep running, and are resized one after the other. One that cannot be is replaced: where its node never has as
-    /// much, where a limit is taken away, and where Kubernetes is older than 1.33.
+    /// Running pods are resized one by one. A pod that cannot be resized is replaced: if its node is too small, if a limit
+    /// is removed, or if Kubernetes is older than 1.33.
     InPlace,
 }
 
-/// Resources, and the nodes that have them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// New resources, or new nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "!has(self.nodeSelectionPolicy) || self.nodeSelectionPolicy in ['', 'None'] || (has(self.topology) && \
+     has(self.topology.key) && self.topology.key != '')",
+    "needs a label or taint that selects nodes: set topology.key and topology.value",
+).field_path(".nodeSelectionPolicy"))]
 pub struct NodeResources {
-    /// The new CPU and memory of container `pgpool`.
+    /// New CPU and memory of container `pgpool`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
+    #[schemars(schema_with = "pods::resources")]
     pub resources: Option<ResourceRequirements>,
-    /// How `topology` chooses nodes: `LabelSelector` or `Taint`.
+    /// How `topology` selects nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "selection_policy")]
     pub node_selection_policy: Option<String>,
-    /// A label or taint by which nodes are chosen.
+    /// Label or taint that selects nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<Topology>,
 }
@@ -175,21 +230,36 @@ pub struct Topology {
     pub value: Option<String>,
 }
 
-/// Changes settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `Reconfigure`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "(has(self.removeCustomConfig) && self.removeCustomConfig) || has(self.configSecret) || (has(self.applyConfig) && \
+     size(self.applyConfig) > 0) || has(self.backend)",
+    "spec.configuration changes nothing: set removeCustomConfig, configSecret, applyConfig or backend",
+))]
+#[x_kube(validation = rule(
+    "!has(self.removeCustomConfig) || !self.removeCustomConfig || !has(self.backend) || !has(self.backend.delete)",
+    "has nothing to remove after removeCustomConfig: remove one of the two",
+).field_path(".backend.delete"))]
 pub struct Reconfigure {
-    /// Secret with key `pgpool.conf`, in place of the present one.
+    /// Secret with key `pgpool.conf`, instead of the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rule(
+        "has(self.name) && self.name != ''",
+        "spec.configuration.configSecret names no Secret: set spec.configuration.configSecret.name",
+    ))]
     pub config_secret: Option<LocalReference>,
-    /// Settings merged over the present ones, by file name (`pgpool.conf`).
+    /// Settings to merge into the current ones, by file name (`pgpool.conf`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = only_pgpool_conf())]
     pub apply_config: BTreeMap<String, String>,
-    /// Drop all settings of yours first: Secret, inline text and backends.
+    /// Whether to remove all custom settings first: Secret, inline settings and backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove_custom_config: Option<bool>,
-    /// Whether pods are restarted; `auto` when unset. `false` is as `auto`: a setting that only a restart puts into effect
-    /// restarts the pods, one by one, and no other does.
+    /// Whether pods are restarted; `auto` when unset. `false` has the same effect as `auto`: pods are restarted one by one
+    /// only if a setting requires it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ReconfigureRestart>")]
     pub restart: Option<ReconfigureRestart>,
@@ -202,103 +272,134 @@ pub struct Reconfigure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReconfigureRestart {
-    /// Where a setting needs it.
+    /// If a setting requires it.
     #[default]
     Auto,
     /// Always.
     True,
-    /// Not more than needed, which is as `auto`.
+    /// Same as `auto`.
     False,
 }
 
 /// Changes to the backends.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "has(self.sync) || has(self.delete)",
+    "spec.configuration.backend changes nothing: list backends in sync or in delete",
+))]
 pub struct ReconfigureBackend {
-    /// Backends that replace those of the same name, or are added.
+    /// Backends to add, or to replace by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "backends")]
     pub sync: Vec<Backend>,
-    /// Backends that are taken away, by group or host name.
+    /// Backends to remove, by group or host name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "backends")]
     pub delete: Vec<Backend>,
 }
 
-/// Adds, changes, rotates or removes certificates.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `ReconfigureTLS`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "(has(self.remove) && self.remove) || (has(self.rotateCertificates) && self.rotateCertificates) || has(self.issuerRef) \
+     || has(self.certificates) || has(self.sslMode) || has(self.clientAuthMode)",
+    "spec.tls changes nothing: set issuerRef, certificates, sslMode, clientAuthMode, rotateCertificates or remove",
+))]
+#[x_kube(validation = rule(
+    "!(has(self.remove) && self.remove) || !((has(self.rotateCertificates) && self.rotateCertificates) || \
+     has(self.issuerRef) || has(self.certificates) || (has(self.sslMode) && self.sslMode != 'disable') || \
+     (has(self.clientAuthMode) && self.clientAuthMode == 'cert'))",
+    "contradicts other fields: leave out rotateCertificates, issuerRef, certificates, a sslMode other than disable and \
+     clientAuthMode cert, or leave out remove",
+).field_path(".remove"))]
+#[x_kube(validation = rule(
+    "!has(self.sslMode) || !has(self.clientAuthMode) || self.sslMode != 'disable' || self.clientAuthMode != 'cert'",
+    "spec.tls.clientAuthMode cert needs TLS: set a spec.tls.sslMode other than disable, or set spec.tls.clientAuthMode to \
+     md5 or scram",
+).field_path(".clientAuthMode"))]
 pub struct ReconfigureTls {
-    /// The issuer of every certificate that names no other.
+    /// Issuer of every certificate that does not name its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
-    /// Wishes for single certificates, in place of the present ones of the same alias.
+    /// Settings of single certificates, which replace the current ones of the same alias.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::pgpool::tls::certificates")]
     pub certificates: Vec<CertificateSpec>,
-    /// Issue every certificate anew, with new keys.
+    /// Whether to issue all certificates again, with new keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_certificates: Option<bool>,
-    /// Remove certificates and go without TLS; clients that demand it are refused then.
+    /// Whether to remove certificates and disable TLS. Clients that require TLS can no longer connect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remove: Option<bool>,
-    /// The new `spec.sslMode` of the Pgpool.
+    /// New `spec.sslMode` of the Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<SslMode>")]
     pub ssl_mode: Option<SslMode>,
-    /// The new `spec.clientAuthMode` of the Pgpool.
+    /// New `spec.clientAuthMode` of the Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ClientAuthMode>")]
     pub client_auth_mode: Option<ClientAuthMode>,
 }
 
-/// Changes the password of the PCP user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `RotateAuth`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotateAuth {
     /// Secret with the new credentials; generated when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rule(
+        "(!has(self.kind) || self.kind.lowerAscii() in ['', 'secret']) && (!has(self.apiGroup) || self.apiGroup == '')",
+        "spec.authentication.secretRef must be a Secret: remove apiGroup and kind",
+    ))]
+    #[x_kube(validation = rule(
+        "self.name.matches(r'^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "spec.authentication.secretRef names no Secret: set spec.authentication.secretRef.name",
+    ).field_path(".name"))]
     pub secret_ref: Option<TypedReference>,
 }
 
-/// Restarts every pod; there is nothing to choose.
+/// Parameters of `Restart`: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restart {}
 
-/// Where an operation stands.
+/// Observed state of the request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PgpoolOpsRequestStatus {
-    /// Where it stands, in one word.
+    /// Summary of the state of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<OpsPhase>")]
     pub phase: Option<OpsPhase>,
-    /// The generation of the spec that this status is about.
+    /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The steps done so far, one condition each.
+    /// Steps that are done, one condition each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The generation of the Pgpool whose spec says what is asked for: by it one knows when the provisioner has done it.
-    // Progress that cannot be observed again: a user may have edited the Pgpool since.
+    /// Generation of the Pgpool that has the requested spec. Used to see when the provisioner has applied it.
+    // Must be stored: a user may have edited the Pgpool since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database_generation: Option<i64>,
-    /// The certificates as they were before they were issued anew. Only of a request that rotates them.
-    // Progress that cannot be observed again: by it each is asked for once.
+    /// Certificates before they were issued again. Only for requests that rotate certificates.
+    // Must be stored, so that each certificate is requested once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "replaced")]
     pub replaced_certificates: Vec<ReplacedCertificate>,
-    /// Backups paused meanwhile; always empty for a pooler.
+    /// Always empty. Kept for compatibility.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused_backups: Vec<crate::app_binding::AppReference>,
 }
 
-/// A certificate as it was before it was issued anew.
+/// A certificate before it was issued again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplacedCertificate {
     /// Which certificate: `server`, `client` or `metrics-exporter`.
     pub alias: Alias,
-    /// How often cert-manager had issued it.
+    /// Revision of the `Certificate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
     /// SHA-256 of the certificate, in lower-case hexadecimal.
@@ -306,16 +407,36 @@ pub struct ReplacedCertificate {
     pub fingerprint: Option<String>,
 }
 
+/// The parameters of an operation: set with its type, and only then.
+fn required_for(type_: &str, field: &str) -> CelRule {
+    rule(
+        format!("has(self.{field}) == (self.type == '{type_}')"),
+        format!("spec.{field} goes with spec.type {type_}: set both or neither"),
+    )
+}
+
+/// The optional parameters of an operation: only with its type.
+fn allowed_for(type_: &str, field: &str) -> CelRule {
+    rule(
+        format!("!has(self.{field}) || self.type == '{type_}'"),
+        format!("spec.{field} goes with spec.type {type_}: remove it, or correct spec.type"),
+    )
+}
+
+fn selection_policy(_: &mut SchemaGenerator) -> Schema {
+    schema::one_of(&["LabelSelector", "Taint", "None"])
+}
+
 fn replaced(generator: &mut SchemaGenerator) -> Schema {
     schema::list_map(&generator.subschema_for::<ReplacedCertificate>(), "alias")
 }
 
-/// Where an operation stands, in one word.
+/// Summary of the state of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum OpsPhase {
-    /// Queued.
+    /// Waits for other requests, or has not started.
     Pending,
-    /// Runs.
+    /// In progress.
     Progressing,
     /// Done.
     Successful,
@@ -323,10 +444,10 @@ pub enum OpsPhase {
     Failed,
     /// Superseded before it started.
     Skipped,
-    /// Waits for a person or a tool.
+    /// Waits for approval.
     WaitingForApproval,
-    /// Allowed by a person or a tool.
+    /// Approved.
     Approved,
-    /// Refused by a person or a tool.
+    /// Denied.
     Denied,
 }

@@ -1,7 +1,6 @@
 //! `Pgpool`: a pool of Pgpool-II pods in front of one PostgreSQL, with certificates from cert-manager.
 //!
-//! The spec belongs to the user. What he leaves out is answered by methods here, in one place for both
-//! operators, and never written back.
+//! The spec belongs to the user. Defaults are methods here, shared by both operators, and are never written back.
 
 mod configuration;
 mod init;
@@ -14,13 +13,18 @@ pub(crate) mod tls;
 
 use std::time::Duration;
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{object::ObjectReference, schema};
+use crate::{
+    object::ObjectReference,
+    rules::{object_name, rule},
+    schema,
+};
 
 pub use configuration::{AuthSecret, Backend, Configuration};
+pub(crate) use configuration::{backends, only_pgpool_conf};
 pub use init::{GitRepo, InitSpec, ScriptReference, ScriptSource};
 pub use modes::{Alias, ClientAuthMode, DeletionPolicy, Phase, SslMode};
 pub use monitor::{Agent, Endpoint, Exporter, Monitor, Prometheus, RelabelConfig, ServiceMonitor};
@@ -29,8 +33,8 @@ pub use service_template::{ServiceAlias, ServicePort, ServiceSpec, ServiceTempla
 pub use status::{CertificateChanges, CertificateStatus, PgpoolStatus, PodStatus};
 pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsConfig};
 
-/// What the pool should be. What is left out has a default that is never written back.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Desired state of the pool. Defaults are not written back.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "kubedb.com",
     version = "v1alpha2",
@@ -38,6 +42,12 @@ pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsC
     plural = "pgpools",
     shortname = "pp",
     namespaced,
+    // Service names have at most 63 characters, and the controller-revision label of pods adds 11.
+    validation = rule(
+        "self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 52",
+        "metadata.name is used in the names of Services and pods: start with a letter, use a-z, 0-9 and -, and at most 52 \
+         characters"
+    ),
     status = "PgpoolStatus",
     derive = "PartialEq",
     category = "datastore",
@@ -62,62 +72,74 @@ pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsC
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "!has(self.sslMode) || self.sslMode == 'disable' || has(self.tls)",
+    "spec.sslMode other than disable needs certificates: set spec.tls.issuerRef, or set spec.sslMode to disable",
+).field_path(".sslMode"))]
+#[x_kube(validation = rule(
+    "!has(self.clientAuthMode) || self.clientAuthMode != 'cert' || (has(self.tls) && (!has(self.sslMode) || \
+     self.sslMode != 'disable'))",
+    "spec.clientAuthMode cert needs TLS: set spec.tls.issuerRef and a spec.sslMode other than disable, or set \
+     spec.clientAuthMode to md5 or scram",
+).field_path(".clientAuthMode"))]
 pub struct PgpoolSpec {
     /// Name of the `PgpoolVersion` to run.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = object_name())]
     pub version: String,
-    /// The `AppBinding` of the PostgreSQL behind the pool.
+    /// The `AppBinding` of the PostgreSQL server.
     pub postgres_ref: ObjectReference,
     /// Number of pods; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 9))]
     pub replicas: Option<i32>,
-    /// Whether clients may, or must, use TLS, and how strictly the operator checks what the pods serve;
-    /// `verify-full` with `tls` and `disable` without it when unset.
+    /// TLS between clients and the pool, and how strictly the operator verifies the served certificate; `verify-full` with
+    /// `tls` and `disable` without it when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<SslMode>")]
     pub ssl_mode: Option<SslMode>,
-    /// How clients prove who they are; `md5` when unset.
+    /// How clients authenticate; `md5` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ClientAuthMode>")]
     pub client_auth_mode: Option<ClientAuthMode>,
-    /// Certificates, and the issuer that signs them.
+    /// Certificates of the pool, and their issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsConfig>,
-    /// Credentials of the PCP user; a generated Secret `<name>-auth` when unset.
+    /// Secret with the credentials of the PCP user; a generated Secret `<name>-auth` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_secret: Option<AuthSecret>,
-    /// The user's own `pgpool.conf` and backends.
+    /// Custom `pgpool.conf` settings and backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<Configuration>,
-    /// Keep the passwords of the backend's labelled Secrets in the pool's password file.
+    /// Whether to add the users in the labeled Secrets of the PostgreSQL to the password file of the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync_users: Option<bool>,
-    /// Scripts to run once the pool answers.
+    /// Scripts to run once, when the pool becomes ready for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitSpec>,
-    /// Changes to the pods and to the workload that runs them.
+    /// Changes to the pods and to the StatefulSet that runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
     /// Changes to the Services `primary` and `stats`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "service_template::list")]
     pub service_templates: Vec<ServiceTemplate>,
-    /// How often the operator logs in through the pool.
+    /// How the operator checks that it can log in through the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_checker: Option<HealthChecker>,
-    /// Metrics, and who scrapes them; no exporter runs when unset.
+    /// Metrics exporter, and the Prometheus that scrapes it; no exporter runs when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<Monitor>,
-    /// What stays when the Pgpool is deleted; `Delete` when unset.
+    /// What remains after the Pgpool is deleted; `Delete` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<DeletionPolicy>")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Recommendations that other tools make for this Pgpool.
+    /// Recommendations of other tools for this Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_ops: Option<AutoOps>,
 }
 
-/// How often the operator logs in through the pool.
+/// How the operator checks that it can log in through the pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthChecker {
@@ -125,16 +147,16 @@ pub struct HealthChecker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub period_seconds: Option<i32>,
-    /// Seconds that one check may take; 10 when unset, and never more than 30.
+    /// Timeout of a check in seconds; 10 when unset, at most 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<i32>,
-    /// Failures in a row that count; 1 when unset.
+    /// Number of consecutive failures before the pool is not ready; 1 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub failure_threshold: Option<i32>,
-    /// Do not mind whether PostgreSQL takes writes. The check asks for that and never writes itself; without this,
-    /// a pool in front of a read-only PostgreSQL is not ready.
+    /// Accept a read-only PostgreSQL. Otherwise a pool in front of a read-only PostgreSQL is not ready. The check itself
+    /// never writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disable_write_check: Option<bool>,
 }
@@ -143,21 +165,21 @@ pub struct HealthChecker {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AutoOps {
-    /// Make no recommendation for this Pgpool.
+    /// Disables recommendations for this Pgpool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
 }
 
-/// The health check with nothing left to choose.
+/// The health check with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
     /// Time between two checks.
     pub period: Duration,
-    /// Time that one check may take.
+    /// Timeout of one check.
     pub timeout: Duration,
-    /// Failures in a row that count.
+    /// Number of consecutive failures before the pool is not ready.
     pub failure_threshold: i32,
-    /// Whether it counts that PostgreSQL takes writes.
+    /// Whether PostgreSQL must accept writes.
     pub writes: bool,
 }
 
@@ -168,7 +190,7 @@ impl PgpoolSpec {
         self.replicas.unwrap_or(1)
     }
 
-    /// The TLS mode: as asked, or the strictest when there are certificates.
+    /// The TLS mode; by default the strictest if there are certificates.
     #[must_use]
     pub fn ssl_mode(&self) -> SslMode {
         match (self.ssl_mode, &self.tls) {
@@ -178,19 +200,19 @@ impl PgpoolSpec {
         }
     }
 
-    /// How clients prove who they are.
+    /// How clients authenticate.
     #[must_use]
     pub fn client_auth_mode(&self) -> ClientAuthMode {
         self.client_auth_mode.unwrap_or_default()
     }
 
-    /// What stays when the Pgpool is deleted.
+    /// What remains after the Pgpool is deleted.
     #[must_use]
     pub fn deletion_policy(&self) -> DeletionPolicy {
         self.deletion_policy.unwrap_or_default()
     }
 
-    /// The health check; numbers below one count as one.
+    /// The health check. Numbers below one count as one.
     #[must_use]
     pub fn health_checker(&self) -> HealthCheck {
         let asked = self.health_checker.clone().unwrap_or_default();
@@ -204,7 +226,7 @@ impl PgpoolSpec {
         }
     }
 
-    /// What the user wrote about one certificate.
+    /// The settings of one certificate.
     #[must_use]
     pub fn certificate(&self, alias: Alias) -> Option<&CertificateSpec> {
         let certificates = &self.tls.as_ref()?.certificates;
@@ -213,7 +235,7 @@ impl PgpoolSpec {
             .find(|certificate| certificate.alias == alias.as_str())
     }
 
-    /// The issuer of one certificate: its own, else that of all.
+    /// The issuer of one certificate: its own, or the one of all certificates.
     #[must_use]
     pub fn issuer_ref(&self, alias: Alias) -> Option<&IssuerRef> {
         let own = self

@@ -1,13 +1,13 @@
-//! `PgpoolVersion`: one entry of the catalog, from a version to images and what fits them.
+//! `PgpoolVersion`: an entry of the catalog, with the images of one version.
 
-use kube::CustomResource;
+use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema;
+use crate::{rules::rule, schema};
 
-/// The images of one version of Pgpool-II, and how they may be run.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The images of one version of Pgpool-II, and how to run them.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "catalog.kubedb.com",
     version = "v1alpha1",
@@ -18,7 +18,7 @@ use crate::schema;
     category = "catalog",
     category = "kubedb",
     category = "appscode",
-    doc = "The images of one version of Pgpool-II, and how they may be run",
+    doc = "The images of one version of Pgpool-II, and how to run them",
     printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
     printcolumn(name = "PGPOOL_IMAGE", type_ = "string", json_path = ".spec.pgpool.image"),
     printcolumn(name = "Deprecated", type_ = "boolean", json_path = ".spec.deprecated"),
@@ -26,78 +26,92 @@ use crate::schema;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PgpoolVersionSpec {
-    /// Version of Pgpool-II, a semantic version.
+    /// Version of Pgpool-II, such as `4.6.1`.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = rule(
+        r"self.matches(r'^v?[0-9]+\.[0-9]+(\.[0-9]+)?([-+][-+.0-9A-Za-z]*)?$')",
+        "must be a version of Pgpool-II, such as 4.6.1",
+    ))]
     pub version: String,
-    /// The image of pgpool itself.
+    /// Image of pgpool.
     pub pgpool: Image,
-    /// The image of the metrics exporter, for `spec.monitor`.
+    /// Image of the metrics exporter, for `spec.monitor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<Image>,
-    /// The init container that fetches scripts from git.
+    /// Image of the init container that fetches scripts from git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_syncer: Option<Image>,
-    /// The user that the images run as.
+    /// User that the images run as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
-    /// Versions that a Pgpool may be updated to from this one.
+    /// Versions that a Pgpool of this version may be updated to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_constraints: Option<UpdateConstraints>,
-    /// This version should no longer be used; a Pgpool that names it is warned of.
+    /// Whether this version should no longer be used. The API server warns about Pgpools that use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<bool>,
-    /// This version gets no more fixes; a Pgpool that names it is warned of.
+    /// Whether this version gets no more fixes. The API server warns about Pgpools that use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_life: Option<bool>,
-    /// Charts of user interfaces; kept, not used.
+    /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ui: Vec<ChartInfo>,
 }
 
 /// A container image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
     /// Reference of the image, such as `registry.example.com/pgpool:4.6.1`.
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = rule(
+        r"self.matches(r'^\S+$')",
+        "must be an image reference, such as registry.example.com/pgpool:4.6.1",
+    ))]
     pub image: String,
 }
 
-/// The user the images run as.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The user that the images run as.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecurityContext {
-    /// User id, and group id, of the server and the exporter.
+    /// User ID and group ID of pgpool and the exporter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = rule(
+        "self > 0",
+        "must not be root: set the user ID of the images, such as 70",
+    ))]
     pub run_as_user: Option<i64>,
-    /// The images also run as any other user but root.
+    /// Whether the images can run as any user other than root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as_any_non_root: Option<bool>,
 }
 
-/// Versions that may follow this one.
+/// Allowed updates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateConstraints {
-    /// Ranges that are allowed; empty allows all.
+    /// Version ranges that are allowed; all when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowlist: Vec<String>,
-    /// Ranges that are refused, whatever the other list says.
+    /// Version ranges that are not allowed. Takes precedence over `allowlist`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denylist: Vec<String>,
 }
 
-/// The chart of a user interface.
+/// The Helm chart of a user interface.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChartInfo {
-    /// Name of the chart of the user interface.
+    /// Name of the chart.
     pub name: String,
-    /// Version of the chart of the user interface.
+    /// Version of the chart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Whether the chart is left out.
+    /// Whether the chart is not installed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disable: Option<bool>,
-    /// Values that the chart is installed with.
+    /// Values of the chart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub values: Option<serde_json::Value>,

@@ -1,12 +1,11 @@
-//! Schema pieces that a derive cannot express: embedded core types without their descriptions, and
-//! lists merged by key.
+//! Parts of schemas that the derive cannot express: embedded core types, lists that are merged by key, choices.
 
 use k8s_openapi::api::core::v1::Volume;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-/// The schema of an embedded type of another API without its descriptions: `kubectl explain pod`
-/// has them, and a CRD must stay below the size an annotation and an etcd value can hold.
+/// The schema of an embedded type of another API without its descriptions: `kubectl explain pod` has them, and a
+/// definition must stay smaller than what an annotation and an etcd value can hold.
 pub(crate) fn bare<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = generator.subschema_for::<T>().to_value();
     strip_descriptions(&mut schema);
@@ -23,31 +22,43 @@ pub(crate) fn list_map(items: &Schema, key: &str) -> Schema {
     })
 }
 
-/// A list of embedded core objects, merged by their name.
+/// A list of embedded core objects, merged by name.
 pub(crate) fn named<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     list_map(&bare::<T>(generator), "name")
 }
 
-/// Conditions by type. Not more is required than KubeDB's operators write, so that an object they
-/// left behind can be taken over.
+/// Conditions, merged by type, with the limits of `metav1.Condition`. Fewer fields are required, because the operators
+/// of KubeDB do not set all of them, and their objects must stay valid.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     let condition = json_schema!({
         "type": "object",
         "required": ["type", "status", "lastTransitionTime"],
         "properties": {
-            "type": { "type": "string", "description": "What the condition is about, in one word." },
-            "status": { "type": "string", "description": "Whether it holds: `True`, `False` or `Unknown`." },
-            "reason": { "type": "string", "description": "Why it is so, in one word." },
-            "message": { "type": "string", "description": "Why it is so, and what helps." },
+            "type": { "type": "string", "maxLength": 316, "description": "Type of the condition." },
+            "status": {
+                "type": "string",
+                "enum": ["True", "False", "Unknown"],
+                "description": "Status of the condition.",
+            },
+            "reason": {
+                "type": "string",
+                "maxLength": 1024,
+                "description": "Machine-readable reason of the last transition.",
+            },
+            "message": {
+                "type": "string",
+                "maxLength": crate::conditions::LONGEST_MESSAGE,
+                "description": "What is the case, and how to fix it.",
+            },
             "observedGeneration": {
                 "type": "integer",
                 "format": "int64",
-                "description": "The generation of the spec that this condition is about.",
+                "description": "Generation of the spec that the condition describes.",
             },
             "lastTransitionTime": {
                 "type": "string",
                 "format": "date-time",
-                "description": "Since when the status is as it is.",
+                "description": "When the status last changed.",
             },
             "severity": { "type": "string", "description": "Accepted for compatibility, never set." },
         },
@@ -65,11 +76,17 @@ pub(crate) fn free_forms(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": free_form(generator) })
 }
 
-/// A word of an enum, described by the field that holds it rather than by its type.
+/// An enum, described by the field that holds it rather than by its type.
 pub(crate) fn word<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = generator.subschema_for::<T>();
     schema.remove("description");
     schema
+}
+
+/// One of a few values, or empty.
+pub(crate) fn one_of(values: &[&str]) -> Schema {
+    let values = [values, &[""]].concat();
+    json_schema!({ "type": "string", "enum": values })
 }
 
 /// Bytes, as base64.
@@ -78,13 +95,78 @@ pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// The properties of every volume source of a pod, which Kubernetes has only inlined in a volume.
-pub(crate) fn volume_sources(generator: &mut SchemaGenerator) -> serde_json::Map<String, Value> {
+pub(crate) fn volume_sources(generator: &mut SchemaGenerator) -> Map<String, Value> {
     let mut volume = bare::<Volume>(generator).to_value();
     let Some(Value::Object(mut properties)) = volume.get_mut("properties").map(Value::take) else {
-        return serde_json::Map::new();
+        return Map::new();
     };
     properties.remove("name");
     properties
+}
+
+/// Lists of core types that server-side apply merges by keys, as in the API of Kubernetes, by the name of the field.
+const MERGED: [(&str, &[&str]); 9] = [
+    ("claims", &["name"]),
+    ("env", &["name"]),
+    ("hostAliases", &["ip"]),
+    ("imagePullSecrets", &["name"]),
+    ("ports", &["containerPort", "protocol"]),
+    ("resourceClaims", &["name"]),
+    ("schedulingGates", &["name"]),
+    ("volumeDevices", &["devicePath"]),
+    ("volumeMounts", &["mountPath"]),
+];
+
+/// Gives every list a type: merged by keys as in the API of Kubernetes, or else replaced as a whole.
+pub(crate) fn add_list_types(schema: &mut Value) {
+    let Value::Object(map) = schema else { return };
+    if let Some(Value::Object(properties)) = map.get_mut("properties") {
+        for (name, property) in properties {
+            if let Some((_, keys)) = MERGED.iter().find(|(field, _)| field == name) {
+                merge_by(property, keys);
+            }
+            add_list_types(property);
+        }
+    }
+    for inner in ["items", "additionalProperties"] {
+        if let Some(inner) = map.get_mut(inner) {
+            add_list_types(inner);
+        }
+    }
+    if map.get("type").is_some_and(|kind| kind == "array") {
+        map.entry("x-kubernetes-list-type")
+            .or_insert_with(|| json!("atomic"));
+    }
+}
+
+/// Does nothing to another list of the same field name, which lacks one of the keys.
+fn merge_by(list: &mut Value, keys: &[&str]) {
+    let Some(Value::Object(items)) = list.get_mut("items") else {
+        return;
+    };
+    let Some(Value::Object(properties)) = items.get_mut("properties") else {
+        return;
+    };
+    if !keys.iter().all(|key| properties.contains_key(*key)) {
+        return;
+    }
+    // A key must be required or have a default. Kubernetes has this default as well.
+    if let Some(protocol) = properties
+        .get_mut("protocol")
+        .filter(|_| keys.contains(&"protocol"))
+    {
+        protocol["default"] = json!("TCP");
+    }
+    let required = items.entry("required").or_insert_with(|| json!([]));
+    if let Value::Array(required) = required {
+        for key in keys.iter().filter(|key| **key != "protocol") {
+            if !required.contains(&json!(key)) {
+                required.push(json!(key));
+            }
+        }
+    }
+    list["x-kubernetes-list-type"] = json!("map");
+    list["x-kubernetes-list-map-keys"] = json!(keys);
 }
 
 pub(crate) fn into_schema(value: Value) -> Schema {
@@ -99,9 +181,23 @@ fn strip_descriptions(schema: &mut Value) {
             if map.get("description").is_some_and(Value::is_string) {
                 map.remove("description");
             }
+            // Of the metadata of a volume claim template, Kubernetes uses only labels and annotations.
+            if let Some(Value::Object(template)) = map.get_mut("volumeClaimTemplate")
+                && let Some(metadata) = template
+                    .get_mut("properties")
+                    .and_then(|it| it.get_mut("metadata"))
+            {
+                keep_labels_and_annotations(metadata);
+            }
             map.values_mut().for_each(strip_descriptions);
         }
         Value::Array(items) => items.iter_mut().for_each(strip_descriptions),
         _ => {}
+    }
+}
+
+fn keep_labels_and_annotations(metadata: &mut Value) {
+    if let Some(Value::Object(properties)) = metadata.get_mut("properties") {
+        properties.retain(|field, _| ["labels", "annotations"].contains(&field.as_str()));
     }
 }

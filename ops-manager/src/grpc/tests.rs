@@ -7,8 +7,8 @@ use futures::{Stream, StreamExt};
 use operator_runtime::Ownership;
 use operator_runtime::ownership::{Everything, Key};
 use proto::v1;
-use proto::v1::certificate_service_server::CertificateService;
 use proto::v1::flow_service_server::FlowService;
+use proto::v1::verdict_service_server::VerdictService;
 use proto::v1::watch_verdicts_response::Event;
 use proto::v1::{GetFlowRequest, StepState as WireState, WatchFlowRequest, WatchVerdictsRequest};
 use proto::verdict::{CertificateVerdict, PgpoolId, Verdict};
@@ -20,8 +20,8 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request};
 
-use super::certificates::Certificates;
 use super::flow::{FlowSource, Flows};
+use super::verdicts::Verdicts;
 use super::{Leader, convert};
 use crate::fixtures::at;
 use crate::flow::{Actor, Flow, Step, StepState};
@@ -123,7 +123,7 @@ async fn verdicts_come_as_known_then_synced_then_changed() {
     let verdicts = Arc::new(VerdictStore::default());
     verdicts.publish(verdict(Reason::Issuing));
     let drain = CancellationToken::new();
-    let service = Certificates::new(Arc::clone(&verdicts), leader(), drain.clone());
+    let service = Verdicts::new(Arc::clone(&verdicts), leader(), drain.clone());
     let stream = service
         .watch_verdicts(Request::new(WatchVerdictsRequest {}))
         .await
@@ -159,7 +159,7 @@ async fn verdicts_come_as_known_then_synced_then_changed() {
 #[tokio::test]
 async fn a_listener_that_falls_behind_begins_anew() {
     let verdicts = Arc::new(VerdictStore::default());
-    let service = Certificates::new(Arc::clone(&verdicts), leader(), CancellationToken::new());
+    let service = Verdicts::new(Arc::clone(&verdicts), leader(), CancellationToken::new());
     let stream = service
         .watch_verdicts(Request::new(WatchVerdictsRequest {}))
         .await
@@ -181,8 +181,8 @@ async fn a_listener_that_falls_behind_begins_anew() {
 
 #[tokio::test]
 async fn a_standby_sends_everybody_on() {
-    let service = Certificates::new(Arc::default(), standby(), CancellationToken::new());
-    let service: &Certificates = &service;
+    let service = Verdicts::new(Arc::default(), standby(), CancellationToken::new());
+    let service: &Verdicts = &service;
     let refused = service
         .watch_verdicts(Request::new(WatchVerdictsRequest {}))
         .await;

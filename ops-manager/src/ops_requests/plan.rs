@@ -92,19 +92,6 @@ pub(crate) enum Next<'a> {
     Ends(Verdict),
 }
 
-/// The condition that tells that a request of this type has begun.
-pub(crate) fn title(type_: OpsType) -> OpsCondition {
-    match type_ {
-        OpsType::UpdateVersion => OpsCondition::UpdateVersion,
-        OpsType::Restart => OpsCondition::Restart,
-        OpsType::Reconfigure => OpsCondition::Reconfigure,
-        OpsType::VerticalScaling => OpsCondition::VerticalScaling,
-        OpsType::HorizontalScaling => OpsCondition::HorizontalScaling,
-        OpsType::ReconfigureTls => OpsCondition::ReconfigureTLS,
-        OpsType::RotateAuth => OpsCondition::RotateAuth,
-    }
-}
-
 /// The steps of a request, in their order.
 pub(crate) fn steps(request: &PgpoolOpsRequest) -> Vec<Step> {
     match request.spec.type_ {

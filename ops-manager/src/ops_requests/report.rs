@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use operator_runtime::Outcome;
-use shared_types::conditions::{OpsCondition, OpsReason, Status};
+use shared_types::conditions::{OpsCondition, OpsReason, Status, cut};
 use shared_types::ops_request::{OpsPhase, ReplacedCertificate};
 use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
-use super::plan::{self, Step};
+use super::plan::Step;
 use super::status::{find, has_ended, has_started, is_done};
 
 /// What a reconcile came to.
@@ -78,7 +78,7 @@ impl Verdict {
 
 /// When the request started; `None` before.
 pub(crate) fn begin(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
-    let condition = find(status, plan::title(request.spec.type_))?;
+    let condition = find(status, request.spec.type_.condition())?;
     Some(condition.last_transition_time.0)
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn begun(
     replaced: Vec<ReplacedCertificate>,
     now: Timestamp,
 ) -> PgpoolOpsRequestStatus {
-    let title = plan::title(request.spec.type_);
+    let title = request.spec.type_.condition();
     let mut status = PgpoolOpsRequestStatus {
         phase: Some(OpsPhase::Progressing),
         observed_generation: request.metadata.generation,
@@ -197,7 +197,7 @@ fn put(
         type_: ty.as_str().to_owned(),
         status: word.to_owned(),
         reason: reason.to_owned(),
-        message,
+        message: cut(message),
         observed_generation: request.metadata.generation,
         last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
     };

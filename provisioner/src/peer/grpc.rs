@@ -6,7 +6,7 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::backoff::Backoff;
 use operator_runtime::channel::client::ConnectError;
 use proto::v1::WatchVerdictsRequest;
-use proto::v1::certificate_service_client::CertificateServiceClient;
+use proto::v1::verdict_service_client::VerdictServiceClient;
 use proto::verdict::{Event, PgpoolId};
 use shared_types::Pgpool;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,7 @@ pub(crate) async fn follow(
 /// Follows one stream, and tells why it ended. Open streams have no deadline: the transport's keep-alive ends dead ones.
 async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: &Metrics) -> Status {
     let mut client = match channel {
-        Ok(channel) => CertificateServiceClient::new(channel),
+        Ok(channel) => VerdictServiceClient::new(channel),
         Err(error) => return Status::invalid_argument(error.to_string()),
     };
     let answer = tokio::time::timeout(OPENING, client.watch_verdicts(WatchVerdictsRequest {})).await;

@@ -87,3 +87,15 @@ fn words_are_camel_case_and_read_back() {
     }
     assert_eq!(Reason::from_word("converged"), None);
 }
+
+#[test]
+fn a_long_message_is_cut_between_characters() {
+    let short = "ä".repeat(LONGEST_MESSAGE / 2);
+    assert_eq!(cut(short.clone()), short);
+    let long = cut(format!("x{short}"));
+    assert!(
+        long.len() <= LONGEST_MESSAGE && long.ends_with("ä…"),
+        "{}",
+        long.len()
+    );
+}

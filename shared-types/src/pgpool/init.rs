@@ -1,35 +1,40 @@
-//! Scripts to run once in the life of a pool, when it answers.
+//! Scripts to run once, when the pool becomes ready for the first time.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
 use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext, Volume};
+use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{object::LocalReference, schema};
+use crate::{
+    object::LocalReference,
+    rules::{add, limit, pods, rule},
+    schema,
+};
 
-/// Scripts to run once in the life of the Pgpool, when it answers.
+/// Scripts to run once, when the pool becomes ready for the first time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InitSpec {
-    /// `true`: everything is done already, no script is run.
+    /// Set to `true` to run no scripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initialized: Option<bool>,
-    /// Accepted for compatibility: a pooler restores nothing.
+    /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_for_initial_restore: Option<bool>,
-    /// Where the scripts come from.
+    /// Source of the scripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<ScriptSource>,
-    /// Accepted for compatibility: a pooler restores nothing.
+    /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub archiver: Option<Value>,
 }
 
 impl InitSpec {
-    /// The scripts that are to be run; `None` also when the user says that they have run.
+    /// The scripts to run; `None` also if `initialized` is set.
     #[must_use]
     pub fn wanted(&self) -> Option<&ScriptSource> {
         self.script
@@ -38,7 +43,7 @@ impl InitSpec {
     }
 }
 
-/// An object without which scripts cannot be mounted.
+/// An object that must exist before scripts can be mounted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ScriptReference {
     /// A Secret in the namespace of the Pgpool.
@@ -47,27 +52,27 @@ pub enum ScriptReference {
     ConfigMap(String),
 }
 
-/// Where scripts come from: a volume of any kind, or a git repository.
+/// Source of scripts: a volume of any kind, or a git repository.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ScriptSource {
-    /// The script, or the folder whose scripts run in the order of their names: a path below the source, such as the
-    /// name of the git link. Everything in the source when unset.
+    /// Path below the source of a script, or of a folder whose scripts run in the order of their names, such as the name
+    /// of the git link; the whole source when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script_path: Option<String>,
     /// A git repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitRepo>,
-    /// Any volume source of Kubernetes, such as `configMap`, as written.
+    /// Any volume source of Kubernetes, such as `configMap`, kept as written.
     #[serde(flatten)]
     pub volume_source: BTreeMap<String, Value>,
 }
 
 impl ScriptSource {
-    /// The volume of the scripts under the given name, if the source is a volume.
+    /// The volume with the scripts, with the given name, if the source is a volume.
     ///
     /// # Errors
-    /// The source does not have the form of a volume.
+    /// The source is not a valid volume.
     pub fn volume(&self, name: &str) -> Result<Option<Volume>, serde_json::Error> {
         if self.volume_source.is_empty() {
             return Ok(None);
@@ -78,8 +83,8 @@ impl ScriptSource {
         Ok(Some(volume))
     }
 
-    /// The Secrets and `ConfigMap`s that have to exist before anything can be mounted; optional ones are left out, and
-    /// so is what has not the form of a volume.
+    /// The Secrets and `ConfigMap`s that must exist before the scripts can be mounted, without optional ones. None of an
+    /// invalid volume.
     #[must_use]
     pub fn references(&self) -> Vec<ScriptReference> {
         let mut found = Vec::new();
@@ -123,24 +128,48 @@ impl JsonSchema for ScriptSource {
                 ("type", "string"),
                 (
                     "description",
-                    "The script, or the folder whose scripts run in the order of their names: a path below the source, such as the name of the git link. Everything in the source when unset.",
+                    "Path below the source of a script, or of a folder whose scripts run in the order of their names, such as the name of the git link; the whole source when unset.",
                 ),
             ]),
         );
         properties.insert("git".into(), generator.subschema_for::<GitRepo>().to_value());
-        json_schema!({ "type": "object", "properties": properties })
+        let sources: Vec<_> = (properties.keys())
+            .filter(|source| *source != "scriptPath")
+            .map(|source| format!("has(self.{source})"))
+            .collect();
+        let mut schema = json_schema!({ "type": "object", "properties": properties });
+        let one_source = rule(
+            format!("[{}].exists_one(given, given)", sources.join(", ")),
+            "spec.init.script must have one source: set configMap, secret, git or another volume source",
+        );
+        add(&mut schema, "", &one_source);
+        limit(&mut schema, "scriptPath", "maxLength", 512);
+        let below = rule(
+            r"!self.matches(r'(^|/)\.\.(/|$)')",
+            "must be a path below the source, without ..",
+        );
+        add(&mut schema, "scriptPath", &below);
+        schema
     }
 }
 
 /// A git repository, fetched by an init container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "self.args.exists(a, a.matches(r'^--?repo(=|$)')) || (has(self.env) && self.env.exists(e, e.name in ['GITSYNC_REPO', \
+     'GIT_SYNC_REPO']))",
+    "spec.init.script.git.args must name a repository: add --repo=URL",
+))]
+#[x_kube(validation = pods::git_root())]
 pub struct GitRepo {
-    /// Arguments of git-sync, the repository among them; `--root`, `--link` and `--one-time` are added when absent.
+    /// Arguments of git-sync, including the repository. `--root`, `--link` and `--one-time` are added if absent.
+    #[schemars(length(max = 64))]
+    #[schemars(inner(length(max = 1024)))]
     pub args: Vec<String>,
     /// Environment of git-sync.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::bare::<Vec<EnvVar>>")]
+    #[schemars(schema_with = "pods::git_env")]
     pub env: Vec<EnvVar>,
     /// Security context of the init container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,9 +177,9 @@ pub struct GitRepo {
     pub security_context: Option<SecurityContext>,
     /// Resources of the init container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
+    #[schemars(schema_with = "pods::resources")]
     pub resources: Option<ResourceRequirements>,
-    /// Secret mounted at `/etc/git-secret`.
+    /// Secret with the credentials, mounted at `/etc/git-secret`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_secret: Option<LocalReference>,
 }

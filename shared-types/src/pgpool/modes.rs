@@ -1,11 +1,11 @@
-//! The words a Pgpool may choose from.
+//! Enumerations of a Pgpool.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Use of TLS between clients and the pool.
+/// TLS between clients and the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslMode {
@@ -13,24 +13,24 @@ pub enum SslMode {
     Disable,
     /// TLS is offered.
     Allow,
-    /// TLS is offered, and used by the operator.
+    /// TLS is offered, and the operator uses it.
     Prefer,
     /// TLS only.
     Require,
-    /// TLS only; the operator checks the chain of what is served.
+    /// TLS only. The operator verifies the chain of the served certificate.
     VerifyCa,
-    /// TLS only; the operator checks the chain and the name of what is served.
+    /// TLS only. The operator verifies the chain and the name of the served certificate.
     VerifyFull,
 }
 
 impl SslMode {
-    /// Clients without TLS are refused.
+    /// Whether clients without TLS are rejected.
     #[must_use]
     pub fn requires_tls(self) -> bool {
         matches!(self, Self::Require | Self::VerifyCa | Self::VerifyFull)
     }
 
-    /// The pool serves TLS.
+    /// Whether the pool serves TLS.
     #[must_use]
     pub fn enabled(self) -> bool {
         self != Self::Disable
@@ -56,14 +56,14 @@ impl fmt::Display for SslMode {
     }
 }
 
-/// How clients prove who they are.
+/// How clients authenticate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientAuthMode {
-    /// Password, by MD5 challenge.
+    /// Password, with an MD5 challenge.
     #[default]
     Md5,
-    /// Password, by SCRAM-SHA-256.
+    /// Password, with SCRAM-SHA-256.
     Scram,
     /// Client certificate whose common name is the user.
     Cert,
@@ -81,15 +81,15 @@ impl ClientAuthMode {
     }
 }
 
-/// A certificate of a Pgpool, by its use.
+/// A certificate of a Pgpool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alias {
-    /// Served by the pool.
+    /// The certificate that the pool serves.
     Server,
-    /// Presented by the operator, and by users who log in with a certificate.
+    /// The certificate that the operator, and users who log in with a certificate, present.
     Client,
-    /// Used by the metrics exporter.
+    /// The certificate of the metrics exporter.
     MetricsExporter,
 }
 
@@ -114,36 +114,36 @@ impl fmt::Display for Alias {
     }
 }
 
-/// What stays when a Pgpool is deleted.
+/// What remains after a Pgpool is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Auth and configuration Secrets stay.
+    /// Auth and configuration Secrets remain.
     Halt,
-    /// Auth and configuration Secrets stay.
+    /// Auth and configuration Secrets remain.
     #[default]
     Delete,
-    /// Nothing stays.
+    /// Nothing remains.
     WipeOut,
-    /// Deletion is refused.
+    /// Deletion is rejected.
     DoNotTerminate,
 }
 
-/// Where a Pgpool stands, in one word.
+/// Summary of the state of a Pgpool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// Never ready so far.
+    /// Has not been ready yet.
     Provisioning,
-    /// A restore runs; not used by a pooler.
+    /// A restore runs. Not used by a Pgpool.
     DataRestoring,
-    /// Serves, all pods ready.
+    /// Accepts connections, and all pods are ready.
     Ready,
-    /// Serves, but not all is well.
+    /// Accepts connections, but something needs attention.
     Critical,
     /// Does not accept connections.
     NotReady,
-    /// Stopped on demand.
+    /// Stopped on request.
     Halted,
-    /// Not observed at present.
+    /// The state could not be observed.
     Unknown,
 }
 

@@ -1,45 +1,54 @@
-//! Metrics, and who scrapes them.
+//! Metrics, and the Prometheus that scrapes them.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext};
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ports, schema};
+use crate::{
+    ports,
+    rules::{pods, rule},
+    schema,
+};
 
-/// Metrics, and who scrapes them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Metrics exporter, and the Prometheus that scrapes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "has(self.agent)",
+    "spec.monitor needs an agent: set spec.monitor.agent to prometheus.io, prometheus.io/builtin or prometheus.io/operator",
+))]
 pub struct Monitor {
-    /// Who scrapes: decides between annotations for a Prometheus that discovers and a `ServiceMonitor`.
+    /// The Prometheus that scrapes: decides between annotations for service discovery and a `ServiceMonitor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<Agent>")]
     pub agent: Option<Agent>,
-    /// Settings of the exporter and of what Prometheus is told.
+    /// Settings of the exporter and of the `ServiceMonitor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<Prometheus>,
 }
 
-/// Who scrapes metrics.
+/// The Prometheus that scrapes metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Agent {
-    /// Prometheus of any kind.
+    /// Any Prometheus.
     #[serde(rename = "prometheus.io")]
     Prometheus,
-    /// Prometheus that discovers targets by annotations.
+    /// A Prometheus that discovers targets by annotations.
     #[serde(rename = "prometheus.io/builtin")]
     Builtin,
-    /// Prometheus run by the Prometheus operator.
+    /// A Prometheus managed by the Prometheus operator.
     #[serde(rename = "prometheus.io/operator")]
     Operator,
 }
 
-/// Settings for Prometheus.
+/// Settings of the exporter and of the `ServiceMonitor`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Prometheus {
-    /// Settings of the exporter, which runs beside pgpool in each pod.
+    /// Settings of the exporter, which runs next to pgpool in each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<Exporter>,
     /// Settings of the `ServiceMonitor`, for agent `prometheus.io/operator`.
@@ -47,44 +56,59 @@ pub struct Prometheus {
     pub service_monitor: Option<ServiceMonitor>,
 }
 
-/// The exporter container.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Settings of the exporter container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Exporter {
-    /// Port it listens on; 9719 when unset.
+    /// Port of the exporter; 9719 when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // KubeDB writes zero for "unset".
+    #[schemars(range(min = 0, max = 65535))]
+    #[x_kube(validation = rule(
+        "!(self in [9999, 9595])",
+        "must not be a port of pgpool (9999, 9595): choose another port, or leave it out for 9719",
+    ))]
     pub port: Option<i32>,
-    /// More arguments of the exporter, after those that are generated.
+    /// Additional arguments of the exporter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(inner(length(max = 1024)))]
+    #[x_kube(validation = pods::exporter_args())]
     pub args: Vec<String>,
-    /// More environment variables of the exporter.
+    /// Additional environment variables of the exporter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::bare::<Vec<EnvVar>>")]
+    #[schemars(schema_with = "pods::env")]
+    #[x_kube(validation = pods::exporter_env())]
     pub env: Vec<EnvVar>,
     /// CPU and memory of the exporter container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::bare::<ResourceRequirements>")]
+    #[schemars(schema_with = "pods::resources")]
     pub resources: Option<ResourceRequirements>,
-    /// Security context of the exporter container; what is left out is restricted.
+    /// Security context of the exporter container; restricted when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::bare::<SecurityContext>")]
     pub security_context: Option<SecurityContext>,
 }
 
-/// The `ServiceMonitor` of the Prometheus operator.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Settings of the `ServiceMonitor` of the Prometheus operator.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceMonitor {
-    /// Labels by which a Prometheus selects it.
+    /// Labels of the `ServiceMonitor`, by which a Prometheus selects it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Time between two scrapes, such as `30s`.
+    /// Interval between scrapes, such as `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = rule(
+        "self == '' || self.matches(r'^(0|([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$')",
+        "must be a Prometheus duration, such as 30s or 1m30s",
+    ))]
     pub interval: Option<String>,
-    /// Labels of the Service copied to the metrics.
+    /// Labels of the Service to copy to the metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub target_labels: Vec<String>,
-    /// Labels of the pods copied to the metrics.
+    /// Labels of the pods to copy to the metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pod_target_labels: Vec<String>,
     /// Settings of single ports of the stats Service.
@@ -92,32 +116,32 @@ pub struct ServiceMonitor {
     pub endpoints: Vec<Endpoint>,
 }
 
-/// Settings for one scraped port.
+/// Settings of one scraped port.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// Name of the port of the stats Service, `metrics`.
+    /// Name of the port of the stats Service: `metrics`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
-    /// Changes to the labels of the target.
+    /// Relabeling of the target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relabelings: Vec<RelabelConfig>,
-    /// Changes to the labels of the samples.
+    /// Relabeling of the samples.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metric_relabelings: Vec<RelabelConfig>,
 }
 
-/// One change to labels, as Prometheus knows it.
+/// A relabeling rule of Prometheus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RelabelConfig {
-    /// Labels whose values are joined and then matched.
+    /// Labels whose values are joined and matched against `regex`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_labels: Vec<String>,
-    /// What is put between the values of the source labels.
+    /// Separator between the values of the source labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<String>,
-    /// Label that the result is written to.
+    /// Label to write the result to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_label: Option<String>,
     /// Regular expression that the joined values must match.
@@ -126,16 +150,16 @@ pub struct RelabelConfig {
     /// Modulus of the hash, for action `hashmod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modulus: Option<i64>,
-    /// The new value; may refer to groups of `regex`.
+    /// New value; may refer to groups of `regex`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<String>,
-    /// What is done, such as `replace` or `drop`.
+    /// Action, such as `replace` or `drop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
 }
 
 impl Agent {
-    /// Whether it finds its targets by `ServiceMonitor`s.
+    /// Whether it uses `ServiceMonitor`s.
     #[must_use]
     pub fn reads_service_monitors(self) -> bool {
         !matches!(self, Self::Builtin)
@@ -151,7 +175,7 @@ impl Agent {
         }
     }
 
-    /// The agent of a word.
+    /// Parses a value of `spec.monitor.agent`.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         let all = [Self::Prometheus, Self::Builtin, Self::Operator];
@@ -160,7 +184,7 @@ impl Agent {
 }
 
 impl Monitor {
-    /// Port of the exporter; a zero counts as unset.
+    /// Port of the exporter. Zero counts as unset.
     #[must_use]
     pub fn port(&self) -> i32 {
         let exporter = self

@@ -1,87 +1,118 @@
-//! Certificates a user asks for.
+//! Certificates of a Pgpool.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use kube::KubeSchema;
+use kube::core::Rule as CelRule;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::Alias;
-use crate::{object::GoDuration, schema};
+use crate::{
+    object::{GO_DURATION, GoDuration},
+    rules::{add, limit, object_name, optional_name, rule},
+    schema,
+};
 
-/// Certificates, and the issuer that signs them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Limits of cert-manager: <https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.CertificateSpec>.
+const SHORTEST: &str = "1h";
+const SHORTEST_RENEWAL: &str = "5m";
+/// How long a certificate is valid when the spec does not say.
+const DEFAULT: &str = "2160h";
+
+/// Certificates of the pool, and their issuer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule(
+    "has(self.issuerRef)",
+    "spec.tls needs an issuer: set spec.tls.issuerRef to the kind and name of an Issuer or ClusterIssuer",
+))]
 pub struct TlsConfig {
-    /// The issuer of every certificate that names no other.
+    /// Issuer of every certificate that does not name its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
-    /// Wishes for single certificates; those not named here are issued all the same.
+    /// Settings of single certificates. Certificates that are not listed are issued with defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "certificates")]
     pub certificates: Vec<CertificateSpec>,
 }
 
-/// An `Issuer` of the Pgpool's namespace, or a `ClusterIssuer`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// A reference to an `Issuer` in the namespace of the Pgpool, or to a `ClusterIssuer`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+#[x_kube(validation = rule(
+    "self.kind in ['Issuer', 'ClusterIssuer'] || (self.kind != '' && has(self.apiGroup) && !(self.apiGroup in ['', \
+     'cert-manager.io']))",
+    "must be Issuer or ClusterIssuer, or set apiGroup for an external issuer",
+).field_path(".kind"))]
 pub struct IssuerRef {
     /// API group; `cert-manager.io` when empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
     pub api_group: Option<String>,
     /// `Issuer` or `ClusterIssuer`; with `apiGroup`, the kind of an external issuer.
+    #[schemars(length(max = 63))]
     pub kind: String,
-    /// Name of the issuer: in the namespace of the Pgpool, or of the cluster.
+    /// Name of the issuer.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = object_name())]
     pub name: String,
 }
 
-/// Wishes for one certificate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Settings of one certificate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = long_enough())]
+#[x_kube(validation = renewed_in_time())]
 pub struct CertificateSpec {
     /// Which certificate: `server`, `client` or `metrics-exporter`.
-    // Text, not an `Alias`: another word in an object stored before this schema must not stop the
-    // watch of all others.
-    #[schemars(schema_with = "alias")]
+    // Text, not an `Alias`: another value in an object that was stored before this schema must not break the watch of
+    // all objects.
+    #[schemars(schema_with = "schema::word::<Alias>")]
     pub alias: String,
-    /// The issuer of this certificate, in place of that of all.
+    /// Issuer of this certificate, instead of the one of all certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
-    /// The Secret it is written to; `<name>-<alias>-cert` when unset.
+    /// Secret that cert-manager writes the certificate to; `<name>-<alias>-cert` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = optional_name())]
     pub secret_name: Option<String>,
-    /// Parts of the subject name beside the common name.
+    /// Subject of the certificate, without the common name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
-    /// How long it is valid, such as `2160h`.
+    /// How long the certificate is valid, such as `2160h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub duration: Option<GoDuration>,
-    /// How long before its end it is renewed, such as `360h`.
+    /// How long before it expires the certificate is renewed, such as `360h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub renew_before: Option<GoDuration>,
-    /// DNS names, added to those the operator asks for.
+    /// DNS names to add to the generated ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns_names: Vec<String>,
-    /// IP addresses, added to those the operator asks for.
+    /// IP addresses to add to the generated ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_addresses: Vec<String>,
-    /// URIs that the certificate names, such as a SPIFFE id.
+    /// URIs to add, such as a SPIFFE ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uris: Vec<String>,
-    /// E-mail addresses that the certificate names.
+    /// E-mail addresses to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub email_addresses: Vec<String>,
-    /// Form in which the private key is written.
+    /// Private key of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private_key: Option<PrivateKey>,
 }
 
-/// Parts of an X.509 subject name.
+/// An X.509 subject, without the common name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
     /// Organizations (O) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub organizations: Vec<String>,
-    /// Countries (C), in two letters each.
+    /// Countries (C) of the subject, as two-letter codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub countries: Vec<String>,
     /// Organizational units (OU) of the subject.
@@ -99,12 +130,12 @@ pub struct Subject {
     /// Postal codes of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub postal_codes: Vec<String>,
-    /// Serial number of the subject, not of the certificate.
+    /// Serial number of the subject (not of the certificate).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial_number: Option<String>,
 }
 
-/// Form of a private key.
+/// Settings of a private key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivateKey {
@@ -118,18 +149,55 @@ pub struct PrivateKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum KeyEncoding {
-    /// The key of one algorithm by itself.
+    /// PKCS #1 for RSA keys, SEC 1 for ECDSA keys.
     #[default]
     Pkcs1,
-    /// The key with its algorithm.
+    /// PKCS #8.
     Pkcs8,
 }
 
-/// The wishes for single certificates: one for each alias.
+/// Settings of single certificates, one entry per alias.
 pub(crate) fn certificates(generator: &mut SchemaGenerator) -> Schema {
-    schema::list_map(&generator.subschema_for::<CertificateSpec>(), "alias")
+    let mut list = schema::list_map(&generator.subschema_for::<CertificateSpec>(), "alias");
+    limit(&mut list, "", "maxItems", 16);
+    add(
+        &mut list,
+        "",
+        &rule(
+            "self.all(a, !has(a.secretName) || a.secretName == '' || self.exists_one(b, has(b.secretName) && b.secretName \
+             == a.secretName))",
+            "must not write two certificates to one Secret: use different secretNames, or leave them out",
+        ),
+    );
+    list
 }
 
-fn alias(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "enum": Alias::ALL.map(Alias::as_str) })
+/// What is not a duration is rejected by its pattern: a rule would add a second error.
+fn not_a_duration(field: &str) -> String {
+    format!("!has(self.{field}) || !self.{field}.matches(r'{GO_DURATION}')")
+}
+
+fn long_enough() -> CelRule {
+    rule(
+        format!(
+            "{} || duration(self.duration) >= duration('{SHORTEST}')",
+            not_a_duration("duration")
+        ),
+        format!("must be {SHORTEST} or more, which is the minimum of cert-manager"),
+    )
+    .field_path(".duration")
+}
+
+fn renewed_in_time() -> CelRule {
+    let valid = format!(
+        "duration(has(self.duration) && self.duration.matches(r'{GO_DURATION}') ? self.duration : '{DEFAULT}')"
+    );
+    rule(
+        format!(
+            "{} || (duration(self.renewBefore) >= duration('{SHORTEST_RENEWAL}') && duration(self.renewBefore) < {valid})",
+            not_a_duration("renewBefore")
+        ),
+        format!("must be {SHORTEST_RENEWAL} or more, and shorter than duration, which is {DEFAULT} when unset"),
+    )
+    .field_path(".renewBefore")
 }

@@ -42,12 +42,11 @@ fn own_fields(schema: &Map<String, Value>) -> Option<&Map<String, Value>> {
 fn words(schema: &Map<String, Value>) -> Vec<&str> {
     let listed = schema
         .get("enum")
-        .or_else(|| schema.get("anyOf")?.get(0)?.get("enum"));
-    let listed = listed
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    listed.iter().filter_map(Value::as_str).collect()
+    let words = listed.iter().filter_map(Value::as_str);
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]

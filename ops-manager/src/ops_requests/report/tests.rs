@@ -5,6 +5,7 @@ use shared_types::ops_request::OpsType;
 use super::*;
 use crate::fixtures::ops::{reason, request, told};
 use crate::fixtures::{at, now};
+use crate::ops_requests::plan;
 use crate::ops_requests::status::last_step;
 
 fn waits(message: &str) -> Verdict {

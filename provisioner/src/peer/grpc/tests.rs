@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use proto::v1;
-use proto::v1::certificate_service_server::{CertificateService, CertificateServiceServer};
+use proto::v1::verdict_service_server::{VerdictService, VerdictServiceServer};
 use proto::v1::watch_verdicts_response::Event as Wire;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ type Line = mpsc::UnboundedSender<Result<v1::WatchVerdictsResponse, Status>>;
 struct Played(Arc<Mutex<Vec<Line>>>);
 
 #[tonic::async_trait]
-impl CertificateService for Played {
+impl VerdictService for Played {
     type WatchVerdictsStream = BoxStream<'static, Result<v1::WatchVerdictsResponse, Status>>;
 
     async fn watch_verdicts(
@@ -70,7 +70,7 @@ async fn hears_survives_a_cut_and_hears_again() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let service = CertificateServiceServer::new(Played(lines.clone()));
+    let service = VerdictServiceServer::new(Played(lines.clone()));
     let server = Server::builder().add_service(service);
     let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 

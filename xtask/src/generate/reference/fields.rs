@@ -225,8 +225,7 @@ fn limits(field: &Map<String, Value>) -> Vec<String> {
     let number = |key: &str| field.get(key).and_then(Value::as_f64);
     let mut limits = Vec::new();
     let words = words(field);
-    let told_by_rule = field.contains_key("anyOf");
-    if !words.is_empty() && !told_by_rule {
+    if !words.is_empty() {
         let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
         limits.push(format!("One of {}.", words.join(", ")));
     }

@@ -1,30 +1,32 @@
 //! Where the types of Kubernetes are described that fields of ours embed.
 
-const API: &str = "https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.33/";
+/// The reference without a version: kubernetes.io keeps pages of versions only for some time.
+const API: &str = "https://kubernetes.io/docs/reference/kubernetes-api/";
+const POD: &str = "workload-resources/pod-v1/";
 
 /// The type of an embedded field, and a link to it.
 pub(super) fn embedded(path: &str) -> Option<String> {
     let field = path.rsplit('.').next().unwrap_or_default();
-    let (name, group) = match field.trim_end_matches("[]").trim_end_matches("{}") {
-        "containers" | "initContainers" => ("Container", "core"),
-        "volumes" => ("Volume", "core"),
-        "env" => ("EnvVar", "core"),
-        "resources" => ("ResourceRequirements", "core"),
+    let (name, page) = match field.trim_end_matches("[]").trim_end_matches("{}") {
+        "containers" | "initContainers" => ("Container", POD),
+        "volumes" => ("Volume", "config-and-storage-resources/volume/"),
+        "env" => ("EnvVar", POD),
+        "resources" => ("ResourceRequirements", POD),
         "securityContext" if path.ends_with("podTemplate.spec.securityContext") => {
-            ("PodSecurityContext", "core")
+            ("PodSecurityContext", POD)
         }
-        "securityContext" => ("SecurityContext", "core"),
-        "dnsConfig" => ("PodDNSConfig", "core"),
-        "hostAliases" => ("HostAlias", "core"),
-        "imagePullSecrets" => ("LocalObjectReference", "core"),
-        "os" => ("PodOS", "core"),
-        "readinessGates" => ("PodReadinessGate", "core"),
-        "resourceClaims" => ("PodResourceClaim", "core"),
-        "schedulingGates" => ("PodSchedulingGate", "core"),
-        "tolerations" => ("Toleration", "core"),
-        "sessionAffinityConfig" => ("SessionAffinityConfig", "core"),
-        _ if path.starts_with("spec.init.script.") => ("Volume", "core"),
+        "securityContext" => ("SecurityContext", POD),
+        "dnsConfig" => ("PodDNSConfig", POD),
+        "hostAliases" => ("HostAlias", POD),
+        "imagePullSecrets" => ("LocalObjectReference", POD),
+        "os" => ("PodOS", POD),
+        "readinessGates" => ("PodReadinessGate", POD),
+        "resourceClaims" => ("PodResourceClaim", POD),
+        "schedulingGates" => ("PodSchedulingGate", POD),
+        "tolerations" => ("Toleration", POD),
+        "sessionAffinityConfig" => ("SessionAffinityConfig", "service-resources/service-v1/"),
+        _ if path.starts_with("spec.init.script.") => ("Volume", "config-and-storage-resources/volume/"),
         _ => return None,
     };
-    Some(format!("[{name}]({API}#{}-v1-{group})", name.to_lowercase()))
+    Some(format!("[{name}]({API}{page})"))
 }

@@ -78,13 +78,12 @@ pub(super) fn page() -> String {
          stored. What depends on other objects becomes a condition: the object is stored, what runs keeps running, and the \
          condition says what to do. See [conditions](conditions.md).\n\n\
          - **schema**: a keyword of the definition, with the words of the API server\n\
-         - **CEL**: a rule of the definition, with the message below, followed by `; did you mean …?` where one of a few \
-         words was misspelt\n\
+         - **CEL**: a rule of the definition, with the message below after the path of the field\n\
          - **policy**: a `ValidatingAdmissionPolicy` of the chart `pgpool-crds`\n\
          - **condition**: told by an operator, under this reason\n\n\
          A field that a definition does not know is refused by `kubectl` (`unknown field`), which asks for strict \
-         validation.\n\nWhat was stored before a rule existed stays as it is: the API server judges a field again when it \
-         changes, so an object with an old value can still be labelled, get a status, and be deleted.\n"
+         validation.\n\nWhat was stored before a rule existed stays as it is: the API server validates a field again when it \
+         changes, so an object with an old value can still be labeled, get a status, and be deleted.\n"
     );
     for crd in crds::all() {
         let kind = &crd.spec.names.kind;
@@ -210,6 +209,13 @@ fn keywords(at: &str, schema: &Map<String, Value>) -> Vec<(String, &'static str,
             };
             say(at, format!("{words} {limit}{unit}"));
         }
+    }
+    let words = super::words(schema);
+    if !words.is_empty() {
+        say(
+            at,
+            format!("Unsupported value: supported values: {}", words.join(", ")),
+        );
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
         say(at, format!("should match `{pattern}`"));

@@ -1,10 +1,10 @@
-//! `CertificateService`: the verdict on the certificates of every Pgpool.
+//! `VerdictService`: the verdict on the certificates of every Pgpool.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
-use proto::v1::certificate_service_server::CertificateService;
+use proto::v1::verdict_service_server::VerdictService;
 use proto::v1::{WatchVerdictsRequest, WatchVerdictsResponse};
 use proto::verdict::Event;
 use tokio_stream::wrappers::BroadcastStream;
@@ -15,13 +15,13 @@ use super::{Leader, stopping};
 use crate::verdicts::{Subscription, VerdictStore};
 
 /// Serves verdicts while this replica leads, until `drain`.
-pub(crate) struct Certificates {
+pub(crate) struct Verdicts {
     verdicts: Arc<VerdictStore>,
     leader: Leader,
     drain: CancellationToken,
 }
 
-impl Certificates {
+impl Verdicts {
     pub(crate) fn new(verdicts: Arc<VerdictStore>, leader: Leader, drain: CancellationToken) -> Self {
         Self {
             verdicts,
@@ -32,7 +32,7 @@ impl Certificates {
 }
 
 #[tonic::async_trait]
-impl CertificateService for Certificates {
+impl VerdictService for Verdicts {
     type WatchVerdictsStream = Pin<Box<dyn Stream<Item = Result<WatchVerdictsResponse, Status>> + Send>>;
 
     async fn watch_verdicts(
