@@ -1,7 +1,7 @@
-//! What each certificate of a Pgpool must be good for. Pure.
+//! What each certificate of a Pgpool must be valid for. Pure.
 //!
-//! The one home of this rule: ops-manager asks cert-manager for these names and judges by them, the provisioner judges
-//! by them when ops-manager is silent. Two homes would let the two judges disagree.
+//! Both operators use it, so that they cannot disagree: ops-manager requests certificates with these names and verifies
+//! them, and the provisioner verifies them if ops-manager does not answer.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,12 +13,12 @@ use crate::{Alias, Pgpool, names};
 #[cfg(test)]
 mod tests;
 
-/// The role whose name a client certificate bears: pgpool takes the common name for the login, so one certificate
-/// speaks for one role, and that is the superuser that the health check and the exporter log in as.
+/// The PostgreSQL role in the client certificate. pgpool uses the common name as the login, so a certificate is valid for
+/// one role: the superuser that the health check and the exporter log in as.
 pub const CLIENT_USER: &str = "postgres";
 
-/// The DNS names that an operator asks for, sorted. The stats Service is named whether or not it exists: switching
-/// metrics on must not cost a new certificate, and with it a restart of the pods.
+/// The DNS names that the operator requests, sorted. Always include the stats Service: enabling metrics must not require a
+/// new certificate, and with it a restart of the pods.
 #[must_use]
 pub fn dns_names(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<String> {
     let namespace = pgpool.namespace().unwrap_or_default();
@@ -46,7 +46,7 @@ pub fn dns_names(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Str
     }
 }
 
-/// The addresses that an operator asks for: loopback, for port-forwards and for containers of the same pod.
+/// The IP addresses that the operator requests: loopback, for port-forwards and containers of the same pod.
 #[must_use]
 pub const fn addresses(alias: Alias) -> &'static [IpAddr] {
     match alias {
@@ -55,7 +55,7 @@ pub const fn addresses(alias: Alias) -> &'static [IpAddr] {
     }
 }
 
-/// The common name that a login needs; certificates of servers are known by their other names.
+/// The common name that a login needs. Server certificates have none.
 #[must_use]
 pub const fn login(alias: Alias) -> Option<&'static str> {
     match alias {
@@ -64,8 +64,8 @@ pub const fn login(alias: Alias) -> Option<&'static str> {
     }
 }
 
-/// What the certificate must be good for, all of it: what an operator asks for and the names that the user adds. What
-/// the user adds and is no address cannot be required; ops-manager refuses it.
+/// Everything the certificate must be valid for: what the operator requests, and the names that the user adds. An added IP
+/// address that cannot be parsed is not required; ops-manager rejects it.
 #[must_use]
 pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Required> {
     let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
@@ -92,7 +92,8 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
     client.into_iter().chain(server).collect()
 }
 
-/// Both lists, sorted, nothing twice: the order in which a user writes names must never ask for a new certificate.
+/// The union of both lists, sorted, without duplicates: the order in which a user writes names must not require a new
+/// certificate.
 #[must_use]
 pub fn union<T: Clone + Ord>(ours: &[T], theirs: &[T]) -> Vec<T> {
     let mut all = [ours, theirs].concat();

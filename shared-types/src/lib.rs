@@ -1,12 +1,11 @@
-//! The API surface of the Pgpool operators, and the vocabulary both of them share.
+//! The API of the Pgpool operators, and the vocabulary that both share.
 //!
-//! Holds the four kinds (`Pgpool`, `PgpoolOpsRequest`, `PgpoolVersion`, `AppBinding`) as the API
-//! server sees them, the condition types and reasons users read, and the rules by which generated
-//! objects are named. It has no client, does no I/O and reads no clock: what depends on time takes
-//! it as an argument.
+//! Contains the four kinds (`Pgpool`, `PgpoolOpsRequest`, `PgpoolVersion`, `AppBinding`) with their schemas and
+//! validation rules, the types and reasons of conditions, and the names of generated objects. It has no client, does no
+//! I/O and reads no clock: time is an argument.
 //!
-//! Field names and meanings are those of KubeDB, so that its manifests are accepted unmodified.
-//! Defaults are methods of the specs and are never written back into an object.
+//! Field names and meanings are those of KubeDB, so that its manifests are accepted unmodified. Defaults are methods of
+//! the specs, and are never written back into an object.
 
 #![allow(
     clippy::duplicated_attributes,

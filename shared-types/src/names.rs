@@ -1,4 +1,4 @@
-//! How generated objects are named, labelled and owned: one home for both operators.
+//! Names, labels, annotations and owner references of generated objects, shared by both operators.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::pgpool::{Alias, Pgpool};
 
-/// Longest name of an object that must also be a DNS label.
+/// Maximum length of the name of an object that is also a DNS label.
 pub const MAX_LENGTH: usize = 63;
 
 /// Field manager of the provisioner.
@@ -19,13 +19,13 @@ pub const OPS_MANAGER: &str = "pgpool-ops-manager";
 pub const LABEL_NAME: &str = "app.kubernetes.io/name";
 /// Label: the name of the Pgpool.
 pub const LABEL_INSTANCE: &str = "app.kubernetes.io/instance";
-/// Label: who manages the object, always [`MANAGER`].
+/// Label: the manager of the object, always [`MANAGER`].
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// Label: the part the object plays, always [`COMPONENT`].
+/// Label: the role of the object, always [`COMPONENT`].
 pub const LABEL_COMPONENT: &str = "app.kubernetes.io/component";
-/// Label of the version of an application; never copied to generated objects.
+/// Label: the version of an application. Never copied to generated objects.
 pub const LABEL_VERSION: &str = "app.kubernetes.io/version";
-/// Label: what a Service is for.
+/// Label: the purpose of a Service.
 pub const LABEL_ROLE: &str = "kubedb.com/role";
 
 /// Label of a config check pod: the name of the Pgpool. Such a pod has no [`LABEL_INSTANCE`], so that no Service selects
@@ -38,10 +38,10 @@ pub const APPLICATION: &str = "pgpools.kubedb.com";
 pub const MANAGER: &str = "kubedb.com";
 /// Value of [`LABEL_COMPONENT`].
 pub const COMPONENT: &str = "connection-pooler";
-/// Value of [`LABEL_NAME`] on pods that run the user's scripts: another application, so that nothing takes them for
-/// pods of the pool.
+/// Value of [`LABEL_NAME`] on pods that run the user's scripts. Differs from [`APPLICATION`], so that no selector of the
+/// pool matches them.
 pub const APPLICATION_INIT: &str = "pgpool-init";
-/// Value of [`LABEL_COMPONENT`] on them.
+/// Value of [`LABEL_COMPONENT`] on pods that run the user's scripts.
 pub const COMPONENT_INIT: &str = "init-script";
 /// Value of [`LABEL_ROLE`] on the stats Service.
 pub const ROLE_STATS: &str = "stats";
@@ -50,9 +50,9 @@ pub const ROLE_STATS: &str = "stats";
 pub const SELECTOR: &str =
     "app.kubernetes.io/name=pgpools.kubedb.com,app.kubernetes.io/managed-by=kubedb.com";
 
-/// Value of [`LABEL_NAME`] on what belongs to a PostgreSQL of `KubeDB`.
+/// Value of [`LABEL_NAME`] on objects of a PostgreSQL of `KubeDB`.
 pub const POSTGRES: &str = "postgreses.kubedb.com";
-/// Selects the Secrets of any PostgreSQL's users.
+/// Selects the Secrets of users of any PostgreSQL.
 pub const USER_SELECTOR: &str = "app.kubernetes.io/name=postgreses.kubedb.com";
 
 /// Annotation: hash of the object as last applied.
@@ -64,8 +64,8 @@ pub const ANNOTATION_TEMPLATE_HASH: &str = "pgpool.kubedb.com/template-hash";
 /// Annotation of a pod template: hash of the template without CPU and memory of its containers. A pod with the same hash
 /// can be resized instead of replaced.
 pub const ANNOTATION_TEMPLATE_BASE_HASH: &str = "pgpool.kubedb.com/template-base-hash";
-/// Annotation of a Pgpool: when new certificates may be given to its pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`;
-/// `none` for at any time.
+/// Annotation of a Pgpool: when rotations may start, such as `Sat,Sun 02:00-05:00 Europe/Berlin`; `none` for at any
+/// time.
 pub const ANNOTATION_MAINTENANCE_WINDOW: &str = "pgpool.kubedb.com/maintenance-window";
 /// Annotation of the configuration Secret: hash of the image and the settings that passed the config check.
 pub const ANNOTATION_VALIDATED_CONFIG_HASH: &str = "pgpool.kubedb.com/validated-config-hash";
@@ -74,27 +74,26 @@ pub const ANNOTATION_MOUNTED_SECRETS: &str = "pgpool.kubedb.com/mounted-secrets"
 /// Annotation of a TLS copy: fingerprints of the trusted client CAs. Those of earlier issuers carry the time since which no
 /// certificate comes from them.
 pub const ANNOTATION_TRUSTED_CAS: &str = "pgpool.kubedb.com/trusted-cas";
-/// Annotation of a Pgpool: how long certificates of an earlier issuer or CA are accepted after the last one has been
-/// replaced, such as `10m`; `0s` for not at all.
+/// Annotation of a Pgpool: how long pods trust an earlier client CA after the last certificate has been replaced, such as
+/// `10m`; `0s` for not at all.
 pub const ANNOTATION_CA_OVERLAP: &str = "pgpool.kubedb.com/ca-overlap";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 
-/// Annotation of a Pgpool: a new value, whichever, resumes certificates that were stopped for changing too often.
+/// Annotation of a Pgpool: any new value resumes requests for certificates that changed too often.
 pub const ANNOTATION_RESUME_CERTIFICATES: &str = "pgpool.kubedb.com/resume-certificates";
-/// Annotation of a certificate Secret, in the memory of an operator alone: who wrote what stands in it, unless that was
-/// cert-manager.
+/// Annotation of a certificate Secret, only in the cache of an operator and never written: the field manager that
+/// overwrote it, if it was not cert-manager.
 pub const ANNOTATION_WRITTEN_BY: &str = "pgpool.kubedb.com/written-by";
-/// Annotation of the auth Secret: UID of the `PgpoolOpsRequest` that made its password.
+/// Annotation of the auth Secret: UID of the `PgpoolOpsRequest` that set the password.
 pub const ANNOTATION_ROTATED_BY: &str = "pgpool.kubedb.com/rotated-by";
-/// Annotation in `spec.podTemplate.metadata` of a Pgpool: pods are replaced one by one whenever it changes.
+/// Annotation in `spec.podTemplate.metadata` of a Pgpool: a new value replaces the pods one by one.
 pub const ANNOTATION_RESTARTED_AT: &str = "pgpool.kubedb.com/restarted-at";
 
-/// Annotation of the stats Service: who scrapes, one of the values of `spec.monitor.agent`.
+/// Annotation of the stats Service: the value of `spec.monitor.agent`.
 pub const ANNOTATION_AGENT: &str = "monitoring.appscode.com/agent";
 
-/// The labels by which the pods of a Pgpool are selected. They never change: a workload's selector
-/// cannot.
+/// The labels that select the pods of a Pgpool. They never change, because the selector of a StatefulSet is immutable.
 #[must_use]
 pub fn selector_labels(name: &str) -> BTreeMap<String, String> {
     [
@@ -107,8 +106,8 @@ pub fn selector_labels(name: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// The labels of every generated object: the Pgpool's own as far as they may be passed on, then the
-/// component and the selector, which nobody can replace.
+/// The labels of every generated object: those of the Pgpool that may be copied, the component and the selector labels,
+/// which take precedence.
 #[must_use]
 pub fn offshoot_labels(pgpool: &Pgpool) -> BTreeMap<String, String> {
     let mut labels: BTreeMap<_, _> = propagated(pgpool.labels()).collect();
@@ -117,8 +116,8 @@ pub fn offshoot_labels(pgpool: &Pgpool) -> BTreeMap<String, String> {
     labels
 }
 
-/// The labels or annotations that may be passed on to generated objects: those that do not identify
-/// the object itself and do not belong to `kubedb.com`.
+/// The labels or annotations that may be copied to generated objects: those that do not identify the object itself and
+/// are not in the domain `kubedb.com`.
 pub fn propagated(pairs: &BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> {
     let identity = [LABEL_NAME, LABEL_VERSION, LABEL_INSTANCE, LABEL_MANAGED_BY];
     pairs
@@ -134,11 +133,11 @@ fn is_reserved(key: &str) -> bool {
     domain == "kubedb.com" || domain.ends_with(".kubedb.com")
 }
 
-/// `<base>-<suffix>`, at most [`MAX_LENGTH`] long and without a dash at either edge: the base is cut,
-/// the suffix is kept. Both are ASCII, as every name of an object is.
+/// `<base>-<suffix>`, with at most [`MAX_LENGTH`] characters and without a dash at either end. The base is cut, the
+/// suffix is kept. Both are ASCII, as every name of an object.
 ///
-/// Two long names that differ only in what is cut give one result; whoever creates the object finds
-/// that it belongs to somebody else.
+/// Two long names that differ only in the part that is cut give the same result. Whoever creates the second object finds
+/// that it has another owner.
 #[must_use]
 pub fn suffixed(base: &str, suffix: &str) -> String {
     let room = MAX_LENGTH.saturating_sub(suffix.len() + 1);
@@ -148,19 +147,19 @@ pub fn suffixed(base: &str, suffix: &str) -> String {
     format!("{base}-{suffix}").trim_matches('-').to_owned()
 }
 
-/// The Service of clients.
+/// The Service for clients.
 #[must_use]
 pub fn primary_service(pgpool: &Pgpool) -> String {
     pgpool.name_any()
 }
 
-/// The headless Service that names each pod.
+/// The headless Service, which gives each pod a DNS name.
 #[must_use]
 pub fn governing_service(pgpool: &Pgpool) -> String {
     suffixed(&pgpool.name_any(), "pods")
 }
 
-/// The Service of metrics.
+/// The stats Service, for metrics.
 #[must_use]
 pub fn stats_service(pgpool: &Pgpool) -> String {
     suffixed(&pgpool.name_any(), "stats")
@@ -172,7 +171,7 @@ pub fn init_job(pgpool: &Pgpool) -> String {
     suffixed(&pgpool.name_any(), "init")
 }
 
-/// The labels of the pods of [`init_job`]: no Service and no budget of the pool selects them.
+/// The labels of the pods of [`init_job`]. No Service or `PodDisruptionBudget` of the pool selects them.
 #[must_use]
 pub fn init_labels(name: &str) -> BTreeMap<String, String> {
     [
@@ -217,13 +216,13 @@ pub fn pcp_secret(pgpool: &Pgpool) -> String {
     suffixed(&suffixed(&pgpool.name_any(), "pcp"), &uid_tail(pgpool))
 }
 
-/// The Secret with `pool_passwd`, which may change under a running pool.
+/// The Secret with `pool_passwd`, which running pods reload.
 #[must_use]
 pub fn users_secret(pgpool: &Pgpool) -> String {
     suffixed(&pgpool.name_any(), "users")
 }
 
-/// The immutable copy of one certificate, by a hash of its content.
+/// The TLS copy of a certificate, by a hash of its content.
 #[must_use]
 pub fn tls_secret(name: &str, hash: &str) -> String {
     suffixed(name, &format!("tls-{hash}"))
@@ -235,14 +234,13 @@ pub fn config_check(name: &str, hash: &str) -> String {
     suffixed(name, &format!("config-{hash}"))
 }
 
-/// The cert-manager `Certificate` of one use.
+/// The cert-manager `Certificate` of an alias.
 #[must_use]
 pub fn certificate(pgpool: &Pgpool, alias: Alias) -> String {
     suffixed(&pgpool.name_any(), &format!("{alias}-cert"))
 }
 
-/// The Secret that cert-manager writes one certificate to: the user's choice, or named as the
-/// certificate.
+/// The Secret that cert-manager writes a certificate to: the one in the spec, or the name of the `Certificate`.
 #[must_use]
 pub fn certificate_secret(pgpool: &Pgpool, alias: Alias) -> String {
     let chosen = pgpool
@@ -254,7 +252,7 @@ pub fn certificate_secret(pgpool: &Pgpool, alias: Alias) -> String {
         .unwrap_or_else(|| certificate(pgpool, alias))
 }
 
-/// The service account of the pods: the user's, or a generated one.
+/// The service account of the pods: the one in the spec, or a generated one.
 #[must_use]
 pub fn service_account(pgpool: &Pgpool) -> String {
     let pod = pgpool
@@ -272,7 +270,7 @@ pub fn service_account(pgpool: &Pgpool) -> String {
         .unwrap_or_else(|| pgpool.name_any())
 }
 
-/// The reference by which a Pgpool controls a generated object.
+/// The owner reference of a generated object.
 #[must_use]
 pub fn owner_reference(pgpool: &Pgpool) -> OwnerReference {
     OwnerReference {
@@ -285,8 +283,8 @@ pub fn owner_reference(pgpool: &Pgpool) -> OwnerReference {
     }
 }
 
-/// The DNS names a server certificate must bear: every Service in its short, `.ns`, `.ns.svc` and
-/// full form, the pods below the governing Service, and `localhost`. Sorted, none twice.
+/// The DNS names that a server certificate needs: every Service in its short, `.ns`, `.ns.svc` and full form, the pods
+/// below the governing Service, and `localhost`. Sorted, without duplicates.
 #[must_use]
 pub fn server_dns_names(
     name: &str,
@@ -308,7 +306,7 @@ pub fn server_dns_names(
     names.into_iter().collect()
 }
 
-/// The last six characters of the UID: they keep a successor of the same name apart.
+/// The last six characters of the UID. They distinguish a new Pgpool with the same name.
 fn uid_tail(pgpool: &Pgpool) -> String {
     let uid = pgpool.uid().unwrap_or_default();
     let start = uid.char_indices().rev().nth(5).map_or(0, |(at, _)| at);

@@ -1,7 +1,7 @@
-//! Policies of the API server: what a rule in a schema cannot see, since it depends on an operation, on another object,
-//! or is worth a warning only. They work while both operators are down.
+//! Admission policies, for what a rule in a schema cannot express: it depends on the operation or on another object, or
+//! should only warn. They work while both operators are down.
 //!
-//! A policy that refuses fails closed; one that only warns never stands in the way.
+//! A policy that rejects fails closed. A policy that only warns never blocks a request.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
@@ -11,23 +11,23 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::ObjectMeta;
 
-/// Keeps what `spec.deletionPolicy: DoNotTerminate` protects.
+/// Rejects the deletion of Pgpools with `spec.deletionPolicy: DoNotTerminate`.
 pub const PROTECTION: &str = "protection.pgpools.kubedb.com";
-/// Tells what has no effect.
+/// Warns about fields without effect.
 pub const ADVICE: &str = "advice.pgpools.kubedb.com";
-/// Tells that a version should no longer be used.
+/// Warns about versions that should no longer be used.
 pub const DEPRECATION: &str = "deprecation.pgpools.kubedb.com";
 
-/// A policy and the binding that puts it into force; both have one name.
+/// A policy and its binding. Both have the same name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// What must hold.
+    /// The policy.
     pub policy: ValidatingAdmissionPolicy,
-    /// Where, and what happens when it does not.
+    /// Where the policy applies, and its effect.
     pub binding: ValidatingAdmissionPolicyBinding,
 }
 
-/// What is refused, or only warned of.
+/// The effect of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Deny,
@@ -148,7 +148,7 @@ fn policy(
     };
     let binding = ValidatingAdmissionPolicyBindingSpec {
         policy_name: Some(name.to_owned()),
-        // Every object of the kind, each judged for itself.
+        // Every object of the kind, one evaluation each.
         param_ref: parameters.as_ref().map(|_| ParamRef {
             parameter_not_found_action: Some("Allow".to_owned()),
             selector: Some(LabelSelector::default()),

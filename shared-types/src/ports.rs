@@ -1,14 +1,14 @@
-//! The ports of a Pgpool pod and of its Services: one home for the numbers.
+//! The ports of a Pgpool pod and of its Services.
 
-/// SQL, by the PostgreSQL protocol.
+/// SQL, with the PostgreSQL protocol.
 pub const PGPOOL: u16 = 9999;
-/// Name of the container port of [`PGPOOL`]: Services and probes mean it.
+/// Name of the container port of [`PGPOOL`], which Services and probes use.
 pub const PGPOOL_NAME: &str = "db";
-/// PCP, pgpool's own control protocol.
+/// PCP, the control protocol of pgpool.
 pub const PCP: u16 = 9595;
 /// The metrics exporter.
 pub const METRICS: u16 = 9719;
 /// Name of the port of metrics, on pods and Services.
 pub const METRICS_NAME: &str = "metrics";
-/// PostgreSQL itself, where an address names no port.
+/// PostgreSQL, if an address has no port.
 pub const POSTGRES: u16 = 5432;

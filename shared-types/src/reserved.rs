@@ -1,19 +1,19 @@
-//! What a user may not name in `spec.podTemplate`, since the generated pods have it already: one home
-//! for the rules of the CRD and for the operator, which meets objects that are older than the rules.
+//! Names and paths that a user may not use in `spec.podTemplate`, because the generated pods use them. Shared by the
+//! rules of the definition and the operator, which also reads objects that are older than the rules.
 
-/// The container that the operator generates; users shape it, and may not replace what it runs.
+/// The generated main container. Users may change it, but not its image.
 pub const CONTAINER: &str = "pgpool";
 
-/// Containers that other parts of the spec bring along. A template without an image only shapes them.
+/// Containers that other parts of the spec generate. Templates for them need no image.
 pub const GENERATED_CONTAINERS: [&str; 2] = [EXPORTER, "git-sync"];
 
 /// Fields of container `pgpool` that follow from `spec.version`.
 pub const CONTAINER_FIELDS: [&str; 3] = ["image", "command", "args"];
 
-/// The container that `spec.monitor` brings along.
+/// The container that `spec.monitor` generates.
 pub const EXPORTER: &str = "exporter";
 
-/// Environment of container `exporter`: how it reaches pgpool follows from the spec.
+/// Environment of container `exporter` that follows from the spec.
 pub const EXPORTER_ENV: [&str; 4] = [
     "DATA_SOURCE_NAME",
     "DATA_SOURCE_USER",
@@ -21,10 +21,10 @@ pub const EXPORTER_ENV: [&str; 4] = [
     "DATA_SOURCE_URI",
 ];
 
-/// Flags of the exporter that the spec decides: where it listens, and the path that is scraped.
+/// Flags of the exporter that follow from the spec: its address and the path of the metrics.
 pub const EXPORTER_FLAGS: [&str; 2] = ["--web.listen-address", "--web.telemetry-path"];
 
-/// Environment of container `pgpool`: a user's value would be at odds with the generated configuration.
+/// Environment of container `pgpool` that would contradict the generated configuration.
 pub const ENV: [&str; 7] = [
     "POSTGRES_USERNAME",
     "POSTGRES_PASSWORD",
@@ -46,14 +46,14 @@ pub const VOLUME_TMP: &str = "pgpool-tmp";
 
 /// The volume with the scripts of `spec.init`.
 pub const VOLUME_SCRIPTS: &str = "init-scripts";
-/// The volume with what the exporter shows to pgpool and judges it by.
+/// The volume with the client certificate of the exporter, and the CA that it verifies pgpool with.
 pub const VOLUME_EXPORTER_CERTS: &str = "exporter-certs";
 /// The volume with the login of the exporter.
 pub const VOLUME_EXPORTER_LOGIN: &str = "exporter-login";
 /// The volume that the exporter writes to.
 pub const VOLUME_EXPORTER_RUN: &str = "exporter-run";
 
-/// Names of volumes, in use or kept free for what `KubeDB` has there.
+/// Names of volumes, in use or reserved for compatibility with `KubeDB`.
 pub const VOLUMES: [&str; 9] = [
     VOLUME_CONFIG,
     VOLUME_CERTS,
@@ -66,10 +66,10 @@ pub const VOLUMES: [&str; 9] = [
     VOLUME_EXPORTER_RUN,
 ];
 
-/// Paths at and below which no container mounts anything of a user.
+/// Paths at and below which a user may not mount anything in any container.
 pub const MOUNT_PATHS: [&str; 3] = ["/config", "/tls/certs", "/init-scripts"];
 
-/// Paths at and below which container `pgpool` mounts nothing of a user; `/var/run` is a link to `/run`.
+/// Paths at and below which a user may not mount anything in container `pgpool`. `/var/run` is a link to `/run`.
 pub const CONTAINER_MOUNT_PATHS: [&str; 4] = [
     "/opt/pgpool-II/etc",
     "/opt/pgpool-II/tls",
@@ -77,10 +77,10 @@ pub const CONTAINER_MOUNT_PATHS: [&str; 4] = [
     "/var/run/pgpool",
 ];
 
-/// Paths at and below which container `exporter` mounts nothing of a user.
+/// Paths at and below which a user may not mount anything in container `exporter`.
 pub const EXPORTER_MOUNT_PATHS: [&str; 2] = ["/etc/pgpool-exporter", "/run/pgpool-exporter"];
 
-/// Whether a path is a reserved one or below it, however it is written: `/config/`, `//config/./tls`, `/x/../config`.
+/// Whether a path is at or below a reserved one, in any spelling: `/config/`, `//config/./tls`, `/x/../config`.
 #[must_use]
 pub fn is_at_or_below(path: &str, reserved: &str) -> bool {
     parts(path).starts_with(&parts(reserved))
