@@ -2,11 +2,11 @@
 //! machine was today, not whether the code is right.
 
 mod create;
+pub(crate) mod figures;
 mod requests;
 mod rotate;
-pub mod table;
+pub(crate) mod statistics;
 mod users;
-pub mod values;
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::workspace::Workspace;
 
 /// The benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Benchmark {
+pub(crate) enum Benchmark {
     /// From a new Pgpool to one that is ready, and what it costs.
     Create,
     /// From a renewed certificate, or a new issuer, to pods that serve it, and what clients notice.
@@ -30,21 +30,25 @@ pub enum Benchmark {
 }
 
 /// Runs one in the local cluster, or in the one of `kubeconfig`.
-pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, benchmark: Benchmark) -> anyhow::Result<()> {
+pub(crate) fn run(
+    workspace: &Workspace,
+    kubeconfig: Option<&Path>,
+    benchmark: Benchmark,
+) -> anyhow::Result<()> {
     let target = workspace.prepare(kubeconfig)?;
     let (name, figures) = match benchmark {
         Benchmark::Create => ("bench-create", target.run(create::measure(workspace, &target))?),
         Benchmark::Rotate => ("bench-rotate", target.run(rotate::measure(workspace, &target))?),
         Benchmark::Users => ("bench-users", target.run(users::measure(workspace, &target))?),
     };
-    print!("{}", table::rendered(&figures));
-    let file = table::keep(workspace, name, &figures)?;
+    print!("{}", figures::rendered(&figures));
+    let file = figures::keep(workspace, name, &figures)?;
     println!("written to {}", file.display());
     Ok(())
 }
 
 /// Adds to a failure where all that is known about some namespaces was written, the operators' own included.
-pub async fn explained<T>(
+pub(crate) async fn with_diagnostics<T>(
     workspace: &Workspace,
     client: &Client,
     name: &str,

@@ -11,7 +11,7 @@ use local_cluster::components::Programs;
 use local_cluster::control_plane::ControlPlane;
 use local_cluster::target::Target;
 
-use crate::cases::Props;
+use crate::cases::SharedFixtures;
 use crate::workspace::Workspace;
 
 /// What a test needs.
@@ -88,7 +88,7 @@ pub(crate) struct Context {
     pub(crate) place: Place,
     pub(crate) workspace: Workspace,
     /// Shared by the cases of a run.
-    pub(crate) props: Arc<Props>,
+    pub(crate) shared: Arc<SharedFixtures>,
 }
 
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! The demonstration: from nothing to a query through a pool with verified TLS, with the ten steps as ops-manager reports
 //! them on its channel. What it created stays, so that it can be looked at.
 
-mod flow;
+mod steps;
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ use kube::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::namespace::database::Database;
+use crate::namespace::fixtures::{self, ISSUER, POOL};
+use crate::namespace::psql::Attempt;
+use crate::namespace::{TestNamespace, offer_version};
 use crate::operators;
-use crate::scene::database::Database;
-use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::psql::Attempt;
-use crate::scene::{Scene, offer_version};
 use crate::workspace::Workspace;
 use local_cluster::diagnostics;
 use local_cluster::progress::Elapsed;
@@ -27,17 +27,15 @@ const READY: Duration = Duration::from_mins(3);
 
 /// What is kept of a demonstration, for the benchmark.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// How long all of it took.
-    pub seconds: f64,
+pub(crate) struct Record {
+    pub(crate) seconds: f64,
 }
 
 impl Record {
     const FILE: &'static str = "demo.json";
 
     /// The record of the last one that succeeded from this source tree.
-    #[must_use]
-    pub fn last(workspace: &Workspace) -> Option<Self> {
+    pub(crate) fn last(workspace: &Workspace) -> Option<Self> {
         let text = fs::read_to_string(workspace.results().join(Self::FILE)).ok()?;
         serde_json::from_str(&text).ok()
     }
@@ -49,19 +47,19 @@ impl Record {
 }
 
 /// Runs it in the local cluster, or in the one of `kubeconfig`.
-pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
+pub(crate) fn run(workspace: &Workspace, kubeconfig: Option<&Path>) -> anyhow::Result<()> {
     let begin = Instant::now();
     let target = workspace.prepare(kubeconfig)?;
     target.run(async {
         let client = target.client().await?;
-        let scene = play(workspace, &client).await?;
+        let ns = play(workspace, &client).await?;
         let kubectl = match target {
             Target::Local(_) => "cargo e2e kubectl --",
             Target::Existing(_) => "kubectl",
         };
         println!(
             "\nIt all stays: {kubectl} -n {} get pgpool,certificate,secret,pod\n",
-            scene.namespace()
+            ns.name()
         );
         Ok(())
     })?;
@@ -71,56 +69,50 @@ pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>) -> anyhow::Result<(
     Ok(())
 }
 
-async fn play(workspace: &Workspace, client: &Client) -> anyhow::Result<Scene> {
+async fn play(workspace: &Workspace, client: &Client) -> anyhow::Result<TestNamespace> {
     offer_version(client).await?;
     let database = Database::announced(workspace, client, "demo-postgres").await?;
-    let scene = Scene::create(client, "demo").await?;
+    let ns = TestNamespace::create(client, "demo").await?;
     let played = async {
         let step = workspace
             .progress
             .step("get a certificate to read the channel with");
-        let reader = flow::Reader::create(&scene).await?;
+        let reader = steps::Reader::create(&ns).await?;
         step.done();
-        print_steps(&scene, &database, &reader).await?;
+        print_steps(&ns, &database, &reader).await?;
         reader.delete().await?;
-        query(&scene, &database).await
+        query(&ns, &database).await
     };
     let Err(error) = played.await else {
-        return Ok(scene);
+        return Ok(ns);
     };
     let file = workspace.results().join("demo.txt");
-    let namespaces = [
-        scene.namespace(),
-        database.scene().namespace(),
-        operators::NAMESPACE,
-    ];
+    let namespaces = [ns.name(), database.namespace().name(), operators::NAMESPACE];
     diagnostics::dump(client, &namespaces, &file).await?;
     Err(error).with_context(|| format!("the demonstration failed; see {}", file.display()))
 }
 
 /// Creates what a user creates, and prints what follows from it until the pool is ready.
-async fn print_steps(scene: &Scene, database: &Database, reader: &flow::Reader) -> anyhow::Result<()> {
+async fn print_steps(ns: &TestNamespace, database: &Database, reader: &steps::Reader) -> anyhow::Result<()> {
     println!(
         "\nA user creates an issuer and a Pgpool in the namespace {}; PostgreSQL is in {}. ops-manager reports:\n",
-        scene.namespace(),
-        database.scene().namespace()
+        ns.name(),
+        database.namespace().name()
     );
     let begin = Instant::now();
-    scene.apply(ISSUER).await?;
-    scene
-        .put(&fixtures::pgpool(database.scene().namespace())?)
-        .await?;
-    let printed = tokio::time::timeout(READY, reader.print_steps(scene, begin)).await;
+    ns.apply(ISSUER).await?;
+    ns.put(&fixtures::pgpool(database.namespace().name())?).await?;
+    let printed = tokio::time::timeout(READY, reader.print_steps(ns, begin)).await;
     let ready = READY.saturating_sub(begin.elapsed());
     match printed {
         Ok(printed) => printed?,
         Err(_) => bail!(
             "{POOL} is not ready after {}: {}",
             Elapsed(READY),
-            scene.told(POOL).await?
+            ns.conditions(POOL).await?
         ),
     }
-    scene.ready(POOL, ready).await?;
+    ns.ready(POOL, ready).await?;
     println!(
         "     {:>6.2} s  {:<12}  Ready: every pod accepts logins and serves its certificate\n",
         begin.elapsed().as_secs_f64(),
@@ -130,16 +122,12 @@ async fn print_steps(scene: &Scene, database: &Database, reader: &flow::Reader) 
 }
 
 /// Queries the database through the pool, as an application would.
-async fn query(scene: &Scene, database: &Database) -> anyhow::Result<()> {
-    let attempts = [
-        Attempt::verify_full(),
-        Attempt::plain(),
-        Attempt::wrong_authority(),
-    ];
-    let outcomes = scene.psql(POOL, database, &attempts).await?;
+async fn query(ns: &TestNamespace, database: &Database) -> anyhow::Result<()> {
+    let attempts = [Attempt::verify_full(), Attempt::plain(), Attempt::wrong_ca()];
+    let outcomes = ns.psql(POOL, database, &attempts).await?;
     println!(
         "psql, in a pod of its own, through the Service {POOL}.{}.svc:9999",
-        scene.namespace()
+        ns.name()
     );
     for (attempt, outcome) in attempts.iter().zip(&outcomes) {
         let verdict = if outcome.status == 0 {
@@ -148,7 +136,7 @@ async fn query(scene: &Scene, database: &Database) -> anyhow::Result<()> {
             "is refused"
         };
         println!("  {} {verdict}", attempt.title);
-        outcome.said.lines().for_each(|line| println!("    {line}"));
+        outcome.output.lines().for_each(|line| println!("    {line}"));
     }
     let [verified, plain, wrong] = outcomes.as_slice() else {
         bail!("psql did not run three times")

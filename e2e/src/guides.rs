@@ -1,4 +1,4 @@
-//! The guides of the book in `docs/`, run as they stand: every command of a page, in the page's order, with
+//! The guides of the book in `docs/`, run as they are: every command of a page, in the page's order, with
 //! the output that the page promises. A new guide is a test case as soon as the book lists it.
 //!
 //! | Module | Concern |
@@ -9,11 +9,11 @@
 //! | [`transcript`] | the script of a page, and what came of it |
 //! | [`reader`] | running it as a reader would, in a namespace of its own |
 
-pub mod book;
-pub mod expected;
-pub mod page;
-pub mod reader;
-pub mod transcript;
+pub(crate) mod book;
+pub(crate) mod expected;
+pub(crate) mod page;
+pub(crate) mod reader;
+pub(crate) mod transcript;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ fn pods(guide: &str) -> u32 {
 }
 
 /// One case for each guide that the book lists, named after its file.
-pub fn cases(workspace: &Path) -> anyhow::Result<Vec<Case>> {
+pub(crate) fn cases(workspace: &Path) -> anyhow::Result<Vec<Case>> {
     let book = Book::open(workspace)?;
     let guides = book.pages.iter().filter(|page| page.guide);
     Ok(guides
@@ -46,8 +46,8 @@ pub fn cases(workspace: &Path) -> anyhow::Result<Vec<Case>> {
             Case::cluster(format!("guides::{name}"), move |context| {
                 let (file, shown) = (file.clone(), shown.clone());
                 Box::pin(async move {
-                    let props = Arc::clone(&context.props);
-                    let _room = props.room(pods).await?;
+                    let shared = Arc::clone(&context.shared);
+                    let _room = shared.room(pods).await?;
                     reader::follow(context, &file, &shown).await
                 })
             })

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`cli`], [`workspace`], [`runner`] | what a command does, in which order |
 //! | [`images`], [`operators`] | what runs in the cluster |
-//! | [`mod@case`], [`scene`] | what test cases are written with |
+//! | [`mod@case`], [`namespace`] | what test cases are written with |
 //! | [`cases`], [`guides`], [`demo`], [`bench`], [`soak`], [`report`], [`matrix`] | the cases, guides, demo, benchmarks, soak and reports themselves |
 
 // A program of this repository alone: documented where a name does not say it.
@@ -19,10 +19,10 @@ mod demo;
 mod guides;
 mod images;
 mod matrix;
+mod namespace;
 mod operators;
 mod report;
 mod runner;
-mod scene;
 mod soak;
 mod workspace;
 

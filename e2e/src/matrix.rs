@@ -2,25 +2,26 @@
 //!
 //! | Module | Concern |
 //! |---|---|
-//! | [`pools`] | the combinations of `sslMode`, `clientAuthMode` and PostgreSQL that a user may ask for |
+//! | [`pools`] | the combinations of `sslMode`, `clientAuthMode` and PostgreSQL that a user may request |
 //! | [`cells`] | the ways in which a client connects to one of them |
-//! | [`oracle`] | what the rules of pgpool and libpq say about a cell, written down without looking |
-//! | [`reading`] | what psql said about it |
-//! | [`clients`], [`script`], [`waves`] | asking real pools, a node full at a time |
-//! | [`routes`], [`transitions`], [`load`] | changing running pools from mode to mode, while clients connect |
-//! | [`table`], [`changes`], `page` | the result, for people, for programs, and for the book |
+//! | [`oracle`] | what must come of a cell by the rules of pgpool and libpq |
+//! | [`psql_output`] | what came of it by the output of psql |
+//! | [`clients`], [`script`], [`batches`] | connecting to real pools, a node full at a time |
+//! | [`routes`], [`transitions`], [`steady_clients`] | changing running pools from mode to mode, while clients connect |
+//! | [`outcomes`], [`mode_report`], [`change_report`], `docs_page` | the result, for people, for programs, and for the book |
 
-pub mod cells;
-pub mod changes;
-pub mod clients;
-pub mod load;
-pub mod oracle;
+pub(crate) mod batches;
+pub(crate) mod cells;
+pub(crate) mod change_report;
+pub(crate) mod clients;
 #[cfg(test)]
-mod page;
-pub mod pools;
-pub mod reading;
-pub mod routes;
-pub mod script;
-pub mod table;
-pub mod transitions;
-pub mod waves;
+mod docs_page;
+pub(crate) mod mode_report;
+pub(crate) mod oracle;
+pub(crate) mod outcomes;
+pub(crate) mod pools;
+pub(crate) mod psql_output;
+pub(crate) mod routes;
+pub(crate) mod script;
+pub(crate) mod steady_clients;
+pub(crate) mod transitions;

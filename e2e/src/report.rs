@@ -1,6 +1,6 @@
 //! Reports: long tables about what holds in a cluster, for people who want to see all of it.
 
-pub mod manifests;
+pub(crate) mod manifests;
 mod modes;
 mod transitions;
 
@@ -13,15 +13,15 @@ use clap::Subcommand;
 use local_cluster::target::Target;
 use serde_json::Value;
 
+use crate::matrix::batches::Databases;
 use crate::matrix::routes::Part;
-use crate::matrix::waves::Databases;
-use crate::scene::Scene;
-use crate::scene::database::Database;
+use crate::namespace::TestNamespace;
+use crate::namespace::database::Database;
 use crate::workspace::Workspace;
 
 /// The reports.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Report {
+pub(crate) enum Report {
     /// Every security mode against every kind of client: who gets in, and why not.
     Modes,
     /// Every kind of change of the mode of a running pool: who gets in before, meanwhile and after.
@@ -38,8 +38,12 @@ pub enum Report {
     },
 }
 
-/// Makes one in the local cluster, or in the one of `kubeconfig`. The exit status tells whether all is as it should be.
-pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, report: &Report) -> anyhow::Result<ExitCode> {
+/// Makes one in the local cluster, or in the one of `kubeconfig`. The exit status shows whether all is as expected.
+pub(crate) fn run(
+    workspace: &Workspace,
+    kubeconfig: Option<&Path>,
+    report: &Report,
+) -> anyhow::Result<ExitCode> {
     let target = workspace.prepare(kubeconfig)?;
     match report {
         Report::Modes => target.run(modes::report(workspace, &target)),
@@ -50,7 +54,7 @@ pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, report: &Report) ->
 
 /// What the reports about modes work with: a namespace, and PostgreSQLs of every kind.
 struct Setup {
-    scene: Scene,
+    ns: TestNamespace,
     tls: Database,
     databases: Databases,
 }
@@ -65,7 +69,7 @@ impl Setup {
         let databases = Databases::beside(&client, tls.clone()).await?;
         step.done();
         Ok(Self {
-            scene: Scene::create(&client, prefix).await?,
+            ns: TestNamespace::create(&client, prefix).await?,
             tls,
             databases,
         })
@@ -73,8 +77,8 @@ impl Setup {
 
     /// Starts to delete all of it.
     async fn remove(self) -> anyhow::Result<()> {
-        self.scene.remove().await?;
-        self.tls.scene().remove().await?;
+        self.ns.remove().await?;
+        self.tls.namespace().remove().await?;
         self.databases.remove().await
     }
 }
@@ -87,7 +91,7 @@ fn exit_code(unexpected: usize) -> ExitCode {
     }
 }
 
-/// Writes a report for programs to `target/e2e/<name>.json`, and says so.
+/// Writes a report for programs to `target/e2e/<name>.json`, and prints the path.
 fn keep(workspace: &Workspace, name: &str, report: &Value) -> anyhow::Result<()> {
     let file = workspace.results().join(format!("{name}.json"));
     fs::create_dir_all(workspace.results())?;

@@ -14,7 +14,7 @@ use local_cluster::control_plane::{CertManager, ControlPlane};
 use local_cluster::{command, diagnostics, manifests};
 
 use crate::case::{Case, Context, Place, Tier};
-use crate::cases::{self, Props};
+use crate::cases::{self, SharedFixtures};
 use crate::operators;
 use crate::workspace::Workspace;
 
@@ -156,7 +156,7 @@ fn api(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
             namespace: String::new(),
             place: Place::Api(Arc::new(plane), programs),
             workspace: workspace.clone(),
-            props: Arc::new(Props::new(operators)),
+            shared: Arc::new(SharedFixtures::new(operators)),
         };
         Ok(run_cases(&context, selection, cases).await)
     })
@@ -174,7 +174,7 @@ fn cluster(workspace: &Workspace, kubeconfig: Option<&Path>, selection: &Selecti
             namespace: String::new(),
             place: Place::Cluster(target.clone()),
             workspace: workspace.clone(),
-            props: Arc::default(),
+            shared: Arc::default(),
         };
         Ok(run_cases(&context, selection, cases).await)
     })
@@ -192,7 +192,7 @@ async fn run_cases(context: &Context, selection: &Selection, cases: Vec<Case>) -
             tally.failed += usize::from(!passed);
         }
     }
-    context.props.remove().await;
+    context.shared.remove().await;
     tally
 }
 

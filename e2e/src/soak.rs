@@ -1,8 +1,8 @@
 //! A pool whose certificates change all the time, under load, for as long as wanted: what a year of short lives does,
-//! within minutes. It ends with a table; its exit status tells only whether it came to the end.
+//! within minutes. It ends with a table; its exit status shows only whether it came to the end.
 
-mod course;
-mod tally;
+mod schedule;
+mod totals;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,17 +14,17 @@ use local_cluster::progress::{Elapsed, Step};
 use local_cluster::target::Target;
 use serde_json::{Value, json};
 
-use self::course::{Change, changes};
-use self::tally::{Memory, Tally};
-use crate::bench::{explained, table};
+use self::schedule::{Change, changes};
+use self::totals::{Memory, Totals};
+use crate::bench::{figures, with_diagnostics};
+use crate::namespace::cert_manager::{SECRETS, SERVER};
+use crate::namespace::database::Database;
+use crate::namespace::fixtures::{self, PLATFORM_CA, POOL};
+use crate::namespace::pgbench::{Load, Login};
+use crate::namespace::rotation::{Follower, Goal, Rotation};
+use crate::namespace::test_ca::TestCa;
+use crate::namespace::{TestNamespace, offer_version, pods};
 use crate::operators::NAMES;
-use crate::scene::authority::Authority;
-use crate::scene::certificates::{SECRETS, SERVER};
-use crate::scene::database::Database;
-use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
-use crate::scene::load::{Load, Proof};
-use crate::scene::rotation::{Follower, Goal, Rotation, between};
-use crate::scene::{Scene, offer_version, pods};
 use crate::workspace::Workspace;
 
 /// Pods of the pool.
@@ -34,60 +34,58 @@ const READY: Duration = Duration::from_mins(2);
 /// Time for one rotation, and once more for the calm after it.
 const LIMIT: Duration = Duration::from_mins(2);
 /// Rotations of one pool. ops-manager stops a certificate that is issued more than thirty times within an hour, unless it is
-/// told otherwise, and is right to do so.
+/// configured otherwise, and is right to do so.
 const PER_POOL: usize = 25;
 /// The shortest lifetime that cert-manager issues for; see its API reference, `Certificate.spec.duration`.
 const LIFETIME: &str = "1h";
 /// The issuers that take turns.
 const ISSUERS: [&str; 2] = [PLATFORM_CA, "other-ca"];
 
-/// How long it goes on.
+/// How long it runs.
 #[derive(Clone, Debug, Args)]
-pub struct Soak {
+pub(crate) struct Soak {
     /// How many times the certificate changes.
     #[arg(long, default_value_t = 50)]
-    pub rotations: usize,
+    pub(crate) rotations: usize,
 
-    /// Every so many rotations the authority changes: behind the issuer, or with the issuer, in turn. 0: never.
+    /// Every so many rotations the CA changes: behind the issuer, or with the issuer, in turn. 0: never.
     #[arg(long, default_value_t = 10)]
-    pub authority_every: usize,
+    pub(crate) ca_every: usize,
 
     /// Clients log in with the pool's client certificate instead of a password.
     #[arg(long)]
-    pub client_certificates: bool,
+    pub(crate) client_certificates: bool,
 }
 
 impl Soak {
-    fn proof(&self) -> Proof {
+    fn proof(&self) -> Login {
         if self.client_certificates {
-            Proof::Certificate
+            Login::Certificate
         } else {
-            Proof::Password
+            Login::Password
         }
     }
 }
 
 /// Rotates in the local cluster, or in the one of `kubeconfig`.
-pub fn run(workspace: &Workspace, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(workspace: &Workspace, kubeconfig: Option<&Path>, soak: &Soak) -> anyhow::Result<ExitCode> {
     let target = workspace.prepare(kubeconfig)?;
     target.run(async {
         let client = target.client().await?;
         offer_version(&client).await?;
-        let step = workspace.progress.step("start a PostgreSQL");
-        let database = Database::start(&client, "soak-postgres").await?;
-        step.done();
-        let (mut tally, begin) = (Tally::default(), Instant::now());
+        let database = Database::announced(workspace, &client, "soak-postgres").await?;
+        let (mut tally, begin) = (Totals::default(), Instant::now());
         tally.before = memory(&client, &target).await?;
         let result = all(workspace, &database, soak, &mut tally).await;
         tally.after = memory(&client, &target).await?;
         tally.whole = begin.elapsed();
-        // What was seen is told, however it ended.
+        // What was seen is printed, however it ended.
         let figures = tally.figures(soak.rotations);
-        print!("{}", table::rendered(&figures));
-        let file = table::keep(workspace, "soak", &figures)?;
+        print!("{}", figures::rendered(&figures));
+        let file = figures::keep(workspace, "soak", &figures)?;
         println!("written to {}", file.display());
         result?;
-        database.scene().remove().await?;
+        database.namespace().remove().await?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -97,16 +95,16 @@ async fn all(
     workspace: &Workspace,
     database: &Database,
     soak: &Soak,
-    tally: &mut Tally,
+    tally: &mut Totals,
 ) -> anyhow::Result<()> {
-    let client = database.scene().client();
-    let plan = changes(soak.rotations, soak.authority_every);
+    let client = database.namespace().client();
+    let plan = changes(soak.rotations, soak.ca_every);
     for part in plan.chunks(PER_POOL) {
-        let scene = Scene::create(client, "soak").await?;
-        let places = [scene.namespace(), database.scene().namespace()];
-        let result = rotate(workspace, &scene, database, soak, part, tally).await;
-        explained(workspace, client, "soak", &places, result).await?;
-        scene.remove().await?;
+        let ns = TestNamespace::create(client, "soak").await?;
+        let places = [ns.name(), database.namespace().name()];
+        let result = rotate(workspace, &ns, database, soak, part, tally).await;
+        with_diagnostics(workspace, client, "soak", &places, result).await?;
+        ns.remove().await?;
     }
     Ok(())
 }
@@ -114,26 +112,26 @@ async fn all(
 /// Goes through some rotations with one pool.
 async fn rotate(
     workspace: &Workspace,
-    scene: &Scene,
+    ns: &TestNamespace,
     database: &Database,
     soak: &Soak,
     plan: &[Change],
-    tally: &mut Tally,
+    tally: &mut Totals,
 ) -> anyhow::Result<()> {
-    let mut ground = Ground::prepare(workspace, scene, database, plan, soak.proof()).await?;
-    let load = Load::start(scene, POOL, database, &ground.trusted(), soak.proof()).await?;
+    let mut ground = Ground::prepare(workspace, ns, database, plan, soak.proof()).await?;
+    let load = Load::start(ns, POOL, database, &ground.trusted(), soak.proof()).await?;
     let step = workspace.progress.step(format!("rotate {} times", plan.len()));
     let earlier = tally.clients.clone();
     for change in plan {
         let number = tally.rotations() + 1;
         step.note(format!("{number} of {}: {change}", soak.rotations));
         let rotated = ground.rotated(*change, tally).await;
-        let said = tally.clients.said.len();
+        let output = tally.clients.output.len();
         tally.clients = earlier.plus(&load.counts().await?);
         match rotated {
-            Ok(rotation) => told(&step, number, *change, &rotation, tally, said),
+            Ok(rotation) => print_rotation(&step, number, *change, &rotation, tally, output),
             Err(error) => {
-                for line in &tally.clients.said {
+                for line in &tally.clients.output {
                     step.line(line);
                 }
                 return Err(error.context(format!("rotation {number}: {change}")));
@@ -146,7 +144,14 @@ async fn rotate(
 }
 
 /// Tells of one rotation, and of connections that failed in it.
-fn told(step: &Step, number: usize, change: Change, rotation: &Rotation, tally: &Tally, said: usize) {
+fn print_rotation(
+    step: &Step,
+    number: usize,
+    change: Change,
+    rotation: &Rotation,
+    tally: &Totals,
+    output: usize,
+) {
     let clients = &tally.clients;
     step.line(format!(
         "{number:>3} {change}: served by {} pods {} after the Secret changed; {} of {} new connections failed, {} sessions \
@@ -157,19 +162,19 @@ fn told(step: &Step, number: usize, change: Change, rotation: &Rotation, tally: 
         clients.connections + clients.failed,
         clients.broken(),
     ));
-    let new = clients.said.iter().skip(said);
+    let new = clients.output.iter().skip(output);
     for line in new.filter(|line| line.contains("connection to server")) {
         step.line(format_args!("      {line}"));
     }
 }
 
-/// The pool, its authorities, and what watches it.
+/// The pool, its CAs, and what watches it.
 struct Ground<'a> {
-    scene: &'a Scene,
+    ns: &'a TestNamespace,
     follower: Follower,
-    authorities: Vec<Authority>,
-    /// The authority in use, by its number.
-    authority: usize,
+    cas: Vec<TestCa>,
+    /// The CA in use, by its number.
+    ca: usize,
     /// The issuer in use, by its number.
     issuer: usize,
 }
@@ -177,87 +182,81 @@ struct Ground<'a> {
 impl<'a> Ground<'a> {
     async fn prepare(
         workspace: &Workspace,
-        scene: &'a Scene,
+        ns: &'a TestNamespace,
         database: &Database,
         plan: &[Change],
-        proof: Proof,
+        proof: Login,
     ) -> anyhow::Result<Self> {
         let step = workspace.progress.step(format!("start a pool with {PODS} pods"));
-        let count = plan.iter().filter(|change| change.is_of_authority()).count();
-        let each = (0..=count).map(|number| Authority::new(&format!("ca-{number}")));
-        let authorities = each.collect::<anyhow::Result<Vec<_>>>()?;
-        scene.issuer_of(PLATFORM_CA, &authorities[0]).await?;
+        let count = plan.iter().filter(|change| change.changes_ca()).count();
+        let each = (0..=count).map(|number| TestCa::new(&format!("ca-{number}")));
+        let cas = each.collect::<anyhow::Result<Vec<_>>>()?;
+        ns.issuer_of(PLATFORM_CA, &cas[0]).await?;
         let certificates: Vec<Value> = ["server", "client", "metrics-exporter"]
             .map(|alias| json!({"alias": alias, "duration": LIFETIME}))
             .into();
         let mode = match proof {
-            Proof::Password => "scram",
-            Proof::Certificate => "cert",
+            Login::Password => "scram",
+            Login::Certificate => "cert",
         };
-        let pool = fixtures::pgpool(database.scene().namespace())?
+        let pool = fixtures::pgpool(database.namespace().name())?
             .with("/spec/replicas", json!(PODS))
             .with("/spec/sslMode", json!("verify-full"))
             .with("/spec/clientAuthMode", json!(mode))
             .with("/spec/tls/certificates", json!(certificates));
-        scene.put(&pool).await?;
-        scene.ready(POOL, READY).await?;
-        let mut follower = Follower::start(scene).await?;
-        follower.calm(None, READY).await?;
+        let follower = Follower::of_new_pool(ns, &pool, READY).await?;
         step.done();
         Ok(Self {
-            scene,
+            ns,
             follower,
-            authorities,
-            authority: 0,
+            cas,
+            ca: 0,
             issuer: 0,
         })
     }
 
-    /// All authorities there will ever be: the clients are told of new ones before these sign.
+    /// All CAs of the run: the clients trust new ones before these sign.
     fn trusted(&self) -> String {
-        self.authorities.iter().map(Authority::certificate).collect()
+        self.cas.iter().map(TestCa::certificate).collect()
     }
 
     /// One rotation, until all is calm again.
-    async fn rotated(&mut self, change: Change, tally: &mut Tally) -> anyhow::Result<Rotation> {
-        let before = self.follower.requests();
-        if change.is_of_authority() {
-            self.authority += 1;
+    async fn rotated(&mut self, change: Change, tally: &mut Totals) -> anyhow::Result<Rotation> {
+        if change.changes_ca() {
+            self.ca += 1;
         }
         if change == Change::Issuer {
             self.issuer = 1 - self.issuer;
         }
-        let (scene, issuer) = (self.scene, ISSUERS[self.issuer]);
-        let authority = &self.authorities[self.authority];
-        let pem = authority.certificate();
+        let (ns, issuer) = (self.ns, ISSUERS[self.issuer]);
+        let ca = &self.cas[self.ca];
+        let pem = ca.certificate();
         if change == Change::Issuer {
-            scene.issuer_of(issuer, authority).await?;
+            ns.issuer_of(issuer, ca).await?;
         }
         let act = async {
             match change {
-                Change::Server => scene.reissue(SERVER).await,
+                Change::Server => ns.reissue(SERVER).await,
                 Change::All => {
                     for certificate in SECRETS {
-                        scene.reissue(certificate).await?;
+                        ns.reissue(certificate).await?;
                     }
                     Ok(())
                 }
-                Change::Authority => scene.authority_of(issuer, authority).await,
+                Change::Ca => ns.put_ca(issuer, ca).await,
                 Change::Issuer => {
-                    scene
-                        .edit(POOL, json!({"tls": {"issuerRef": {"name": issuer}}}))
+                    ns.edit(POOL, json!({"tls": {"issuerRef": {"name": issuer}}}))
                         .await
                 }
             }
         };
         let goal = Goal {
             pods: PODS,
-            authority: Some(&pem),
+            ca: Some(&pem),
             limit: LIMIT,
         };
-        let rotation = self.follower.follow(goal, act).await?;
-        self.follower.calm(Some(&pem), LIMIT).await?;
-        tally.rotated(change, &rotation, &between(&before, &self.follower.requests()));
+        let (rotation, requests) = self.follower.rotate(goal, act).await?;
+        tally.rotated(change, &rotation, &requests);
         Ok(rotation)
     }
 }

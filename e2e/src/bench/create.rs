@@ -9,42 +9,37 @@ use kube::{Client, ResourceExt as _};
 use local_cluster::progress::Elapsed;
 use local_cluster::target::Target;
 
+use super::figures::Figure;
 use super::requests::{self, Counts};
-use super::table::Figure;
-use super::values::{longest, mebibytes, median, number};
+use super::statistics::{longest, mebibytes, median, number};
 use crate::demo;
+use crate::namespace::cert_manager::SECRETS;
+use crate::namespace::database::Database;
+use crate::namespace::fixtures::{self, ISSUER, POOL};
+use crate::namespace::pool::is_ready;
+use crate::namespace::timeline::{CurrentObjects, Observation, Timeline, holds};
+use crate::namespace::{TestNamespace, offer_version, pods};
 use crate::operators::NAMES;
-use crate::scene::certificates::SECRETS;
-use crate::scene::database::Database;
-use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::pool::is_ready;
-use crate::scene::timeline::{Board, Sighting, Sightings, holds};
-use crate::scene::{Scene, offer_version, pods};
 use crate::workspace::Workspace;
 
 /// How many pools are made, one after the other.
 const RUNS: usize = 10;
 
-/// Time for one of them.
 const READY: Duration = Duration::from_mins(2);
 
 /// How long after it is ready the requests of a pool are still counted.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// How long the idle operators are watched.
 const IDLE: Duration = Duration::from_mins(1);
 
-/// Measures everything; the figures in their order.
-pub async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
     let client = target.client().await?;
     offer_version(&client).await?;
-    let step = workspace.progress.step("start a PostgreSQL");
-    let database = Database::start(&client, "bench-postgres").await?;
-    step.done();
+    let database = Database::announced(workspace, &client, "bench-postgres").await?;
     let measured = measure_with(workspace, target, &client, &database).await;
-    // Only a benchmark that succeeded is asked to leave nothing behind.
+    // What a benchmark that failed leaves behind may explain it.
     let figures = measured?;
-    database.scene().remove().await?;
+    database.namespace().remove().await?;
     Ok(figures)
 }
 
@@ -59,15 +54,15 @@ async fn measure_with(
     let (mut runs, mut scenes) = (Vec::new(), Vec::new());
     for run in 1..=RUNS {
         step.note(format!("{run} of {RUNS}"));
-        let scene = Scene::create(client, "bench").await?;
-        scene.apply(ISSUER).await?;
-        scene.issuer_awaited("platform-ca").await?;
+        let ns = TestNamespace::create(client, "bench").await?;
+        ns.apply(ISSUER).await?;
+        ns.issuer_awaited("platform-ca").await?;
         runs.push(
-            once(&scene, database, target)
+            once(&ns, database, target)
                 .await
                 .with_context(|| format!("pool {run}"))?,
         );
-        scenes.push(scene);
+        scenes.push(ns);
     }
     step.done();
     let mut figures = times(&runs);
@@ -75,21 +70,19 @@ async fn measure_with(
     figures.extend(rest(workspace, target, client).await?);
     let warm = demo::Record::last(workspace).map(|record| record.seconds);
     figures.push(Figure::new("last demo from this tree, all of it", warm, "s").at_most(90.0));
-    for scene in scenes {
-        scene.remove().await?;
+    for ns in scenes {
+        ns.remove().await?;
     }
     Ok(figures)
 }
 
-/// One new pool.
 struct Run {
-    /// From the manifest to `Ready`.
     ready: Duration,
     /// From the first Certificate to the last certificate Secret.
     issue: Duration,
     /// From the workload to a pod that is ready.
     start: Duration,
-    /// What each operator asked meanwhile, where the audit log can be read.
+    /// The requests of each operator, where the audit log can be read.
     requests: Option<[Counts; 2]>,
 }
 
@@ -100,7 +93,6 @@ impl Run {
     }
 }
 
-/// When things were first seen.
 #[derive(Default)]
 struct Moments {
     asked: Option<Instant>,
@@ -111,13 +103,13 @@ struct Moments {
 }
 
 impl Moments {
-    fn see(&mut self, sighting: &Sighting, board: &Board) -> anyhow::Result<()> {
-        let (at, object) = (sighting.at, &sighting.object);
-        match sighting.kind {
+    fn see(&mut self, observation: &Observation, objects: &CurrentObjects) -> anyhow::Result<()> {
+        let (at, object) = (observation.at, &observation.object);
+        match observation.kind {
             "Certificate" if SECRETS.contains(&object.name_any().as_str()) => {
                 self.asked.get_or_insert(at);
             }
-            "Secret" if SECRETS.iter().all(|name| board.get("Secret", name).is_some()) => {
+            "Secret" if SECRETS.iter().all(|name| objects.get("Secret", name).is_some()) => {
                 self.issued.get_or_insert(at);
             }
             "StatefulSet" => {
@@ -135,20 +127,24 @@ impl Moments {
     }
 }
 
-async fn once(scene: &Scene, database: &Database, target: &Target) -> anyhow::Result<Run> {
-    let pool = fixtures::pgpool(database.scene().namespace())?;
-    let mut sightings = Sightings::start(scene).await?;
-    let (mut board, mut moments) = (Board::default(), Moments::default());
+async fn once(ns: &TestNamespace, database: &Database, target: &Target) -> anyhow::Result<Run> {
+    let pool = fixtures::pgpool(database.namespace().name())?;
+    let mut timeline = Timeline::start(ns).await?;
+    let (mut objects, mut moments) = (CurrentObjects::default(), Moments::default());
     let (from, begin) = (now()?, Instant::now());
-    scene.put(&pool).await?;
+    ns.put(&pool).await?;
     while moments.ready.is_none() {
-        let sighting = tokio::time::timeout(READY.saturating_sub(begin.elapsed()), sightings.next()).await;
-        let Ok(sighting) = sighting else {
-            bail!("not ready after {}: {}", Elapsed(READY), scene.told(POOL).await?)
+        let observation = tokio::time::timeout(READY.saturating_sub(begin.elapsed()), timeline.next()).await;
+        let Ok(observation) = observation else {
+            bail!(
+                "not ready after {}: {}",
+                Elapsed(READY),
+                ns.conditions(POOL).await?
+            )
         };
-        let sighting = sighting?;
-        board.see(&sighting);
-        moments.see(&sighting, &board)?;
+        let observation = observation?;
+        objects.see(&observation);
+        moments.see(&observation, &objects)?;
     }
     let requests = match target.audit_log() {
         Some(log) => {

@@ -1,4 +1,4 @@
-//! What the operators asked of the API server, out of the audit log.
+//! The requests of the operators to the API server, from the audit log.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,23 +8,21 @@ use local_cluster::audit::{self, Entry};
 
 use crate::operators;
 
-/// Requests of one operator by what was asked: `patch pgpools/status` and so on.
-pub type Counts = BTreeMap<String, usize>;
+/// Requests of one operator by verb and kind, such as `patch pgpools/status`.
+pub(crate) type Counts = BTreeMap<String, usize>;
 
 /// Counts the requests of an operator received in `[from, to)`.
-pub fn of_operator(log: &Path, name: &str, from: Timestamp, to: Timestamp) -> anyhow::Result<Counts> {
+pub(crate) fn of_operator(log: &Path, name: &str, from: Timestamp, to: Timestamp) -> anyhow::Result<Counts> {
     Ok(counted(&audit::read(log, from, to)?, &operators::object(name)))
 }
 
 /// Those that write a lease, which is renewed as long as an operator leads, whatever else happens.
-#[must_use]
-pub fn is_lease(what: &str) -> bool {
+pub(crate) fn is_lease(what: &str) -> bool {
     what.ends_with(" leases")
 }
 
 /// Whether a request of that kind is meant to change something.
-#[must_use]
-pub fn writes(what: &str) -> bool {
+pub(crate) fn writes(what: &str) -> bool {
     !["get ", "list ", "watch "]
         .iter()
         .any(|verb| what.starts_with(verb))

@@ -8,232 +8,187 @@ use local_cluster::progress::Step;
 use local_cluster::target::Target;
 use serde_json::json;
 
-use super::explained;
-use super::table::Figure;
-use super::values::{longest, median, number};
-use crate::scene::authority::Authority;
-use crate::scene::certificates::{SECRETS, SERVER};
-use crate::scene::database::Database;
-use crate::scene::fixtures::{self, PLATFORM_CA, POOL};
-use crate::scene::load::{Counts, Load, Proof};
-use crate::scene::rotation::{Follower, Goal, Requests, Rotation, between, span};
-use crate::scene::{Scene, offer_version};
+use super::figures::{Figure, times};
+use super::statistics::{median, number};
+use super::with_diagnostics;
+use crate::namespace::cert_manager::{SECRETS, SERVER};
+use crate::namespace::database::Database;
+use crate::namespace::fixtures::{self, PLATFORM_CA, POOL};
+use crate::namespace::pgbench::{Counts, Load, Login};
+use crate::namespace::rotation::{Follower, Goal, Requests, Rotation, span};
+use crate::namespace::test_ca::TestCa;
+use crate::namespace::{TestNamespace, offer_version};
 use crate::workspace::Workspace;
 
-/// Time for a new pool.
 const READY: Duration = Duration::from_mins(2);
-/// Time for one rotation.
 const LIMIT: Duration = Duration::from_mins(3);
-/// Renewals of the pool with one pod.
-const ALONE: usize = 5;
+const ONE_RUNS: usize = 5;
 /// Pods of the large pool, and its renewals.
 const MANY: usize = 3;
 const MANY_RUNS: usize = 3;
 /// Pods of the pool under load, and its renewals.
 const LOADED: usize = 2;
 const LOADED_RUNS: usize = 3;
-/// Changes of the issuer.
 const ISSUERS: usize = 3;
 /// The second issuer.
 const OTHER_CA: &str = "other-ca";
 
-/// Measures everything; the figures in their order.
-pub async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure(workspace: &Workspace, target: &Target) -> anyhow::Result<Vec<Figure>> {
     let client = target.client().await?;
     offer_version(&client).await?;
-    let step = workspace.progress.step("start a PostgreSQL");
-    let database = Database::start(&client, "bench-postgres").await?;
-    step.done();
+    let database = Database::announced(workspace, &client, "bench-postgres").await?;
     let bench = Bench {
         workspace,
         client: &client,
         database: &database,
     };
-    let (alone, changed) = bench.alone().await?;
-    let (many, loaded) = bench.many().await?;
-    database.scene().remove().await?;
-    let mut figures = renewals(&alone, 1, 8.0);
+    let (one, changed) = bench
+        .in_namespace("bench-one", async |ns| bench.one(ns).await)
+        .await?;
+    let (many, loaded) = bench
+        .in_namespace("bench-many", async |ns| bench.many(ns).await)
+        .await?;
+    database.namespace().remove().await?;
+    let mut figures = renewals(&one, 1, 8.0);
     figures.extend(renewals(&many, MANY, 20.0));
     figures.extend(load(&loaded));
     figures.extend(changes(&changed));
-    figures.extend(requests(&alone, &changed));
+    figures.extend(requests(&one, &changed));
     Ok(figures)
 }
 
-/// What all parts work with.
 struct Bench<'a> {
     workspace: &'a Workspace,
     client: &'a Client,
     database: &'a Database,
 }
 
-/// One change, and what it cost.
+/// One change, and the requests until nothing changed any more.
 struct Run {
     rotation: Rotation,
-    /// Requests until all was calm again.
     requests: Requests,
 }
 
+struct Loaded {
+    runs: Vec<Run>,
+    counts: Counts,
+}
+
 impl Bench<'_> {
-    /// A pool with one pod: renewals, then changes of the issuer.
-    async fn alone(&self) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
-        let scene = Scene::create(self.client, "bench-one").await?;
-        let names = [scene.namespace()];
-        let measured = self.alone_in(&scene).await;
-        let runs = explained(self.workspace, self.client, "bench-rotate", &names, measured).await?;
-        scene.remove().await?;
-        Ok(runs)
+    /// Measures in a namespace that is deleted afterwards, unless something fails.
+    async fn in_namespace<T>(
+        &self,
+        prefix: &str,
+        measure: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let ns = TestNamespace::create(self.client, prefix).await?;
+        let names = [ns.name()];
+        let measured = measure(&ns).await;
+        let measured =
+            with_diagnostics(self.workspace, self.client, "bench-rotate", &names, measured).await?;
+        ns.remove().await?;
+        Ok(measured)
     }
 
-    async fn alone_in(&self, scene: &Scene) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
-        let mut pool = Pool::start(self, scene, 1).await?;
-        let step = self.workspace.progress.step("renew the certificate of one pod");
-        let mut renewed = Vec::new();
-        for run in 1..=ALONE {
-            step.note(format!("{run} of {ALONE}"));
-            renewed.push(pool.renewed(&step).await?);
-        }
-        step.done();
-        let other = Authority::new(OTHER_CA)?;
-        scene.issuer_of(OTHER_CA, &other).await?;
+    /// A pool with one pod: renewals, then changes of the issuer.
+    async fn one(&self, ns: &TestNamespace) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
+        let mut pool = Pool::start(self, ns, 1).await?;
+        let renewed = pool
+            .renewed(self, "renew the certificate of one pod", ONE_RUNS)
+            .await?;
+        let other = TestCa::new(OTHER_CA)?;
+        ns.issuer_of(OTHER_CA, &other).await?;
         let step = self.workspace.progress.step("change the issuer of one pod");
         let mut changed = Vec::new();
         for run in 1..=ISSUERS {
             step.note(format!("{run} of {ISSUERS}"));
             // To the other one and back.
-            let (name, authority) = if run % 2 == 1 {
-                (OTHER_CA, other.certificate())
-            } else {
-                (PLATFORM_CA, pool.authority.certificate())
+            let (name, ca) = match run % 2 {
+                1 => (OTHER_CA, other.certificate()),
+                _ => (PLATFORM_CA, pool.ca.certificate()),
             };
-            changed.push(pool.issued_by(name, &authority, &step).await?);
+            let edit = json!({"tls": {"issuerRef": {"name": name}}});
+            changed.push(pool.changed(Some(&ca), &step, ns.edit(POOL, edit)).await?);
         }
         step.done();
         Ok((renewed, changed))
     }
 
     /// A pool with more pods: renewals at rest, then with fewer pods and clients at work.
-    async fn many(&self) -> anyhow::Result<(Vec<Run>, Loaded)> {
-        let scene = Scene::create(self.client, "bench-many").await?;
-        let names = [scene.namespace()];
-        let measured = self.many_in(&scene).await;
-        let runs = explained(self.workspace, self.client, "bench-rotate", &names, measured).await?;
-        scene.remove().await?;
-        Ok(runs)
-    }
-
-    async fn many_in(&self, scene: &Scene) -> anyhow::Result<(Vec<Run>, Loaded)> {
-        let mut pool = Pool::start(self, scene, MANY).await?;
-        let step = self
-            .workspace
-            .progress
-            .step(format!("renew the certificate of {MANY} pods"));
-        let mut renewed = Vec::new();
-        for run in 1..=MANY_RUNS {
-            step.note(format!("{run} of {MANY_RUNS}"));
-            renewed.push(pool.renewed(&step).await?);
-        }
-        step.done();
-        let step = self
-            .workspace
-            .progress
-            .step(format!("renew the certificate of {LOADED} pods under load"));
+    async fn many(&self, ns: &TestNamespace) -> anyhow::Result<(Vec<Run>, Loaded)> {
+        let mut pool = Pool::start(self, ns, MANY).await?;
+        let title = format!("renew the certificate of {MANY} pods");
+        let renewed = pool.renewed(self, &title, MANY_RUNS).await?;
         pool.scale(LOADED).await?;
-        let load = Load::start(
-            scene,
-            POOL,
-            self.database,
-            &pool.authority.certificate(),
-            Proof::Password,
-        )
-        .await?;
-        let mut runs = Vec::new();
-        for run in 1..=LOADED_RUNS {
-            step.note(format!("{run} of {LOADED_RUNS}"));
-            runs.push(pool.renewed(&step).await?);
-        }
+        let ca = pool.ca.certificate();
+        let load = Load::start(ns, POOL, self.database, &ca, Login::Password).await?;
+        let title = format!("renew the certificate of {LOADED} pods under load");
+        let runs = pool.renewed(self, &title, LOADED_RUNS).await?;
         let counts = load.stop().await?;
-        step.done();
         Ok((renewed, Loaded { runs, counts }))
     }
 }
 
-/// Renewals under load.
-struct Loaded {
-    runs: Vec<Run>,
-    counts: Counts,
-}
-
-/// A running pool and what watches it.
 struct Pool<'a> {
-    scene: &'a Scene,
+    ns: &'a TestNamespace,
     follower: Follower,
-    authority: Authority,
+    ca: TestCa,
     pods: usize,
 }
 
 impl<'a> Pool<'a> {
-    async fn start(bench: &Bench<'_>, scene: &'a Scene, pods: usize) -> anyhow::Result<Self> {
-        let step = bench
-            .workspace
-            .progress
-            .step(format!("start a pool with {pods} pods"));
-        let authority = Authority::new(PLATFORM_CA)?;
-        scene.issuer_of(PLATFORM_CA, &authority).await?;
-        let pool = fixtures::pgpool(bench.database.scene().namespace())?.with("/spec/replicas", json!(pods));
-        scene.put(&pool).await?;
-        scene.ready(POOL, READY).await?;
-        let mut follower = Follower::start(scene).await?;
-        follower.calm(None, READY).await?;
+    async fn start(bench: &Bench<'_>, ns: &'a TestNamespace, pods: usize) -> anyhow::Result<Self> {
+        let title = format!("start a pool with {pods} pods");
+        let step = bench.workspace.progress.step(title);
+        let ca = TestCa::new(PLATFORM_CA)?;
+        ns.issuer_of(PLATFORM_CA, &ca).await?;
+        let pool = fixtures::pgpool(bench.database.namespace().name())?.with("/spec/replicas", json!(pods));
+        let follower = Follower::of_new_pool(ns, &pool, READY).await?;
         step.done();
         Ok(Self {
-            scene,
+            ns,
             follower,
-            authority,
+            ca,
             pods,
         })
     }
 
     async fn scale(&mut self, pods: usize) -> anyhow::Result<()> {
-        self.scene.edit(POOL, json!({"replicas": pods})).await?;
+        self.ns.edit(POOL, json!({"replicas": pods})).await?;
         self.pods = pods;
-        self.scene.ready(POOL, READY).await?;
+        self.ns.ready(POOL, READY).await?;
         self.follower.calm(None, READY).await
     }
 
-    /// Renews the server certificate.
-    async fn renewed(&mut self, step: &Step) -> anyhow::Result<Run> {
-        let scene = self.scene;
-        self.followed(None, step, scene.reissue(SERVER)).await
+    async fn renewed(&mut self, bench: &Bench<'_>, title: &str, runs: usize) -> anyhow::Result<Vec<Run>> {
+        let step = bench.workspace.progress.step(title);
+        let ns = self.ns;
+        let mut renewed = Vec::new();
+        for run in 1..=runs {
+            step.note(format!("{run} of {runs}"));
+            renewed.push(self.changed(None, &step, ns.reissue(SERVER)).await?);
+        }
+        step.done();
+        Ok(renewed)
     }
 
-    /// Names another issuer.
-    async fn issued_by(&mut self, issuer: &str, authority: &str, step: &Step) -> anyhow::Result<Run> {
-        let scene = self.scene;
-        let edit = json!({"tls": {"issuerRef": {"name": issuer}}});
-        self.followed(Some(authority), step, scene.edit(POOL, edit)).await
-    }
-
-    async fn followed(
+    async fn changed(
         &mut self,
-        authority: Option<&str>,
+        ca: Option<&str>,
         step: &Step,
         change: impl Future<Output = anyhow::Result<()>> + Send,
     ) -> anyhow::Result<Run> {
-        let before = self.follower.requests();
         let goal = Goal {
             pods: self.pods,
-            authority,
+            ca,
             limit: LIMIT,
         };
-        let rotation = self.follower.follow(goal, change).await?;
+        let (rotation, requests) = self.follower.rotate(goal, change).await?;
         step.line(format!(
             "served {:.1} s after the Secret changed\n{}",
             rotation.served.as_secs_f64(),
-            rotation.told()
+            rotation.describe()
         ));
-        self.follower.calm(authority, LIMIT).await?;
-        let requests = between(&before, &self.follower.requests());
         Ok(Run { rotation, requests })
     }
 }
@@ -243,46 +198,37 @@ fn renewals(runs: &[Run], pods: usize, reach: f64) -> Vec<Figure> {
         1 => "Secret renewed to new leaf served, 1 replica".to_owned(),
         pods => format!("Secret renewed to new leaf served, {pods} replicas, one at a time"),
     };
-    let mut figures = served(&title, runs, reach, |rotation| rotation.served);
+    let mut figures = Vec::from(served(&title, runs, reach, |rotation| rotation.served));
     figures.extend(phases(runs));
     figures
 }
 
-/// Median and longest.
-fn served(title: &str, runs: &[Run], reach: f64, time: fn(&Rotation) -> Duration) -> Vec<Figure> {
-    let times = || runs.iter().map(|run| time(&run.rotation).as_secs_f64()).collect();
-    vec![
-        Figure::new(
-            format!("{title}, median of {}", runs.len()),
-            Some(median(times())),
-            "s",
-        )
-        .at_most(reach),
-        Figure::new(format!("{title}, longest"), Some(longest(times())), "s").at_most(reach),
-    ]
+fn served(title: &str, runs: &[Run], goal: f64, time: fn(&Rotation) -> Duration) -> [Figure; 2] {
+    let seconds = runs.iter().map(|run| time(&run.rotation).as_secs_f64());
+    times(title, &seconds.collect::<Vec<_>>(), goal)
 }
 
 /// Where the time of a pod goes, one phase after the other.
 fn phases(runs: &[Run]) -> Vec<Figure> {
     type Phase = fn(&Rotation, usize) -> Option<f64>;
     let phases: [(&str, Phase); 6] = [
-        ("its turn to told to end", |rotation, index| {
-            span(Some(rotation.turn(index)), rotation.pods[index].leaving)
+        ("its turn to deletion", |it, at| {
+            span(Some(it.turn(at)), it.pods[at].leaving)
         }),
-        ("told to end to gone", |rotation, index| {
-            span(rotation.pods[index].leaving, rotation.pods[index].gone)
+        ("deletion to gone", |it, at| {
+            span(it.pods[at].leaving, it.pods[at].gone)
         }),
-        ("gone to made anew", |rotation, index| {
-            span(rotation.pods[index].gone, rotation.pods[index].made)
+        ("gone to created again", |it, at| {
+            span(it.pods[at].gone, it.pods[at].made)
         }),
-        ("made to pgpool started", |rotation, index| {
-            span(rotation.pods[index].made, rotation.pods[index].running)
+        ("created to pgpool started", |it, at| {
+            span(it.pods[at].made, it.pods[at].running)
         }),
-        ("started to new leaf proven", |rotation, index| {
-            span(rotation.pods[index].running, Some(rotation.pods[index].proven))
+        ("started to new leaf proven", |it, at| {
+            span(it.pods[at].running, Some(it.pods[at].proven))
         }),
-        ("proven to ready", |rotation, index| {
-            span(Some(rotation.pods[index].proven), rotation.pods[index].ready)
+        ("proven to ready", |it, at| {
+            span(Some(it.pods[at].proven), it.pods[at].ready)
         }),
     ];
     let figure = |(title, phase): (&str, Phase)| {
@@ -327,9 +273,8 @@ fn load(loaded: &Loaded) -> Vec<Figure> {
 }
 
 fn changes(runs: &[Run]) -> Vec<Figure> {
-    let mut figures = served("issuer change to served, 1 replica", runs, 12.0, |rotation| {
-        rotation.whole
-    });
+    let title = "issuer change to served, 1 replica";
+    let mut figures = Vec::from(served(title, runs, 12.0, |rotation| rotation.whole));
     let issued = runs.iter().map(|run| run.rotation.issued.as_secs_f64()).collect();
     figures.push(Figure::new(
         "  of which until the Secret changes, median",

@@ -1,46 +1,44 @@
 //! What is true where no pod runs: a real API server, real cert-manager, and the operators as processes.
 
-mod backend;
-mod breaker;
+mod audited_writes;
 mod channel;
+mod circuit_breaker;
 mod crash;
-mod damage;
+mod damaged_secrets;
 mod deletion;
-mod issuers;
-mod late;
+mod forbidden_backend;
+mod late_cert_manager;
 mod lease;
-mod monitor;
-mod names;
+mod name_conflicts;
 mod operations;
 mod ownership;
 mod policies;
+mod scenarios;
 mod schema;
-mod shape;
-mod writes;
+mod service_monitor;
+mod templates;
 
 use crate::case::Case;
 
 /// Every case of the tier. Those that take longest begin first.
-pub fn cases() -> Vec<Case> {
-    [
+pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
+    let all = [
         crash::cases(),
-        late::cases(),
-        breaker::cases(),
-        monitor::cases(),
+        late_cert_manager::cases(),
+        circuit_breaker::cases(),
+        service_monitor::cases(),
         lease::cases(),
-        damage::cases(),
-        names::cases(),
+        damaged_secrets::cases(),
+        name_conflicts::cases(),
         operations::cases(),
         ownership::cases(),
         deletion::cases(),
-        shape::cases(),
-        issuers::cases(),
-        backend::cases(),
+        templates::cases(),
+        scenarios::cases()?,
+        forbidden_backend::cases(),
         channel::cases(),
         schema::cases(),
         policies::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    Ok(all.into_iter().flatten().collect())
 }

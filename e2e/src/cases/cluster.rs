@@ -1,41 +1,40 @@
 //! What is true where pods run: real pgpool, a real PostgreSQL, and the operators as Deployments.
 
-mod authorities;
-mod damage;
-mod flow;
+mod ca_changes;
+mod damaged_secret;
 mod init;
 mod metrics;
 mod modes;
 mod operations;
 mod operators;
-mod outage;
 mod pods;
-mod rights;
+mod postgres_outage;
+mod rbac;
 mod rollout;
 mod rotation;
 mod samples;
 mod settings;
 mod users;
-mod waiting;
+mod verified_clients;
+mod waiting_tools;
 
 use crate::case::Case;
 
-/// Every case of the tier.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     [
-        flow::cases(),
-        outage::cases(),
+        verified_clients::cases(),
+        postgres_outage::cases(),
         pods::cases(),
         modes::cases(),
         init::cases(),
-        waiting::cases(),
+        waiting_tools::cases(),
         metrics::cases(),
-        rights::cases(),
+        rbac::cases(),
         rotation::cases(),
         samples::cases(),
-        damage::cases(),
+        damaged_secret::cases(),
         rollout::cases(),
-        authorities::cases(),
+        ca_changes::cases(),
         operations::cases(),
         operators::cases(),
         settings::cases(),

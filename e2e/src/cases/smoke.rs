@@ -9,10 +9,9 @@ use local_cluster::{cluster, manifests, node, wait};
 
 use crate::case::{Case, Context};
 use crate::images;
-use crate::scene::SOON;
+use crate::namespace::SOON;
 
-/// The cases of this file.
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::api("smoke::a_ca_issuer_issues", a_ca_issuer_issues),
         Case::cluster("smoke::services_have_names", services_have_names),
@@ -108,9 +107,9 @@ spec:
         }
     })
     .await?;
-    let said = pods.logs("asker", &LogParams::default()).await?;
+    let output = pods.logs("asker", &LogParams::default()).await?;
     let phase = end.status.and_then(|status| status.phase);
-    ensure!(phase.as_deref() == Some("Succeeded"), "it failed: {said}");
-    ensure!(said.starts_with(&address), "{said} instead of {address}");
+    ensure!(phase.as_deref() == Some("Succeeded"), "it failed: {output}");
+    ensure!(output.starts_with(&address), "{output} instead of {address}");
     Ok(())
 }

@@ -8,29 +8,24 @@ use anyhow::{Context as _, bail};
 /// The part of the book whose pages are run.
 const GUIDES: &str = "Guides";
 
-/// The book, as it is listed.
 #[derive(Clone, Debug)]
-pub struct Book {
-    /// The folder of its pages.
-    pub folder: PathBuf,
-    /// The pages, in reading order.
-    pub pages: Vec<Entry>,
+pub(crate) struct Book {
+    pub(crate) folder: PathBuf,
+    pub(crate) pages: Vec<Entry>,
 }
 
-/// One page in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Its title in the list.
-    pub title: String,
+pub(crate) struct Entry {
+    pub(crate) title: String,
     /// Its file, relative to the folder of the pages.
-    pub file: String,
+    pub(crate) file: String,
     /// It is a guide: its commands are to be run.
-    pub guide: bool,
+    pub(crate) guide: bool,
 }
 
 impl Book {
     /// Reads the list of the book in `docs/`.
-    pub fn open(workspace: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(workspace: &Path) -> anyhow::Result<Self> {
         let folder = workspace.join("docs/src");
         let list = folder.join("SUMMARY.md");
         let text = fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
@@ -38,17 +33,14 @@ impl Book {
         Ok(Self { folder, pages })
     }
 
-    /// Where a page is.
-    #[must_use]
-    pub fn file(&self, entry: &Entry) -> PathBuf {
+    pub(crate) fn file(&self, entry: &Entry) -> PathBuf {
         self.folder.join(&entry.file)
     }
 }
 
 impl Entry {
     /// The name of its file without folder and ending.
-    #[must_use]
-    pub fn stem(&self) -> String {
+    pub(crate) fn stem(&self) -> String {
         let stem = Path::new(&self.file).file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
     }
@@ -75,18 +67,14 @@ fn listed(text: &str) -> anyhow::Result<Vec<Entry>> {
     Ok(pages)
 }
 
-/// A link of a Markdown text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// What it says.
-    pub text: String,
-    /// Where it leads.
-    pub target: String,
+pub(crate) struct Link {
+    pub(crate) text: String,
+    pub(crate) target: String,
 }
 
 /// The links of a Markdown text, those within code left out.
-#[must_use]
-pub fn links(text: &str) -> Vec<Link> {
+pub(crate) fn links(text: &str) -> Vec<Link> {
     let mut found = Vec::new();
     for line in prose(text) {
         let mut rest = line.as_str();
@@ -103,26 +91,6 @@ pub fn links(text: &str) -> Vec<Link> {
         }
     }
     found
-}
-
-/// The names by which the headings of a page can be linked to, as mdBook makes them.
-#[cfg(test)]
-#[must_use]
-pub fn anchors(text: &str) -> Vec<String> {
-    let mut anchors: Vec<String> = Vec::new();
-    for line in prose(text) {
-        let title = line.trim_start_matches('#');
-        if title.len() == line.len() || !title.starts_with(' ') {
-            continue;
-        }
-        let plain = title.trim().to_lowercase().replace(char::is_whitespace, "-");
-        let name: String = plain
-            .chars()
-            .filter(|character| character.is_alphanumeric() || "-_".contains(*character))
-            .collect();
-        anchors.push(name);
-    }
-    anchors
 }
 
 /// The lines outside fenced blocks, with code spans emptied.
@@ -170,13 +138,34 @@ mod tests {
         let text = "# Summary\n\n[Introduction](introduction.md)\n\n# Guides\n\n- [Quick start](guides/quick-start.md)\n\n\
                     # Reference\n\n- [Pgpool](reference/pgpool.md)\n";
         let pages = listed(text).unwrap();
-        let told: Vec<_> = pages.iter().map(|page| (page.stem(), page.guide)).collect();
-        let told: Vec<_> = told.iter().map(|(name, guide)| (name.as_str(), *guide)).collect();
+        let reported: Vec<_> = pages.iter().map(|page| (page.stem(), page.guide)).collect();
+        let reported: Vec<_> = reported
+            .iter()
+            .map(|(name, guide)| (name.as_str(), *guide))
+            .collect();
         assert_eq!(
-            told,
+            reported,
             [("introduction", false), ("quick-start", true), ("pgpool", false)]
         );
         assert!(listed("- [Later]()").is_err());
+    }
+
+    /// The names by which the headings of a page can be linked to, as mdBook makes them.
+    fn anchors(text: &str) -> Vec<String> {
+        let mut anchors: Vec<String> = Vec::new();
+        for line in prose(text) {
+            let title = line.trim_start_matches('#');
+            if title.len() == line.len() || !title.starts_with(' ') {
+                continue;
+            }
+            let plain = title.trim().to_lowercase().replace(char::is_whitespace, "-");
+            let name: String = plain
+                .chars()
+                .filter(|character| character.is_alphanumeric() || "-_".contains(*character))
+                .collect();
+            anchors.push(name);
+        }
+        anchors
     }
 
     fn workspace() -> &'static Path {

@@ -3,39 +3,19 @@
 //! Line by line. `…` stands for anything within a line; a line of nothing but `…` for any number of lines.
 //! Blanks count as one, since the widths of columns follow the names in them; blank lines do not count.
 
-use std::fmt;
-
 /// Stands for what is different for each reader.
 const ANYTHING: &str = "…";
 
 /// Where an output is not the promised one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
     /// The promised line, counted from 1 in the promise.
-    pub line: usize,
-    /// What was promised there; `None` for nothing more.
-    pub promised: Option<String>,
-    /// The line that came instead; `None` for nothing more.
-    pub got: Option<String>,
+    pub(crate) line: usize,
+    /// What was promised there, and what came instead.
+    pub(crate) text: String,
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |line: &Option<String>| {
-            line.as_ref()
-                .map_or("nothing more".to_owned(), |line| format!("`{line}`"))
-        };
-        write!(
-            formatter,
-            "{} is expected, and {} came",
-            shown(&self.promised),
-            shown(&self.got)
-        )
-    }
-}
-
-/// Compares an output with the promise.
-pub fn compare(promise: &str, output: &str) -> Result<(), Difference> {
+pub(crate) fn compare(promise: &str, output: &str) -> Result<(), Difference> {
     let promised: Vec<(usize, String)> = (1..)
         .zip(promise.lines())
         .map(|(number, line)| (number, squeezed(line)))
@@ -46,19 +26,22 @@ pub fn compare(promise: &str, output: &str) -> Result<(), Difference> {
         .map(squeezed)
         .filter(|line| !line.is_empty())
         .collect();
-    // The farthest place that was reached tells most about what is wrong.
+    // The farthest place that was reached shows best what is wrong.
     let mut farthest = (0, 0);
     if fits(&promised, &got, (0, 0), &mut farthest) {
         return Ok(());
     }
     let (at, reached) = farthest;
+    let shown = |line: Option<&String>| line.map_or("nothing more".to_owned(), |line| format!("`{line}`"));
+    let wanted = promised.get(at);
+    let last = promised.last().map_or(1, |(line, _)| line + 1);
     Err(Difference {
-        line: promised.get(at).map_or_else(
-            || promised.last().map_or(1, |(line, _)| line + 1),
-            |(line, _)| *line,
+        line: wanted.map_or(last, |(line, _)| *line),
+        text: format!(
+            "{} is expected, and {} came",
+            shown(wanted.map(|(_, line)| line)),
+            shown(got.get(reached))
         ),
-        promised: promised.get(at).map(|(_, line)| line.clone()),
-        got: got.get(reached).cloned(),
     })
 }
 
@@ -76,8 +59,8 @@ fn fits(
         (Some((_, line)), _) if line == ANYTHING => {
             (reached..=got.len()).any(|next| fits(promised, got, (at + 1, next), farthest))
         }
-        (Some((_, line)), Some(said)) => {
-            matches(line, said) && fits(promised, got, (at + 1, reached + 1), farthest)
+        (Some((_, line)), Some(output)) => {
+            matches(line, output) && fits(promised, got, (at + 1, reached + 1), farthest)
         }
         _ => false,
     }
@@ -144,7 +127,7 @@ mod tests {
         ] {
             let difference = compare(promise, output).unwrap_err();
             assert_eq!(difference.line, line, "{promise:?}");
-            assert_eq!(difference.to_string(), words, "{promise:?}");
+            assert_eq!(difference.text, words, "{promise:?}");
         }
     }
 }

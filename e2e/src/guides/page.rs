@@ -1,4 +1,4 @@
-//! What a page asks its reader to do, by its fenced blocks. Pure.
+//! What the reader of a page has to do, by its fenced blocks. Pure.
 //!
 //! | Block | Meaning |
 //! |---|---|
@@ -12,49 +12,39 @@
 
 use anyhow::{Context as _, bail, ensure};
 
-/// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Write a file.
+pub(crate) enum Step {
     File {
-        /// Its name.
         name: String,
-        /// What is in it.
         text: String,
         /// The line of the page where it begins.
         line: usize,
     },
-    /// Run commands.
     Commands(Commands),
 }
 
-/// Commands that are typed together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commands {
-    /// What is typed.
-    pub text: String,
+pub(crate) struct Commands {
+    pub(crate) text: String,
     /// The line of the page where they begin.
-    pub line: usize,
-    /// The last of them must fail.
-    pub fails: bool,
+    pub(crate) line: usize,
+    pub(crate) fails: bool,
     /// What they print, when the page says so.
-    pub output: Option<Output>,
+    pub(crate) output: Option<Output>,
 }
 
-/// A promised output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Output {
-    /// The text of the page; see [`super::expected`].
-    pub text: String,
+pub(crate) struct Output {
+    pub(crate) text: String,
     /// The line of the page where it begins.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// The steps of a page, in their order.
 ///
 /// # Errors
 /// When a block is neither run nor marked as one to be read; the error names its line.
-pub fn steps(text: &str) -> anyhow::Result<Vec<Step>> {
+pub(crate) fn steps(text: &str) -> anyhow::Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::new();
     let mut before = Kind::Other;
     for block in blocks(text)? {
@@ -122,7 +112,7 @@ fn kind(block: &Block) -> anyhow::Result<Kind> {
                 );
                 ensure!(
                     block.before.contains(&format!("`{name}`")),
-                    "the line before the block does not tell the reader that it is `{name}`"
+                    "the line before the block does not say that it is `{name}`"
                 );
                 Ok(Kind::File(name.to_owned()))
             }
@@ -133,7 +123,6 @@ fn kind(block: &Block) -> anyhow::Result<Kind> {
 }
 
 struct Block {
-    /// What stands behind the opening fence.
     info: String,
     text: String,
     /// The line of the opening fence, counted from 1.
@@ -224,10 +213,7 @@ mod tests {
             ("```sh loudly\nx\n```", "line 1: a block is"),
             ("```yaml ignore\na: 1\n```", "say why"),
             ("x\n```text\na\n```", "line 2: no commands"),
-            (
-                "Write this:\n```yaml file=a.yaml\n```",
-                "does not tell the reader",
-            ),
+            ("Write this:\n```yaml file=a.yaml\n```", "does not say that"),
             ("Write `/a`:\n```yaml file=/a\n```", "no plain name"),
             ("```sh\nx\n", "does not end"),
         ] {

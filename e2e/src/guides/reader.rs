@@ -1,5 +1,5 @@
 //! Follows a page as its reader would: in an empty folder, with a namespace as the current one, and with what
-//! the page "What you need" asks for, and nothing else.
+//! the page "What you need" lists, and nothing else.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,14 +14,14 @@ use local_cluster::target::Target;
 use super::page::{self, Commands, Step};
 use super::transcript;
 use crate::case::Context;
-use crate::scene::fixtures::DATABASE;
-use crate::scene::{Scene, offer_version};
+use crate::namespace::fixtures::DATABASE;
+use crate::namespace::{TestNamespace, offer_version};
 
 /// Time for all commands of a page, somewhat less than a test case has.
 const LIMIT: Duration = Duration::from_mins(15);
 
 /// Takes every step of the page in `file`, which people know as `shown`.
-pub async fn follow(context: Context, file: &Path, shown: &str) -> anyhow::Result<()> {
+pub(crate) async fn follow(context: Context, file: &Path, shown: &str) -> anyhow::Result<()> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let steps = page::steps(&text).with_context(|| shown.to_owned())?;
     transcript::ensure_plain(&steps).with_context(|| shown.to_owned())?;
@@ -37,19 +37,19 @@ pub async fn follow(context: Context, file: &Path, shown: &str) -> anyhow::Resul
         desk.take(&target, &taken, &known)
     })
     .await??;
-    transcript::judge(&steps, &mark, &printed).with_context(|| shown.to_owned())
+    transcript::check(&steps, &mark, &printed).with_context(|| shown.to_owned())
 }
 
-/// What the page "What you need" asks for: the version in the catalogue, and an `AppBinding` of the namespace
+/// What the page "What you need" lists: the version in the catalog, and an `AppBinding` of the namespace
 /// for a PostgreSQL.
 async fn provide(context: &Context) -> anyhow::Result<()> {
     let database = context.database().await?;
-    let scene = Scene::existing(&context.client, &context.namespace);
-    offer_version(scene.client()).await?;
-    let place = scene.namespace();
+    let ns = TestNamespace::existing(&context.client, &context.namespace);
+    offer_version(ns.client()).await?;
+    let place = ns.name();
     let binding = database.app_binding(place, DATABASE).await?;
-    scene.put(&database.credentials(place)).await?;
-    scene.put(&binding).await?;
+    ns.put(&database.credentials(place)).await?;
+    ns.put(&binding).await?;
     Ok(())
 }
 

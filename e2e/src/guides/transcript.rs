@@ -1,7 +1,7 @@
-//! The script of a page, and the judgement of what came of it. Pure.
+//! The script of a page, and the check of its output. Pure.
 //!
 //! All blocks run in one shell, one after the other, so that a variable set in one is there in the next. Lines
-//! with a mark that nobody can print by accident tell where one block ends and the next begins.
+//! with a mark that no command prints by accident show where one block ends and the next begins.
 
 use std::fmt::Write as _;
 
@@ -11,20 +11,19 @@ use super::expected;
 use super::page::{Commands, Step};
 
 /// The folder, below that of the reader, with what the steps are made of.
-pub const STEPS: &str = ".steps";
+pub(crate) const STEPS: &str = ".steps";
 
 /// The shell script that takes the steps, whose parts are in [`STEPS`] under their numbers.
 ///
 /// It is in one piece with its environment: the first failure ends it, also in the middle of a pipe.
-#[must_use]
-pub fn script(steps: &[Step], mark: &str) -> String {
+pub(crate) fn script(steps: &[Step], mark: &str) -> String {
     let mut script = format!(
         "exec 2>&1 </dev/null\nset -euo pipefail\n\
          guide_failed='printf \"\\n%s failed %s %s\\n\" {mark} \"$?\" \"${{BASH_COMMAND%%$'\\''\\n'\\''*}}\"'\n\
          trap \"$guide_failed\" ERR EXIT\n"
     );
     for (number, step) in steps.iter().enumerate() {
-        // A failure within a function ends the shell and is no ERR outside of it: the end of the shell tells it.
+        // A failure within a function ends the shell and is no ERR outside of it: the trap on EXIT reports it.
         // Writing to a String cannot fail.
         let _ = match step {
             Step::File { name, .. } => writeln!(script, "cp {STEPS}/{number} '{name}'"),
@@ -47,8 +46,8 @@ pub fn script(steps: &[Step], mark: &str) -> String {
 /// Judges what a script printed.
 ///
 /// # Errors
-/// The first step that did not do what the page says: its line, the command, what it printed.
-pub fn judge(steps: &[Step], mark: &str, printed: &str) -> anyhow::Result<()> {
+/// The first step that differs from the page: its line, the command, what it printed.
+pub(crate) fn check(steps: &[Step], mark: &str, printed: &str) -> anyhow::Result<()> {
     let seen = read(mark, printed);
     for (number, step) in steps.iter().enumerate() {
         let Step::Commands(commands) = step else { continue };
@@ -60,8 +59,9 @@ pub fn judge(steps: &[Step], mark: &str, printed: &str) -> anyhow::Result<()> {
             && let Err(difference) = expected::compare(&promised.text, &run.output)
         {
             bail!(
-                "line {}: {difference}; the output of the commands of line {line} is\n{}",
+                "line {}: {}; the output of the commands of line {line} is\n{}",
                 promised.line + difference.line,
+                difference.text,
                 indented(&run.output)
             );
         }
@@ -96,8 +96,8 @@ fn read(mark: &str, printed: &str) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut within = false;
     for line in printed.lines() {
-        let told = line.strip_prefix(mark).map(str::trim_start);
-        match told.map(|told| told.split_once(' ').unwrap_or((told, ""))) {
+        let reported = line.strip_prefix(mark).map(str::trim_start);
+        match reported.map(|reported| reported.split_once(' ').unwrap_or((reported, ""))) {
             Some(("begin", number)) => {
                 runs.push(Run {
                     step: number.parse().unwrap_or(usize::MAX),
@@ -111,7 +111,7 @@ fn read(mark: &str, printed: &str) -> Vec<Run> {
                     if what == "end" {
                         run.status = rest.parse().ok();
                     } else {
-                        // The first one is the cause; the shell tells it again on its way out.
+                        // The first one is the cause; the shell reports it again when it exits.
                         let (status, command) = rest.split_once(' ').unwrap_or((rest, ""));
                         run.failed
                             .get_or_insert_with(|| (status.to_owned(), command.to_owned()));
@@ -144,7 +144,7 @@ fn indented(text: &str) -> String {
 }
 
 /// Fails when a step would hide another by its name.
-pub fn ensure_plain(steps: &[Step]) -> anyhow::Result<()> {
+pub(crate) fn ensure_plain(steps: &[Step]) -> anyhow::Result<()> {
     for step in steps {
         if let Step::File { name, line, .. } = step {
             ensure!(
@@ -179,7 +179,7 @@ mod tests {
             .args(["-c", &script(&steps, MARK)])
             .current_dir(folder.path())
             .output()?;
-        judge(&steps, MARK, &String::from_utf8_lossy(&output.stdout))
+        check(&steps, MARK, &String::from_utf8_lossy(&output.stdout))
     }
 
     #[test]

@@ -8,25 +8,23 @@ use std::fmt;
 
 use super::pools::Combination;
 
-/// What the client asks of the connection: its `sslmode`.
+/// What the client requires of the connection: its `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Client {
+pub(crate) enum Client {
     /// No TLS.
     Disable,
     /// TLS if it can be had.
     Prefer,
-    /// TLS, with anybody.
+    /// TLS, with any server.
     Require,
-    /// TLS, with one that the authority vouches for.
+    /// TLS, with a certificate of the CA.
     VerifyCa,
     /// The same, with the name of the Service.
     VerifyFull,
 }
 
 impl Client {
-    /// As written in a connection string.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Disable => "disable",
             Self::Prefer => "prefer",
@@ -37,22 +35,20 @@ impl Client {
     }
 }
 
-/// Whether the client expects this very server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Expects {
-    /// Its authority, under the name of its Service.
+pub(crate) enum Expects {
+    /// Its CA, under the name of its Service.
     This,
-    /// One of another authority.
-    OtherAuthority,
+    /// One of another CA.
+    OtherCa,
     /// One of another name.
     OtherName,
     /// This one, proven by channel binding.
     ChannelBinding,
 }
 
-/// The password that the client has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Password {
+pub(crate) enum Password {
     /// That of the role.
     Right,
     /// Another.
@@ -61,29 +57,27 @@ pub enum Password {
     None,
 }
 
-/// The certificate that the client has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Certificate {
+pub(crate) enum Certificate {
     /// None.
     None,
-    /// That of the pool: issued to the role, by the authority of the pool.
+    /// That of the pool: issued to the role, by the CA of the pool.
     Right,
-    /// By the same authority, to somebody else.
+    /// By the same CA, to another user.
     WrongName,
-    /// To the role, by an authority that has to do with nobody.
+    /// To the role, by a CA that is used nowhere else.
     Foreign,
-    /// By the authority of the pool, to the role in capitals.
+    /// By the CA of the pool, to the role in capitals.
     OtherCase,
-    /// To the role, by the authority of PostgreSQL.
+    /// To the role, by the CA of PostgreSQL.
     OfBackend,
-    /// By the authority of the pool, to the role, for servers only.
+    /// By the CA of the pool, to the role, for servers only.
     ServerOnly,
 }
 
 impl Certificate {
     /// Its name in the client's folder; that of the pool has the name of the pool.
-    #[must_use]
-    pub fn file(self) -> Option<&'static str> {
+    pub(crate) fn file(self) -> Option<&'static str> {
         match self {
             Self::None | Self::Right => None,
             Self::WrongName => Some("wrong-name"),
@@ -105,9 +99,8 @@ impl Certificate {
     }
 }
 
-/// Where the client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum From {
+pub(crate) enum From {
     /// In another pod, through the Service.
     Service,
     /// In the pool's own pod, on 127.0.0.1: as sidecars and port-forwards arrive.
@@ -116,25 +109,18 @@ pub enum From {
     Socket,
 }
 
-/// One attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// Where the client is.
-    pub from: From,
-    /// Its `sslmode`.
-    pub client: Client,
-    /// Whom it expects.
-    pub expects: Expects,
-    /// Its password.
-    pub password: Password,
-    /// Its certificate.
-    pub certificate: Certificate,
+pub(crate) struct Cell {
+    pub(crate) from: From,
+    pub(crate) client: Client,
+    pub(crate) expects: Expects,
+    pub(crate) password: Password,
+    pub(crate) certificate: Certificate,
 }
 
 impl Cell {
     /// A client in another pod that expects this server.
-    #[must_use]
-    pub fn new(client: Client, password: Password, certificate: Certificate) -> Self {
+    pub(crate) fn new(client: Client, password: Password, certificate: Certificate) -> Self {
         Self {
             from: From::Service,
             client,
@@ -152,16 +138,14 @@ impl Cell {
         Self { from, ..self }
     }
 
-    /// The row of the table.
-    #[must_use]
-    pub fn row(self) -> String {
+    pub(crate) fn row(self) -> String {
         let mode = self.client.as_str();
         if let Some(oddity) = self.certificate.oddity() {
             return format!("{mode}, {oddity}");
         }
         match (self.from, self.expects) {
             (From::Service, Expects::This) => mode.to_owned(),
-            (From::Service, Expects::OtherAuthority) => format!("{mode}, another CA"),
+            (From::Service, Expects::OtherCa) => format!("{mode}, another CA"),
             (From::Service, Expects::OtherName) => format!("{mode}, another name"),
             (From::Service, Expects::ChannelBinding) => format!("{mode}, channel binding"),
             (From::Loopback, _) => format!("{mode}, on 127.0.0.1"),
@@ -169,9 +153,7 @@ impl Cell {
         }
     }
 
-    /// The column of the table.
-    #[must_use]
-    pub fn column(self) -> Column {
+    pub(crate) fn column(self) -> Column {
         let certificate = match self.certificate.oddity() {
             Some(_) => Certificate::Right,
             None => self.certificate,
@@ -179,9 +161,7 @@ impl Cell {
         Column(self.password, certificate)
     }
 
-    /// Every cell of a pool.
-    #[must_use]
-    pub fn of(pool: &Combination) -> Vec<Self> {
+    pub(crate) fn of(pool: &Combination) -> Vec<Self> {
         let tls = pool.mode.effective().enabled();
         let mut cells = credentials(Client::Disable, false);
         for client in [
@@ -198,23 +178,16 @@ impl Cell {
     }
 }
 
-/// A pool that is asked.
 #[derive(Clone, Debug)]
-pub struct Question {
-    /// Its name in the cluster.
-    pub name: String,
-    /// What it is.
-    pub pool: Combination,
-    /// How many pods it has.
-    pub replicas: usize,
-    /// What it is asked.
-    pub cells: Vec<Cell>,
+pub(crate) struct Question {
+    pub(crate) name: String,
+    pub(crate) pool: Combination,
+    pub(crate) replicas: usize,
+    pub(crate) cells: Vec<Cell>,
 }
 
 impl Question {
-    /// Everything that a pool can be asked.
-    #[must_use]
-    pub fn all(name: String, pool: Combination, replicas: usize) -> Self {
+    pub(crate) fn all(name: String, pool: Combination, replicas: usize) -> Self {
         let cells = Cell::of(&pool);
         Self {
             name,
@@ -225,15 +198,14 @@ impl Question {
     }
 
     /// A host name with all of its pods behind.
-    #[must_use]
-    pub fn host(&self, namespace: &str) -> String {
+    pub(crate) fn host(&self, namespace: &str) -> String {
         format!("{}.{namespace}.svc", self.name)
     }
 }
 
 /// What a client has to show, as a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Column(Password, Certificate);
+pub(crate) struct Column(Password, Certificate);
 
 impl fmt::Display for Column {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -270,7 +242,6 @@ fn credentials(client: Client, certificates: bool) -> Vec<Cell> {
     each.collect()
 }
 
-/// Rarer clients, each once.
 fn special(tls: bool) -> Vec<Cell> {
     if !tls {
         return Vec::new();
@@ -281,7 +252,7 @@ fn special(tls: bool) -> Vec<Cell> {
         odd(Certificate::OtherCase),
         odd(Certificate::OfBackend),
         odd(Certificate::ServerOnly),
-        own(Client::VerifyCa).expecting(Expects::OtherAuthority),
+        own(Client::VerifyCa).expecting(Expects::OtherCa),
         own(Client::VerifyCa).expecting(Expects::OtherName),
         own(Client::VerifyFull).expecting(Expects::OtherName),
         own(Client::Require).expecting(Expects::ChannelBinding),

@@ -8,27 +8,24 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
-use kube::api::LogParams;
 use local_cluster::wait;
 use serde_json::{Value, json};
 
 use super::cells::{Cell, Certificate, Expects, From, Question};
-use super::load::Load;
-use super::reading::Seen;
-use super::script::{AUTHORITIES, CERTIFICATES, attempt, numbered, preamble, sorted};
-use super::table::USER;
-use crate::scene::authority::{Authority, Pair, Wanted};
-use crate::scene::database::Database;
-use crate::scene::fixtures::{ISSUER, Manifest, PLATFORM_CA};
-use crate::scene::{SOON, Scene, offer_version, psql};
+use super::pools::USER;
+use super::psql_output::Seen;
+use super::script::{CA_FOLDER, CERTIFICATES, attempt, numbered, preamble, sorted};
+use super::steady_clients::Load;
+use crate::namespace::database::Database;
+use crate::namespace::fixtures::{ISSUER, Manifest, PLATFORM_CA};
+use crate::namespace::test_ca::{Pair, TestCa, Wanted};
+use crate::namespace::{SOON, TestNamespace, offer_version, psql};
 
 /// Time for all attempts on the pools of a wave.
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// Shells that connect at once.
 const SHELLS: usize = 2;
 
-/// The last line of all.
 const ALL: &str = "= all";
 
 /// The certificate of clients that outlives those of the pools.
@@ -37,20 +34,19 @@ const FAITHFUL: &str = "client-faithful";
 /// The folder of the socket in the pods of the pools.
 const SOCKET: &str = "/run/pgpool";
 
-/// Clients with everything that they may show.
-pub struct Clients {
-    scene: Scene,
+pub(crate) struct Clients {
+    ns: TestNamespace,
     password: String,
-    /// The authority of the pools, and another one that exists.
-    authorities: [String; 2],
+    /// The CA of the pools, and another one that exists.
+    cas: [String; 2],
     certificates: BTreeMap<&'static str, Pair>,
 }
 
 impl Clients {
     /// Has all certificates issued in the namespace of the pools, where the issuer of the fixtures is.
-    pub async fn prepare(scene: &Scene, database: &Database) -> anyhow::Result<Self> {
-        offer_version(scene.client()).await?;
-        scene.apply(ISSUER).await?;
+    pub(crate) async fn prepare(ns: &TestNamespace, database: &Database) -> anyhow::Result<Self> {
+        offer_version(ns.client()).await?;
+        ns.apply(ISSUER).await?;
         let own = |certificate: Certificate, name: &str, usage: &str| {
             asked_for(certificate, name, usage, PLATFORM_CA)
         };
@@ -60,22 +56,22 @@ impl Clients {
             own(Certificate::ServerOnly, USER, "server auth"),
             ordered(FAITHFUL, USER, "client auth", PLATFORM_CA),
         ] {
-            scene.put(&manifest).await?;
+            ns.put(&manifest).await?;
         }
         let theirs = asked_for(Certificate::OfBackend, USER, "client auth", "postgres-ca");
-        database.scene().put(&theirs).await?;
+        database.namespace().put(&theirs).await?;
 
         let mut certificates = BTreeMap::new();
         for (certificate, place) in [
-            (Certificate::WrongName, scene),
-            (Certificate::OtherCase, scene),
-            (Certificate::ServerOnly, scene),
-            (Certificate::OfBackend, database.scene()),
+            (Certificate::WrongName, ns),
+            (Certificate::OtherCase, ns),
+            (Certificate::ServerOnly, ns),
+            (Certificate::OfBackend, database.namespace()),
         ] {
             let name = certificate.file().context("a certificate without a file")?;
             certificates.insert(name, issued(place, &format!("client-{name}")).await?);
         }
-        let foreign = Authority::new("foreign")?.issue(&Wanted {
+        let foreign = TestCa::new("foreign")?.issue(&Wanted {
             common_name: Some(USER.to_owned()),
             client: true,
             ..Wanted::default()
@@ -85,49 +81,46 @@ impl Clients {
             foreign,
         );
         Ok(Self {
-            scene: scene.clone(),
+            ns: ns.clone(),
             password: database.password().to_owned(),
-            authorities: [
-                scene.secret_text(PLATFORM_CA, "ca.crt").await?,
-                database.authority().await?,
-            ],
+            cas: [ns.secret_text(PLATFORM_CA, "ca.crt").await?, database.ca().await?],
             certificates,
         })
     }
 
     /// Starts clients of these pools that connect all the time, with a certificate that stays when those of the pools
     /// go.
-    pub async fn load(&self, pools: &[String]) -> anyhow::Result<Load> {
-        let [own, _] = &self.authorities;
-        let pair = issued(&self.scene, FAITHFUL).await?;
-        Load::start(&self.scene, pools, own, &self.password, &pair).await
+    pub(crate) async fn load(&self, pools: &[String]) -> anyhow::Result<Load> {
+        let [own, _] = &self.cas;
+        let pair = issued(&self.ns, FAITHFUL).await?;
+        Load::start(&self.ns, pools, own, &self.password, &pair).await
     }
 
     /// Makes all attempts of a wave from a pod beside the pools, and returns what was seen, pool by pool.
-    pub async fn outside(&self, asking: &[Question]) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {
-        let scene = &self.scene;
+    pub(crate) async fn outside(&self, asking: &[Question]) -> anyhow::Result<Vec<Vec<(Cell, Seen)>>> {
+        let ns = &self.ns;
         let mut files = BTreeMap::new();
         for (name, pair) in &self.certificates {
             add(&mut files, name, pair);
         }
         let serve_tls = |question: &&Question| question.pool.mode.effective().enabled();
         for Question { name, .. } in asking.iter().filter(serve_tls) {
-            let pair = issued(scene, &format!("{name}-client-cert")).await?;
+            let pair = issued(ns, &format!("{name}-client-cert")).await?;
             add(&mut files, name, &pair);
         }
         let name = format!("clients-{:08x}", rand::random::<u32>());
-        let [own, other] = &self.authorities;
+        let [own, other] = &self.cas;
         let shards: BTreeMap<_, _> = (0..SHELLS)
             .map(|shard| (format!("{shard}.sh"), self.shard(asking, shard)))
             .collect();
-        let authorities = json!({"own": own, "other": other});
+        let cas = json!({"own": own, "other": other});
         for manifest in [
             Manifest::config_map(&format!("{name}-scripts"), shards),
-            Manifest::config_map(&format!("{name}-authorities"), authorities),
+            Manifest::config_map(&format!("{name}-cas"), cas),
             Manifest::secret(&format!("{name}-certificates"), files),
             Manifest::secret(&format!("{name}-password"), json!({"password": self.password})),
         ] {
-            scene.put(&manifest).await?;
+            ns.put(&manifest).await?;
         }
         let log = self.run(&name).await?;
         asking
@@ -137,7 +130,7 @@ impl Clients {
     }
 
     /// Makes the attempts on one pool from inside each of its pods.
-    pub async fn inside(&self, question: &Question) -> anyhow::Result<Vec<(Cell, Seen)>> {
+    pub(crate) async fn inside(&self, question: &Question) -> anyhow::Result<Vec<(Cell, Seen)>> {
         let mut script = preamble();
         // Neither an argument nor the environment of the container: both can be read by others.
         let _ = writeln!(script, "export PGPASSWORD={}", self.password);
@@ -153,7 +146,7 @@ impl Clients {
         let mut all = Vec::new();
         for ordinal in 0..question.replicas {
             let pod = format!("{}-{ordinal}", question.name);
-            let log = self.scene.shell(&pod, "pgpool", &script).await?;
+            let log = self.ns.shell(&pod, "pgpool", &script).await?;
             all.extend(sorted(question, From::Loopback, &log)?);
         }
         Ok(all)
@@ -169,11 +162,7 @@ impl Clients {
         certificates["secret"]["defaultMode"] = json!(0o440);
         let volumes = [
             ("scripts", "/scripts", source("configMap", "name", "scripts")),
-            (
-                "authorities",
-                AUTHORITIES,
-                source("configMap", "name", "authorities"),
-            ),
+            ("cas", CA_FOLDER, source("configMap", "name", "cas")),
             ("certificates", CERTIFICATES, certificates),
             ("tmp", "/tmp", json!({"emptyDir": {}})),
         ];
@@ -181,15 +170,12 @@ impl Clients {
             "for script in /scripts/*.sh; do sh $script > /tmp/$(basename $script).log 2>&1 & done; wait; cat /tmp/*.log; echo '{ALL}'"
         );
         let pod = psql::pod(name, &command, &format!("{name}-password"), &volumes);
-        self.scene.put(&pod).await?;
-        let pods = self.scene.api::<Pod>();
-        wait::object(&pods, name, LIMIT, "has asked every pool", psql::ended).await?;
-        // A node under load tells that the pod has ended before it has written down all that the pod said.
-        let log = wait::until("all that psql said is there", SOON, async || {
-            let log = pods
-                .logs(name, &LogParams::default())
-                .await
-                .context("reading what psql said")?;
+        self.ns.put(&pod).await?;
+        let pods = self.ns.api::<Pod>();
+        wait::object(&pods, name, LIMIT, "has tried every pool", psql::ended).await?;
+        // A node under load reports the end of a pod before it has written all of its log.
+        let log = wait::until("the log of psql is complete", SOON, async || {
+            let log = self.ns.log(name).await?;
             ensure!(
                 log.lines().next_back() == Some(ALL),
                 "it ends in the middle, after {} bytes",
@@ -198,7 +184,7 @@ impl Clients {
             Ok(log)
         })
         .await?;
-        self.scene.delete::<Pod>(name).await?;
+        self.ns.delete::<Pod>(name).await?;
         Ok(log)
     }
 
@@ -206,7 +192,7 @@ impl Clients {
     fn shard(&self, asking: &[Question], shard: usize) -> String {
         let mut script = preamble();
         for question in asking.iter().skip(shard).step_by(SHELLS) {
-            let host = question.host(self.scene.namespace());
+            let host = question.host(self.ns.name());
             // A node learns a moment later than the rest of the cluster that the Service has a pod.
             let _ = writeln!(
                 script,
@@ -246,13 +232,13 @@ fn ordered(name: &str, common_name: &str, usage: &str, issuer: &str) -> Manifest
     Manifest::of("cert-manager.io/v1", "Certificate", name, json!({"spec": spec}))
 }
 
-async fn issued(scene: &Scene, secret: &str) -> anyhow::Result<Pair> {
+async fn issued(ns: &TestNamespace, secret: &str) -> anyhow::Result<Pair> {
     wait::until(&format!("{secret} is issued"), SOON, async || {
-        let found = scene.api::<Secret>().get(secret).await?;
+        let found = ns.api::<Secret>().get(secret).await?;
         ensure!(found.data.is_some(), "{} is empty", found.name_any());
         Ok(Pair {
-            certificate: scene.secret_text(secret, "tls.crt").await?,
-            key: scene.secret_text(secret, "tls.key").await?,
+            certificate: ns.secret_text(secret, "tls.crt").await?,
+            key: ns.secret_text(secret, "tls.key").await?,
         })
     })
     .await

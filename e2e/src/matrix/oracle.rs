@@ -4,11 +4,11 @@
 //! The rules, with pgpool's sources and documentation (4.3 to 4.7) and libpq's (15) behind them:
 //! * The first line of `pool_hba.conf` that fits decides; without one the client is refused. `hostssl` fits TLS only,
 //!   `host` both, neither fits a Unix socket.
-//! * pgpool asks clients for a certificate when it has a store of authorities, and then refuses in the handshake one
+//! * pgpool requests a certificate from clients when it has a store of CAs, and then rejects in the handshake one
 //!   that the store does not vouch for or that is not for clients. It never insists on one: that is what the method
 //!   `cert` does, which compares the common name with the user, ignoring case.
 //! * The store is one for clients and PostgreSQL. It is there when clients log in by certificate, or when the
-//!   `AppBinding` names PostgreSQL's authority.
+//!   `AppBinding` names PostgreSQL's CA.
 //! * libpq tries `prefer` over TLS first. When the server answers with an error there, it tries once more in clear;
 //!   an alert of TLS 1.3 is no such answer, as it comes after the handshake of the client.
 //! * pgpool offers no channel binding.
@@ -20,86 +20,87 @@ use shared_types::{ClientAuthMode, SslMode};
 use super::cells::{Cell, Certificate, Client, Expects, From, Password};
 use super::pools::{Backend, Combination};
 
-/// Why a client does not get in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No line of `pool_hba.conf` fits.
+pub(crate) enum Refusal {
     NoEntry,
-    /// The password is not that of the role.
     WrongPassword,
-    /// The client has no password, and one is asked for.
     NoPassword,
-    /// There is no certificate, or it names another user.
     NoCertificate,
-    /// The pool does not know the authority of the client's certificate.
-    UnknownAuthority,
-    /// The client's certificate is not for clients.
+    UnknownCa,
     UnsupportedCertificate,
-    /// The pool has no TLS, and the client insists on it.
     NoTls,
-    /// The client does not know the authority of the pool's certificate.
     UntrustedServer,
-    /// The pool's certificate has another name than the client expects.
     OtherName,
-    /// The client insists on channel binding.
     NoChannelBinding,
-    /// The client is welcome, but pgpool does not trust PostgreSQL's certificate.
     UntrustedBackend,
 }
 
 impl Refusal {
-    /// In a word, for the table.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::NoEntry => "no entry",
-            Self::WrongPassword => "bad pw",
-            Self::NoPassword => "no pw",
-            Self::NoCertificate => "no cert",
-            Self::UnknownAuthority => "unknown CA",
-            Self::UnsupportedCertificate => "cert usage",
-            Self::NoTls => "no TLS",
-            Self::UntrustedServer => "untrusted",
-            Self::OtherName => "other name",
-            Self::NoChannelBinding => "no binding",
-            Self::UntrustedBackend => "backend CA",
-        }
-    }
-
-    /// In a sentence, for the legend.
-    #[must_use]
-    pub fn why(self) -> &'static str {
-        match self {
-            Self::NoEntry => "no line of pool_hba.conf fits the connection",
-            Self::WrongPassword => "the password is not that of the role",
-            Self::NoPassword => "a password is asked for, and the client has none",
-            Self::NoCertificate => "the client shows no certificate, or one that names another user",
-            Self::UnknownAuthority => "the pool does not know the authority of the client's certificate",
-            Self::UnsupportedCertificate => "the client's certificate is not for clients",
-            Self::NoTls => "the pool has no TLS, and the client insists on it",
-            Self::UntrustedServer => "the client does not know the authority of the pool's certificate",
-            Self::OtherName => "the pool's certificate has another name than the client expects",
-            Self::NoChannelBinding => "the client insists on channel binding, which pgpool does not offer",
-            Self::UntrustedBackend => "pgpool does not know the authority of PostgreSQL's certificate",
-        }
-    }
-
-    /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::NoEntry,
-        Self::WrongPassword,
-        Self::NoPassword,
-        Self::NoCertificate,
-        Self::UnknownAuthority,
-        Self::UnsupportedCertificate,
-        Self::NoTls,
-        Self::UntrustedServer,
-        Self::OtherName,
-        Self::NoChannelBinding,
-        Self::UntrustedBackend,
+    /// All of them, each with a word for the table and a sentence for the legend.
+    pub(crate) const ALL: [(Self, &'static str, &'static str); 11] = [
+        (
+            Self::NoEntry,
+            "no entry",
+            "no line of pool_hba.conf fits the connection",
+        ),
+        (
+            Self::WrongPassword,
+            "bad pw",
+            "the password is not that of the role",
+        ),
+        (
+            Self::NoPassword,
+            "no pw",
+            "a password is required, and the client has none",
+        ),
+        (
+            Self::NoCertificate,
+            "no cert",
+            "the client shows no certificate, or one that names another user",
+        ),
+        (
+            Self::UnknownCa,
+            "unknown CA",
+            "the pool does not know the CA of the client's certificate",
+        ),
+        (
+            Self::UnsupportedCertificate,
+            "cert usage",
+            "the client's certificate is not for clients",
+        ),
+        (
+            Self::NoTls,
+            "no TLS",
+            "the pool has no TLS, and the client insists on it",
+        ),
+        (
+            Self::UntrustedServer,
+            "untrusted",
+            "the client does not know the CA of the pool's certificate",
+        ),
+        (
+            Self::OtherName,
+            "other name",
+            "the pool's certificate has another name than the client expects",
+        ),
+        (
+            Self::NoChannelBinding,
+            "no binding",
+            "the client insists on channel binding, which pgpool does not offer",
+        ),
+        (
+            Self::UntrustedBackend,
+            "backend CA",
+            "pgpool does not know the CA of PostgreSQL's certificate",
+        ),
     ];
 
-    /// The server says so in the words of the protocol, not of TLS, and not the client by itself.
+    pub(crate) fn word(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(refusal, ..)| *refusal == self);
+        found.map_or("", |(_, word, _)| word)
+    }
+
+    /// The server answers in the PostgreSQL protocol; it is neither an alert of TLS nor a decision of the client.
     fn answered(self) -> bool {
         matches!(
             self,
@@ -108,14 +109,10 @@ impl Refusal {
     }
 }
 
-/// What comes of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The client gets in.
-    Allowed {
-        /// Its connection is encrypted.
-        encrypted: bool,
-    },
+    Allowed { encrypted: bool },
     /// The client is refused, for the reason of each attempt that libpq makes.
     Refused(Vec<Refusal>),
 }
@@ -133,9 +130,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The verdict on a cell.
-#[must_use]
-pub fn verdict(pool: &Combination, cell: Cell) -> Verdict {
+pub(crate) fn verdict(pool: &Combination, cell: Cell) -> Verdict {
     let refused = |refusal| Verdict::Refused(vec![refusal]);
     if cell.from == From::Socket {
         return refused(Refusal::NoEntry);
@@ -161,18 +156,15 @@ pub fn verdict(pool: &Combination, cell: Cell) -> Verdict {
 }
 
 /// Whether the way from pgpool to PostgreSQL is encrypted, once a client is in.
-#[must_use]
-pub fn backend_encrypted(pool: &Combination) -> bool {
+pub(crate) fn backend_encrypted(pool: &Combination) -> bool {
     pool.backend != Backend::Plain
 }
 
-/// Whether pgpool accepts PostgreSQL: with a store of authorities it judges it by that.
-#[must_use]
-pub fn reaches_backend(pool: &Combination) -> bool {
+/// Whether pgpool accepts PostgreSQL: with a store of CAs it verifies it against that.
+pub(crate) fn reaches_backend(pool: &Combination) -> bool {
     pool.backend != Backend::Unknown || !asks_for_certificates(pool)
 }
 
-/// Whether pgpool has a store of authorities.
 fn asks_for_certificates(pool: &Combination) -> bool {
     pool.auth == ClientAuthMode::Cert || pool.backend == Backend::Known
 }
@@ -191,7 +183,7 @@ fn in_clear(pool: &Combination, cell: Cell) -> Result<(), Refusal> {
 
 fn over_tls(pool: &Combination, cell: Cell) -> Result<(), Refusal> {
     match (cell.client, cell.expects) {
-        (Client::VerifyCa | Client::VerifyFull, Expects::OtherAuthority) => {
+        (Client::VerifyCa | Client::VerifyFull, Expects::OtherCa) => {
             return Err(Refusal::UntrustedServer);
         }
         (Client::VerifyFull, Expects::OtherName) => return Err(Refusal::OtherName),
@@ -199,9 +191,9 @@ fn over_tls(pool: &Combination, cell: Cell) -> Result<(), Refusal> {
     }
     if asks_for_certificates(pool) {
         match cell.certificate {
-            Certificate::Foreign => return Err(Refusal::UnknownAuthority),
+            Certificate::Foreign => return Err(Refusal::UnknownCa),
             Certificate::OfBackend if pool.backend != Backend::Known => {
-                return Err(Refusal::UnknownAuthority);
+                return Err(Refusal::UnknownCa);
             }
             Certificate::ServerOnly => return Err(Refusal::UnsupportedCertificate),
             _ => {}
@@ -213,7 +205,7 @@ fn over_tls(pool: &Combination, cell: Cell) -> Result<(), Refusal> {
 fn authenticated(pool: &Combination, cell: Cell) -> Result<(), Refusal> {
     let binding = cell.expects == Expects::ChannelBinding;
     match pool.auth {
-        // The client sees what the server asks for, before it would answer.
+        // The client sees what the server requires before it would answer.
         ClientAuthMode::Md5 | ClientAuthMode::Scram if binding => return Err(Refusal::NoChannelBinding),
         ClientAuthMode::Md5 | ClientAuthMode::Scram => match cell.password {
             Password::Right => {}

@@ -6,33 +6,31 @@ use serde::Deserialize;
 use serde_json::json;
 use shared_types::{ClientAuthMode, SslMode};
 
-use crate::scene::fixtures::{self, Manifest};
+use crate::namespace::fixtures::{self, Manifest};
 
-/// The pgpool that the whole matrix is asked of.
-pub const VERSION: &str = "4.3.5";
+/// The pgpool of the whole matrix.
+pub(crate) const VERSION: &str = "4.3.5";
+
+/// The user of all clients.
+pub(crate) const USER: &str = "postgres";
 
 /// The newer pgpool, some of whose settings have other names.
-pub const NEWER: &str = "4.6.1";
+pub(crate) const NEWER: &str = "4.6.1";
 
-/// The PostgreSQL behind a pool, and what its `AppBinding` tells.
+/// The PostgreSQL behind a pool, and what its `AppBinding` has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// It has no TLS.
+pub(crate) enum Backend {
     Plain,
-    /// It insists on TLS, and its authority is in the `AppBinding`.
+    /// It insists on TLS, and its CA is in the `AppBinding`.
     Known,
-    /// It insists on TLS, and nobody knows its authority.
+    /// It insists on TLS, and its CA is not in the `AppBinding`.
     Unknown,
 }
 
 impl Backend {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Known, Self::Unknown];
-
-    /// The name of its `AppBinding`.
-    #[must_use]
-    pub fn binding(self) -> &'static str {
+    pub(crate) const ALL: [Self; 3] = [Self::Plain, Self::Known, Self::Unknown];
+    pub(crate) fn binding(self) -> &'static str {
         match self {
             Self::Plain | Self::Known => fixtures::DATABASE,
             Self::Unknown => "postgres-unverified",
@@ -58,16 +56,12 @@ impl fmt::Display for Backend {
     }
 }
 
-/// `spec.sslMode`, and whether there is a `spec.tls`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode {
-    /// There are certificates.
-    pub tls: bool,
-    /// What is written, if anything.
-    pub ssl: Option<SslMode>,
+pub(crate) struct Mode {
+    pub(crate) tls: bool,
+    pub(crate) ssl: Option<SslMode>,
 }
 
-/// All that may be written.
 const SSL_MODES: [Option<SslMode>; 7] = [
     None,
     Some(SslMode::Disable),
@@ -78,13 +72,11 @@ const SSL_MODES: [Option<SslMode>; 7] = [
     Some(SslMode::VerifyFull),
 ];
 
-/// All methods.
 const AUTH_MODES: [ClientAuthMode; 3] = [ClientAuthMode::Md5, ClientAuthMode::Scram, ClientAuthMode::Cert];
 
 impl Mode {
-    /// All modes that the API takes: without certificates only two ways to say that there is no TLS.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
+    /// All modes that the API accepts: without certificates only two ways to write that there is no TLS.
+    pub(crate) fn all() -> Vec<Self> {
         let bare = SSL_MODES[..2].iter().map(|ssl| Self {
             tls: false,
             ssl: *ssl,
@@ -94,8 +86,7 @@ impl Mode {
     }
 
     /// What holds: `verify-full` with certificates and `disable` without, unless it is written.
-    #[must_use]
-    pub fn effective(self) -> SslMode {
+    pub(crate) fn effective(self) -> SslMode {
         match (self.ssl, self.tls) {
             (Some(mode), _) => mode,
             (None, true) => SslMode::VerifyFull,
@@ -104,23 +95,16 @@ impl Mode {
     }
 }
 
-/// One pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Combination {
-    /// TLS towards clients.
-    pub mode: Mode,
-    /// How clients prove who they are.
-    pub auth: ClientAuthMode,
-    /// What is behind.
-    pub backend: Backend,
-    /// Which pgpool.
-    pub version: &'static str,
+pub(crate) struct Combination {
+    pub(crate) mode: Mode,
+    pub(crate) auth: ClientAuthMode,
+    pub(crate) backend: Backend,
+    pub(crate) version: &'static str,
 }
 
 impl Combination {
-    /// Every valid one.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let each = Backend::ALL.into_iter().flat_map(|backend| {
             pairs().into_iter().map(move |(_, mode, auth)| Self {
                 mode,
@@ -134,8 +118,7 @@ impl Combination {
 
     /// Every valid pair of mode and method once, and every kind of PostgreSQL in turn, so that each meets each mode
     /// or its like and each method.
-    #[must_use]
-    pub fn covering() -> Vec<Self> {
+    pub(crate) fn covering() -> Vec<Self> {
         let each = pairs().into_iter().map(|(turn, mode, auth)| Self {
             mode,
             auth,
@@ -146,8 +129,7 @@ impl Combination {
     }
 
     /// Enough to see that the newer pgpool obeys every line that is written for it.
-    #[must_use]
-    pub fn newer() -> Vec<Self> {
+    pub(crate) fn newer() -> Vec<Self> {
         let rows = [
             (false, None, ClientAuthMode::Md5, Backend::Plain),
             (
@@ -175,9 +157,7 @@ impl Combination {
         each.collect()
     }
 
-    /// Its name in the cluster.
-    #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let tls = if self.mode.tls { "tls" } else { "bare" };
         let ssl = self.mode.ssl.map_or("unset", SslMode::as_str);
         let newer = if self.version == VERSION { "" } else { "-newer" };
@@ -189,7 +169,7 @@ impl Combination {
     }
 
     /// What a user would write for it. The PostgreSQL is in the namespace `database`.
-    pub fn manifest(&self, database: &str) -> anyhow::Result<Manifest> {
+    pub(crate) fn manifest(&self, database: &str) -> anyhow::Result<Manifest> {
         let mut pool = fixtures::pgpool(database)?
             .named(&self.name())
             .with("/spec/version", json!(self.version))

@@ -20,14 +20,14 @@ use super::pools::{Backend, Combination, Mode, VERSION};
 const FIXTURE: &str = include_str!("../../fixtures/transitions.yaml");
 
 /// Pods of each pool: clients must get through while one of them is replaced.
-pub const REPLICAS: usize = 2;
+pub(crate) const REPLICAS: usize = 2;
 
 /// One pool, what it is created as, and all that it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub(crate) struct Route {
     /// The name of the pool in the cluster.
-    pub name: String,
-    pub stops: Vec<Combination>,
+    pub(crate) name: String,
+    pub(crate) stops: Vec<Combination>,
 }
 
 #[derive(Deserialize)]
@@ -42,13 +42,11 @@ struct Stops {
     modes: Vec<String>,
 }
 
-/// Routes that make every kind of change.
-pub fn every() -> anyhow::Result<Vec<Route>> {
+pub(crate) fn every() -> anyhow::Result<Vec<Route>> {
     named(serde_yaml::from_str::<Fixture>(FIXTURE)?.every)
 }
 
-/// A few changes that show most.
-pub fn few() -> anyhow::Result<Vec<Route>> {
+pub(crate) fn few() -> anyhow::Result<Vec<Route>> {
     named(serde_yaml::from_str::<Fixture>(FIXTURE)?.few)
 }
 
@@ -87,14 +85,14 @@ fn parse(text: &str, backend: Backend) -> anyhow::Result<Combination> {
 
 /// A part of all changes, for those who lack the time for all of them at once: `2/3` is the second of three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     number: usize,
     of: usize,
 }
 
 impl Part {
     /// The changes of each pool in this part. A pool begins as the part before has left it.
-    pub fn of(self, mut routes: Vec<Route>) -> Vec<Route> {
+    pub(crate) fn of(self, mut routes: Vec<Route>) -> Vec<Route> {
         for route in &mut routes {
             let changes = route.stops.len().saturating_sub(1);
             let end = |number: usize| changes * number / self.of;
@@ -116,7 +114,7 @@ impl FromStr for Part {
 }
 
 /// The clients that both modes admit: none of them may be rejected at any moment of the change.
-pub fn admitted_by_both(before: &Combination, after: &Combination) -> Vec<Cell> {
+pub(crate) fn admitted_by_both(before: &Combination, after: &Combination) -> Vec<Cell> {
     let (password, own) = (Password::Right, Certificate::Right);
     let clients = [
         Cell::new(Client::Disable, password, Certificate::None),
@@ -143,7 +141,6 @@ mod tests {
     enum Kind {
         /// Of the strength, or of the method, or of both.
         Strength([(&'static str, &'static str); 2]),
-        /// Between the modes that users distinguish.
         Mode([&'static str; 2]),
         /// Between two ways to write the same strength.
         Written([String; 2]),

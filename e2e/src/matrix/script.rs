@@ -1,4 +1,4 @@
-//! What the shells of the clients are told, and what is read from what they tell. Pure.
+//! The scripts of the clients, and what is read from their output. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,22 +6,20 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 
 use super::cells::{Cell, Certificate, Expects, From, Password, Question};
-use super::reading::{self, Seen};
-use super::table::USER;
+use super::pools::USER;
+use super::psql_output::{self, Seen};
 
-/// The folder of the authorities in the client's pod.
-pub const AUTHORITIES: &str = "/authorities";
+/// The folder of the CAs in the client's pod.
+pub(crate) const CA_FOLDER: &str = "/cas";
 
-/// The folder of the client certificates there.
-pub const CERTIFICATES: &str = "/certificates";
+pub(crate) const CERTIFICATES: &str = "/certificates";
 
-/// What every attempt does: it tells how it is secured, who it is, and how pgpool's own connection is.
+/// The query of every attempt: who it is, and how pgpool's own connection is secured.
 const QUERY: &str =
     "select 'row ' || current_user || ' ' || ssl from pg_stat_ssl where pid = pg_backend_pid()";
 
-/// Defines how one attempt is made, and told of.
-#[must_use]
-pub fn preamble() -> String {
+/// Defines how one attempt is made, and printed.
+pub(crate) fn preamble() -> String {
     format!(
         "try() {{ echo \"@ $1\"; psql \"connect_timeout=20 port=9999 user={USER} dbname=postgres $2\" -wXAtc '\\conninfo' -c \
          \"{QUERY}\" 2>&1; echo \"= $?\"; }}\n"
@@ -29,21 +27,19 @@ pub fn preamble() -> String {
 }
 
 /// One call of psql, of the cell with this number at the pool `name`.
-#[must_use]
-pub fn attempt(name: &str, index: usize, cell: Cell, host: &str) -> String {
+pub(crate) fn attempt(name: &str, index: usize, cell: Cell, host: &str) -> String {
     format!("try '{name} {index}' \"{}\"\n", options(name, cell, host))
 }
 
 /// What psql is given to connect, beside port, user and database. `host` has the address in it.
-#[must_use]
-pub fn options(name: &str, cell: Cell, host: &str) -> String {
+pub(crate) fn options(name: &str, cell: Cell, host: &str) -> String {
     let mut options = format!("{host} sslmode={}", cell.client.as_str());
-    let authority = match cell.expects {
-        Expects::OtherAuthority => "other",
+    let ca = match cell.expects {
+        Expects::OtherCa => "other",
         _ => "own",
     };
     if cell.client.as_str().starts_with("verify") {
-        let _ = write!(options, " sslrootcert={AUTHORITIES}/{authority}");
+        let _ = write!(options, " sslrootcert={CA_FOLDER}/{ca}");
     }
     if cell.expects == Expects::ChannelBinding {
         options.push_str(" channel_binding=require");
@@ -66,8 +62,11 @@ pub fn options(name: &str, cell: Cell, host: &str) -> String {
     options
 }
 
-/// The cells that are asked from some place, with their numbers.
-pub fn numbered(cells: &[Cell], wanted: impl Fn(From) -> bool) -> impl Iterator<Item = (usize, &Cell)> {
+/// The cells that are tried from some place, with their numbers.
+pub(crate) fn numbered(
+    cells: &[Cell],
+    wanted: impl Fn(From) -> bool,
+) -> impl Iterator<Item = (usize, &Cell)> {
     cells
         .iter()
         .enumerate()
@@ -75,7 +74,7 @@ pub fn numbered(cells: &[Cell], wanted: impl Fn(From) -> bool) -> impl Iterator<
 }
 
 /// Takes the log apart, and fails when an attempt of this question is missing from it.
-pub fn sorted(question: &Question, from: From, log: &str) -> anyhow::Result<Vec<(Cell, Seen)>> {
+pub(crate) fn sorted(question: &Question, from: From, log: &str) -> anyhow::Result<Vec<(Cell, Seen)>> {
     let seen = attempts(log);
     let wanted = |it: From| (it == From::Service) == (from == From::Service);
     let mut found = Vec::new();
@@ -89,7 +88,7 @@ pub fn sorted(question: &Question, from: From, log: &str) -> anyhow::Result<Vec<
     Ok(found)
 }
 
-/// What a log tells, by the key of each attempt.
+/// What is in a log, by the key of each attempt.
 fn attempts(log: &str) -> BTreeMap<&str, Seen> {
     let mut all = BTreeMap::new();
     let mut open: Option<(&str, Vec<&str>)> = None;
@@ -97,11 +96,11 @@ fn attempts(log: &str) -> BTreeMap<&str, Seen> {
         if let Some(key) = line.strip_prefix("@ ") {
             open = Some((key, Vec::new()));
         } else if let Some(status) = line.strip_prefix("= ").and_then(|status| status.parse().ok()) {
-            if let Some((key, said)) = open.take() {
-                all.insert(key, reading::read(status, &said.join("\n")));
+            if let Some((key, output)) = open.take() {
+                all.insert(key, psql_output::read(status, &output.join("\n")));
             }
-        } else if let Some((_, said)) = &mut open {
-            said.push(line);
+        } else if let Some((_, output)) = &mut open {
+            output.push(line);
         }
     }
     all
@@ -126,7 +125,7 @@ mod tests {
         let log = "noise\n@ a 1\nno\n= 2\n@ a 0\nrow postgres false\n= 0\n";
         let seen = sorted(&question, From::Service, log).unwrap();
         assert_eq!(seen[0].1.verdict, Some(Verdict::Allowed { encrypted: false }));
-        assert_eq!(seen[1].1.said, "no");
+        assert_eq!(seen[1].1.output, "no");
         let half = "@ a 0\nrow postgres false\n= 0\n@ a 1\n";
         assert!(sorted(&question, From::Service, half).is_err());
     }
@@ -134,13 +133,13 @@ mod tests {
     #[test]
     fn an_attempt_shows_what_its_cell_has() {
         let cell = Cell {
-            expects: Expects::OtherAuthority,
+            expects: Expects::OtherCa,
             ..Cell::new(Client::VerifyCa, Password::Wrong, Certificate::Foreign)
         };
         let line = attempt("a", 7, cell, "host=a");
         for words in [
             "'a 7'",
-            "host=a sslmode=verify-ca sslrootcert=/authorities/other",
+            "host=a sslmode=verify-ca sslrootcert=/cas/other",
             "sslcert=/certificates/foreign.crt",
             "password=wrong",
         ] {

@@ -13,28 +13,28 @@ use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Status};
 
+use super::batches::{self, AT_ONCE, Databases};
 use super::cells::Question;
-use super::changes::Change;
 use super::clients::Clients;
-use super::load::Load;
+use super::outcomes::Outcome;
 use super::pools::Combination;
 use super::routes::{REPLICAS, Route, admitted_by_both};
-use super::waves::{self, AT_ONCE, Databases};
-use crate::scene::Scene;
-use crate::scene::pool::line;
+use super::steady_clients::Load;
+use crate::namespace::TestNamespace;
+use crate::namespace::pool::line;
 use local_cluster::progress::Progress;
 
 /// A pool, what it was, and what it becomes; it was nothing when it is created.
 type Stop = (String, Option<Combination>, Combination);
 
-/// Changes the pools in `scene`, and returns what came of each change. The first of each pool is its creation.
-pub async fn change_all(
-    scene: &Scene,
+/// Changes the pools in `ns`, and returns what came of each change. The first of each pool is its creation.
+pub(crate) async fn change_all(
+    ns: &TestNamespace,
     databases: &Databases,
     routes: &[Route],
     progress: &Progress,
-) -> anyhow::Result<Vec<Change>> {
-    let clients = Clients::prepare(scene, databases.known()).await?;
+) -> anyhow::Result<Vec<Outcome>> {
+    let clients = Clients::prepare(ns, databases.known()).await?;
     let names: Vec<_> = routes.iter().map(|route| route.name.clone()).collect();
     let mut load = clients.load(&names).await?;
     let mut seen_warnings = BTreeSet::new();
@@ -49,16 +49,16 @@ pub async fn change_all(
         let title = format!("round {round} of {}: {} pools", rounds - 1, stops.len());
         let step = progress.step(title);
         step.note("the pools change");
-        let changes = change(scene, databases, &mut load, &stops).await?;
+        let changes = change(ns, databases, &mut load, &stops).await?;
         step.note("clients connect");
         let questions = stops.iter();
         let questions: Vec<_> = questions
             .map(|(name, _, after)| Question::all(name.clone(), *after, REPLICAS))
             .collect();
-        let cells = waves::connect(&clients, &questions).await?;
-        let mut warnings = new_warnings(scene, &mut seen_warnings).await?;
+        let cells = batches::connect(&clients, &questions).await?;
+        let mut warnings = new_warnings(ns, &mut seen_warnings).await?;
         for (change, cells) in changes.into_iter().zip(cells) {
-            all.push(Change {
+            all.push(Outcome {
                 warnings: warnings.remove(&change.name).unwrap_or_default(),
                 cells,
                 ..change
@@ -77,11 +77,11 @@ fn stop(route: &Route, round: usize) -> Option<Stop> {
 
 /// Changes the pools, all at once, and waits until each reports that it is ready.
 async fn change(
-    scene: &Scene,
+    ns: &TestNamespace,
     databases: &Databases,
     load: &mut Load,
     stops: &[Stop],
-) -> anyhow::Result<Vec<Change>> {
+) -> anyhow::Result<Vec<Outcome>> {
     let running = stops.iter().filter_map(|(name, before, after)| {
         Some(Question {
             cells: admitted_by_both(before.as_ref()?, after),
@@ -96,9 +96,9 @@ async fn change(
     let begin = Instant::now();
     // Owned, since a borrowed item in a stream keeps a future from being sent between threads.
     let applied = futures::stream::iter(stops.to_vec()).map(|(name, _, after)| async move {
-        let manifest = after.manifest(databases.behind(&after).scene().namespace())?;
+        let manifest = after.manifest(databases.behind(&after).namespace().name())?;
         let manifest = manifest.named(&name).with("/spec/replicas", json!(REPLICAS));
-        scene.put(&manifest).await.map(drop)
+        ns.put(&manifest).await.map(drop)
     });
     applied.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     let pools: Vec<_> = stops
@@ -106,7 +106,7 @@ async fn change(
         .map(|(name, _, after)| (name.clone(), *after))
         .collect();
     let mut claims: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let ready = waves::serving(scene, &pools, begin, |pool| {
+    let ready = batches::serving(ns, &pools, begin, |pool| {
         claims
             .entry(pool.name_any())
             .or_default()
@@ -119,7 +119,7 @@ async fn change(
     };
     let mut changes = Vec::new();
     for ((name, before, after), ready) in stops.iter().zip(ready) {
-        let mut change = Change::new(name, *before, *after, ready);
+        let mut change = Outcome::new(name, *before, *after, ready);
         if before.is_some() {
             let of_pool = connections.remove(name);
             change.connections = of_pool.with_context(|| format!("no client connected to {name}"))?;
@@ -147,12 +147,12 @@ fn false_claims(pool: &Pgpool) -> Vec<String> {
 
 /// The warnings about pools that were not seen before, by pool.
 async fn new_warnings(
-    scene: &Scene,
+    ns: &TestNamespace,
     seen: &mut BTreeSet<String>,
 ) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
     let warnings = ListParams::default().fields("type=Warning,involvedObject.kind=Pgpool");
     let mut new: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for event in scene.api::<Event>().list(&warnings).await?.items {
+    for event in ns.api::<Event>().list(&warnings).await?.items {
         let version = event.resource_version().unwrap_or_default();
         if seen.insert(format!("{} {version}", event.name_any())) {
             let pool = event.involved_object.name.unwrap_or_default();

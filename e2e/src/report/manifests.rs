@@ -8,10 +8,10 @@
 //! | [`facts`] | whether something holds of a pool |
 //! | [`follow`] | applying one, following it, and deleting it |
 
-pub mod expectations;
+pub(crate) mod expectations;
 mod facts;
-pub mod follow;
-pub mod prerequisites;
+pub(crate) mod follow;
+pub(crate) mod prerequisites;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,8 +24,8 @@ use futures::StreamExt as _;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::scene::Scene;
-use crate::scene::database::Database;
+use crate::namespace::TestNamespace;
+use crate::namespace::database::Database;
 use crate::workspace::Workspace;
 use expectations::Expectation;
 use follow::Follower;
@@ -34,26 +34,24 @@ use local_cluster::target::Target;
 /// Pools that are followed at once: their default is half a processor each, and a small node has two.
 const AT_ONCE: usize = 2;
 
-/// One manifest.
 #[derive(Clone, Debug)]
-pub struct Example {
-    /// Its path below the folder, without ending.
-    pub name: String,
-    pub file: PathBuf,
+pub(crate) struct Example {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
     /// Nothing when the table does not have it.
-    pub expectation: Option<Expectation>,
+    pub(crate) expectation: Option<Expectation>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
-    pub manifest: String,
-    pub expected: bool,
+pub(crate) struct Verdict {
+    pub(crate) manifest: String,
+    pub(crate) expected: bool,
     /// What was seen, or why it is not as expected.
-    pub seen: String,
+    pub(crate) seen: String,
 }
 
 impl Verdict {
-    pub fn new(manifest: &str, seen: anyhow::Result<String>) -> Self {
+    pub(crate) fn new(manifest: &str, seen: anyhow::Result<String>) -> Self {
         Self {
             manifest: manifest.to_owned(),
             expected: seen.is_ok(),
@@ -63,7 +61,11 @@ impl Verdict {
 }
 
 /// Applies all of them, prints a line for each, and writes the same for programs.
-pub async fn report(workspace: &Workspace, target: &Target, folder: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn report(
+    workspace: &Workspace,
+    target: &Target,
+    folder: &Path,
+) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let examples = read(folder)?;
     ensure!(
@@ -80,10 +82,10 @@ pub async fn report(workspace: &Workspace, target: &Target, folder: &Path) -> an
         verdicts = follow_all(&follower, examples, workspace).await;
         // A namespace that existed before is not ours to delete.
         for name in [prerequisites::DEMO, prerequisites::POOL] {
-            Scene::existing(&follower.client, name).remove().await?;
+            TestNamespace::existing(&follower.client, name).remove().await?;
         }
     }
-    database.scene().remove().await?;
+    database.namespace().remove().await?;
     created?;
     let unexpected = verdicts.iter().filter(|verdict| !verdict.expected).count();
     let value = json!({

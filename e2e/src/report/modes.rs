@@ -6,22 +6,23 @@ use std::time::Instant;
 use local_cluster::target::Target;
 
 use super::Setup;
-use crate::matrix::{table, waves};
+use crate::matrix::outcomes::counts;
+use crate::matrix::{batches, mode_report};
 use crate::workspace::Workspace;
 
 /// Connects to all pools in every way, prints the table, and writes the same for programs.
-pub async fn report(workspace: &Workspace, target: &Target) -> anyhow::Result<ExitCode> {
+pub(crate) async fn report(workspace: &Workspace, target: &Target) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
-    let pools = waves::pools(true);
+    let pools = batches::pools(true);
     let setup = Setup::create(workspace, target, "matrix").await?;
-    let asked = waves::ask(&setup.scene, &setup.databases, &pools, &workspace.progress).await;
+    let outcomes = batches::try_all(&setup.ns, &setup.databases, &pools, &workspace.progress).await;
     setup.remove().await?;
-    let asked = asked?;
+    let outcomes = outcomes?;
     super::keep(
         workspace,
         "report-modes",
-        &table::as_json(&asked, begin.elapsed()),
+        &mode_report::as_json(&outcomes, begin.elapsed()),
     )?;
-    print!("{}", table::rendered(&asked));
-    Ok(super::exit_code(table::counts(&asked).1))
+    print!("{}", mode_report::rendered(&outcomes));
+    Ok(super::exit_code(counts(&outcomes).3))
 }

@@ -6,12 +6,17 @@ use std::time::Instant;
 use local_cluster::target::Target;
 
 use super::Setup;
+use crate::matrix::outcomes::counts;
 use crate::matrix::routes::{self, Part};
-use crate::matrix::{changes, transitions};
+use crate::matrix::{change_report, transitions};
 use crate::workspace::Workspace;
 
 /// Makes all changes, prints what came of each, and writes the same for programs.
-pub async fn report(workspace: &Workspace, target: &Target, part: Option<Part>) -> anyhow::Result<ExitCode> {
+pub(crate) async fn report(
+    workspace: &Workspace,
+    target: &Target,
+    part: Option<Part>,
+) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let every = routes::every()?;
     let routes = match part {
@@ -19,11 +24,11 @@ pub async fn report(workspace: &Workspace, target: &Target, part: Option<Part>) 
         None => every,
     };
     let setup = Setup::create(workspace, target, "transitions").await?;
-    let made = transitions::change_all(&setup.scene, &setup.databases, &routes, &workspace.progress).await;
+    let made = transitions::change_all(&setup.ns, &setup.databases, &routes, &workspace.progress).await;
     setup.remove().await?;
     let made = made?;
-    let json = changes::as_json(&made, begin.elapsed());
+    let json = change_report::as_json(&made, begin.elapsed());
     super::keep(workspace, "report-transitions", &json)?;
-    print!("{}", changes::rendered(&made));
-    Ok(super::exit_code(changes::counts(&made).3))
+    print!("{}", change_report::rendered(&made));
+    Ok(super::exit_code(counts(&made).3))
 }

@@ -1,36 +1,27 @@
-//! The client: a script that says when it is ready for a change, and since when each pod went by it. Pure.
+//! The client: a script that writes when it is ready for a change, and when the change was in force in each pod. Pure.
 
 use std::fmt::{self, Write as _};
 
-use crate::scene::fixtures::POOL;
+use crate::namespace::fixtures::POOL;
+use crate::namespace::pods::host;
 
-/// How often everything is changed.
-pub const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 /// How often in a row a pod must go by a change.
 const ROW: usize = 6;
-/// The user's first password.
-pub const FIRST: &str = "open-sesame";
-/// The one it is changed to.
-pub const SECOND: &str = "close-sesame";
-/// The setting that is changed.
-pub const SETTING: &str = "client_idle_limit";
+pub(crate) const FIRST: &str = "open-sesame";
+pub(crate) const SECOND: &str = "close-sesame";
+pub(crate) const SETTING: &str = "client_idle_limit";
 
-/// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// A labelled Secret appears.
+pub(crate) enum Phase {
     Added,
-    /// Its password changes.
     Changed,
-    /// It goes.
     Removed,
-    /// A setting that needs no restart.
     Set,
 }
 
 impl Phase {
-    /// In the order of a round.
-    pub const ALL: [Self; 4] = [Self::Added, Self::Changed, Self::Removed, Self::Set];
+    pub(crate) const ALL: [Self; 4] = [Self::Added, Self::Changed, Self::Removed, Self::Set];
 
     fn word(self) -> &'static str {
         match self {
@@ -45,35 +36,31 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Added => "labelled Secret added",
-            Self::Changed => "labelled Secret with a new password",
-            Self::Removed => "labelled Secret removed",
+            Self::Added => "labeled Secret added",
+            Self::Changed => "labeled Secret with a new password",
+            Self::Removed => "labeled Secret removed",
             Self::Set => "setting that needs no restart changed",
         })
     }
 }
 
-/// What the client says when it is ready for a change.
-#[must_use]
-pub fn ready(phase: Phase, round: usize) -> String {
+/// What the client writes when it is ready for a change.
+pub(crate) fn ready(phase: Phase, round: usize) -> String {
     format!("ready {} {round}", phase.word())
 }
 
-/// How a line begins with which it says that a pod goes by it; the rest is the time.
-#[must_use]
-pub fn mark(phase: Phase, round: usize) -> String {
+/// The beginning of a line about a pod in which the change is in force; the rest is the time.
+pub(crate) fn mark(phase: Phase, round: usize) -> String {
     format!("seen {} {round} ", phase.word())
 }
 
 /// The value of the setting in a round, in seconds. Below a minute pgpool shows it as it is.
-#[must_use]
-pub fn setting(round: usize) -> usize {
+pub(crate) fn setting(round: usize) -> usize {
     40 + round
 }
 
 /// Makes the role, then goes through the rounds.
-#[must_use]
-pub fn script(namespace: &str, user: &str, pods: usize) -> String {
+pub(crate) fn script(namespace: &str, user: &str, pods: usize) -> String {
     let connection = |host: &str, user: &str| {
         format!("host={host} port=9999 dbname=postgres user={user} sslmode=require connect_timeout=5")
     };
@@ -107,7 +94,7 @@ pub fn script(namespace: &str, user: &str, pods: usize) -> String {
             let who = if phase == Phase::Set { "postgres" } else { user };
             let mark = mark(phase, round);
             for pod in 0..pods {
-                let host = connection(&format!("{POOL}-{pod}.{POOL}-pods.{namespace}.svc"), who);
+                let host = connection(&host(POOL, pod, namespace), who);
                 let _ = writeln!(
                     script,
                     "( row '{}' {check} '{host}' ) & p{pod}=$!",

@@ -9,22 +9,21 @@ use kube::api::LogParams;
 use kube::{Client, ResourceExt as _};
 use local_cluster::progress::Elapsed;
 
-use crate::bench::table::Figure;
-use crate::bench::values::{longest, number};
-use crate::scene::{Scene, pods};
+use crate::bench::figures::Figure;
+use crate::bench::statistics::{longest, number};
+use crate::namespace::{TestNamespace, pods};
 use crate::workspace::Workspace;
 
-/// How long it is counted.
 const WATCHED: Duration = Duration::from_mins(1);
 
 /// Period of the health check where the Pgpool names none, in seconds.
 const PERIOD: f64 = 10.0;
 
 /// Connections of the provisioner per pod and period, in the pod that has most.
-pub async fn measure(
+pub(crate) async fn measure(
     workspace: &Workspace,
     client: &Client,
-    scene: &Scene,
+    ns: &TestNamespace,
     pool: &str,
 ) -> anyhow::Result<Figure> {
     let title = format!("watch the health check for {}", Elapsed(WATCHED));
@@ -36,14 +35,14 @@ pub async fn measure(
         .context("the provisioner has no address")?;
     tokio::time::sleep(WATCHED).await;
     let mut rates = Vec::new();
-    for pod in scene.pods(pool).await? {
+    for pod in ns.pods(pool).await? {
         let parameters = LogParams {
             container: Some("pgpool".to_owned()),
             since_seconds: Some(WATCHED.as_secs().try_into()?),
             timestamps: true,
             ..LogParams::default()
         };
-        let log = scene.api::<Pod>().logs(&pod.name_any(), &parameters).await?;
+        let log = ns.api::<Pod>().logs(&pod.name_any(), &parameters).await?;
         let rate = rate(&arrivals(&log, &address))
             .with_context(|| format!("{} writes of no connections from {address}", pod.name_any()))?;
         rates.push(rate);
@@ -54,7 +53,6 @@ pub async fn measure(
     Ok(Figure::new(title, Some(longest(rates)), "").at_most(1.0))
 }
 
-/// When somebody connected.
 fn arrivals(log: &str, address: &str) -> Vec<Timestamp> {
     let from = format!("connecting host={address} ");
     log.lines()

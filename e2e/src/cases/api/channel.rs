@@ -6,15 +6,15 @@ use shared_types::conditions::{self, ConditionType};
 use tonic::Code;
 
 use crate::case::{Case, Context};
-use crate::cases::props::watched;
-use crate::scene::Scene;
-use crate::scene::certificates::SECRETS;
-use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::operator::explained;
-use crate::scene::snapshot::{Snapshot, same};
-use crate::scene::write_barrier::Tollgate;
+use crate::cases::shared_fixtures::watched;
+use crate::namespace::TestNamespace;
+use crate::namespace::cert_manager::SECRETS;
+use crate::namespace::fixtures::{self, ISSUER, POOL};
+use crate::namespace::operator_process::with_logs;
+use crate::namespace::snapshot::{Snapshot, same};
+use crate::namespace::write_barrier::WriteBarrier;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::api("channel::a_query_tells_where_a_pool_stands", query),
         Case::api("channel::a_stranger_is_refused", stranger),
@@ -24,12 +24,12 @@ pub fn cases() -> Vec<Case> {
 }
 
 async fn query(context: Context) -> anyhow::Result<()> {
-    let company = context.served().await?;
-    let scene = context.scene().await?;
-    scene.backend().await?;
+    let pair = context.operators().await?;
+    let ns = context.test_namespace().await?;
+    ns.backend().await?;
     let case = async {
-        let channel = company.channel()?;
-        let error = scene
+        let channel = pair.channel()?;
+        let error = ns
             .ask_flow(&channel, POOL)
             .await
             .err()
@@ -37,51 +37,49 @@ async fn query(context: Context) -> anyhow::Result<()> {
         let status = error.downcast_ref::<tonic::Status>().context("no answer")?;
         ensure!(status.code() == Code::NotFound, "{status}");
 
-        scene.put(&fixtures::pgpool(scene.namespace())?).await?;
-        let issuer = format!("Issuer {}/platform-ca", scene.namespace());
-        scene
-            .flow(&channel, "the flow waits for the issuer", |flow| {
-                let state = flow.steps.first().map(Step::state);
-                ensure!(state == Some(StepState::Waiting), "{flow:?}");
-                ensure!(
-                    flow.waiting_for.contains(&issuer),
-                    "it waits for {}",
-                    flow.waiting_for
-                );
-                Ok(())
-            })
-            .await?;
+        ns.put(&fixtures::pgpool(ns.name())?).await?;
+        let issuer = format!("Issuer {}/platform-ca", ns.name());
+        ns.flow(&channel, "the flow waits for the issuer", |flow| {
+            let state = flow.steps.first().map(Step::state);
+            ensure!(state == Some(StepState::Waiting), "{flow:?}");
+            ensure!(
+                flow.waiting_for.contains(&issuer),
+                "it waits for {}",
+                flow.waiting_for
+            );
+            Ok(())
+        })
+        .await?;
 
-        scene.apply(ISSUER).await?;
-        scene.workload(POOL).await?;
-        scene
-            .flow(
-                &channel,
-                "the flow waits for the pods, which never come here",
-                |flow| {
-                    let states: Vec<_> = flow.steps.iter().map(Step::state).collect();
-                    let done = states
-                        .iter()
-                        .take_while(|state| **state == StepState::Done)
-                        .count();
-                    ensure!(
-                        flow.steps.len() == 10 && done == 9,
-                        "{done} steps are done: {flow:?}"
-                    );
-                    ensure!(states[9] == StepState::Waiting, "{:?}", flow.steps[9]);
-                    Ok(())
-                },
-            )
-            .await?;
+        ns.apply(ISSUER).await?;
+        ns.workload(POOL).await?;
+        ns.flow(
+            &channel,
+            "the flow waits for the pods, which never come here",
+            |flow| {
+                let states: Vec<_> = flow.steps.iter().map(Step::state).collect();
+                let done = states
+                    .iter()
+                    .take_while(|state| **state == StepState::Done)
+                    .count();
+                ensure!(
+                    flow.steps.len() == 10 && done == 9,
+                    "{done} steps are done: {flow:?}"
+                );
+                ensure!(states[9] == StepState::Waiting, "{:?}", flow.steps[9]);
+                Ok(())
+            },
+        )
+        .await?;
         anyhow::Ok(())
     };
-    watched(company, &scene, case).await
+    watched(pair, &ns, case).await
 }
 
 async fn stranger(context: Context) -> anyhow::Result<()> {
-    let company = context.served().await?;
-    let scene = context.scene().await?;
-    let answer = scene.ask_flow(&company.forged_channel()?, POOL).await;
+    let pair = context.operators().await?;
+    let ns = context.test_namespace().await?;
+    let answer = ns.ask_flow(&pair.forged_channel()?, POOL).await;
     let error = answer.err().context("a stranger was answered")?;
     let status = error.downcast_ref::<tonic::Status>().context("no refusal")?;
     // The handshake ends the connection: the server never sees a call that it could answer.
@@ -92,71 +90,70 @@ async fn stranger(context: Context) -> anyhow::Result<()> {
 
 /// The end is the same with a channel, with none, and with one that leads nowhere.
 async fn cut(context: Context) -> anyhow::Result<()> {
-    let company = context.served().await?;
-    let scene = context.scene().await?;
-    scene.backend().await?;
-    let connected = watched(company, &scene, end(&scene)).await?;
+    let pair = context.operators().await?;
+    let ns = context.test_namespace().await?;
+    ns.backend().await?;
+    let connected = watched(pair, &ns, end(&ns)).await?;
     for (name, peer) in [("none", ""), ("nowhere", "https://127.0.0.1:9")] {
-        let scene = context.quiet_scene(&format!("channel-{name}")).await?;
-        let plan = context
-            .plan("provisioner", &scene)
-            .await?
-            .with("peer-address", peer);
-        let provisioner = context.start("provisioner", &scene, plan).await?;
-        let plan = context.plan("ops-manager", &scene).await?;
-        let ops_manager = context.start("ops-manager", &scene, plan).await?;
-        let said = || format!("{}\n{}", provisioner.said(""), ops_manager.said(""));
-        let end = explained(end(&scene).await, said)?;
+        let ns = context
+            .namespace_without_operators(&format!("channel-{name}"))
+            .await?;
+        let plan = context.plan("provisioner", &ns).await?.with("peer-address", peer);
+        let provisioner = context.start("provisioner", &ns, plan).await?;
+        let plan = context.plan("ops-manager", &ns).await?;
+        let ops_manager = context.start("ops-manager", &ns, plan).await?;
+        let output = || format!("{}\n{}", provisioner.log_lines(""), ops_manager.log_lines(""));
+        let end = with_logs(end(&ns).await, output)?;
         same(&connected, &end).with_context(|| format!("channel: {name}"))?;
     }
     Ok(())
 }
 
-async fn end(scene: &Scene) -> anyhow::Result<Snapshot> {
-    scene.apply(ISSUER).await?;
-    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
-    scene.certificates_ready(POOL).await?;
-    scene.workload(POOL).await?;
-    scene.settled(POOL).await
+async fn end(ns: &TestNamespace) -> anyhow::Result<Snapshot> {
+    ns.apply(ISSUER).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
+    ns.certificates_ready(POOL).await?;
+    ns.workload(POOL).await?;
+    ns.settled(POOL).await
 }
 
-/// ops-manager asks for the certificates and is heard of no more: neither on the channel nor in the status is
-/// there a word about them. The provisioner judges them itself and goes on.
+/// ops-manager requests the certificates and then stops: neither the channel nor the status says anything
+/// about them. The provisioner verifies them itself and continues.
 async fn silent(context: Context) -> anyhow::Result<()> {
-    let scene = context.quiet_scene("silent").await?;
-    let plan = context.plan("provisioner", &scene).await?;
-    let provisioner = context.start("provisioner", &scene, plan).await?;
-    let mut gate = Tollgate::open(scene.client().clone()).await?;
+    let ns = context.namespace_without_operators("silent").await?;
+    let plan = context.plan("provisioner", &ns).await?;
+    let provisioner = context.start("provisioner", &ns, plan).await?;
+    let mut barrier = WriteBarrier::open(ns.client().clone()).await?;
     let folder = tempfile::tempdir()?;
-    let kubeconfig = gate.kubeconfig(folder.path(), "ops-manager")?;
+    let kubeconfig = barrier.kubeconfig(folder.path(), "ops-manager")?;
     let plan = context
-        .plan("ops-manager", &scene)
+        .plan("ops-manager", &ns)
         .await?
         .with("kubeconfig", &kubeconfig.display().to_string());
-    let mut ops_manager = context.start("ops-manager", &scene, plan).await?;
-    gate.one_more();
-    scene.apply(ISSUER).await?;
-    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
+    let mut ops_manager = context.start("ops-manager", &ns, plan).await?;
+    barrier.pass_one_more();
+    ns.apply(ISSUER).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
     loop {
-        gate.crossing().await;
+        barrier.next_last_write().await;
         ops_manager.kill();
-        let mut asked = 0;
+        let mut requested = 0;
         for name in SECRETS {
-            asked += usize::from(scene.certificates().get_opt(name).await?.is_some());
+            requested += usize::from(ns.certificates().get_opt(name).await?.is_some());
         }
-        if asked == SECRETS.len() {
+        if requested == SECRETS.len() {
             break;
         }
-        gate.one_more();
+        barrier.pass_one_more();
         ops_manager.begin()?;
     }
-    explained(scene.workload(POOL).await, || provisioner.said(""))?;
-    let pgpool = scene.pgpool(POOL).await?;
+    with_logs(ns.workload(POOL).await, || provisioner.log_lines(""))?;
+    let pgpool = ns.pgpool(POOL).await?;
     let status = pgpool.status.context("no status")?;
-    let told = conditions::is_true(&status.conditions, ConditionType::CertificatesReady);
+    let reported = conditions::is_true(&status.conditions, ConditionType::CertificatesReady);
     ensure!(
-        !told,
-        "ops-manager has had its say after all: {:?}",
+        !reported,
+        "ops-manager reported the certificates after all: {:?}",
         status.conditions
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! Killing an operator, wherever it is. Each case lets one of them do a single write, kills it before it hears
+//! Killing an operator at any point. Each case lets one of them do a single write, kills it before it receives
 //! the answer, starts it again, and so on until nothing is left to write: every point between two writes is
 //! passed. What has come of the Pgpool is then compared with one that was left in peace.
 
@@ -6,13 +6,13 @@ use anyhow::{Context as _, ensure};
 use local_cluster::wait;
 
 use crate::case::{Case, Context};
-use crate::scene::SOON;
-use crate::scene::fixtures::{self, ISSUER, POOL};
-use crate::scene::operator::explained;
-use crate::scene::snapshot::{Snapshot, same};
-use crate::scene::write_barrier::Tollgate;
+use crate::namespace::SOON;
+use crate::namespace::fixtures::{self, ISSUER, POOL};
+use crate::namespace::operator_process::with_logs;
+use crate::namespace::snapshot::{Snapshot, same};
+use crate::namespace::write_barrier::WriteBarrier;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::api(
             "crash::a_provisioner_killed_after_each_write_arrives",
@@ -28,49 +28,41 @@ pub fn cases() -> Vec<Case> {
 /// More writes than a single Pgpool can possibly need.
 const TOO_MANY: usize = 80;
 
-/// Fewer would not prove much.
 const ENOUGH: usize = 3;
 
 const OPERATORS: [&str; 2] = ["provisioner", "ops-manager"];
 
 async fn killed(context: Context, victim: &str) -> anyhow::Result<()> {
     let undisturbed = peaceful(&context, victim).await.context("without a kill")?;
-    let scene = context.quiet_scene(victim).await?;
-    let mut gate = Tollgate::open(scene.client().clone()).await?;
+    let ns = context.namespace_without_operators(victim).await?;
+    let mut barrier = WriteBarrier::open(ns.client().clone()).await?;
     let folder = tempfile::tempdir()?;
     let mut others = Vec::new();
     for name in OPERATORS.into_iter().filter(|name| *name != victim) {
-        others.push(
-            context
-                .start(name, &scene, context.plan(name, &scene).await?)
-                .await?,
-        );
+        others.push(context.start(name, &ns, context.plan(name, &ns).await?).await?);
     }
-    let kubeconfig = gate.kubeconfig(folder.path(), victim)?.display().to_string();
-    let plan = context
-        .plan(victim, &scene)
-        .await?
-        .with("kubeconfig", &kubeconfig);
-    let mut operator = context.start(victim, &scene, plan).await?;
-    scene.apply(ISSUER).await?;
-    gate.one_more();
-    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
+    let kubeconfig = barrier.kubeconfig(folder.path(), victim)?.display().to_string();
+    let plan = context.plan(victim, &ns).await?.with("kubeconfig", &kubeconfig);
+    let mut operator = context.start(victim, &ns, plan).await?;
+    ns.apply(ISSUER).await?;
+    barrier.pass_one_more();
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
 
     let arrival = wait::until("it becomes what it becomes in peace", SOON * 3, async || {
-        same(&undisturbed, &scene.snapshot(POOL).await?)
+        same(&undisturbed, &ns.snapshot(POOL).await?)
     });
     let (mut arrival, mut kills) = (std::pin::pin!(arrival), Vec::new());
     loop {
         tokio::select! {
             arrived = &mut arrival => {
-                explained(arrived, || format!("killed after {kills:#?}\n{}", operator.said("")))?;
+                with_logs(arrived, || format!("killed after {kills:#?}\n{}", operator.log_lines("")))?;
                 break;
             }
-            crossing = gate.crossing() => {
+            crossing = barrier.next_last_write() => {
                 operator.kill();
                 kills.push(crossing);
                 ensure!(kills.len() <= TOO_MANY, "it never comes to an end: {kills:#?}");
-                gate.one_more();
+                barrier.pass_one_more();
                 operator.begin()?;
             }
         }
@@ -85,18 +77,16 @@ async fn killed(context: Context, victim: &str) -> anyhow::Result<()> {
 
 /// What becomes of a Pgpool that nobody disturbs.
 async fn peaceful(context: &Context, about: &str) -> anyhow::Result<Snapshot> {
-    let scene = context.quiet_scene(&format!("peace-{about}")).await?;
+    let ns = context
+        .namespace_without_operators(&format!("peace-{about}"))
+        .await?;
     let mut operators = Vec::new();
     for name in OPERATORS {
-        operators.push(
-            context
-                .start(name, &scene, context.plan(name, &scene).await?)
-                .await?,
-        );
+        operators.push(context.start(name, &ns, context.plan(name, &ns).await?).await?);
     }
-    scene.apply(ISSUER).await?;
-    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
-    scene.certificates_ready(POOL).await?;
-    scene.workload(POOL).await?;
-    scene.settled(POOL).await
+    ns.apply(ISSUER).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
+    ns.certificates_ready(POOL).await?;
+    ns.workload(POOL).await?;
+    ns.settled(POOL).await
 }

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams};
 use local_cluster::wait;
 use serde_json::json;
 use shared_types::{Pgpool, names};
 
+use super::ownership::kept_secrets;
 use crate::case::{Case, Context};
-use crate::scene::fixtures::{self, ISSUER, Manifest};
-use crate::scene::operator::explained;
-use crate::scene::{SOON, Scene};
+use crate::namespace::fixtures::{self, ISSUER, Manifest};
+use crate::namespace::operator_process::with_logs;
+use crate::namespace::{SOON, TestNamespace, equal};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![Case::api(
         "deletion::each_policy_holds_with_the_operators_stopped",
         stopped,
@@ -36,135 +36,104 @@ const POOLS: [(&str, &str, &str, bool); 5] = [
 const THEIRS: [&str; 3] = ["external", "named", "settings"];
 
 async fn stopped(context: Context) -> anyhow::Result<()> {
-    let scene = context.quiet_scene("deletion").await?;
+    let ns = context.namespace_without_operators("deletion").await?;
     let mut operators = Vec::new();
     for name in ["ops-manager", "provisioner"] {
-        let plan = context.plan(name, &scene).await?;
-        operators.push(context.start(name, &scene, plan).await?);
+        let plan = context.plan(name, &ns).await?;
+        operators.push(context.start(name, &ns, plan).await?);
     }
     let made = async {
-        made(&scene).await?;
-        changed(&scene).await
+        made(&ns).await?;
+        changed(&ns).await
     };
-    explained(made.await, || {
-        operators.iter().map(|it| it.said(scene.namespace())).collect()
+    with_logs(made.await, || {
+        operators.iter().map(|it| it.log_lines(ns.name())).collect()
     })?;
-    let kept = kept(&scene).await?;
-    let theirs = secrets(&scene, &THEIRS).await?;
+    let kept = kept(&ns).await?;
+    let theirs = secrets(&ns, &THEIRS).await?;
     for operator in &mut operators {
         operator.stop()?;
     }
-    let api: Api<Pgpool> = scene.api();
-    for pool in POOLS
-        .map(|(pool, ..)| pool)
-        .into_iter()
-        .chain(["external", "named"])
-    {
-        api.delete(pool, &DeleteParams::default())
-            .await
-            .with_context(|| format!("deleting {pool}"))?;
-    }
-    wait::until("only what is to be kept is left", SOON, async || {
-        let mut left = BTreeSet::new();
-        for pool in POOLS
+    let pools = || {
+        POOLS
             .map(|(pool, ..)| pool)
             .into_iter()
             .chain(["external", "named"])
-        {
-            left.extend(scene.objects(pool).await?);
+    };
+    for pool in pools() {
+        ns.delete::<Pgpool>(pool).await?;
+    }
+    wait::until("only what the policies keep is left", SOON, async || {
+        let mut left = BTreeSet::new();
+        for pool in pools() {
+            left.extend(ns.objects(pool).await?);
         }
-        // The user's, though it bears labels like ours.
+        // The user's, though it has labels like ours.
         left.remove("Secret external");
-        let wanted: BTreeSet<_> = kept.iter().map(|name| format!("Secret {name}")).collect();
-        let lost: Vec<_> = wanted.difference(&left).collect();
-        ensure!(lost.is_empty(), "{lost:?} went too");
-        ensure!(left == wanted, "{:?} are left too", left.difference(&wanted));
-        Ok(())
+        equal("what is left", &left, &kept)
     })
     .await?;
     ensure!(
-        secrets(&scene, &THEIRS).await? == theirs,
+        secrets(&ns, &THEIRS).await? == theirs,
         "a Secret of the user was changed"
     );
     Ok(())
 }
 
-/// The Secrets that are to stay.
-async fn kept(scene: &Scene) -> anyhow::Result<BTreeSet<String>> {
+async fn kept(ns: &TestNamespace) -> anyhow::Result<BTreeSet<String>> {
     let mut kept = BTreeSet::new();
     for (pool, .., keeps) in POOLS {
-        let pgpool = scene.pgpool(pool).await?;
         if keeps {
-            kept.extend([
-                names::auth_secret(&pgpool),
-                names::config_secret(&pgpool),
-                names::pcp_secret(&pgpool),
-            ]);
+            kept.extend(kept_secrets(&ns.pgpool(pool).await?));
         }
     }
     Ok(kept)
 }
 
-/// Everything as users want it at first.
-async fn made(scene: &Scene) -> anyhow::Result<()> {
-    scene.apply(ISSUER).await?;
+async fn made(ns: &TestNamespace) -> anyhow::Result<()> {
+    ns.apply(ISSUER).await?;
     for name in ["external", "named"] {
-        scene.put(&credentials(name)).await?;
+        ns.put(&credentials(name)).await?;
     }
-    scene
-        .put(&Manifest::secret(
-            "settings",
-            json!({"pgpool.conf": "max_pool = 4\n"}),
-        ))
-        .await?;
-    let pool = fixtures::pgpool(scene.namespace())?;
+    let settings = Manifest::secret("settings", json!({"pgpool.conf": "max_pool = 4\n"}));
+    ns.put(&settings).await?;
+    let pool = fixtures::pgpool(ns.name())?;
     for (name, policy, ..) in POOLS {
-        scene
-            .put(
-                &pool
-                    .clone()
-                    .named(name)
-                    .with("/spec/deletionPolicy", json!(policy)),
-            )
-            .await?;
-    }
-    let plain = pool
-        .without("/spec/tls")
-        .with("/spec/sslMode", json!("disable"))
-        .with("/spec/deletionPolicy", json!("WipeOut"));
-    let external = json!({"name": "external", "externallyManaged": true});
-    scene
-        .put(&plain.clone().named("external").with("/spec/authSecret", external))
-        .await?;
-    scene
-        .put(
-            &plain
-                .named("named")
-                .with("/spec/authSecret", json!({"name": "named"})),
+        ns.put(
+            &pool
+                .clone()
+                .named(name)
+                .with("/spec/deletionPolicy", json!(policy)),
         )
         .await?;
+    }
+    let plain = pool.without_tls().with("/spec/deletionPolicy", json!("WipeOut"));
+    let external = json!({"name": "external", "externallyManaged": true});
+    ns.put(&plain.clone().named("external").with("/spec/authSecret", external))
+        .await?;
+    ns.put(
+        &plain
+            .named("named")
+            .with("/spec/authSecret", json!({"name": "named"})),
+    )
+    .await?;
     for name in POOLS
         .map(|(name, ..)| name)
         .into_iter()
         .chain(["external", "named"])
     {
-        scene.workload(name).await?;
+        ns.workload(name).await?;
     }
     Ok(())
 }
 
 /// The owners of credentials and settings follow the policy; a Secret with settings comes late.
-async fn changed(scene: &Scene) -> anyhow::Result<()> {
+async fn changed(ns: &TestNamespace) -> anyhow::Result<()> {
     let settings = json!({"configuration": {"secretName": "settings"}});
-    scene.edit("external", settings).await?;
+    ns.edit("external", settings).await?;
     for (name, _, policy, keeps) in POOLS {
-        scene.edit(name, json!({"deletionPolicy": policy})).await?;
-        let pgpool = scene.pgpool(name).await?;
-        for secret in [
-            names::auth_secret(&pgpool),
-            names::config_secret(&pgpool),
-            names::pcp_secret(&pgpool),
-        ] {
+        ns.edit(name, json!({"deletionPolicy": policy})).await?;
+        for secret in kept_secrets(&ns.pgpool(name).await?) {
             let owned = |secret: &Secret| {
                 let is_owned = !secret.owner_references().is_empty();
                 ensure!(
@@ -174,14 +143,9 @@ async fn changed(scene: &Scene) -> anyhow::Result<()> {
                 );
                 Ok(())
             };
-            wait::object(
-                &scene.api::<Secret>(),
-                &secret,
-                SOON,
-                "goes as the policy says",
-                owned,
-            )
-            .await?;
+            let secret = secret.trim_start_matches("Secret ");
+            let secrets = ns.api::<Secret>();
+            wait::object(&secrets, secret, SOON, "is owned as the policy says", owned).await?;
         }
     }
     Ok(())
@@ -201,9 +165,8 @@ fn credentials(name: &str) -> Manifest {
     }))
 }
 
-/// Names and versions of Secrets.
-async fn secrets(scene: &Scene, names: &[&str]) -> anyhow::Result<Vec<(String, Option<String>)>> {
-    let api = scene.api::<Secret>();
+async fn secrets(ns: &TestNamespace, names: &[&str]) -> anyhow::Result<Vec<(String, Option<String>)>> {
+    let api = ns.api::<Secret>();
     let mut found = Vec::new();
     for name in names {
         let secret = api

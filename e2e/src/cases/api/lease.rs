@@ -5,14 +5,13 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use local_cluster::wait;
-use serde_json::json;
 
 use crate::case::{Case, Context};
-use crate::scene::fixtures::{self, POOL};
-use crate::scene::operator::explained;
-use crate::scene::{SOON, Scene};
+use crate::namespace::fixtures::{self, POOL};
+use crate::namespace::operator_process::with_logs;
+use crate::namespace::{SOON, TestNamespace};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![Case::api("lease::a_standby_takes_over", a_standby_takes_over)]
 }
 
@@ -21,41 +20,41 @@ pub fn cases() -> Vec<Case> {
 const DURATION: u32 = 16;
 
 async fn a_standby_takes_over(context: Context) -> anyhow::Result<()> {
-    let scene = context.quiet_scene("lease").await?;
-    let plain = context.plan("provisioner", &scene).await?;
-    let plan = |identity: &str| plain.clone().with_lease(scene.namespace(), identity, DURATION);
-    let mut first = context.start("first", &scene, plan("first")).await?;
-    led_by(&scene, "first").await?;
+    let ns = context.namespace_without_operators("lease").await?;
+    let plain = context.plan("provisioner", &ns).await?;
+    let plan = |identity: &str| plain.clone().with_lease(ns.name(), identity, DURATION);
+    let mut first = context.start("first", &ns, plan("first")).await?;
+    led_by(&ns, "first").await?;
     // Ready although it does not lead: that is what makes it take over at once.
-    let mut second = context.start("second", &scene, plan("second")).await?;
-    led_by(&scene, "first").await?;
+    let mut second = context.start("second", &ns, plan("second")).await?;
+    led_by(&ns, "first").await?;
 
-    scene.put(&pool(&scene, POOL)?).await?;
-    explained(scene.workload(POOL).await, || first.said(""))?;
+    ns.put(&pool(&ns, POOL)?).await?;
+    with_logs(ns.workload(POOL).await, || first.log_lines(""))?;
     first.kill();
-    explained(led_by(&scene, "second").await, || second.said(""))?;
-    scene.put(&pool(&scene, "later")?).await?;
-    explained(scene.workload("later").await, || second.said(""))?;
+    with_logs(led_by(&ns, "second").await, || second.log_lines(""))?;
+    ns.put(&pool(&ns, "later")?).await?;
+    with_logs(ns.workload("later").await, || second.log_lines(""))?;
 
     first.begin()?;
     first.ready().await?;
-    led_by(&scene, "second").await?;
+    led_by(&ns, "second").await?;
     let stopped = second.stop();
-    explained(stopped, || second.said(""))?;
-    explained(led_by(&scene, "first").await, || first.said(""))?;
-    scene.put(&pool(&scene, "last")?).await?;
-    explained(scene.workload("last").await, || first.said(""))?;
+    with_logs(stopped, || second.log_lines(""))?;
+    with_logs(led_by(&ns, "first").await, || first.log_lines(""))?;
+    ns.put(&pool(&ns, "last")?).await?;
+    with_logs(ns.workload("last").await, || first.log_lines(""))?;
     Ok(())
 }
 
-fn pool(scene: &Scene, name: &str) -> anyhow::Result<fixtures::Manifest> {
-    let pool = fixtures::pgpool(scene.namespace())?.named(name);
-    Ok(pool.without("/spec/tls").with("/spec/sslMode", json!("disable")))
+fn pool(ns: &TestNamespace, name: &str) -> anyhow::Result<fixtures::Manifest> {
+    let pool = fixtures::pgpool(ns.name())?.named(name);
+    Ok(pool.without_tls())
 }
 
-async fn led_by(scene: &Scene, identity: &str) -> anyhow::Result<()> {
+async fn led_by(ns: &TestNamespace, identity: &str) -> anyhow::Result<()> {
     wait::until(&format!("{identity} leads"), SOON, async || {
-        let leases = scene.api::<Lease>().list(&ListParams::default()).await?.items;
+        let leases = ns.api::<Lease>().list(&ListParams::default()).await?.items;
         let [lease] = leases.as_slice() else {
             anyhow::bail!(
                 "{:?} instead of one lease",

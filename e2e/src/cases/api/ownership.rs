@@ -7,50 +7,50 @@ use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, ListParams};
+use kube::api::ListParams;
 use local_cluster::wait;
 use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
 
-use super::writes::{Writes, now};
+use super::audited_writes::{Writes, now};
 use crate::case::{Case, Context};
-use crate::cases::props::{served, watched};
-use crate::scene::Scene;
-use crate::scene::certificates::SECRETS;
-use crate::scene::fixtures::{self, ISSUER, POOL};
+use crate::cases::shared_fixtures::{watched, with_operators};
+use crate::namespace::cert_manager::SECRETS;
+use crate::namespace::fixtures::{self, ISSUER, POOL};
+use crate::namespace::{SOON, TestNamespace, equal};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::api("ownership::each_operator_writes_its_own_fields", |context| {
-            served(context, fields)
+            with_operators(context, fields)
         }),
         Case::api("ownership::nothing_is_written_once_all_is_done", idle),
         Case::api("ownership::nothing_stays_of_a_wiped_pool", |context| {
-            served(context, wiped)
+            with_operators(context, wiped)
         }),
         Case::api("ownership::credentials_outlive_a_deleted_pool", |context| {
-            served(context, deleted)
+            with_operators(context, deleted)
         }),
     ]
 }
 
-async fn handed_over(scene: &Scene) -> anyhow::Result<()> {
-    scene.apply(ISSUER).await?;
-    scene.put(&fixtures::pgpool(scene.namespace())?).await?;
-    scene.certificates_ready(POOL).await?;
-    scene.workload(POOL).await?;
+async fn handed_over(ns: &TestNamespace) -> anyhow::Result<()> {
+    ns.apply(ISSUER).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
+    ns.certificates_ready(POOL).await?;
+    ns.workload(POOL).await?;
     Ok(())
 }
 
-async fn fields(scene: Scene) -> anyhow::Result<()> {
-    handed_over(&scene).await?;
-    status_fields(&scene.pgpool(POOL).await?)?;
-    for service in scene.api::<Service>().list(&of_pool()).await? {
+async fn fields(ns: TestNamespace) -> anyhow::Result<()> {
+    handed_over(&ns).await?;
+    status_fields(&ns.pgpool(POOL).await?)?;
+    for service in ns.api::<Service>().list(&of_pool()).await? {
         let managers = managers(service.managed_fields());
         let only = managers == BTreeSet::from([names::PROVISIONER]);
         ensure!(only, "Service {} is written by {managers:?}", service.name_any());
     }
-    for certificate in scene.certificates().list(&of_pool()).await? {
+    for certificate in ns.certificates().list(&of_pool()).await? {
         let managers = managers(certificate.managed_fields());
         let ours = managers.contains(names::OPS_MANAGER) && !managers.contains(names::PROVISIONER);
         ensure!(
@@ -60,7 +60,7 @@ async fn fields(scene: Scene) -> anyhow::Result<()> {
         );
     }
     for name in SECRETS {
-        let secret = scene.api::<Secret>().get(name).await?;
+        let secret = ns.api::<Secret>().get(name).await?;
         let managers = managers(secret.managed_fields());
         ensure!(
             !managers.contains(names::PROVISIONER),
@@ -172,74 +172,61 @@ fn bare(key: &str) -> &str {
 
 /// A Pgpool that has all it can have here, its pods, costs no write at all.
 async fn idle(context: Context) -> anyhow::Result<()> {
-    let company = context.served().await?;
-    let scene = context.scene().await?;
-    scene.backend().await?;
-    let writes = Writes::of(company, &scene);
+    let pair = context.operators().await?;
+    let ns = context.test_namespace().await?;
+    ns.backend().await?;
+    let writes = Writes::of(pair, &ns);
     let case = async {
         let begin = now();
-        handed_over(&scene).await?;
+        handed_over(&ns).await?;
         ensure!(
             !writes.since(begin)?.is_empty(),
-            "the audit log tells of no write at all"
+            "the audit log has no write at all"
         );
-        scene.first_pod(POOL).await?;
+        ns.first_pod(POOL).await?;
         for name in SECRETS {
-            scene.at_rest(name).await?;
+            ns.at_rest(name).await?;
         }
         writes.over().await?;
         writes.none().await
     };
-    watched(company, &scene, case).await
+    watched(pair, &ns, case).await
 }
 
-async fn wiped(scene: Scene) -> anyhow::Result<()> {
-    handed_over(&scene).await?;
-    remove(&scene).await?;
-    wait::until("nothing of the pool is left", crate::scene::SOON, async || {
-        let left = left(&scene).await?;
-        ensure!(left.is_empty(), "{left:?}");
-        Ok(())
+async fn wiped(ns: TestNamespace) -> anyhow::Result<()> {
+    removed(ns, "WipeOut").await
+}
+
+async fn deleted(ns: TestNamespace) -> anyhow::Result<()> {
+    removed(ns, "Delete").await
+}
+
+/// Deletes a pool with a policy, and waits until only what the policy keeps is left of it.
+async fn removed(ns: TestNamespace, policy: &str) -> anyhow::Result<()> {
+    ns.apply(ISSUER).await?;
+    let pool = fixtures::pgpool(ns.name())?.with("/spec/deletionPolicy", json!(policy));
+    ns.put(&pool).await?;
+    ns.certificates_ready(POOL).await?;
+    ns.workload(POOL).await?;
+    let kept = match policy {
+        "Delete" => kept_secrets(&ns.pgpool(POOL).await?),
+        _ => BTreeSet::new(),
+    };
+    ns.delete::<Pgpool>(POOL).await?;
+    wait::gone(&ns.api::<Pgpool>(), POOL, SOON).await?;
+    wait::until("only what the policy keeps is left", SOON, async || {
+        let left: BTreeSet<_> = ns.objects(POOL).await?.into_iter().collect();
+        equal("what is left", &left, &kept)
     })
     .await
 }
 
-async fn deleted(scene: Scene) -> anyhow::Result<()> {
-    scene.apply(ISSUER).await?;
-    scene
-        .put(&fixtures::pgpool(scene.namespace())?.with("/spec/deletionPolicy", json!("Delete")))
-        .await?;
-    scene.workload(POOL).await?;
-    let pgpool = scene.pgpool(POOL).await?;
-    let kept = BTreeSet::from([
-        names::auth_secret(&pgpool),
-        names::config_secret(&pgpool),
-        names::pcp_secret(&pgpool),
-    ]);
-    remove(&scene).await?;
-    wait::until(
-        "only the credentials and the configuration are left",
-        crate::scene::SOON,
-        async || {
-            let left = left(&scene).await?;
-            let wanted: BTreeSet<_> = kept.iter().map(|name| format!("Secret {name}")).collect();
-            ensure!(left.is_superset(&wanted), "they went too: {left:?} is left");
-            ensure!(left == wanted, "{left:?}");
-            Ok(())
-        },
-    )
-    .await
-}
-
-async fn remove(scene: &Scene) -> anyhow::Result<()> {
-    let api: Api<Pgpool> = scene.api();
-    api.delete(POOL, &DeleteParams::default())
-        .await
-        .context("deleting the Pgpool")?;
-    wait::gone(&api, POOL, crate::scene::SOON).await
-}
-
-/// Everything that bears the labels of the pool.
-async fn left(scene: &Scene) -> anyhow::Result<BTreeSet<String>> {
-    Ok(scene.objects(POOL).await?.into_iter().collect())
+/// The Secrets that outlive a pool unless its policy is `WipeOut`.
+pub(super) fn kept_secrets(pgpool: &Pgpool) -> BTreeSet<String> {
+    let secrets = [
+        names::auth_secret(pgpool),
+        names::config_secret(pgpool),
+        names::pcp_secret(pgpool),
+    ];
+    secrets.into_iter().map(|name| format!("Secret {name}")).collect()
 }

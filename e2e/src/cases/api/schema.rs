@@ -1,8 +1,8 @@
 //! The rules that the API server itself keeps: each with what it accepts and what it refuses, and with the words that
-//! name the field and the cure.
+//! name the field and how to fix it.
 //!
 //! The rows are a table by field. A test without a server sees to it that no rule of the definitions lacks a row, and
-//! the case asks a real server about each row, so that together every rule has refused once, in its own words.
+//! the case offers each row to a real server, so that every rule has rejected something with its own message.
 
 mod row;
 
@@ -12,12 +12,12 @@ use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Context};
-use crate::scene::Scene;
-use crate::scene::fixtures::Manifest;
+use crate::namespace::TestNamespace;
+use crate::namespace::fixtures::Manifest;
 use local_cluster::manifests;
 use row::{Answer, rows};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::api(
             "schema::each_rule_accepts_and_refuses",
@@ -28,12 +28,10 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// The name of the smallest request.
 const NAME: &str = "request";
 /// The message for a changed spec of a request.
 const FROZEN: &str = "spec of a PgpoolOpsRequest is immutable: create another request";
 
-/// The smallest request.
 fn restart() -> Manifest {
     Manifest(json!({
         "apiVersion": "ops.kubedb.com/v1alpha1",
@@ -44,11 +42,11 @@ fn restart() -> Manifest {
 }
 
 async fn each_rule_accepts_and_refuses(context: Context) -> anyhow::Result<()> {
-    let scene = context.scene().await?;
+    let ns = context.test_namespace().await?;
     let mut wrong = Vec::new();
     for row in rows()? {
-        for (manifest, expected) in row.manifests(scene.namespace())? {
-            if let Err(error) = judged(&scene, &manifest, expected).await {
+        for (manifest, expected) in row.manifests(ns.name())? {
+            if let Err(error) = check(&ns, &manifest, expected).await {
                 wrong.push(format!("{}: {error:#}", row.field));
             }
         }
@@ -57,14 +55,14 @@ async fn each_rule_accepts_and_refuses(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Offers a manifest to the API server, which is to judge it and keep nothing.
-async fn judged(scene: &Scene, manifest: &Manifest, refusal: Option<&str>) -> anyhow::Result<()> {
-    match (row::offer(scene, manifest).await?, refusal) {
+/// Offers a manifest to the API server, which stores nothing.
+async fn check(ns: &TestNamespace, manifest: &Manifest, refusal: Option<&str>) -> anyhow::Result<()> {
+    match (row::offer(ns, manifest).await?, refusal) {
         (Answer::Accepted(created), None) => {
-            let asked = &manifest.0["spec"];
+            let requested = &manifest.0["spec"];
             ensure!(
-                kept(asked, &created["spec"]),
-                "a field was dropped from {asked}: {}",
+                kept(requested, &created["spec"]),
+                "a field was dropped from {requested}: {}",
                 created["spec"]
             );
         }
@@ -78,13 +76,13 @@ async fn judged(scene: &Scene, manifest: &Manifest, refusal: Option<&str>) -> an
 }
 
 async fn every_sample_is_accepted(context: Context) -> anyhow::Result<()> {
-    let scene = context.scene().await?;
+    let ns = context.test_namespace().await?;
     let folder = context.workspace.root.join("shared-types/tests/samples");
     for file in ["pgpools.yaml", "ops_requests.yaml", "catalog.yaml"] {
         let text = fs::read_to_string(folder.join(file)).with_context(|| file.to_owned())?;
         for object in manifests::parse(&text)? {
             let sample = Manifest(serde_json::to_value(object)?).without("/metadata/namespace");
-            judged(&scene, &sample, None)
+            check(&ns, &sample, None)
                 .await
                 .with_context(|| format!("{} of {file}", sample.0["metadata"]["name"]))?;
         }
@@ -94,9 +92,9 @@ async fn every_sample_is_accepted(context: Context) -> anyhow::Result<()> {
 
 async fn a_request_never_changes(context: Context) -> anyhow::Result<()> {
     use kube::api::{Patch, PatchParams, PostParams};
-    let scene = context.scene().await?;
+    let ns = context.test_namespace().await?;
     let request = restart().object()?;
-    let api = manifests::api(scene.client(), scene.namespace(), &request).await?;
+    let api = manifests::api(ns.client(), ns.name(), &request).await?;
     api.create(&PostParams::default(), &request).await?;
     let name = NAME;
     let patch = |body: Value| Patch::Merge(body);
@@ -123,16 +121,20 @@ async fn a_request_never_changes(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything that was asked for stands in what was made of it.
-fn kept(asked: &Value, made: &Value) -> bool {
-    match (asked, made) {
-        (Value::Object(asked), Value::Object(made)) => asked
+/// Everything that was requested is in the created object.
+fn kept(requested: &Value, made: &Value) -> bool {
+    match (requested, made) {
+        (Value::Object(requested), Value::Object(made)) => requested
             .iter()
             .all(|(key, value)| made.get(key).is_some_and(|made| kept(value, made))),
-        (Value::Array(asked), Value::Array(made)) => {
-            asked.len() == made.len() && asked.iter().zip(made).all(|(asked, made)| kept(asked, made))
+        (Value::Array(requested), Value::Array(made)) => {
+            requested.len() == made.len()
+                && requested
+                    .iter()
+                    .zip(made)
+                    .all(|(requested, made)| kept(requested, made))
         }
-        (asked, made) => asked == made,
+        (requested, made) => requested == made,
     }
 }
 
@@ -158,7 +160,7 @@ mod tests {
                 let heard = |words: &&String| words.len() > 15 && rule.message.contains(words.as_str());
                 assert!(
                     messages.iter().any(|words| heard(&words)),
-                    "{kind}: no row hears {:?}",
+                    "{kind}: no row expects {:?}",
                     rule.message
                 );
             }
@@ -182,7 +184,7 @@ mod tests {
                 );
                 assert!(
                     messages.iter().any(|heard| heard.contains(&words)),
-                    "{}: no row hears {words:?}",
+                    "{}: no row expects {words:?}",
                     bound.at
                 );
             }

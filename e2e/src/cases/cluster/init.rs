@@ -5,19 +5,19 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use local_cluster::{command, wait};
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
-use super::flow::{READY, prepared};
 use super::operators::restart_all;
+use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
-use crate::scene::fixtures::{DATABASE, Manifest, POOL};
-use crate::scene::pool::{Expected, is_ready};
-use crate::scene::{SOON, Scene};
+use crate::namespace::fixtures::{DATABASE, Manifest, POOL};
+use crate::namespace::pool::{Expected, is_ready};
+use crate::namespace::{SOON, TestNamespace};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("init::scripts_run_once", once).alone(),
         Case::cluster("init::a_failed_script_leaves_the_pool_ready", failed),
@@ -40,7 +40,7 @@ fn scripts(table: &str) -> [Manifest; 2] {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "scripts"},
-        "data": {"init.sh": shell, "not-asked-for.sh": "exit 1"},
+        "data": {"init.sh": shell, "not-requested-for.sh": "exit 1"},
     });
     let secret = json!({
         "apiVersion": "v1",
@@ -52,40 +52,36 @@ fn scripts(table: &str) -> [Manifest; 2] {
 }
 
 async fn once(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    let table = scene.namespace().replace('-', "_");
+    let (ns, pool) = prepared(&context).await?;
+    let table = ns.name().replace('-', "_");
     let [map, secret] = scripts(&table);
-    scene.put(&secret).await?;
+    ns.put(&secret).await?;
     // With a client certificate and without a password; and with neither TLS nor the scripts, which come late.
     let sealed = pool
         .clone()
         .named(SEALED)
         .with("/spec/clientAuthMode", json!("cert"))
         .with("/spec/init/script/secret/secretName", json!("scripts"));
-    scene.put(&sealed).await?;
+    ns.put(&sealed).await?;
     let script = json!({"scriptPath": "init.sh", "configMap": {"name": "scripts"}});
-    let plain = pool
-        .without("/spec/tls")
-        .with("/spec/sslMode", json!("disable"))
-        .with("/spec/init/script", script);
-    scene.put(&plain).await?;
-    scene.ready(POOL, READY).await?;
+    let plain = pool.without_tls().with("/spec/init/script", script);
+    ns.apply_and_wait(&plain, READY).await?;
     let missing = (Status::False, Reason::InitSourceNotFound);
-    initialized(&scene, POOL, missing, &["ConfigMap", "scripts"]).await?;
-    scene.put(&map).await?;
+    initialized(&ns, POOL, missing, &["ConfigMap", "scripts"]).await?;
+    ns.put(&map).await?;
     for name in [POOL, SEALED] {
-        scene.ready(name, READY).await?;
-        initialized(&scene, name, (Status::True, Reason::InitSucceeded), &[]).await?;
+        ns.ready(name, READY).await?;
+        initialized(&ns, name, (Status::True, Reason::InitSucceeded), &[]).await?;
     }
     ensure!(
         rows(&context, &table).await? == "map,secret",
         "not one row of each"
     );
 
-    let jobs = jobs(&scene).await?;
+    let jobs = jobs(&ns).await?;
     for name in [POOL, SEALED] {
-        for pod in scene.pods(name).await? {
-            scene.delete::<Pod>(&pod.name_any()).await?;
+        for pod in ns.pods(name).await? {
+            ns.delete::<Pod>(&pod.name_any()).await?;
         }
     }
     restart_all(&context.client).await?;
@@ -93,50 +89,46 @@ async fn once(context: Context) -> anyhow::Result<()> {
         let what = format!("{name} is ready again");
         wait::until(&what, READY, async || {
             ensure!(
-                is_ready(&scene.pgpool(name).await?),
+                is_ready(&ns.pgpool(name).await?),
                 "{}",
-                scene.told(name).await?
+                ns.conditions(name).await?
             );
             Ok(())
         })
         .await?;
-        initialized(&scene, name, (Status::True, Reason::InitSucceeded), &[]).await?;
+        initialized(&ns, name, (Status::True, Reason::InitSucceeded), &[]).await?;
     }
-    ensure!(jobs == self::jobs(&scene).await?, "other Jobs than before");
+    ensure!(jobs == self::jobs(&ns).await?, "other Jobs than before");
     let now = rows(&context, &table).await?;
     ensure!(now == "map,secret", "the scripts ran again: {now}");
-    removed(&scene).await
+    removed(&ns).await
 }
 
 /// Nothing is left of the scripts when the pool goes.
-async fn removed(scene: &Scene) -> anyhow::Result<()> {
-    scene.delete::<Pgpool>(POOL).await?;
-    wait::gone(&scene.api::<Job>(), &format!("{POOL}-init"), SOON).await
+async fn removed(ns: &TestNamespace) -> anyhow::Result<()> {
+    ns.delete::<Pgpool>(POOL).await?;
+    wait::gone(&ns.api::<Job>(), &format!("{POOL}-init"), SOON).await
 }
 
 async fn failed(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let map = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "scripts"},
         "data": {"init.sh": "echo no luck; exit 3"},
     });
-    scene.put(&Manifest(map)).await?;
-    scene
-        .put(&pool.with("/spec/init/script/configMap/name", json!("scripts")))
+    ns.put(&Manifest(map)).await?;
+    ns.put(&pool.with("/spec/init/script/configMap/name", json!("scripts")))
         .await?;
-    let words = [format!(
-        "kubectl logs --namespace {} job/{POOL}-init",
-        scene.namespace()
-    )];
+    let words = [format!("kubectl logs --namespace {} job/{POOL}-init", ns.name())];
     let words = words.each_ref().map(String::as_str);
-    initialized(&scene, POOL, (Status::False, Reason::InitFailed), &words).await?;
-    let pgpool = scene.pgpool(POOL).await?;
-    ensure!(is_ready(&pgpool), "{}", scene.told(POOL).await?);
+    initialized(&ns, POOL, (Status::False, Reason::InitFailed), &words).await?;
+    let pgpool = ns.pgpool(POOL).await?;
+    ensure!(is_ready(&pgpool), "{}", ns.conditions(POOL).await?);
     // No Service and no budget counts the pods of scripts.
-    let pods = scene.api::<Pod>().list(&ListParams::default()).await?.items;
-    let ours = scene.pods(POOL).await?;
+    let pods = ns.api::<Pod>().list(&ListParams::default()).await?.items;
+    let ours = ns.pods(POOL).await?;
     ensure!(
         pods.len() > 1 && ours.len() == 1,
         "{} of {} pods are the pool's",
@@ -148,7 +140,7 @@ async fn failed(context: Context) -> anyhow::Result<()> {
 
 /// Waits until the scripts have come as far as this.
 async fn initialized(
-    scene: &Scene,
+    ns: &TestNamespace,
     name: &str,
     (status, reason): (Status, Reason),
     words: &[&str],
@@ -156,37 +148,27 @@ async fn initialized(
     let condition = ConditionType::Initialized;
     // Longer than a condition usually takes: a script that fails is tried again three times, ever later.
     let says = Expected(condition, status, reason, words);
-    scene.says_within(name, says, READY * 2).await?;
+    ns.has_condition_within(name, says, READY * 2).await?;
     Ok(())
 }
 
-/// The Jobs, by UID.
-async fn jobs(scene: &Scene) -> anyhow::Result<Vec<Option<String>>> {
-    let jobs = scene.api::<Job>().list(&ListParams::default()).await?.items;
+async fn jobs(ns: &TestNamespace) -> anyhow::Result<Vec<Option<String>>> {
+    let jobs = ns.api::<Job>().list(&ListParams::default()).await?.items;
     let mut jobs: Vec<_> = jobs.iter().map(kube::ResourceExt::uid).collect();
     jobs.sort();
     Ok(jobs)
 }
 
-/// What stands in the table, asked of PostgreSQL itself.
+/// What is in the table, read from PostgreSQL itself.
 async fn rows(context: &Context, table: &str) -> anyhow::Result<String> {
     let database = context.database().await?;
-    let target = context.target()?.clone();
-    let mut kubectl = target.command(&context.workspace.kubectl(&target)?);
-    let namespace = database.scene().namespace();
     let query = format!("select string_agg(who, ',' order by who) from {table}");
-    kubectl
-        .arg("--kubeconfig")
-        .arg(target.kubeconfig())
-        .args([
-            "--namespace",
-            namespace,
-            "exec",
-            &format!("statefulset/{DATABASE}"),
-            "--",
-        ])
-        .args(["env", &format!("PGPASSWORD={}", database.password())])
-        .args(["psql", "-wXAth", "localhost", "-U", "postgres", "-c", &query]);
-    let said = tokio::task::spawn_blocking(move || command::output(&mut kubectl)).await?;
-    Ok(said.context("asking PostgreSQL")?.trim().to_owned())
+    let (workload, password) = (
+        format!("statefulset/{DATABASE}"),
+        format!("PGPASSWORD={}", database.password()),
+    );
+    let psql = ["psql", "-wXAth", "localhost", "-U", "postgres", "-c", &query];
+    let arguments = [&["exec", &workload, "--", "env", &password], &psql[..]].concat();
+    let output = context.kubectl(database.namespace().name(), &arguments).await;
+    Ok(output.context("querying PostgreSQL")?.trim().to_owned())
 }

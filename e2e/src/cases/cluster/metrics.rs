@@ -6,12 +6,12 @@ use local_cluster::wait;
 use serde_json::json;
 use shared_types::{ClientAuthMode, SslMode};
 
-use super::flow::{READY, prepared};
+use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
-use crate::scene::fixtures::{Manifest, POOL};
-use crate::scene::{Scene, scrape};
+use crate::namespace::fixtures::{Manifest, POOL};
+use crate::namespace::{TestNamespace, scrape};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("metrics::every_mode_is_scraped", every_mode),
         Case::cluster("metrics::an_exporter_that_fails_takes_no_pod_down", failing),
@@ -50,28 +50,26 @@ fn modes(pool: &Manifest) -> Vec<(String, Manifest)> {
 }
 
 async fn every_mode(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let modes = modes(&pool);
     ensure!(modes.len() == 17, "{} modes", modes.len());
     for (_, pool) in &modes {
-        scene.put(pool).await?;
+        ns.put(pool).await?;
     }
     for (name, _) in &modes {
-        scene.ready(name, READY * 2).await?;
-        up(&scene, name)
-            .await
-            .with_context(|| format!("the mode {name}"))?;
+        ns.ready(name, READY * 2).await?;
+        up(&ns, name).await.with_context(|| format!("the mode {name}"))?;
     }
     Ok(())
 }
 
 /// Waits until a scrape finds pgpool up, with a PostgreSQL behind it.
-async fn up(scene: &Scene, pool: &str) -> anyhow::Result<()> {
+async fn up(ns: &TestNamespace, pool: &str) -> anyhow::Result<()> {
     wait::until(
         &format!("a scrape of {pool} reads pgpool2_up 1"),
         READY,
         async || {
-            let metrics = scene.scrape(pool).await?;
+            let metrics = ns.scrape(pool).await?;
             ensure!(scrape::value(&metrics, "pgpool2_up") == Some("1"), "{metrics}");
             ensure!(metrics.contains("pgpool2_pool_nodes_status{"), "{metrics}");
             Ok(())
@@ -82,22 +80,21 @@ async fn up(scene: &Scene, pool: &str) -> anyhow::Result<()> {
 
 /// An exporter that ends at once, over and over, is no reason to keep clients away.
 async fn failing(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let monitor =
         json!({"agent": "prometheus.io/builtin", "prometheus": {"exporter": {"args": ["--no-such-flag"]}}});
-    scene.put(&pool.with("/spec/monitor", monitor)).await?;
-    scene.ready(POOL, READY).await?;
-    ensure!(scene.scrape(POOL).await.is_err(), "the exporter runs");
-    // Mended, it is a new pod, and scraped.
-    scene
-        .edit(
-            POOL,
-            json!({"monitor": {"prometheus": {"exporter": {"args": null}}}}),
-        )
+    ns.apply_and_wait(&pool.with("/spec/monitor", monitor), READY)
         .await?;
-    scene.ready(POOL, READY).await?;
-    up(&scene, POOL).await?;
-    let pods: Vec<Pod> = scene.pods(POOL).await?;
+    ensure!(ns.scrape(POOL).await.is_err(), "the exporter runs");
+    // Mended, it is a new pod, and scraped.
+    ns.edit(
+        POOL,
+        json!({"monitor": {"prometheus": {"exporter": {"args": null}}}}),
+    )
+    .await?;
+    ns.ready(POOL, READY).await?;
+    up(&ns, POOL).await?;
+    let pods: Vec<Pod> = ns.pods(POOL).await?;
     let statuses = pods
         .iter()
         .filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref())

@@ -4,17 +4,17 @@ use anyhow::ensure;
 use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
-use super::flow::{READY, prepared};
+use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
-use crate::matrix::changes;
-use crate::matrix::table::{self, Asked};
-use crate::matrix::waves::{self, Databases};
+use crate::matrix::batches::{self, Databases};
+use crate::matrix::change_report;
+use crate::matrix::outcomes::{Outcome, counts};
 use crate::matrix::{routes, transitions};
-use crate::scene::fixtures::{self, POOL};
-use crate::scene::pool::Expected;
-use crate::scene::psql::Attempt;
+use crate::namespace::fixtures::{self, POOL};
+use crate::namespace::pool::Expected;
+use crate::namespace::psql::Attempt;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("modes::scram_and_md5_log_in", passwords),
         Case::cluster("modes::a_certificate_logs_in", certificate),
@@ -26,19 +26,18 @@ pub fn cases() -> Vec<Case> {
 }
 
 async fn passwords(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene.put(&pool).await?;
-    scene
-        .put(&pool.named("older").with("/spec/clientAuthMode", json!("md5")))
+    let (ns, pool) = prepared(&context).await?;
+    ns.put(&pool).await?;
+    ns.put(&pool.named("older").with("/spec/clientAuthMode", json!("md5")))
         .await?;
     for name in [POOL, "older"] {
-        scene.ready(name, READY).await?;
+        ns.ready(name, READY).await?;
         let attempts = [
             Attempt::verify_full(),
             Attempt::wrong_password(),
             Attempt::plain(),
         ];
-        let outcomes = scene.psql(name, context.database().await?, &attempts).await?;
+        let outcomes = ns.psql(name, context.database().await?, &attempts).await?;
         outcomes[0].expect_row()?;
         outcomes[1].expect_refusal("authentication failed")?;
         outcomes[2].expect_refusal("SSL off")?;
@@ -47,26 +46,21 @@ async fn passwords(context: Context) -> anyhow::Result<()> {
 }
 
 async fn certificate(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene
-        .put(&pool.with("/spec/clientAuthMode", json!("cert")))
+    let (ns, pool) = prepared(&context).await?;
+    ns.apply_and_wait(&pool.with("/spec/clientAuthMode", json!("cert")), READY)
         .await?;
-    scene.ready(POOL, READY).await?;
     let attempts = [Attempt::certificate(), Attempt::verify_full()];
-    let outcomes = scene.psql(POOL, context.database().await?, &attempts).await?;
+    let outcomes = ns.psql(POOL, context.database().await?, &attempts).await?;
     outcomes[0].expect_row()?;
     outcomes[1].expect_refusal("certificate")?;
     Ok(())
 }
 
 async fn plain(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene
-        .put(&pool.without("/spec/tls").with("/spec/sslMode", json!("disable")))
-        .await?;
-    scene.ready(POOL, READY).await?;
+    let (ns, pool) = prepared(&context).await?;
+    ns.apply_and_wait(&pool.without_tls(), READY).await?;
     let attempts = [Attempt::plain(), Attempt::encrypted()];
-    let outcomes = scene.psql(POOL, context.database().await?, &attempts).await?;
+    let outcomes = ns.psql(POOL, context.database().await?, &attempts).await?;
     outcomes[0].expect_plain_row()?;
     outcomes[1].expect_refusal("does not support SSL")?;
     Ok(())
@@ -75,19 +69,18 @@ async fn plain(context: Context) -> anyhow::Result<()> {
 /// Pgpool has no certificate to show to PostgreSQL. Which user the pool logs in as decides which line of `pg_hba.conf`
 /// fits it.
 async fn guarded(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let database = context.database().await?;
-    let place = database.scene();
-    let credentials = fixtures::credentials(place.namespace(), database.password())
+    let place = database.namespace();
+    let credentials = fixtures::credentials(place.name(), database.password())
         .named("guarded-auth")
         .with("/stringData/username", json!("guarded"));
     place.put(&credentials).await?;
-    let binding = database.app_binding(place.namespace(), "guarded").await?;
+    let binding = database.app_binding(place.name(), "guarded").await?;
     place
         .put(&binding.clone().with("/spec/secret/name", json!("guarded-auth")))
         .await?;
-    scene
-        .put(&pool.with("/spec/postgresRef/name", json!("guarded")))
+    ns.put(&pool.with("/spec/postgresRef/name", json!("guarded")))
         .await?;
     let says = Expected(
         ConditionType::Ready,
@@ -99,29 +92,29 @@ async fn guarded(context: Context) -> anyhow::Result<()> {
             "pg_hba.conf",
         ],
     );
-    scene.says(POOL, says).await?;
+    ns.has_condition(POOL, says).await?;
 
-    // The cure: a user whom PostgreSQL lets in without one.
+    // The fix: a user whom PostgreSQL lets in without one.
     place.put(&binding).await?;
-    scene.ready(POOL, READY).await?;
+    ns.ready(POOL, READY).await?;
     Ok(())
 }
 
 /// Each mode with each method, and each PostgreSQL in turn. All three for each pair are in `cargo e2e report modes`.
 async fn matrix(context: Context) -> anyhow::Result<()> {
-    let scene = context.scene().await?;
-    let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
-    let asked = waves::ask(
-        &scene,
+    let ns = context.test_namespace().await?;
+    let databases = Databases::beside(ns.client(), context.database().await?.clone()).await?;
+    let outcomes = batches::try_all(
+        &ns,
         &databases,
-        &waves::pools(false),
+        &batches::pools(false),
         &context.workspace.progress,
     )
     .await;
     databases.remove().await?;
-    let asked = asked?;
-    let (cells, unexpected) = table::counts(&asked);
-    let faults: Vec<_> = asked.iter().flat_map(Asked::unexpected).collect();
+    let outcomes = outcomes?;
+    let (_, cells, _, unexpected) = counts(&outcomes);
+    let faults: Vec<_> = outcomes.iter().flat_map(Outcome::unexpected).collect();
     ensure!(
         cells > 0 && unexpected == 0,
         "{cells} cells, {unexpected} unexpected:\n{}",
@@ -130,19 +123,18 @@ async fn matrix(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The changes that tell most. Every kind of change is in `cargo e2e report transitions`.
+/// The changes that show most. Every kind of change is in `cargo e2e report transitions`.
 async fn changed(context: Context) -> anyhow::Result<()> {
-    let scene = context.scene().await?;
-    let databases = Databases::beside(scene.client(), context.database().await?.clone()).await?;
-    let made =
-        transitions::change_all(&scene, &databases, &routes::few()?, &context.workspace.progress).await;
+    let ns = context.test_namespace().await?;
+    let databases = Databases::beside(ns.client(), context.database().await?.clone()).await?;
+    let made = transitions::change_all(&ns, &databases, &routes::few()?, &context.workspace.progress).await;
     databases.remove().await?;
     let made = made?;
-    let (transitions, cells, connections, unexpected) = changes::counts(&made);
+    let (transitions, cells, connections, unexpected) = counts(&made);
     ensure!(
         transitions > 0 && cells > 0 && connections > 0 && unexpected == 0,
         "{}",
-        changes::rendered(&made)
+        change_report::rendered(&made)
     );
     Ok(())
 }

@@ -1,26 +1,26 @@
-//! Operations that are asked for by requests: each is carried out on a running pool, and says so when it is.
+//! Requests for operations: each is carried out on a running pool, and reports when it is done.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use local_cluster::wait;
 use serde_json::{Value, json};
 use shared_types::{Alias, PgpoolOpsRequestStatus};
 
-use super::flow::prepared;
+use super::verified_clients::prepared;
 use crate::case::{Case, Context};
 use crate::matrix::pools;
-use crate::scene::Scene;
-use crate::scene::authority::Authority;
-use crate::scene::fixtures::{PLATFORM_CA, POOL};
-use crate::scene::operation::request;
-use crate::scene::pods::Identities;
-use crate::scene::pool::{is_ready, told_of};
-use crate::scene::psql::Attempt;
+use crate::namespace::TestNamespace;
+use crate::namespace::fixtures::{PLATFORM_CA, POOL};
+use crate::namespace::ops_request::request;
+use crate::namespace::pods::Identities;
+use crate::namespace::pool::{self, describe, is_ready, issued};
+use crate::namespace::psql::Attempt;
+use crate::namespace::test_ca::TestCa;
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("operations::pods_settings_and_passwords", pods),
         Case::cluster("operations::tls_comes_changes_and_goes", tls),
@@ -28,19 +28,17 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Time for an operation that replaces pods.
 const DONE: Duration = Duration::from_mins(3);
 
 async fn pods(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    let pool = pool.without("/spec/tls").with("/spec/sslMode", json!("disable"));
-    scene.put(&pool).await?;
-    scene.ready(POOL, DONE).await?;
-    let operate = async |name: &str, type_: &str, rest: Value| operated(&scene, name, type_, rest).await;
+    let (ns, pool) = prepared(&context).await?;
+    let pool = pool.without_tls();
+    ns.apply_and_wait(&pool, DONE).await?;
+    let operate = async |name: &str, type_: &str, rest: Value| operated(&ns, name, type_, rest).await;
 
-    let before = scene.identities(POOL).await?;
+    let before = ns.identities(POOL).await?;
     operate("restart", "Restart", json!({"apply": "Always", "timeout": "3m"})).await?;
-    let restarted = scene.identities(POOL).await?;
+    let restarted = ns.identities(POOL).await?;
     ensure!(before.same(&restarted).is_err(), "the pod is the same as before");
 
     operate(
@@ -49,37 +47,34 @@ async fn pods(context: Context) -> anyhow::Result<()> {
         json!({"horizontalScaling": {"node": 2}}),
     )
     .await?;
-    ensure!(scene.pods(POOL).await?.len() == 2, "one pod");
+    ensure!(ns.pods(POOL).await?.len() == 2, "one pod");
     operate(
         "down",
         "HorizontalScaling",
         json!({"horizontalScaling": {"node": 1}}),
     )
     .await?;
-    ensure!(scene.pods(POOL).await?.len() == 1, "two pods");
+    ensure!(ns.pods(POOL).await?.len() == 1, "two pods");
     restarted
-        .same(&scene.identities(POOL).await?)
+        .same(&ns.identities(POOL).await?)
         .context("scaling touched the pod that stays")?;
 
-    settings(&scene, &restarted).await?;
-    passwords(&scene).await?;
+    settings(&ns, &restarted).await?;
+    passwords(&ns).await?;
 
-    resources(&scene).await?;
-    let outcomes = scene
-        .psql(POOL, context.database().await?, &[Attempt::plain()])
-        .await?;
-    outcomes[0].expect_plain_row()
+    resources(&ns).await?;
+    ns.gets_plain_row(POOL, context.database().await?).await
 }
 
-async fn settings(scene: &Scene, before: &Identities) -> anyhow::Result<()> {
+async fn settings(ns: &TestNamespace, before: &Identities) -> anyhow::Result<()> {
     // What a reload puts into force, and what a restart does.
     let apply = |conf: &str| json!({"configuration": {"applyConfig": {"pgpool.conf": conf}}});
-    operated(scene, "reload", "Reconfigure", apply("log_min_messages = notice")).await?;
+    operated(ns, "reload", "Reconfigure", apply("log_min_messages = notice")).await?;
     before
-        .same(&scene.identities(POOL).await?)
+        .same(&ns.identities(POOL).await?)
         .context("a reload would have done")?;
-    operated(scene, "settings", "Reconfigure", apply("max_pool = 4")).await?;
-    let inline = scene
+    operated(ns, "settings", "Reconfigure", apply("max_pool = 4")).await?;
+    let inline = ns
         .pgpool(POOL)
         .await?
         .spec
@@ -91,11 +86,11 @@ async fn settings(scene: &Scene, before: &Identities) -> anyhow::Result<()> {
         "{inline:?}"
     );
     ensure!(
-        before.same(&scene.identities(POOL).await?).is_err(),
+        before.same(&ns.identities(POOL).await?).is_err(),
         "no pod was replaced"
     );
     operated(
-        scene,
+        ns,
         "defaults",
         "Reconfigure",
         json!({"configuration": {"removeCustomConfig": true}}),
@@ -104,13 +99,13 @@ async fn settings(scene: &Scene, before: &Identities) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// In place no pod ends, and a pod that starts later has the same; where a restart is asked for, there is one.
-async fn resources(scene: &Scene) -> anyhow::Result<()> {
+/// In place no pod ends, and a pod that starts later has the same resources; with a restart the pod is replaced.
+async fn resources(ns: &TestNamespace) -> anyhow::Result<()> {
     let resize = async |name: &str, mode: &str, cpu: &str| {
         let resources = json!({"requests": {"cpu": cpu, "memory": "80Mi"}, "limits": {"memory": "600Mi"}});
-        let asked = json!({"verticalScaling": {"mode": mode, "node": {"resources": resources}}});
-        operated(scene, name, "VerticalScaling", asked).await?;
-        let pod = scene.api::<Pod>().get(&format!("{POOL}-0")).await?;
+        let requested = json!({"verticalScaling": {"mode": mode, "node": {"resources": resources}}});
+        operated(ns, name, "VerticalScaling", requested).await?;
+        let pod = ns.api::<Pod>().get(&format!("{POOL}-0")).await?;
         let status = pod.status.unwrap_or_default();
         let containers = status.container_statuses.unwrap_or_default();
         let pgpool = containers.iter().find(|it| it.name == "pgpool");
@@ -119,78 +114,72 @@ async fn resources(scene: &Scene) -> anyhow::Result<()> {
         ensure!(given["requests"]["cpu"] == cpu, "{given}");
         ensure!(given["limits"]["memory"] == "600Mi", "{given}");
         ensure!(pgpool.restart_count == 0, "it was restarted");
-        let template = pgpool_container(scene).await?;
+        let template = pgpool_container(ns).await?;
         ensure!(template["resources"]["requests"]["cpu"] == cpu, "{template}");
         anyhow::Ok(())
     };
-    let before = scene.identities(POOL).await?;
+    let before = ns.identities(POOL).await?;
     resize("in-place", "InPlace", "60m").await?;
     before
-        .same(&scene.identities(POOL).await?)
+        .same(&ns.identities(POOL).await?)
         .context("a pod was replaced")?;
     resize("by-restart", "Restart", "70m").await?;
     ensure!(
-        before.same(&scene.identities(POOL).await?).is_err(),
+        before.same(&ns.identities(POOL).await?).is_err(),
         "no pod was replaced"
     );
     Ok(())
 }
 
-/// Asks for an operation, and finds the pool as it should be as soon as that is told.
+/// Requests an operation, and checks that the pool is ready as soon as the request is successful.
 async fn operated(
-    scene: &Scene,
+    ns: &TestNamespace,
     name: &str,
     type_: &str,
     rest: Value,
 ) -> anyhow::Result<PgpoolOpsRequestStatus> {
-    let asked = request(name, POOL, type_, rest);
-    let status = scene
-        .operate(&asked, DONE)
+    let requested = request(name, POOL, type_, rest);
+    let status = ns
+        .operate(&requested, DONE)
         .await
         .with_context(|| name.to_owned())?;
-    let pgpool = scene.pgpool(POOL).await?;
+    let pgpool = ns.pgpool(POOL).await?;
     ensure!(
         is_ready(&pgpool),
-        "{name} is told to be done before it is: {}",
-        told_of(&pgpool)
+        "{name} is reported as done before it is: {}",
+        describe(&pgpool)
     );
     Ok(status)
 }
 
 /// A password that is made, and one that is the user's: neither replaces a pod.
-async fn passwords(scene: &Scene) -> anyhow::Result<()> {
-    let before = scene.identities(POOL).await?;
-    let old = entry(scene, "pool-auth", "password").await?;
-    operated(scene, "password", "RotateAuth", json!({})).await?;
+async fn passwords(ns: &TestNamespace) -> anyhow::Result<()> {
+    let before = ns.identities(POOL).await?;
+    let old = ns.secret_text("pool-auth", "password").await?;
+    operated(ns, "password", "RotateAuth", json!({})).await?;
     ensure!(
-        entry(scene, "pool-auth", "password").await? != old,
+        ns.secret_text("pool-auth", "password").await? != old,
         "the password is the same"
     );
     ensure!(
-        entry(scene, "pool-auth", "password.prev").await? == old,
+        ns.secret_text("pool-auth", "password.prev").await? == old,
         "the one before is lost"
     );
     let mine = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"},
         "stringData": {"username": "operator", "password": "open-sesame"},
     });
-    scene.put(&crate::scene::fixtures::Manifest(mine)).await?;
+    ns.put(&crate::namespace::fixtures::Manifest(mine)).await?;
     let named = json!({"authentication": {"secretRef": {"kind": "Secret", "name": "mine"}}});
-    operated(scene, "my-password", "RotateAuth", named).await?;
-    let pcp = shared_types::names::pcp_secret(&scene.pgpool(POOL).await?);
-    let conf = entry(scene, &pcp, "pcp.conf").await?;
+    operated(ns, "my-password", "RotateAuth", named).await?;
+    let pcp = shared_types::names::pcp_secret(&ns.pgpool(POOL).await?);
+    let conf = ns.secret_text(&pcp, "pcp.conf").await?;
     ensure!(conf.starts_with("operator:"), "pgpool knows another user");
-    before.same(&scene.identities(POOL).await?)
+    before.same(&ns.identities(POOL).await?)
 }
 
-async fn entry(scene: &Scene, secret: &str, key: &str) -> anyhow::Result<String> {
-    let secret = scene.api::<Secret>().get(secret).await?;
-    let value = secret.data.and_then(|mut data| data.remove(key));
-    Ok(String::from_utf8(value.with_context(|| format!("no {key}"))?.0)?)
-}
-
-async fn pgpool_container(scene: &Scene) -> anyhow::Result<Value> {
-    let workload = serde_json::to_value(scene.api::<StatefulSet>().get(POOL).await?)?;
+async fn pgpool_container(ns: &TestNamespace) -> anyhow::Result<Value> {
+    let workload = serde_json::to_value(ns.api::<StatefulSet>().get(POOL).await?)?;
     let containers = workload["spec"]["template"]["spec"]["containers"]
         .as_array()
         .cloned();
@@ -201,15 +190,14 @@ async fn pgpool_container(scene: &Scene) -> anyhow::Result<Value> {
 }
 
 async fn tls(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let database = context.database().await?;
     let pool = pool.without("/spec/tls").without("/spec/sslMode");
-    scene.put(&pool).await?;
-    scene.ready(POOL, DONE).await?;
+    ns.apply_and_wait(&pool, DONE).await?;
     let operate = async |name: &str, tls: Value| {
-        let asked = request(name, POOL, "ReconfigureTLS", json!({"tls": tls, "timeout": "3m"}));
-        let status = scene
-            .operate(&asked, DONE)
+        let requested = request(name, POOL, "ReconfigureTLS", json!({"tls": tls, "timeout": "3m"}));
+        let status = ns
+            .operate(&requested, DONE)
             .await
             .with_context(|| name.to_owned())?;
         anyhow::Ok(status)
@@ -222,54 +210,48 @@ async fn tls(context: Context) -> anyhow::Result<()> {
     )
     .await?;
     let attempts = [Attempt::verify_full(), Attempt::plain()];
-    let outcomes = scene.psql(POOL, database, &attempts).await?;
+    let outcomes = ns.psql(POOL, database, &attempts).await?;
     outcomes[0].expect_row()?;
     outcomes[1].expect_refusal("SSL off")?;
 
-    let first = served(&scene).await?;
-    let issued = requests(&scene).await?;
+    let first = served(&ns).await?;
+    let issued = requests(&ns).await?;
     operate("rotate", json!({"rotateCertificates": true})).await?;
-    let second = served(&scene).await?;
+    let second = served(&ns).await?;
     ensure!(first != second, "the certificate is the same");
-    let asked = requests(&scene).await? - issued;
-    ensure!(asked == Alias::ALL.len(), "{asked} certificates were asked for");
+    let requested = requests(&ns).await? - issued;
+    ensure!(
+        requested == Alias::ALL.len(),
+        "{requested} certificates were requested"
+    );
 
-    scene.issuer_of("other", &Authority::new("other")?).await?;
+    ns.issuer_of("other", &TestCa::new("other")?).await?;
     operate("issuer", json!({"issuerRef": issuer("other")})).await?;
     ensure!(
-        served(&scene).await? != second,
+        served(&ns).await? != second,
         "the certificate is still that of the issuer before"
     );
-    scene.psql(POOL, database, &[Attempt::verify_full()]).await?[0].expect_row()?;
+    ns.gets_row(POOL, database, Attempt::verify_full()).await?;
 
     operate("remove", json!({"remove": true})).await?;
-    let spec = scene.pgpool(POOL).await?.spec;
+    let spec = ns.pgpool(POOL).await?.spec;
     ensure!(spec.tls.is_none() && !spec.ssl_mode().enabled(), "{spec:?}");
-    scene.psql(POOL, database, &[Attempt::plain()]).await?[0].expect_plain_row()
+    ns.gets_plain_row(POOL, database).await
 }
 
 /// What every pod serves, which is what was issued.
-async fn served(scene: &Scene) -> anyhow::Result<String> {
-    let status = scene.pgpool(POOL).await?.status.context("no status")?;
-    let server = status
-        .certificates
-        .iter()
-        .find(|entry| entry.alias == Alias::Server);
-    let issued = server
-        .and_then(|entry| entry.fingerprint.clone())
-        .context("no certificate")?;
-    for pod in &status.pods {
-        ensure!(
-            pod.served_fingerprint.as_ref() == Some(&issued),
-            "{pod:?} instead of {issued}"
-        );
-    }
+async fn served(ns: &TestNamespace) -> anyhow::Result<String> {
+    let pgpool = ns.pgpool(POOL).await?;
+    let issued = issued(&pgpool)?;
+    let served = pool::served(&pgpool);
+    let all = served.iter().all(|it| it.as_ref() == Some(&issued));
+    ensure!(all, "{served:?} instead of {issued}");
     Ok(issued)
 }
 
 /// How often certificates were issued for the pool.
-async fn requests(scene: &Scene) -> anyhow::Result<usize> {
-    let api = scene.certificates();
+async fn requests(ns: &TestNamespace) -> anyhow::Result<usize> {
+    let api = ns.certificates();
     let mut all = 0;
     for alias in Alias::ALL {
         let certificate = api.get(&format!("{POOL}-{alias}-cert")).await?;
@@ -282,14 +264,13 @@ async fn requests(scene: &Scene) -> anyhow::Result<usize> {
 }
 
 async fn version(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let pool = pool
         .with("/spec/version", json!(pools::VERSION))
         .with("/spec/replicas", json!(2));
-    scene.put(&pool).await?;
-    scene.ready(POOL, DONE).await?;
-    let image = pgpool_container(&scene).await?["image"].clone();
-    let asked = |name: &str, version: &str| {
+    ns.apply_and_wait(&pool, DONE).await?;
+    let image = pgpool_container(&ns).await?["image"].clone();
+    let requested = |name: &str, version: &str| {
         request(
             name,
             POOL,
@@ -297,26 +278,28 @@ async fn version(context: Context) -> anyhow::Result<()> {
             json!({"updateVersion": {"targetVersion": version}}),
         )
     };
-    scene.put(&asked("nowhere", "4.99.0")).await?;
-    let unknown = wait::until("an unknown version is refused", crate::scene::SOON, async || {
-        let status = scene.operation("nowhere").await?.status.unwrap_or_default();
-        let last = status.conditions.last().context("nothing is said yet")?;
-        ensure!(last.type_ == "Failed", "{last:?}");
-        Ok(last.clone())
-    })
+    ns.put(&requested("nowhere", "4.99.0")).await?;
+    let unknown = wait::until(
+        "an unknown version is refused",
+        crate::namespace::SOON,
+        async || {
+            let status = ns.operation("nowhere").await?.status.unwrap_or_default();
+            let last = status.conditions.last().context("there is no condition yet")?;
+            ensure!(last.type_ == "Failed", "{last:?}");
+            Ok(last.clone())
+        },
+    )
     .await?;
     ensure!(unknown.reason == "VersionNotFound", "{unknown:?}");
-    scene.operate(&asked("update", pools::NEWER), DONE).await?;
+    ns.operate(&requested("update", pools::NEWER), DONE).await?;
     ensure!(
-        scene.pgpool(POOL).await?.spec.version == pools::NEWER,
+        ns.pgpool(POOL).await?.spec.version == pools::NEWER,
         "the spec has another version"
     );
     ensure!(
-        pgpool_container(&scene).await?["image"] != image,
+        pgpool_container(&ns).await?["image"] != image,
         "the image is the same"
     );
-    let outcomes = scene
-        .psql(POOL, context.database().await?, &[Attempt::verify_full()])
-        .await?;
-    outcomes[0].expect_row()
+    ns.gets_row(POOL, context.database().await?, Attempt::verify_full())
+        .await
 }

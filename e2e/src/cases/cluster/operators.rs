@@ -10,23 +10,23 @@ use local_cluster::target::Target;
 use local_cluster::wait;
 use serde_json::json;
 
-use super::flow::{READY, prepared};
+use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
+use crate::namespace::fixtures::POOL;
+use crate::namespace::pool::is_ready;
+use crate::namespace::psql::Attempt;
+use crate::namespace::timeline::{CurrentObjects, Timeline};
+use crate::namespace::{SOON, pods};
 use crate::operators::{NAMES, NAMESPACE};
-use crate::scene::fixtures::POOL;
-use crate::scene::pool::is_ready;
-use crate::scene::psql::Attempt;
-use crate::scene::timeline::{Board, Sightings};
-use crate::scene::{SOON, pods};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("operators::killed_while_they_create_they_arrive", killed).alone(),
         Case::cluster("operators::their_restart_touches_no_pod", restarted).alone(),
     ]
 }
 
-/// How long nothing has been written when all is said.
+/// How long nothing has been written when all is done.
 const CALM: Duration = Duration::from_secs(4);
 
 /// When a new pod leads: a killed one has not given its lease back.
@@ -41,83 +41,81 @@ const KILLS: [(&str, &str); 4] = [
 ];
 
 async fn killed(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    let mut sightings = Sightings::start(&scene).await?;
-    scene.put(&pool).await?;
-    let (mut board, mut kills) = (Board::default(), 0);
+    let (ns, pool) = prepared(&context).await?;
+    let mut timeline = Timeline::start(&ns).await?;
+    ns.put(&pool).await?;
+    let (mut objects, mut kills) = (CurrentObjects::default(), 0);
     let begin = Instant::now();
     let limit = READY + LED * 2;
     loop {
-        let sighting = tokio::time::timeout(limit.saturating_sub(begin.elapsed()), sightings.next()).await;
-        let Ok(sighting) = sighting else {
-            bail!("not ready after {kills} kills: {}", scene.told(POOL).await?)
+        let observation = tokio::time::timeout(limit.saturating_sub(begin.elapsed()), timeline.next()).await;
+        let Ok(observation) = observation else {
+            bail!("not ready after {kills} kills: {}", ns.conditions(POOL).await?)
         };
-        let sighting = sighting?;
-        board.see(&sighting);
+        let observation = observation?;
+        objects.see(&observation);
         if let Some((kind, victim)) = KILLS.get(kills)
-            && ours(&board, kind)
+            && ours(&objects, kind)
         {
             kill(&context, victim).await?;
             kills += 1;
         }
-        if sighting.kind == "Pgpool" && is_ready(&sighting.object.try_parse()?) {
+        if observation.kind == "Pgpool" && is_ready(&observation.object.try_parse()?) {
             break;
         }
     }
     ensure!(kills == KILLS.len(), "ready after only {kills} kills");
-    let outcomes = scene
-        .psql(POOL, context.database().await?, &[Attempt::verify_full()])
+    ns.gets_row(POOL, context.database().await?, Attempt::verify_full())
         .await?;
-    outcomes[0].expect_row()?;
     led(&context.client).await
 }
 
 /// An object of the pool of that kind is there.
-fn ours(board: &Board, kind: &str) -> bool {
-    board
+fn ours(objects: &CurrentObjects, kind: &str) -> bool {
+    objects
         .of(kind)
         .any(|object| object.labels().values().any(|value| value == POOL))
 }
 
 async fn restarted(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene.put(&pool.with("/spec/replicas", json!(2))).await?;
-    scene.ready(POOL, READY).await?;
-    let before = scene.identities(POOL).await?;
-    // Each of the two may have a last word to say after it is ready.
+    let (ns, pool) = prepared(&context).await?;
+    ns.apply_and_wait(&pool.with("/spec/replicas", json!(2)), READY)
+        .await?;
+    let before = ns.identities(POOL).await?;
+    // Each of the two may write the status once more after it is ready.
     let version = wait::settled(POOL, CALM, SOON, async || {
-        Ok(scene.pgpool(POOL).await?.resource_version())
+        Ok(ns.pgpool(POOL).await?.resource_version())
     })
     .await?;
     restart_all(&context.client).await?;
-    before.same(&scene.identities(POOL).await?)?;
+    before.same(&ns.identities(POOL).await?)?;
     // They look at everything once more and find nothing to write.
     wait::throughout("nothing changes", Duration::from_secs(5), async || {
-        let now = scene.pgpool(POOL).await?;
+        let now = ns.pgpool(POOL).await?;
         ensure!(
             is_ready(&now),
             "it is not ready any more: {}",
-            scene.told(POOL).await?
+            ns.conditions(POOL).await?
         );
         ensure!(
             now.resource_version() == version,
             "it was written: {}",
-            scene.told(POOL).await?
+            ns.conditions(POOL).await?
         );
-        before.same(&scene.identities(POOL).await?)
+        before.same(&ns.identities(POOL).await?)
     })
     .await
 }
 
 /// Replaces the pods of both operators, and waits until each is led again.
-pub async fn restart_all(client: &Client) -> anyhow::Result<()> {
+pub(crate) async fn restart_all(client: &Client) -> anyhow::Result<()> {
     for name in NAMES {
         remove(client, name).await?;
     }
     led(client).await
 }
 
-/// Kills the process of an operator where it stands. In a cluster whose machines are others, its pod is removed
+/// Kills the process of an operator. In a cluster on other machines, its pod is deleted
 /// without any time to end.
 async fn kill(context: &Context, operator: &str) -> anyhow::Result<()> {
     for pod in pods::of_operator(&context.client, operator).await? {
@@ -152,18 +150,7 @@ async fn led(client: &Client) -> anyhow::Result<()> {
     for name in NAMES {
         wait::until(&format!("{name} is led again"), LED.max(SOON), async || {
             let leader = pods::leader(client, name).await?;
-            let conditions = leader
-                .status
-                .iter()
-                .flat_map(|status| status.conditions.iter().flatten());
-            let ready = conditions
-                .into_iter()
-                .any(|it| it.type_ == "Ready" && it.status == "True");
-            ensure!(
-                ready && leader.metadata.deletion_timestamp.is_none(),
-                "{} is not ready",
-                leader.name_any()
-            );
+            ensure!(pods::is_up(&leader), "{} is not ready", leader.name_any());
             Ok(())
         })
         .await?;

@@ -3,21 +3,20 @@
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::ResourceExt as _;
-use kube::api::ListParams;
 use local_cluster::wait;
 use serde_json::json;
 use shared_types::Phase;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
-use super::flow::{READY, prepared};
+use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
 use crate::images;
-use crate::scene::fixtures::{Manifest, POOL};
-use crate::scene::pool::Expected;
-use crate::scene::psql::Attempt;
-use crate::scene::{SOON, Scene};
+use crate::namespace::fixtures::{Manifest, POOL};
+use crate::namespace::pool::Expected;
+use crate::namespace::psql::Attempt;
+use crate::namespace::{SOON, TestNamespace};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster(
             "pods::one_that_finds_no_node_says_so_and_then_runs_with_company",
@@ -58,12 +57,11 @@ fn accompanied(pool: Manifest) -> Manifest {
 
 /// At first it is for a node that is not there.
 async fn company(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
+    let (ns, pool) = prepared(&context).await?;
     let account = Manifest::service_account("shop");
-    let account = scene.put(&account).await?;
+    let account = ns.put(&account).await?;
     let nowhere = json!({"disk": "none-such"});
-    scene
-        .put(&accompanied(pool).with("/spec/podTemplate/spec/nodeSelector", nowhere))
+    ns.put(&accompanied(pool).with("/spec/podTemplate/spec/nodeSelector", nowhere))
         .await?;
     let says = Expected(
         ConditionType::ReplicaReady,
@@ -71,21 +69,20 @@ async fn company(context: Context) -> anyhow::Result<()> {
         Reason::SomeReplicasNotReady,
         &["0 of 1", "pool-0", "nodes are available"],
     );
-    scene.says(POOL, says).await?;
-    let phase = scene.pgpool(POOL).await?.status.and_then(|status| status.phase);
+    ns.has_condition(POOL, says).await?;
+    let phase = ns.pgpool(POOL).await?.status.and_then(|status| status.phase);
     ensure!(phase == Some(Phase::Provisioning), "it is {phase:?}");
 
-    scene
-        .edit(POOL, json!({"podTemplate": {"spec": {"nodeSelector": null}}}))
+    ns.edit(POOL, json!({"podTemplate": {"spec": {"nodeSelector": null}}}))
         .await?;
-    scene.ready(POOL, READY).await?;
-    let pod = scene.api::<Pod>().get("pool-0").await?;
+    ns.ready(POOL, READY).await?;
+    let pod = ns.api::<Pod>().get("pool-0").await?;
     let statuses = pod.status.context("no status")?.container_statuses;
     let ready = statuses.iter().flatten().filter(|it| it.ready).count();
     ensure!(ready == 2, "{statuses:?}");
     let spec = pod.spec.context("no spec")?;
     ensure!(spec.service_account_name.as_deref() == Some("shop"));
-    let now = scene.api::<ServiceAccount>().get("shop").await?;
+    let now = ns.api::<ServiceAccount>().get("shop").await?;
     ensure!(
         now.resource_version() == account.resource_version(),
         "the account was changed"
@@ -95,13 +92,12 @@ async fn company(context: Context) -> anyhow::Result<()> {
 
 /// New connections all the while that pods come, and while they go.
 async fn scaled(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene.put(&pool).await?;
-    scene.ready(POOL, READY).await?;
+    let (ns, pool) = prepared(&context).await?;
+    ns.apply_and_wait(&pool, READY).await?;
     for replicas in [3, 1] {
         let attempts = vec![Attempt::verify_full(); 100];
         let database = context.database().await?;
-        let (outcomes, scaled) = tokio::join!(scene.psql(POOL, database, &attempts), scale(&scene, replicas));
+        let (outcomes, scaled) = tokio::join!(ns.psql(POOL, database, &attempts), scale(&ns, replicas));
         scaled.with_context(|| format!("scaling to {replicas}"))?;
         for outcome in outcomes? {
             outcome
@@ -112,23 +108,12 @@ async fn scaled(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Scales as soon as a client connects.
-async fn scale(scene: &Scene, replicas: usize) -> anyhow::Result<()> {
-    let pods = scene.api::<Pod>();
-    wait::until("a client connects", READY, async || {
-        let all = pods.list(&ListParams::default()).await?.items;
-        let runs = |pod: &Pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            pod.name_any().starts_with("psql-") && phase == Some("Running")
-        };
-        ensure!(all.iter().any(runs), "no client runs");
-        Ok(())
-    })
-    .await?;
-    scene.edit(POOL, json!({"replicas": replicas})).await?;
-    scene.ready(POOL, READY).await?;
-    wait::until("there are as many pods as asked", SOON, async || {
-        let there = scene.pods(POOL).await?.len();
+async fn scale(ns: &TestNamespace, replicas: usize) -> anyhow::Result<()> {
+    ns.client_runs(READY).await?;
+    ns.edit(POOL, json!({"replicas": replicas})).await?;
+    ns.ready(POOL, READY).await?;
+    wait::until("there are as many pods as requested", SOON, async || {
+        let there = ns.pods(POOL).await?.len();
         ensure!(there == replicas, "there are {there}");
         Ok(())
     })

@@ -7,32 +7,33 @@ use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use local_cluster::wait;
 use serde_json::json;
+use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason, Status};
-use shared_types::{Alias, Pgpool};
 
-use super::flow::{READY, prepared};
+use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
-use crate::scene::certificates::SERVER;
-use crate::scene::fixtures::POOL;
-use crate::scene::pool::{Expected, is_ready};
-use crate::scene::psql::Attempt;
-use crate::scene::{SOON, Scene};
+use crate::namespace::cert_manager::SERVER;
+use crate::namespace::fixtures::POOL;
+use crate::namespace::pods::is_up;
+use crate::namespace::pool::{Expected, is_ready, issued, served};
+use crate::namespace::psql::Attempt;
+use crate::namespace::{SOON, TestNamespace};
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("rollout::one_pod_after_the_other_each_proven", renewed),
         Case::cluster("rollout::what_cannot_run_stops_at_its_first_pod", broken),
     ]
 }
 
-/// cert-manager is made to issue anew, while clients come and go.
+/// cert-manager is made to issue again, while clients come and go.
 async fn renewed(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene.put(&pool.with("/spec/replicas", json!(3))).await?;
-    let before = issued(&scene.ready(POOL, READY).await?)?;
+    let (ns, pool) = prepared(&context).await?;
+    ns.put(&pool.with("/spec/replicas", json!(3))).await?;
+    let before = issued(&ns.ready(POOL, READY).await?)?;
     let database = context.database().await?;
     let attempts = vec![Attempt::verify_full(); 150];
-    let (outcomes, rolled) = tokio::join!(scene.psql(POOL, database, &attempts), renew(&scene, &before));
+    let (outcomes, rolled) = tokio::join!(ns.psql(POOL, database, &attempts), renew(&ns, &before));
     rolled?;
     for outcome in outcomes? {
         outcome.expect_row().context("while pods are replaced")?;
@@ -40,22 +41,21 @@ async fn renewed(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn renew(scene: &Scene, before: &str) -> anyhow::Result<()> {
-    client_runs(scene).await?;
-    scene.at_rest(SERVER).await?;
-    scene
-        .api::<Secret>()
+async fn renew(ns: &TestNamespace, before: &str) -> anyhow::Result<()> {
+    ns.client_runs(READY).await?;
+    ns.at_rest(SERVER).await?;
+    ns.api::<Secret>()
         .delete(SERVER, &DeleteParams::default())
         .await?;
     wait::until("every pod serves the new certificate", READY, async || {
-        let pgpool = scene.pgpool(POOL).await?;
-        let pods = scene.pods(POOL).await?;
+        let pgpool = ns.pgpool(POOL).await?;
+        let pods = ns.pods(POOL).await?;
         in_turn(&pgpool, &pods, before)?;
         let now = issued(&pgpool)?;
         ensure!(now != before, "no new certificate yet");
         let served = served(&pgpool);
         ensure!(
-            is_ready(&pgpool) && served.len() == 3 && served.iter().all(|it| *it == Some(&now)),
+            is_ready(&pgpool) && served.len() == 3 && served.iter().all(|it| it.as_ref() == Some(&now)),
             "{served:?} instead of {now}"
         );
         Ok(())
@@ -70,69 +70,53 @@ fn in_turn(pgpool: &Pgpool, pods: &[Pod], before: &str) -> anyhow::Result<()> {
     if up < 2 {
         return hopeless(format!("only {up} of 3 pods are up"));
     }
-    // The status may be older than the pods, but never tells of a pod that was not proven.
+    // The status may be older than the pods, but never has a certificate that was not proven.
     let seen = served(pgpool);
-    let new: Vec<_> = seen.iter().map(|it| it.is_some_and(|it| it != before)).collect();
+    let new: Vec<_> = seen
+        .iter()
+        .map(|it| it.as_ref().is_some_and(|it| it != before))
+        .collect();
     if new.windows(2).any(|pair| pair[0] && !pair[1]) {
         return hopeless(format!("out of turn: {seen:?}"));
     }
     Ok(())
 }
 
-async fn client_runs(scene: &Scene) -> anyhow::Result<()> {
-    wait::until("a client connects", READY, async || {
-        let pods = scene
-            .api::<Pod>()
-            .list(&kube::api::ListParams::default())
-            .await?
-            .items;
-        let runs = |pod: &Pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            pod.name_any().starts_with("psql-") && phase == Some("Running")
-        };
-        ensure!(pods.iter().any(runs), "no client runs");
-        Ok(())
-    })
-    .await
-}
-
-/// A pod that finds no node stops the rollout; the next change takes it away, and goes on.
+/// A pod that finds no node stops the rollout; the next change replaces it, and continues.
 async fn broken(context: Context) -> anyhow::Result<()> {
-    let (scene, pool) = prepared(&context).await?;
-    scene.put(&pool.with("/spec/replicas", json!(3))).await?;
-    scene.ready(POOL, READY).await?;
-    let before = uids(&scene).await?;
+    let (ns, pool) = prepared(&context).await?;
+    ns.apply_and_wait(&pool.with("/spec/replicas", json!(3)), READY)
+        .await?;
+    let before = uids(&ns).await?;
     let nowhere = |node: serde_json::Value| json!({"podTemplate": {"spec": {"nodeSelector": node}}});
-    scene.edit(POOL, nowhere(json!({"disk": "none-such"}))).await?;
+    ns.edit(POOL, nowhere(json!({"disk": "none-such"}))).await?;
     let says = Expected(
         ConditionType::Reconciling,
         Status::True,
         Reason::RollingOut,
         &["0 of 3", "pool-2", "node"],
     );
-    scene.says(POOL, says).await?;
+    ns.has_condition(POOL, says).await?;
     let says = Expected(
         ConditionType::Stalled,
         Status::True,
         Reason::RolloutFailed,
         &["0 of 3", "pool-2", "The others stay as they are"],
     );
-    scene.says_within(POOL, says, READY).await?;
-    let now = uids(&scene).await?;
+    ns.has_condition_within(POOL, says, READY).await?;
+    let now = uids(&ns).await?;
     ensure!(
         now[..2] == before[..2],
         "the others were touched: {now:?}, before {before:?}"
     );
-    let before = lost(&scene).await?;
-    scene
-        .psql(POOL, context.database().await?, &[Attempt::verify_full()])
-        .await?[0]
-        .expect_row()?;
+    let before = lost(&ns).await?;
+    ns.gets_row(POOL, context.database().await?, Attempt::verify_full())
+        .await?;
 
-    scene.edit(POOL, nowhere(json!(null))).await?;
-    scene.ready(POOL, READY).await?;
+    ns.edit(POOL, nowhere(json!(null))).await?;
+    ns.ready(POOL, READY).await?;
     wait::until("the pods before it are the same", SOON, async || {
-        let now = uids(&scene).await?;
+        let now = uids(&ns).await?;
         ensure!(
             now.len() == 3 && now[..2] == before[..2],
             "{now:?}, before {before:?}"
@@ -143,8 +127,8 @@ async fn broken(context: Context) -> anyhow::Result<()> {
 }
 
 /// A pod whose turn has not come is lost meanwhile: it comes back as it was.
-async fn lost(scene: &Scene) -> anyhow::Result<Vec<String>> {
-    let pods = scene.api::<Pod>();
+async fn lost(ns: &TestNamespace) -> anyhow::Result<Vec<String>> {
+    let pods = ns.api::<Pod>();
     let old = pods.get("pool-0").await?.uid();
     pods.delete("pool-0", &DeleteParams::default()).await?;
     wait::until("the pod is there again, as it was", SOON, async || {
@@ -156,37 +140,11 @@ async fn lost(scene: &Scene) -> anyhow::Result<Vec<String>> {
         Ok(())
     })
     .await?;
-    uids(scene).await
+    uids(ns).await
 }
 
-fn is_up(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions
-        .filter(|it| it.type_ == "Ready")
-        .any(|it| it.status == "True");
-    ready && pod.metadata.deletion_timestamp.is_none()
-}
-
-async fn uids(scene: &Scene) -> anyhow::Result<Vec<String>> {
-    let mut pods = scene.pods(POOL).await?;
+async fn uids(ns: &TestNamespace) -> anyhow::Result<Vec<String>> {
+    let mut pods = ns.pods(POOL).await?;
     pods.sort_by_key(kube::ResourceExt::name_any);
     Ok(pods.iter().filter_map(kube::ResourceExt::uid).collect())
-}
-
-/// What each pod was last seen to serve, in the order of the pods.
-fn served(pgpool: &Pgpool) -> Vec<Option<&String>> {
-    let mut pods: Vec<_> = pgpool.status.iter().flat_map(|status| &status.pods).collect();
-    pods.sort_by_key(|pod| &pod.name);
-    pods.iter().map(|pod| pod.served_fingerprint.as_ref()).collect()
-}
-
-fn issued(pgpool: &Pgpool) -> anyhow::Result<String> {
-    let mut certificates = pgpool.status.iter().flat_map(|status| &status.certificates);
-    let server = certificates.find(|certificate| certificate.alias == Alias::Server);
-    server
-        .and_then(|server| server.fingerprint.clone())
-        .context("no certificate")
 }

@@ -1,5 +1,5 @@
 //! The manifests that `KubeDB`'s users write, in the words of this project: each is accepted by the strictest validation and
-//! comes to the state that it asks for.
+//! reaches the state that it requests.
 
 use anyhow::Context as _;
 use kube::ResourceExt as _;
@@ -8,31 +8,30 @@ use local_cluster::{manifests, wait};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Context};
+use crate::namespace::TestNamespace;
+use crate::namespace::fixtures::{ISSUER, Manifest};
 use crate::report::manifests::expectations::{self, Expectation};
 use crate::report::manifests::{follow, prerequisites};
-use crate::scene::Scene;
-use crate::scene::fixtures::{ISSUER, Manifest};
 
 /// The samples that the schema is tested with, too.
 const PGPOOLS: &str = include_str!("../../../../shared-types/tests/samples/pgpools.yaml");
 
-/// Time for a pool to be gone.
 const GONE: std::time::Duration = std::time::Duration::from_mins(1);
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     vec![Case::cluster("samples::each_comes_to_its_state", each)]
 }
 
 async fn each(context: Context) -> anyhow::Result<()> {
-    let scene = Scene::existing(&context.client, &context.namespace);
-    provide(&context, &scene).await?;
+    let ns = TestNamespace::existing(&context.client, &context.namespace);
+    provide(&context, &ns).await?;
     let samples = expectations::samples()?;
     for sample in manifests::parse(PGPOOLS)? {
         let name = sample.name_any();
         let Some(expectation) = samples.get(&name) else {
             continue;
         };
-        becomes(&context, &scene, sample, expectation)
+        becomes(&context, &ns, sample, expectation)
             .await
             .with_context(|| format!("the sample {name}"))?;
     }
@@ -42,26 +41,21 @@ async fn each(context: Context) -> anyhow::Result<()> {
 /// One after the other: half a processor is the default of each, and the node has two.
 async fn becomes(
     context: &Context,
-    scene: &Scene,
+    ns: &TestNamespace,
     sample: DynamicObject,
     expectation: &Expectation,
 ) -> anyhow::Result<()> {
     let name = sample.name_any();
-    let sample = here(sample, scene.namespace());
-    let api = manifests::api(scene.client(), scene.namespace(), &sample).await?;
+    let sample = here(sample, ns.name());
+    let api = manifests::api(ns.client(), ns.name(), &sample).await?;
     let strict = PatchParams {
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::apply(manifests::MANAGER)
     };
     api.patch(&name, &strict, &Patch::Apply(&sample)).await?;
-    follow::follow(scene, &name, context.database().await?, expectation).await?;
-    scene.delete::<shared_types::Pgpool>(&name).await?;
-    wait::gone(
-        &scene.api::<k8s_openapi::api::apps::v1::StatefulSet>(),
-        &name,
-        GONE,
-    )
-    .await
+    follow::follow(ns, &name, context.database().await?, expectation).await?;
+    ns.delete::<shared_types::Pgpool>(&name).await?;
+    wait::gone(&ns.api::<k8s_openapi::api::apps::v1::StatefulSet>(), &name, GONE).await
 }
 
 /// The sample in the namespace of the case, with the one PostgreSQL of all cases; three pods are small ones.
@@ -79,11 +73,11 @@ fn here(mut sample: DynamicObject, namespace: &str) -> DynamicObject {
     sample
 }
 
-async fn provide(context: &Context, scene: &Scene) -> anyhow::Result<()> {
+async fn provide(context: &Context, ns: &TestNamespace) -> anyhow::Result<()> {
     let database = context.database().await?;
-    let namespace = scene.namespace();
-    prerequisites::offer_versions(scene.client(), &["4.5.0"]).await?;
-    scene.apply(ISSUER).await?;
+    let namespace = ns.name();
+    prerequisites::offer_versions(ns.client(), &["4.5.0"]).await?;
+    ns.apply(ISSUER).await?;
     let labels: Value = json!({
         "app.kubernetes.io/name": "postgreses.kubedb.com",
         "app.kubernetes.io/instance": "orders",
@@ -101,7 +95,7 @@ async fn provide(context: &Context, scene: &Scene) -> anyhow::Result<()> {
         Manifest::service_account("own-account"),
         john.with("/metadata/labels", labels),
     ] {
-        scene.put(&manifest).await?;
+        ns.put(&manifest).await?;
     }
     Ok(())
 }

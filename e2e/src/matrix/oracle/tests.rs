@@ -81,7 +81,7 @@ fn prefer_tells_of_both_attempts() {
         (
             pool(Some(Allow), ClientAuthMode::Md5, Backend::Known),
             Cell::new(Client::Prefer, P::Right, C::Foreign),
-            refused(&[Refusal::UnknownAuthority]),
+            refused(&[Refusal::UnknownCa]),
         ),
     ];
     for (pool, cell, expected) in rows {
@@ -96,11 +96,11 @@ fn certificates_count_where_pgpool_asks_for_them() {
     let no = |refusal| refused(&[refusal]);
     let rows = [
         // In md5 and scram mode a certificate is neither needed nor enough, but a bad one is refused where there is
-        // a store of authorities.
+        // a store of CAs.
         (Scram, Plain, P::Right, C::Foreign, TLS),
         (Scram, Plain, P::Right, C::ServerOnly, TLS),
         (Scram, Plain, P::Wrong, C::Right, no(Refusal::WrongPassword)),
-        (Scram, Known, P::Right, C::Foreign, no(Refusal::UnknownAuthority)),
+        (Scram, Known, P::Right, C::Foreign, no(Refusal::UnknownCa)),
         (Scram, Known, P::Right, C::WrongName, TLS),
         (Scram, Known, P::Right, C::OfBackend, TLS),
         (
@@ -110,13 +110,13 @@ fn certificates_count_where_pgpool_asks_for_them() {
             C::ServerOnly,
             no(Refusal::UnsupportedCertificate),
         ),
-        // In cert mode the password is not asked for.
+        // In cert mode no password is required.
         (Cert, Plain, P::Wrong, C::Right, TLS),
         (Cert, Plain, P::Right, C::None, no(Refusal::NoCertificate)),
         (Cert, Plain, P::Right, C::WrongName, no(Refusal::NoCertificate)),
         (Cert, Plain, P::Right, C::OtherCase, TLS),
-        (Cert, Plain, P::Right, C::Foreign, no(Refusal::UnknownAuthority)),
-        (Cert, Plain, P::Right, C::OfBackend, no(Refusal::UnknownAuthority)),
+        (Cert, Plain, P::Right, C::Foreign, no(Refusal::UnknownCa)),
+        (Cert, Plain, P::Right, C::OfBackend, no(Refusal::UnknownCa)),
         // One store for both sides.
         (Cert, Known, P::Wrong, C::OfBackend, TLS),
     ];
@@ -133,7 +133,7 @@ fn clients_judge_the_server_as_they_are_asked_to() {
     let rows = [
         (
             Client::VerifyCa,
-            Expects::OtherAuthority,
+            Expects::OtherCa,
             refused(&[Refusal::UntrustedServer]),
         ),
         (Client::VerifyCa, Expects::OtherName, TLS),
@@ -142,7 +142,7 @@ fn clients_judge_the_server_as_they_are_asked_to() {
             Expects::OtherName,
             refused(&[Refusal::OtherName]),
         ),
-        (Client::Require, Expects::OtherAuthority, TLS),
+        (Client::Require, Expects::OtherCa, TLS),
         (
             Client::Require,
             Expects::ChannelBinding,

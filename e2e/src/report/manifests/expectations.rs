@@ -10,7 +10,7 @@ const TABLES: &str = include_str!("../../../fixtures/manifests.yaml");
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Expectation {
+pub(crate) enum Expectation {
     /// A Pgpool that becomes ready, and of which these facts hold.
     Ready(Vec<Fact>),
     /// A Pgpool that waits, with all these words in the message of one condition, and of which these facts hold.
@@ -30,35 +30,31 @@ pub enum Expectation {
 
 impl Expectation {
     /// It is about a Pgpool, whose state is followed.
-    pub fn is_pool(&self) -> bool {
+    pub(crate) fn is_pool(&self) -> bool {
         self.needs_taint() || matches!(self, Self::Ready(_) | Self::Waiting(..))
     }
 
-    pub fn needs_taint(&self) -> bool {
+    pub(crate) fn needs_taint(&self) -> bool {
         matches!(self, Self::ReadyOnTainted | Self::WaitingOnTainted(_))
     }
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Fact {
+pub(crate) enum Fact {
     /// Its `pgpool.conf` has the setting once, with this value.
     Setting(String, String),
-    /// It has this number of pods.
     Pods(usize),
-    /// Its pods run these containers.
     Containers(Vec<String>),
-    /// All containers of its pods are ready.
     AllReady,
     /// Container `pgpool` has this value at a path.
     Pgpool(String, String),
     /// The spec of its pods has this value at a path.
     Pod(String, String),
-    /// pgpool knows these users.
     Users(Vec<String>),
     /// The service account of the user is as the user made it.
     ServiceAccount(String),
-    /// Its Service for metrics tells Prometheus to scrape port 9719.
+    /// Its Service for metrics has the annotations for Prometheus to scrape port 9719.
     ScrapeAnnotations,
     /// It has the Service for metrics, and the `ServiceMonitor` where the cluster serves that kind.
     ServiceMonitor,
@@ -66,14 +62,13 @@ pub enum Fact {
     CertificateNames(Vec<String>),
     /// psql gets a row with the client certificate of the pool and without a password.
     CertificateLogin,
-    /// A Secret has a key.
     SecretKey(String, String),
     /// A Job runs the script of a repository, fetched with these arguments among others.
     GitSync(Vec<String>),
 }
 
 /// Expectations by the path of a manifest below `docs/examples/pgpool`, without ending, or by the name of a sample.
-pub type Table = BTreeMap<String, Expectation>;
+pub(crate) type Table = BTreeMap<String, Expectation>;
 
 #[derive(Deserialize)]
 struct Tables {
@@ -87,13 +82,12 @@ fn tables() -> anyhow::Result<Tables> {
     serde_json::from_value(value).context("reading fixtures/manifests.yaml")
 }
 
-/// The manifests of the documentation.
-pub fn examples() -> anyhow::Result<Table> {
+pub(crate) fn examples() -> anyhow::Result<Table> {
     Ok(tables()?.examples)
 }
 
 /// Our own samples of the same fields, by the names of the Pgpools.
-pub fn samples() -> anyhow::Result<Table> {
+pub(crate) fn samples() -> anyhow::Result<Table> {
     Ok(tables()?.samples)
 }
 

@@ -5,24 +5,28 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use kube::ResourceExt as _;
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use shared_types::{Alias, Pgpool, names};
 
 use super::expectations::Fact;
-use crate::scene::database::Database;
-use crate::scene::psql::Attempt;
-use crate::scene::{Scene, equal, is_not_found};
+use crate::namespace::database::Database;
+use crate::namespace::psql::Attempt;
+use crate::namespace::{TestNamespace, equal, is_not_found};
 
 impl Fact {
     /// Fails unless it holds, with what holds instead.
-    pub async fn check(&self, scene: &Scene, name: &str, database: &Database) -> anyhow::Result<()> {
-        let pgpool = scene.pgpool(name).await?;
-        let pool = Pool { scene, pgpool };
+    pub(crate) async fn check(
+        &self,
+        ns: &TestNamespace,
+        name: &str,
+        database: &Database,
+    ) -> anyhow::Result<()> {
+        let pgpool = ns.pgpool(name).await?;
+        let pool = Pool { ns, pgpool };
         match self {
             Self::Setting(key, value) => pool.setting(key, value).await,
-            Self::Pods(count) => equal("pods", &scene.pods(name).await?.len(), count),
+            Self::Pods(count) => equal("pods", &ns.pods(name).await?.len(), count),
             Self::Containers(wanted) => {
                 let containers = pool.pod_spec("/containers").await?;
                 equal("containers", &each(&containers, "name"), wanted)
@@ -35,22 +39,22 @@ impl Fact {
             Self::ScrapeAnnotations => pool.scrape_annotations().await,
             Self::ServiceMonitor => pool.service_monitor().await,
             Self::CertificateNames(wanted) => pool.certificate_names(wanted).await,
-            Self::CertificateLogin => scene.gets_row(name, database, Attempt::certificate()).await,
-            Self::SecretKey(secret, key) => scene.secret_text(secret, key).await.map(drop),
+            Self::CertificateLogin => ns.gets_row(name, database, Attempt::certificate()).await,
+            Self::SecretKey(secret, key) => ns.secret_text(secret, key).await.map(drop),
             Self::GitSync(arguments) => pool.git_sync(arguments).await,
         }
     }
 }
 
 struct Pool<'a> {
-    scene: &'a Scene,
+    ns: &'a TestNamespace,
     pgpool: Pgpool,
 }
 
 impl Pool<'_> {
     async fn setting(&self, key: &str, value: &str) -> anyhow::Result<()> {
         let secret = names::config_secret(&self.pgpool);
-        let text = self.scene.secret_text(&secret, "pgpool.conf").await?;
+        let text = self.ns.secret_text(&secret, "pgpool.conf").await?;
         let settings = text.lines().filter_map(|line| line.split_once('='));
         let settings = settings.filter(|(known, _)| known.trim() == key);
         let values: Vec<_> = settings
@@ -60,7 +64,7 @@ impl Pool<'_> {
     }
 
     async fn all_ready(&self) -> anyhow::Result<()> {
-        for pod in self.scene.pods(&self.pgpool.name_any()).await? {
+        for pod in self.ns.pods(&self.pgpool.name_any()).await? {
             let statuses = pod.status.iter().flat_map(|status| &status.container_statuses);
             let waiting = statuses.flatten().filter(|status| !status.ready);
             let waiting: Vec<_> = waiting.map(|status| &status.name).collect();
@@ -71,11 +75,7 @@ impl Pool<'_> {
 
     /// The value at a path in the spec of the pod template; `name=x` on the path is the item of that name.
     async fn pod_spec(&self, path: &str) -> anyhow::Result<Value> {
-        let workload = self
-            .scene
-            .api::<StatefulSet>()
-            .get(&self.pgpool.name_any())
-            .await?;
+        let workload = self.ns.api::<StatefulSet>().get(&self.pgpool.name_any()).await?;
         let workload = serde_json::to_value(workload)?;
         let mut at = &workload["spec"]["template"]["spec"];
         for key in path.split('/').skip(1) {
@@ -96,7 +96,7 @@ impl Pool<'_> {
 
     async fn users(&self, wanted: &[String]) -> anyhow::Result<()> {
         let secret = names::users_secret(&self.pgpool);
-        let text = self.scene.secret_text(&secret, "pool_passwd").await?;
+        let text = self.ns.secret_text(&secret, "pool_passwd").await?;
         let known: Vec<_> = text.lines().filter_map(|line| line.split(':').next()).collect();
         let missing: Vec<_> = wanted
             .iter()
@@ -107,7 +107,7 @@ impl Pool<'_> {
     }
 
     async fn service_account(&self, account: &str) -> anyhow::Result<()> {
-        let found = self.scene.api::<ServiceAccount>().get(account).await?;
+        let found = self.ns.api::<ServiceAccount>().get(account).await?;
         let untouched = found.labels().is_empty() && found.owner_references().is_empty();
         ensure!(
             untouched,
@@ -119,7 +119,7 @@ impl Pool<'_> {
 
     async fn stats_service(&self) -> anyhow::Result<Service> {
         let name = names::stats_service(&self.pgpool);
-        let found = self.scene.api::<Service>().get(&name).await?;
+        let found = self.ns.api::<Service>().get(&name).await?;
         let mut ports = found.spec.iter().flat_map(|spec| &spec.ports).flatten();
         ensure!(
             ports.any(|port| port.port == 9719),
@@ -139,10 +139,7 @@ impl Pool<'_> {
 
     async fn service_monitor(&self) -> anyhow::Result<()> {
         let stats = self.stats_service().await?;
-        let kind = GroupVersionKind::gvk("monitoring.coreos.com", "v1", "ServiceMonitor");
-        let resource = ApiResource::from_gvk(&kind);
-        let (client, namespace) = (self.scene.client().clone(), self.scene.namespace());
-        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+        let api = self.ns.dynamic("monitoring.coreos.com", "v1", "ServiceMonitor");
         match api.list(&ListParams::default()).await {
             Ok(_) => {}
             Err(error) if is_not_found(&error) => return Ok(()),
@@ -157,7 +154,7 @@ impl Pool<'_> {
 
     async fn certificate_names(&self, wanted: &[String]) -> anyhow::Result<()> {
         let name = names::certificate(&self.pgpool, Alias::Server);
-        let certificate = self.scene.certificate(&name).await?;
+        let certificate = self.ns.certificate(&name).await?;
         let spec = &certificate.data["spec"];
         let names = [list(&spec["dnsNames"]), list(&spec["ipAddresses"])].concat();
         let all = wanted.iter().all(|name| names.contains(&json!(name)));
@@ -170,7 +167,7 @@ impl Pool<'_> {
 
     async fn git_sync(&self, wanted: &[String]) -> anyhow::Result<()> {
         let name = names::init_job(&self.pgpool);
-        let job = serde_json::to_value(self.scene.api::<Job>().get(&name).await?)?;
+        let job = serde_json::to_value(self.ns.api::<Job>().get(&name).await?)?;
         let containers = list(&job["spec"]["template"]["spec"]["initContainers"]);
         let fetching = containers
             .iter()

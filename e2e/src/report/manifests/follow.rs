@@ -14,8 +14,8 @@ use shared_types::ops_request::OpsPhase;
 
 use super::expectations::{Expectation, Fact};
 use super::{Example, Verdict};
-use crate::scene::Scene;
-use crate::scene::database::Database;
+use crate::namespace::TestNamespace;
+use crate::namespace::database::Database;
 use crate::workspace::Workspace;
 use local_cluster::command;
 use local_cluster::node;
@@ -24,23 +24,20 @@ use local_cluster::wait;
 
 /// Time for a pool to become ready: its pods start on a node that starts others as well.
 const READY: Duration = Duration::from_mins(3);
-/// Time for a request to succeed.
 const SUCCESSFUL: Duration = Duration::from_mins(5);
-/// Time for facts that follow from that.
 const SOON: Duration = Duration::from_mins(2);
 /// The taint that the examples tolerate, or do not.
 const TAINT: &str = "key1=node1:NoSchedule";
 
-/// Applies manifests in one cluster.
-pub struct Follower<'a> {
-    pub client: Client,
+pub(crate) struct Follower<'a> {
+    pub(crate) client: Client,
     target: &'a Target,
     kubectl: PathBuf,
     database: &'a Database,
 }
 
 impl<'a> Follower<'a> {
-    pub fn new(
+    pub(crate) fn new(
         workspace: &Workspace,
         target: &'a Target,
         client: Client,
@@ -56,7 +53,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Applies a manifest as it is, then, if it is a pool, the requests for it.
-    pub async fn follow(&self, example: &Example, requests: &[Example]) -> Vec<Verdict> {
+    pub(crate) async fn follow(&self, example: &Example, requests: &[Example]) -> Vec<Verdict> {
         let seen = match &example.expectation {
             None => Err(anyhow!("the table does not have it")),
             Some(Expectation::NotServed) => Ok("not applied: the kind is not served here".to_owned()),
@@ -68,7 +65,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Follows pools that need a node with a taint. Only the local cluster has a node that may get one.
-    pub async fn follow_tainted(&self, examples: &[Example]) -> Vec<Verdict> {
+    pub(crate) async fn follow_tainted(&self, examples: &[Example]) -> Vec<Verdict> {
         if examples.is_empty() {
             return Vec::new();
         }
@@ -119,8 +116,8 @@ impl<'a> Follower<'a> {
     async fn apply_pool(&self, example: &Example, expectation: &Expectation) -> anyhow::Result<String> {
         self.apply(&example.file).await?;
         let (namespace, name) = identity(&example.file)?;
-        let scene = Scene::existing(&self.client, &namespace);
-        follow(&scene, &name, self.database, expectation).await
+        let ns = TestNamespace::existing(&self.client, &namespace);
+        follow(&ns, &name, self.database, expectation).await
     }
 
     /// Waits until a request has succeeded, and checks its pool.
@@ -130,12 +127,12 @@ impl<'a> Follower<'a> {
         };
         self.apply(&request.file).await?;
         let (namespace, name) = identity(&request.file)?;
-        let scene = Scene::existing(&self.client, &namespace);
+        let ns = TestNamespace::existing(&self.client, &namespace);
         let phase = OpsPhase::Successful;
-        scene.operation_is(&name, phase, "Successful", SUCCESSFUL).await?;
-        let pool = scene.operation(&name).await?.spec.database_ref.name;
+        ns.operation_is(&name, phase, "Successful", SUCCESSFUL).await?;
+        let pool = ns.operation(&name).await?.spec.database_ref.name;
         let ready = Expectation::Ready(facts.clone());
-        let seen = follow(&scene, &pool, self.database, &ready).await?;
+        let seen = follow(&ns, &pool, self.database, &ready).await?;
         self.delete(&request.file).await?;
         Ok(format!("Successful, and its pool is {seen}"))
     }
@@ -156,9 +153,9 @@ impl<'a> Follower<'a> {
     async fn delete_pool(&self, file: &Path) -> anyhow::Result<()> {
         self.delete(file).await?;
         let (namespace, name) = identity(file)?;
-        let scene = Scene::existing(&self.client, &namespace);
-        wait::gone(&scene.api::<StatefulSet>(), &name, READY).await?;
-        wait::gone(&scene.api::<Pod>(), &format!("{name}-0"), READY).await
+        let ns = TestNamespace::existing(&self.client, &namespace);
+        wait::gone(&ns.api::<StatefulSet>(), &name, READY).await?;
+        wait::gone(&ns.api::<Pod>(), &format!("{name}-0"), READY).await
     }
 
     async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<()> {
@@ -175,8 +172,8 @@ impl<'a> Follower<'a> {
 ///
 /// # Errors
 /// What is not as expected, with all conditions of the Pgpool.
-pub async fn follow(
-    scene: &Scene,
+pub(crate) async fn follow(
+    ns: &TestNamespace,
     name: &str,
     database: &Database,
     expectation: &Expectation,
@@ -189,16 +186,16 @@ pub async fn follow(
         _ => bail!("{name} is no pool"),
     };
     let seen = if words.is_empty() {
-        scene.ready(name, READY).await?;
+        ns.ready(name, READY).await?;
         "Ready".to_owned()
     } else {
-        waiting(scene, name, words).await?
+        waiting(ns, name, words).await?
     };
     for fact in facts {
         let what = format!("{fact:?}");
-        let checked = wait::until(&what, SOON, async || fact.check(scene, name, database).await).await;
+        let checked = wait::until(&what, SOON, async || fact.check(ns, name, database).await).await;
         if let Err(error) = checked {
-            return Err(error).context(scene.told(name).await?);
+            return Err(error).context(ns.conditions(name).await?);
         }
     }
     Ok(match facts.len() {
@@ -208,23 +205,23 @@ pub async fn follow(
 }
 
 /// Waits until the message of one condition has all of the words, and returns that condition.
-async fn waiting(scene: &Scene, name: &str, words: &[String]) -> anyhow::Result<String> {
+async fn waiting(ns: &TestNamespace, name: &str, words: &[String]) -> anyhow::Result<String> {
     wait::until(&format!("{name} waits for {words:?}"), READY, async || {
-        let pgpool = scene.pgpool(name).await?;
+        let pgpool = ns.pgpool(name).await?;
         let status = pgpool.status.as_ref().context("no status yet")?;
         let ready = conditions::is_true(&status.conditions, conditions::ConditionType::Ready);
         ensure!(!ready, "it is ready");
         let mut found = status.conditions.iter();
         match found.find(|condition| words.iter().all(|word| condition.message.contains(word))) {
             Some(condition) => Ok(format!("{}: {}", condition.reason, condition.message)),
-            None => bail!("{}", scene.told(name).await?),
+            None => bail!("{}", ns.conditions(name).await?),
         }
     })
     .await
 }
 
 /// The namespace and the name of the object in a file.
-pub fn identity(file: &Path) -> anyhow::Result<(String, String)> {
+pub(crate) fn identity(file: &Path) -> anyhow::Result<(String, String)> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let value: Value = serde_yaml::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
     let field = |key: &str| value["metadata"][key].as_str().map(str::to_owned);

@@ -8,23 +8,21 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use shared_types::PgpoolVersion;
 
-use crate::scene::authority::Authority;
-use crate::scene::database::Database;
-use crate::scene::fixtures::Manifest;
-use crate::scene::{Scene, offer_version};
+use crate::namespace::database::Database;
+use crate::namespace::fixtures::Manifest;
+use crate::namespace::test_ca::TestCa;
+use crate::namespace::{TestNamespace, offer_version};
 use local_cluster::manifests::{self, ensure_namespace};
 
 /// The namespace of the examples, beside that of the quick start.
-pub const DEMO: &str = "demo";
-pub const POOL: &str = "pool";
+pub(crate) const DEMO: &str = "demo";
+pub(crate) const POOL: &str = "pool";
 
-/// The three settings that the examples show.
-pub const PGPOOL_CONF: &str = "num_init_children = 6\nmax_pool = 65\nchild_life_time = 400\n";
+pub(crate) const PGPOOL_CONF: &str = "num_init_children = 6\nmax_pool = 65\nchild_life_time = 400\n";
 
 const BINDINGS: [&str; 4] = ["ha-postgres", "quick-postgres", "pg-demo", "postgres"];
 const CA_SECRETS: [&str; 2] = ["pgpool-ca", "pgpool-new-ca"];
 const SETTINGS: [&str; 3] = ["pp-configuration", "pp-custom-config", "new-custom-config"];
-/// The versions of `KubeDB`'s catalog.
 const VERSIONS: [&str; 5] = ["4.4.5", "4.4.8", "4.5.0", "4.5.3", "4.6.0"];
 
 /// Marks the catalog entries that are created here. They are replaced when the available images change.
@@ -34,7 +32,7 @@ const OURS: (&str, &str) = ("app.kubernetes.io/managed-by", "e2e");
 ///
 /// # Errors
 /// Also when one of the namespaces exists already: its content belongs to someone else.
-pub async fn create(client: &Client, database: &Database) -> anyhow::Result<()> {
+pub(crate) async fn create(client: &Client, database: &Database) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in [DEMO, POOL] {
         ensure!(
@@ -43,20 +41,19 @@ pub async fn create(client: &Client, database: &Database) -> anyhow::Result<()> 
         );
         ensure_namespace(client, name).await?;
     }
-    let scene = Scene::existing(client, DEMO);
-    scene.put(&database.credentials(DEMO)).await?;
+    let ns = TestNamespace::existing(client, DEMO);
+    ns.put(&database.credentials(DEMO)).await?;
     for name in BINDINGS {
-        scene.put(&database.app_binding(DEMO, name).await?).await?;
+        ns.put(&database.app_binding(DEMO, name).await?).await?;
     }
     for name in CA_SECRETS {
-        scene.authority_of(name, &Authority::new(name)?).await?;
+        ns.put_ca(name, &TestCa::new(name)?).await?;
     }
     for name in SETTINGS {
         let settings = json!({"pgpool.conf": PGPOOL_CONF});
-        scene.put(&Manifest::secret(name, settings)).await?;
+        ns.put(&Manifest::secret(name, settings)).await?;
     }
-    scene
-        .put(&Manifest::service_account("my-custom-serviceaccount"))
+    ns.put(&Manifest::service_account("my-custom-serviceaccount"))
         .await?;
     // A request for other credentials names this one.
     let user = Manifest::secret(
@@ -64,12 +61,12 @@ pub async fn create(client: &Client, database: &Database) -> anyhow::Result<()> 
         json!({"username": "pcp", "password": "another-one"}),
     )
     .with("/type", json!("kubernetes.io/basic-auth"));
-    Scene::existing(client, POOL).put(&user).await?;
+    TestNamespace::existing(client, POOL).put(&user).await?;
     offer_versions(client, &VERSIONS).await
 }
 
 /// Adds versions to the catalog that someone else does not offer already, with the images of the newest one.
-pub async fn offer_versions(client: &Client, versions: &[&str]) -> anyhow::Result<()> {
+pub(crate) async fn offer_versions(client: &Client, versions: &[&str]) -> anyhow::Result<()> {
     offer_version(client).await?;
     let api: Api<PgpoolVersion> = Api::all(client.clone());
     let mut offered = api.list(&ListParams::default()).await?.items;

@@ -9,11 +9,10 @@ use kube::core::Request;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::scene::Scene;
-use crate::scene::fixtures::{self, Manifest};
+use crate::namespace::TestNamespace;
+use crate::namespace::fixtures::{self, Manifest};
 use local_cluster::manifests;
 
-/// The files of rows.
 const FILES: [&str; 6] = [
     include_str!("../../../../fixtures/schema/pgpool.yaml"),
     include_str!("../../../../fixtures/schema/configuration.yaml"),
@@ -26,24 +25,22 @@ const FILES: [&str; 6] = [
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
-    /// The kind whose smallest manifest is changed.
     kind: String,
     /// What else is set in that manifest, by path.
     #[serde(default)]
     given: BTreeMap<String, Value>,
     /// The path of the field, such as `/spec/replicas`.
-    pub field: String,
+    pub(crate) field: String,
     /// `null` stands for the absence of the field, here and below.
-    pub accepts: Vec<Value>,
-    pub rejects: Vec<Rejected>,
+    pub(crate) accepts: Vec<Value>,
+    pub(crate) rejects: Vec<Rejected>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rejected {
     value: Value,
-    /// A part of the answer.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 pub(super) fn rows() -> anyhow::Result<Vec<Row>> {
@@ -59,12 +56,12 @@ impl Row {
     pub(super) fn manifests(&self, namespace: &str) -> anyhow::Result<Vec<(Manifest, Option<&str>)>> {
         let mut base = smallest(&self.kind)?;
         for (path, value) in &self.given {
-            base = set(base, path, value);
+            base = base.set(path, value);
         }
         if self.kind != "PgpoolVersion" {
             base = base.with("/metadata/namespace", namespace.into());
         }
-        let with = |value| set(base.clone(), &self.field, value);
+        let with = |value| base.clone().set(&self.field, value);
         let accepted = self.accepts.iter().map(|value| (with(value), None));
         let rejected = self.rejects.iter();
         let rejected = rejected.map(|it| (with(&it.value), Some(it.message.as_str())));
@@ -87,26 +84,18 @@ fn smallest(kind: &str) -> anyhow::Result<Manifest> {
     }
 }
 
-fn set(manifest: Manifest, path: &str, value: &Value) -> Manifest {
-    match value {
-        Value::Null => manifest.without(path),
-        value => manifest.with(path, value.clone()),
-    }
-}
-
 /// The answer of the API server to an object.
 pub(super) enum Answer {
     /// With the object as it would be stored.
     Accepted(Value),
-    /// With the reason.
     Rejected(String),
 }
 
 /// Creates an object without keeping it. A field that the schema does not know is an error, as it is to a user of
 /// `kubectl`.
-pub(super) async fn offer(scene: &Scene, manifest: &Manifest) -> anyhow::Result<Answer> {
+pub(super) async fn offer(ns: &TestNamespace, manifest: &Manifest) -> anyhow::Result<Answer> {
     let object = manifest.object()?;
-    let api = manifests::api(scene.client(), scene.namespace(), &object).await?;
+    let api = manifests::api(ns.client(), ns.name(), &object).await?;
     let dry_run = PostParams {
         dry_run: true,
         ..PostParams::default()
@@ -114,7 +103,7 @@ pub(super) async fn offer(scene: &Scene, manifest: &Manifest) -> anyhow::Result<
     let mut request = Request::new(api.resource_url()).create(&dry_run, serde_json::to_vec(&object)?)?;
     let strict = format!("{}&fieldValidation=Strict", request.uri());
     *request.uri_mut() = strict.parse()?;
-    match scene.client().request::<DynamicObject>(request).await {
+    match ns.client().request::<DynamicObject>(request).await {
         Ok(created) => Ok(Answer::Accepted(serde_json::to_value(created)?)),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
             Ok(Answer::Rejected(status.message))

@@ -1,0 +1,90 @@
+//! A CA for tests, which issues anything, invalid certificates included. Pure but
+//! for randomness.
+
+use std::net::IpAddr;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+};
+
+pub(crate) struct TestCa {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// What a certificate is to be good for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) common_name: Option<String>,
+    pub(crate) dns_names: Vec<String>,
+    pub(crate) ip_addresses: Vec<IpAddr>,
+    pub(crate) server: bool,
+    pub(crate) client: bool,
+    pub(crate) expired: bool,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl TestCa {
+    pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = subject(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
+        })
+    }
+
+    /// Its own certificate, PEM.
+    pub(crate) fn certificate(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Its key, PEM: for an issuer of cert-manager that is to sign in its name.
+    pub(crate) fn key(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    pub(crate) fn issue(&self, wanted: &Wanted) -> anyhow::Result<Pair> {
+        let mut params = CertificateParams::new(wanted.dns_names.clone())?;
+        params
+            .subject_alt_names
+            .extend(wanted.ip_addresses.iter().copied().map(SanType::IpAddress));
+        params.distinguished_name = wanted.common_name.as_deref().map(subject).unwrap_or_default();
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+        let usages = [
+            (wanted.server, ExtendedKeyUsagePurpose::ServerAuth),
+            (wanted.client, ExtendedKeyUsagePurpose::ClientAuth),
+        ];
+        params.extended_key_usages = usages
+            .into_iter()
+            .filter(|(asked, _)| *asked)
+            .map(|(_, usage)| usage)
+            .collect();
+        if wanted.expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+fn subject(name: &str) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, name);
+    subject
+}
