@@ -4,7 +4,7 @@
 //! | Module | Concern |
 //! |---|---|
 //! | [`book`] | which pages there are |
-//! | [`page`] | what a page asks its reader to do |
+//! | [`page`] | what the reader of a page has to do |
 //! | [`expected`] | whether an output is the promised one |
 //! | [`transcript`] | the script of a page, and what came of it |
 //! | [`reader`] | running it as a reader would, in a namespace of its own |

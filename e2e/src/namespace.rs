@@ -1,7 +1,7 @@
-//! What the demo, the test cases and the benchmarks are written with: one namespace, the manifests a user
-//! would put into it, and questions about what became of them.
+//! What the demo, the test cases and the benchmarks are written with: one namespace, the manifests that a user
+//! would apply there, and questions about what became of them.
 //!
-//! Nothing here knows how the cluster came to be; a [`TestNamespace`] needs a client and nothing else.
+//! A [`TestNamespace`] needs a client and nothing else, whatever the cluster is.
 
 pub(crate) mod cert_manager;
 pub(crate) mod channel;

@@ -1,5 +1,5 @@
-//! What several cases use together and nobody wants to start twice: control planes with the operators beside
-//! them, a PostgreSQL. Each is created when the first case needs it.
+//! What several cases share because it is slow to start: control planes with the operators beside them, a PostgreSQL. Each
+//! is created when the first case needs it.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -37,7 +37,7 @@ pub(crate) struct Outcome {
     pub(crate) ready: Duration,
     /// What came of the clients that both modes admit.
     pub(crate) connections: Connections,
-    /// What the status output meanwhile that was not true.
+    /// Conditions that were not true meanwhile.
     pub(crate) claims: BTreeSet<String>,
     pub(crate) warnings: Vec<String>,
     /// The cells, tried as soon as the pool was ready, with what was seen of each.

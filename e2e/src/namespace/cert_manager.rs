@@ -1,5 +1,5 @@
-//! cert-manager's kinds, and its part played by the harness where cert-manager does not run: there a damaged
-//! Secret stays damaged, while cert-manager would repair it at once.
+//! cert-manager's kinds, and a stand-in for cert-manager where it does not run: there a damaged Secret stays damaged,
+//! while cert-manager would repair it at once.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Follows a certificate from its Secret into the pods: when each pod went, came, ran, was ready, and when a
+//! Follows a certificate from its Secret into the pods: when each pod was deleted, created, running and ready, and when a
 //! handshake of our own proved that it serves the new leaf.
 //!
 //! Moments of objects are those at which a watch showed them; handshakes are made over and over with each pod that

@@ -1,7 +1,7 @@
 //! What a Pgpool has become, in a form that is the same for every Pgpool that was created in the same
-//! words: two of them can be compared, whatever happened to the operators on the way.
+//! way: two of them can be compared, whatever happened to the operators meanwhile.
 //!
-//! What is random or comes from time is replaced by what it is: a password by its key, a hash by a mark.
+//! Random values and times are replaced: a password by its key, a hash by a mark.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

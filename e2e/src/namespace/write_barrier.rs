@@ -1,8 +1,8 @@
-//! Stands between one operator and the API server, and can let it do exactly one more write: the write
-//! reaches the API server, the answer never comes back, and every later one is held. Whoever then kills the
-//! operator has killed it between two writes, at a point that is no matter of luck.
+//! A proxy between one operator and the API server that can let it do exactly one more write: the write reaches the API
+//! server, the answer never comes back, and every later write is held. A test that then kills the operator kills it
+//! between two writes, at a known point.
 //!
-//! Plain HTTP on loopback; what passes carries the rights of the client it was given.
+//! Plain HTTP on loopback; requests have the rights of the client that the proxy was given.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+/// The largest request, in bytes.
 const LARGEST: usize = 4 << 20;
 
+/// What happens to the next write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Barrier {
+    /// It passes.
     Open,
+    /// It passes, and is the last one.
     Last,
+    /// It is held.
     Down,
 }
 
@@ -67,7 +72,7 @@ impl WriteBarrier {
     pub(crate) async fn open(client: Client) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
-            .context("opening a gate")?;
+            .context("starting the write barrier")?;
         let address = listener.local_addr()?;
         let (sender, crossings) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -79,7 +84,7 @@ impl WriteBarrier {
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
-                tracing::warn!(%error, "the gate broke down");
+                tracing::warn!(%error, "the write barrier failed");
             }
         });
         Ok(Self {
@@ -90,7 +95,7 @@ impl WriteBarrier {
         })
     }
 
-    /// A kubeconfig in `folder` that leads through the gate.
+    /// A kubeconfig in `folder` that leads through the barrier.
     pub(crate) fn kubeconfig(&self, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
         let path = folder.join(format!("{name}.kubeconfig"));
         let text = serde_json::json!({
@@ -119,7 +124,7 @@ impl WriteBarrier {
     pub(crate) async fn next_last_write(&mut self) -> String {
         match self.crossings.recv().await {
             Some(crossing) => crossing,
-            // The sender lives as long as the gate.
+            // The sender lives as long as the barrier.
             None => std::future::pending().await,
         }
     }
@@ -160,7 +165,7 @@ impl Shared {
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    // Leases and events are no part of what a Pgpool becomes.
+    // Leases and events are no part of the state of a Pgpool.
     let aside = ["/leases", "/events"]
         .iter()
         .any(|part| request.uri().path().contains(part));

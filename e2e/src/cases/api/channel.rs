@@ -1,4 +1,4 @@
-//! The channel between the operators: what it answers, whom it refuses, and that nothing depends on it.
+//! The channel between the operators: what it answers, which clients it rejects, and that nothing depends on it.
 
 use anyhow::{Context as _, ensure};
 use proto::v1::{Step, StepState};

@@ -1,4 +1,4 @@
-//! Loops in which cert-manager issues one certificate after the other, with the real cert-manager in them: the number of
+//! Loops in which the real cert-manager issues one certificate after the other: the number of
 //! requests is limited, what runs is left alone, and issuing continues when a user resumes it.
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! Killing an operator at any point. Each case lets one of them do a single write, kills it before it receives
 //! the answer, starts it again, and so on until nothing is left to write: every point between two writes is
-//! passed. What has come of the Pgpool is then compared with one that was left in peace.
+//! tried. The result is then compared with that of an undisturbed Pgpool.
 
 use anyhow::{Context as _, ensure};
 use local_cluster::wait;

@@ -1,7 +1,7 @@
-//! Certificate Secrets that do not fit. cert-manager stands still here, or it would repair them; its part is
-//! played by the case.
+//! Certificate Secrets that are invalid. cert-manager does not run here, or it would repair them; the case plays its
+//! part.
 //!
-//! Each kind of damage is shown twice: before there is a workload, which must then not come, and afterwards,
+//! Each kind of damage is tried twice: before there is a workload, which must then not be created, and afterwards,
 //! when the workload must stay as it is.
 
 use std::time::Duration;

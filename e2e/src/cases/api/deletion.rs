@@ -1,5 +1,4 @@
-//! What stays of a Pgpool, by its policy. Kubernetes alone carries it out: the operators are stopped before
-//! anything is deleted.
+//! What is left of a deleted Pgpool, by its policy. Kubernetes alone deletes the rest: the operators are stopped before.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! cert-manager is not there when the operators start, and comes later: nothing crashes, Pgpools without TLS
-//! are served meanwhile, and those with TLS as soon as it is there.
+//! cert-manager is installed after the operators: nothing crashes, Pgpools without TLS are provisioned before, and those
+//! with TLS as soon as it runs.
 
 use std::sync::Arc;
 use std::time::Duration;

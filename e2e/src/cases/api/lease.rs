@@ -1,4 +1,4 @@
-//! Two replicas: one leads, the other is ready to, and takes over when the first is killed or leaves.
+//! Two replicas: one leads, the other is on standby, and takes over when the first is killed or stops.
 
 use anyhow::ensure;
 use k8s_openapi::api::coordination::v1::Lease;

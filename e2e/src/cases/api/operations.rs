@@ -1,5 +1,5 @@
-//! Requests where no pod runs: they wait, begin, give way and are refused as they should, and cost nothing when that is
-//! output.
+//! Requests where no pod runs: they wait, begin, are skipped and rejected as they should, and cause no writes once that is
+//! reported.
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! Who writes what: each operator its own fields and nothing else, nothing at all once all is done, and
-//! nothing stays when the Pgpool goes.
+//! Who writes what: each operator its own fields and nothing else, and nothing at all once all is done; and what is left
+//! of a deleted Pgpool.
 
 use std::collections::{BTreeMap, BTreeSet};
 

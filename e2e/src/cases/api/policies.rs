@@ -1,4 +1,4 @@
-//! The policies of the API server: what they refuse and what they warn of, with no operator running.
+//! The admission policies: what they reject and what they warn of, with no operator running.
 
 use std::time::Duration;
 

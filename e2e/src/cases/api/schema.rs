@@ -1,4 +1,4 @@
-//! The rules that the API server itself keeps: each with what it accepts and what it refuses, and with the words that
+//! The rules that the API server itself checks: each with what it accepts and what it rejects, and with the words that
 //! name the field and how to fix it.
 //!
 //! The rows are a table by field. A test without a server sees to it that no rule of the definitions lacks a row, and

@@ -1,5 +1,5 @@
 //! Prometheus scrapes a pool as soon as it can: the kind `ServiceMonitor` may come after the pool, an invalid setting
-//! is answered, and what nobody reads any more goes.
+//! is reported, and what Prometheus no longer reads is deleted.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What users change about pods and Services: a real API server takes all of it, and stores it in a form in
-//! which the operators find nothing left to write.
+//! What users change about pods and Services: a real API server accepts all of it, and stores it so that the operators
+//! have nothing left to write.
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;

@@ -1,5 +1,5 @@
-//! Certificates pass to another issuer, or the CA behind their issuer is replaced, while clients connect with certificates
-//! of either: nobody is refused before the earlier CA is dropped, and nothing is issued twice.
+//! Certificates change to another issuer, or the CA of their issuer is replaced, while clients connect with certificates
+//! of either: no client is rejected before the earlier CA is removed, and nothing is issued twice.
 
 use std::time::Duration;
 

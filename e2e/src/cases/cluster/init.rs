@@ -1,4 +1,4 @@
-//! The user's scripts run once in the life of a pool, whatever becomes of pods and operators.
+//! The user's scripts run once in the life of a pool, even if pods and operators are deleted.
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::batch::v1::Job;

@@ -1,4 +1,4 @@
-//! How clients prove who they are: by each kind of password, and by certificate.
+//! How clients log in: with each kind of password, and with a certificate.
 
 use anyhow::ensure;
 use serde_json::json;

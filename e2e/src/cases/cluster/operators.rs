@@ -1,4 +1,4 @@
-//! What becomes of pools when the operators' own pods go: nothing.
+//! Pools do not change when the pods of the operators are deleted.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What users change about pods, where pods run; and that pods which come and go cost no client its connection.
+//! What users change about pods, where pods run; and that no client loses its connection when pods are added or removed.
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};

@@ -1,4 +1,4 @@
-//! Certificates change under load: every pod comes to serve the new one, and no client is turned away meanwhile.
+//! Certificates change under load: every pod serves the new one in the end, and no client is rejected meanwhile.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The manifests that `KubeDB`'s users write, in the words of this project: each is accepted by the strictest validation and
+//! The manifests that `KubeDB`'s users write, as samples of our own: each is accepted by the strictest validation and
 //! reaches the state that it requests.
 
 use anyhow::Context as _;

@@ -1,4 +1,4 @@
-//! The user's own settings: nonsense never reaches a pod, and what is good does.
+//! The user's own settings: invalid ones never reach a pod, valid ones do.
 
 use std::time::Duration;
 

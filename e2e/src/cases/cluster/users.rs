@@ -1,4 +1,4 @@
-//! Users come, and go, while the pool runs: in force in every pod soon, with no restart and no session lost.
+//! Users are added and removed while the pool runs: soon in force in every pod, with no restart and no session lost.
 
 use std::fmt::Write as _;
 use std::time::Duration;

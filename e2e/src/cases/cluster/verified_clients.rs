@@ -1,4 +1,4 @@
-//! The whole way: from an issuer and a Pgpool to clients that verify what they talk to.
+//! From an issuer and a Pgpool to clients that verify the server.
 
 use std::time::Duration;
 

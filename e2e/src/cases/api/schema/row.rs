@@ -1,5 +1,5 @@
 //! One row of `fixtures/schema`: a field, the values that the API server accepts there, and those that it rejects with
-//! what it says about them.
+//! the message.
 
 use std::collections::BTreeMap;
 
