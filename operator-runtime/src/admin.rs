@@ -1,7 +1,6 @@
 //! The admin endpoint: liveness, readiness, metrics, over plain HTTP on loopback.
 //!
-//! It answers from the first moment of a process and until its last, before and without leadership.
-//! It changes nothing.
+//! It responds from the start of the process until its end, with and without leadership. It changes nothing.
 
 use std::net::SocketAddr;
 
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gates::Gates;
 use crate::metrics::SharedRegistry;
 
-/// What the endpoint shows.
+/// What the endpoint reports.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// What readiness waits for.

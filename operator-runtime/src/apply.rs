@@ -1,10 +1,9 @@
-//! Server-side apply that sends nothing when nothing differs, and never takes what is not ours.
+//! Server-side apply that sends nothing when nothing differs, and never overwrites an object of another owner.
 //!
-//! Everything is applied with force, since within its own fields an operator is right by definition.
-//! That is only safe for objects that belong to it, so before anything is forced the live object is
-//! judged. An object that is not in the cache is applied in a form that can only create it; when
-//! something of that name turns out to exist, it is fetched and judged like any other. That costs one
-//! request for a new object and none for one that stands as desired.
+//! Everything is applied with force, since an operator overrides other managers within its own fields. That is
+//! only safe for objects that it owns, so the owner of the live object is checked first. An object that is not in
+//! the cache is applied in a form that can only create it; when an object of that name exists, it is fetched and
+//! checked like any other. That costs one request for a new object and none for one that is up to date.
 
 mod claim;
 mod compare;
@@ -13,7 +12,6 @@ mod quantity;
 
 use std::fmt::{self, Debug};
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -22,35 +20,21 @@ use serde_json::{Value, json};
 use tracing::info;
 
 pub(crate) use self::compare::drop_nulls;
-pub use self::error::ApplyError;
-pub(crate) use self::error::Subject;
+pub use self::error::{ApplyError, Subject};
 pub use self::quantity::same as same_quantity;
 use crate::scope::Placement;
 
-/// The annotation that carries the hash of what was last applied.
-pub const APPLIED: &str = "pgpool.kubedb.com/applied-hash";
-
 /// A resource version that no object has: the first revision of etcd precedes every object. The API
-/// server compares it with what exists and ignores it when nothing does, so an apply that carries it
-/// creates or conflicts.
+/// server compares it with the existing object, if there is one, so an apply with it either creates the
+/// object or conflicts.
 pub const NO_VERSION: &str = "1";
 
-/// Applies objects in the name of one field manager.
+/// Applies objects as one field manager.
 #[derive(Clone)]
 pub struct Applier {
     client: Client,
     field_manager: &'static str,
-}
-
-/// One pod, and no other that takes its name.
-#[derive(Clone, Copy, Debug)]
-pub struct PodRef<'a> {
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// Its name.
-    pub name: &'a str,
-    /// Its UID.
-    pub uid: &'a str,
+    hash_annotation: &'static str,
 }
 
 /// What an apply did.
@@ -64,10 +48,10 @@ pub enum Change {
     Configured,
 }
 
-/// An object as it stands after an apply.
+/// The result of an apply.
 #[derive(Clone)]
 pub struct Applied<K> {
-    /// The object.
+    /// The object as the API server returned it, or the live one when nothing was sent.
     pub object: K,
     /// What was done.
     pub change: Change,
@@ -82,35 +66,49 @@ impl<K> Debug for Applied<K> {
 }
 
 impl Applier {
-    /// Makes an applier.
+    /// Returns an applier. `hash_annotation` is the annotation in which it keeps the hash of what it last
+    /// applied to an object.
     #[must_use]
-    pub fn new(client: Client, field_manager: &'static str) -> Self {
+    pub fn new(client: Client, field_manager: &'static str, hash_annotation: &'static str) -> Self {
         Self {
             client,
             field_manager,
+            hash_annotation,
         }
     }
 
-    /// Brings an object to what is desired. `live` is the object in the cache, which must not have been
-    /// trimmed of anything that is applied.
+    /// Returns the client, for requests that are no apply.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the field manager, for requests that are no apply.
+    #[must_use]
+    pub fn field_manager(&self) -> &'static str {
+        self.field_manager
+    }
+
+    /// Applies an object unless the live one already has every desired field. `live` is the object in the cache,
+    /// whose `reduce` function must not drop anything that is applied.
     ///
-    /// Whose the object is follows from the owner references and the labels
-    /// `app.kubernetes.io/managed-by` and `app.kubernetes.io/instance` of `desired`.
+    /// The owner follows from the owner references and the labels `app.kubernetes.io/managed-by` and
+    /// `app.kubernetes.io/instance` of `desired`.
     ///
-    /// Content that was decided from what stands in the object itself must not be written over anything else:
-    /// such a `desired` bears the resource version that was read, or [`NO_VERSION`] where there was no object. An
-    /// object of another version is then left as it is, and the answer is a conflict, upon which to decide anew.
+    /// Content that was decided from the object itself must not overwrite another version of it: such a `desired`
+    /// has the resource version that was read, or [`NO_VERSION`] where there was no object. An object of another
+    /// version is left unchanged, and the call fails with a conflict, after which the caller decides again.
     ///
     /// # Errors
-    /// [`ApplyError::NameConflict`] when an object of this name belongs to somebody else. Nothing was
-    /// changed then.
+    /// [`ApplyError::NameConflict`] when an object of this name has another owner. Nothing was changed then.
     pub async fn apply<K>(&self, desired: &K, live: Option<&K>) -> Result<Applied<K>, ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
         K::Scope: Placement<K>,
     {
         let subject = Subject::of(desired);
-        let wanted = prepared(desired).map_err(|error| subject.unserializable(error))?;
+        let wanted =
+            prepared(desired, self.hash_annotation).map_err(|error| subject.unserializable(error))?;
         let api = self.api(desired);
         if let Some(live) = live {
             return self
@@ -135,11 +133,11 @@ impl Applier {
         }
     }
 
-    /// Creates an object that never changes afterwards. `None` when there is one of that name, whoever made it: no right
-    /// but that of creation is needed.
+    /// Creates an object that never changes afterwards. Returns `None` when an object of that name exists, whoever
+    /// owns it: only the right to create is needed.
     ///
     /// # Errors
-    /// When the API server does not take it.
+    /// When the API server rejects the request.
     pub async fn create<K>(&self, desired: &K) -> Result<Option<K>, ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
@@ -179,16 +177,16 @@ impl Applier {
                 owner,
             });
         }
-        let stands = serde_json::to_value(&live)
-            .map(|live| compare::stands(&wanted, &live))
+        let up_to_date = serde_json::to_value(&live)
+            .map(|live| compare::contains(&wanted, &live))
             .map_err(|error| subject.unserializable(error))?;
-        if stands {
+        if up_to_date {
             return Ok(Applied {
                 object: live,
                 change: Change::None,
             });
         }
-        // Whatever takes the place of the object that was judged is not written.
+        // An object that replaced the checked one meanwhile is not written.
         wanted["metadata"]["uid"] = json!(live.meta().uid);
         if let Some(version) = &desired.meta().resource_version {
             wanted["metadata"]["resourceVersion"] = json!(version);
@@ -216,7 +214,7 @@ impl Applier {
         subject.answered(api.patch(name, &params, &patch)).await
     }
 
-    /// Deletes exactly this object, not another that took its name. Returns whether it was still there.
+    /// Deletes exactly this object, not another of the same name. Returns whether it still existed.
     pub async fn delete<K>(&self, live: &K) -> Result<bool, ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -240,92 +238,6 @@ impl Applier {
         }
     }
 
-    /// Sets one annotation of an object that somebody else makes, and nothing else of it. Returns the object, or
-    /// `None` when it is gone.
-    ///
-    /// # Errors
-    /// When the API server does not take it.
-    pub async fn annotate<K>(
-        &self,
-        namespace: &str,
-        name: &str,
-        (key, value): (&str, &str),
-    ) -> Result<Option<K>, ApplyError>
-    where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
-        K::Scope: Placement<K>,
-    {
-        let subject = Subject {
-            kind: K::kind(&()).into_owned(),
-            name: format!("{namespace}/{name}"),
-        };
-        let api: Api<K> = K::Scope::at(&self.client, Some(namespace));
-        let patch = json!({ "metadata": { "annotations": { key: value } } });
-        let params = PatchParams {
-            field_manager: Some(self.field_manager.to_owned()),
-            ..PatchParams::default()
-        };
-        match subject
-            .answered(api.patch(name, &params, &Patch::Merge(patch)))
-            .await
-        {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if error.code() == Some(404) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sets one label of exactly this pod, which somebody else makes, as one who resizes it.
-    ///
-    /// # Errors
-    /// When the API server does not take it; with code 404 or 409 when the pod is gone.
-    pub async fn label_resized(
-        &self,
-        pod: PodRef<'_>,
-        (key, value): (&str, &str),
-    ) -> Result<Pod, ApplyError> {
-        let patch = json!({ "metadata": { "uid": pod.uid, "labels": { key: value } } });
-        let (subject, api) = self.pod(pod);
-        let patch = Patch::Merge(patch);
-        subject
-            .answered(api.patch(pod.name, &self.resizing(), &patch))
-            .await
-    }
-
-    /// Asks for other CPU and memory of containers of exactly this pod, while it runs: `containers` has an entry with
-    /// `name` and `resources` for each.
-    ///
-    /// # Errors
-    /// When the API server does not take it: with code 404 also when it is older than Kubernetes 1.33, with 422 when what
-    /// is asked for cannot be had without a new pod.
-    pub async fn resize(&self, pod: PodRef<'_>, containers: &Value) -> Result<Pod, ApplyError> {
-        let patch = json!({ "metadata": { "uid": pod.uid }, "spec": { "containers": containers } });
-        let (subject, api) = self.pod(pod);
-        let patch = Patch::Strategic(patch);
-        let params = self.resizing();
-        let resized = subject
-            .answered(api.patch_subresource("resize", pod.name, &params, &patch))
-            .await?;
-        info!(kind = %subject.kind, name = %subject.name, "resized");
-        Ok(resized)
-    }
-
-    fn pod(&self, pod: PodRef<'_>) -> (Subject, Api<Pod>) {
-        let subject = Subject {
-            kind: "Pod".to_owned(),
-            name: format!("{}/{}", pod.namespace, pod.name),
-        };
-        (subject, Api::namespaced(self.client.clone(), pod.namespace))
-    }
-
-    /// A name of its own, so that what is written for another reason can be told apart in the object.
-    fn resizing(&self) -> PatchParams {
-        PatchParams {
-            field_manager: Some(format!("{}-resize", self.field_manager)),
-            ..PatchParams::default()
-        }
-    }
-
     fn api<K>(&self, object: &K) -> Api<K>
     where
         K: Resource<DynamicType = ()>,
@@ -343,8 +255,8 @@ impl Debug for Applier {
     }
 }
 
-/// Whether every field of a desired object, or of a part of one, stands in the live one. A field that was taken out of
-/// what is desired is not noticed.
+/// Returns whether a live object, or a part of one, has every desired field. A field that is no longer desired is not
+/// noticed.
 #[must_use]
 pub fn stands<T: Serialize>(desired: &T, live: &T) -> bool {
     let json = |part| {
@@ -354,26 +266,26 @@ pub fn stands<T: Serialize>(desired: &T, live: &T) -> bool {
         })
     };
     match (json(desired), json(live)) {
-        (Ok(desired), Ok(live)) => compare::stands(&desired, &live),
+        (Ok(desired), Ok(live)) => compare::contains(&desired, &live),
         _ => false,
     }
 }
 
-/// Turns a desired object into what is sent: nothing but what is wanted, stamped with its hash.
-fn prepared<K>(desired: &K) -> Result<Value, serde_json::Error>
+/// Converts a desired object into what is sent: the desired fields only, and the annotation with their hash.
+fn prepared<K>(desired: &K, hash_annotation: &str) -> Result<Value, serde_json::Error>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
     let mut wanted = serde_json::to_value(desired)?;
     if let Some(object) = wanted.as_object_mut() {
-        // Compared objects come from lists too, whose items may lack these.
+        // The items of a list lack these.
         object.insert("apiVersion".to_owned(), K::api_version(&()).into());
         object.insert("kind".to_owned(), K::kind(&()).into());
         object.remove("status");
     }
     drop_nulls(&mut wanted);
     compare::encode_string_data(&mut wanted);
-    // A condition of the write, and nothing that is wanted.
+    // A precondition of the write, not a desired field.
     if let Some(metadata) = wanted["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }
@@ -382,7 +294,7 @@ where
     if !metadata["annotations"].is_object() {
         metadata["annotations"] = json!({});
     }
-    metadata["annotations"][APPLIED] = hash.into();
+    metadata["annotations"][hash_annotation] = hash.into();
     Ok(wanted)
 }
 

@@ -1,7 +1,6 @@
-//! Flags that both operators have, each with an environment name and help.
+//! Flags that both operators have, each with an environment variable and help.
 //!
-//! Values are parsed into types here; nothing else reads the environment. Secrets never come in this
-//! way.
+//! Values are parsed into types here; no other code reads the environment. Secrets are never flags.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,7 +29,7 @@ pub struct CommonArgs {
     /// The gRPC channel.
     #[command(flatten)]
     pub channel: ChannelArgs,
-    /// How many objects are reconciled at once, per controller.
+    /// Maximum number of objects that one controller reconciles concurrently.
     #[arg(long, env = "PGPOOL_MAX_CONCURRENT_RECONCILES", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     pub max_concurrent_reconciles: u16,
 }
@@ -62,7 +61,7 @@ impl KubeArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Admin endpoint")]
 pub struct AdminArgs {
-    /// Address of /livez, /readyz and /metrics. Plain HTTP, hence loopback unless told otherwise.
+    /// Address of /livez, /readyz and /metrics. Plain HTTP, so loopback by default.
     #[arg(long, env = "PGPOOL_ADMIN_ADDRESS", default_value = "127.0.0.1:8081")]
     pub admin_address: SocketAddr,
 }
@@ -71,19 +70,19 @@ pub struct AdminArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Leadership")]
 pub struct LeaseArgs {
-    /// Name of the Lease; the name of the operator when not given.
+    /// Name of the Lease. Defaults to the name of the operator.
     #[arg(long, env = "PGPOOL_LEASE_NAME")]
     pub lease_name: Option<String>,
-    /// Namespace of the Lease; the namespace of the pod when not given.
+    /// Namespace of the Lease. Defaults to the namespace of the pod.
     #[arg(long, env = "PGPOOL_LEASE_NAMESPACE")]
     pub lease_namespace: Option<String>,
-    /// Who this process is in the Lease; the host name when not given, which is the pod's name.
+    /// Identity of this process in the Lease. Defaults to the host name, which is the name of the pod.
     #[arg(long, env = "PGPOOL_LEASE_IDENTITY")]
     pub lease_identity: Option<String>,
-    /// How long a standby waits after the last sign of life of the leader.
+    /// How long a standby waits after the last renewal by the leader.
     #[arg(long, env = "PGPOOL_LEASE_DURATION", default_value = "15s", value_parser = duration)]
     pub lease_duration: Duration,
-    /// How long a leader goes on without a successful renewal; shorter than the duration. It renews twice in that time.
+    /// How long a leader continues without a successful renewal; shorter than the duration. It renews twice in that time.
     #[arg(long, env = "PGPOOL_LEASE_RENEW", default_value = "10s", value_parser = duration)]
     pub lease_renew: Duration,
     /// Act without a Lease. Only safe when no second replica can exist.
@@ -98,17 +97,17 @@ pub struct ChannelArgs {
     /// Address of the gRPC server.
     #[arg(long, env = "PGPOOL_CHANNEL_ADDRESS", default_value = "0.0.0.0:8443")]
     pub channel_address: SocketAddr,
-    /// Directory with tls.crt, tls.key and ca.crt. It may be empty or absent until later; the channel opens when they are there.
+    /// Directory with tls.crt, tls.key and ca.crt. It may be empty or missing at first; the channel opens when the files exist.
     #[arg(
         long,
         env = "PGPOOL_CHANNEL_TLS_DIR",
         default_value = "/etc/pgpool-operator/channel-tls"
     )]
     pub channel_tls_dir: PathBuf,
-    /// How many requests and streams one connection may have open.
+    /// Maximum number of open requests and streams per connection.
     #[arg(long, env = "PGPOOL_CHANNEL_MAX_STREAMS", default_value_t = 100)]
     pub channel_max_streams: u32,
-    /// How many connections the server holds.
+    /// Maximum number of connections to the server.
     #[arg(long, env = "PGPOOL_CHANNEL_MAX_CONNECTIONS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     pub channel_max_connections: u16,
 }
@@ -119,16 +118,16 @@ pub struct ChannelArgs {
 /// When the text is not a duration, or is not positive.
 pub fn duration(text: &str) -> Result<Duration, String> {
     match duration_or_none(text) {
-        Ok(duration) if duration.is_zero() => Err("a duration must be longer than nothing".to_owned()),
+        Ok(duration) if duration.is_zero() => Err("a duration must be longer than 0s".to_owned()),
         parsed => parsed,
     }
 }
 
-/// Reads a duration that may be nothing, such as `0s` or `10m`.
+/// Parses a duration that may be zero, such as `0s` or `10m`.
 ///
 /// # Errors
-/// When the text is no duration, or one that is below nothing.
+/// When the text is no duration, or a negative one.
 pub fn duration_or_none(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    Duration::try_from(parsed).map_err(|_| "a duration must not be below nothing".to_owned())
+    Duration::try_from(parsed).map_err(|_| "a duration must not be negative".to_owned())
 }

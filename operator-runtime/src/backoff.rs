@@ -1,4 +1,7 @@
-//! How long to stay away from an object that failed. Pure.
+//! How long to wait after failures. Pure.
+//!
+//! Not `backon`: its backoff is an iterator that holds the state of one sequence of retries; here the number of
+//! failures is kept by the caller, and the delay is a function of it.
 
 use std::time::Duration;
 
@@ -13,8 +16,7 @@ pub struct Backoff {
     pub cap: Duration,
 }
 
-/// For watches: short enough that a right that is granted, or a kind that is installed, is noticed within
-/// 30 s.
+/// For watches: short enough that a granted right, or an installed CRD, is noticed within 30 s.
 pub(crate) const WATCHES: Backoff = Backoff {
     first: Duration::from_millis(500),
     cap: Duration::from_secs(10),
@@ -33,7 +35,7 @@ impl Backoff {
     /// Returns the delay after `failures` consecutive failures (1 is the first).
     ///
     /// The result lies between half of the exponential value and the value itself, so that objects
-    /// which failed together do not come back together.
+    /// that failed together are not retried together.
     #[must_use]
     pub fn delay(&self, failures: u32, rng: &mut impl Rng) -> Duration {
         let doublings = failures.saturating_sub(1).min(30);

@@ -1,9 +1,10 @@
-//! What this process knows of the cluster: one cache per kind, fed by watches.
+//! What this process knows of the cluster: one cache per kind, filled by watches.
 //!
-//! A cache follows its kind whatever happens: errors are retried for ever with a delay of at most
-//! 10 s, and a kind that the API server does not serve, or does not show us, is a state that callers
-//! read ([`Availability`]), never an error that ends anything. So a CRD that is installed later is
-//! noticed within seconds. Nothing here writes.
+//! A watch never gives up: errors are retried with a delay of at most 10 s. A kind that the API server does not
+//! serve, or that the operator may not read, is a state that callers check ([`Availability`]), not an error. So a
+//! CRD that is installed later is noticed within seconds. Nothing here writes.
+//!
+//! Every object comes in through [`source`], which reduces it to what decisions need.
 
 mod availability;
 mod changes;
@@ -27,7 +28,7 @@ use tracing::{info, warn};
 pub use self::availability::{Availabilities, Availability};
 pub use self::changes::{Changes, StateKey};
 pub use self::demand::Demand;
-pub(crate) use self::feed::{Refusal, patience, refusal};
+pub(crate) use self::feed::{Refusal, refusal, watch_seconds};
 use self::instances::Instances;
 pub use self::last_change::{keep_last_change, last_change};
 pub use self::source::Reduce;
@@ -37,7 +38,7 @@ use crate::gates::{Gate, Gates};
 use crate::scope::{Placement, Scope};
 use crate::wake_set::WakeSet;
 
-/// All objects of a kind in scope, as last heard of.
+/// All objects of a kind in scope, as last received.
 #[derive(Clone)]
 pub struct Cache<K>
 where
@@ -82,8 +83,7 @@ where
         self.store.state()
     }
 
-    /// Returns the objects in a namespace that bear an instance in their labels, in no order: what belongs to one thing, found
-    /// without a look through everything.
+    /// Returns the objects in a namespace with this `app.kubernetes.io/instance` label, in no order, from an index.
     #[must_use]
     pub fn of_instance(&self, namespace: &str, instance: &str) -> Vec<Arc<K>> {
         let names = self.instances.names(namespace, instance);
@@ -91,20 +91,20 @@ where
         found.collect()
     }
 
-    /// Returns whether the kind is served to us everywhere. For a cluster-scoped kind, or for what
-    /// concerns every namespace; what concerns one asks [`Cache::availability_in`].
+    /// Returns whether the kind is available in the whole scope. What concerns one namespace uses
+    /// [`Cache::availability_in`].
     #[must_use]
     pub fn availability(&self) -> Availability {
         self.availability.borrow().whole()
     }
 
-    /// Returns whether the kind is served to us in a namespace.
+    /// Returns whether the kind is available in a namespace.
     #[must_use]
     pub fn availability_in(&self, namespace: &str) -> Availability {
         self.availability.borrow().within(namespace)
     }
 
-    /// Returns a receiver that sees every change of availability, in whichever part of the scope.
+    /// Returns a receiver of changes of the availability, in every part of the scope.
     #[must_use]
     pub fn watch_availability(&self) -> watch::Receiver<Availabilities> {
         self.availability.clone()
@@ -208,7 +208,7 @@ where
 
 type Why<'a> = &'a (dyn std::error::Error + 'static);
 
-/// What the watches of one kind write into.
+/// What the watches of one kind fill.
 struct Shared<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
@@ -232,8 +232,8 @@ where
         required: bool,
     ) -> (Self, Cache<K>) {
         let mut writer = Writer::new(());
-        // The store takes single objects from here on; a relist is resolved into changes by the feed,
-        // which is what lets several watches share one store.
+        // The store accepts single objects from here on. The feed resolves a relist into changes, so that several
+        // watches can share one store.
         writer.apply_watcher_event(&watcher::Event::Init);
         writer.apply_watcher_event(&watcher::Event::InitDone);
         let store = writer.as_reader();
@@ -283,13 +283,14 @@ where
             .apply_watcher_event(event);
     }
 
-    /// Notes what is known of one part, says so once, and opens the gate when there is nothing left to
-    /// wait for.
-    fn found<R>(&self, part: &feed::Part<R>, state: Availability, why: Option<Why<'_>>) {
-        self.note(part.index, part.namespace.as_deref(), state, why);
-    }
-
-    fn note(&self, part: usize, namespace: Option<&str>, state: Availability, why: Option<Why<'_>>) {
+    /// Stores the availability of one part, logs a change, and opens the gate when nothing is missing any more.
+    fn set_availability(
+        &self,
+        part: usize,
+        namespace: Option<&str>,
+        state: Availability,
+        why: Option<Why<'_>>,
+    ) {
         if self.availability.send_if_modified(|known| known.set(part, state)) {
             announce(&K::kind(&()), namespace, state, why);
         }
@@ -315,7 +316,7 @@ impl<K> Shared<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// Tells people why the kind is not known yet.
+    /// Sets the reason why the gate is still closed.
     fn explain(&self, why: Why<'_>) {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gate.as_ref() {
@@ -350,7 +351,7 @@ where
     }
 
     pub(crate) fn found(&self, availability: Availability) {
-        self.0.note(0, None, availability, None);
+        self.0.set_availability(0, None, availability, None);
     }
 }
 
@@ -358,10 +359,10 @@ fn announce(kind: &str, namespace: Option<&str>, state: Availability, why: Optio
     let why = why.map(error_chain).unwrap_or_default();
     match state {
         Availability::Starting => {}
-        Availability::Served => info!(kind, namespace, "cache is complete"),
-        Availability::Absent => info!(kind, namespace, "the API server does not serve this kind (yet)"),
+        Availability::Served => info!(kind, namespace, "the cache is complete"),
+        Availability::Absent => info!(kind, namespace, "the API server does not serve this kind yet"),
         Availability::Forbidden => {
-            warn!(kind, namespace, %why, "this kind may not be seen; grant get, list and watch on it");
+            warn!(kind, namespace, %why, "the operator may not read this kind; grant get, list and watch on it");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The gRPC channel between the operators, and to people: mTLS from the start.
+//! The gRPC channel between the operators, and for clients such as grpcurl: always mTLS.
 //!
-//! Both sides prove themselves with a certificate of the same authority, read from files that
-//! cert-manager fills and renews. Files that are not there yet, or a peer that is away, only delay the
-//! channel; nothing else in a process waits for it. What is said over it is the operators' affair.
+//! Both sides present a certificate of the same CA, from files that cert-manager writes and renews. Missing files
+//! or an unreachable peer only delay the channel; nothing else in a process waits for it. The operators define
+//! the services.
 
 pub mod client;
 mod connection;

@@ -1,4 +1,4 @@
-//! The client of the API server, as every part of a process uses it: counted and fenced.
+//! The client of the API server that every part of a process uses: it counts requests and is fenced.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tower::{Layer, Service};
 
@@ -14,16 +14,30 @@ use crate::args::KubeArgs;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
 
-/// How long the API server may take for one request; shorter than the renew deadline of the lease, so that
-/// no write is on its way when the lease is lost.
+/// How long the API server may take for one request. Shorter than the renew deadline of the lease, so that
+/// no write is in flight when the lease is lost.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes the client. Returns it with the namespace this process lives in.
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// `--kubeconfig` cannot be used.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// Neither a service account nor a kubeconfig was found.
+    #[error("no configuration of a cluster was found")]
+    Infer(#[from] InferConfigError),
+    /// The configuration does not make a client.
+    #[error("the configuration of the cluster is invalid")]
+    Build(#[from] kube::Error),
+}
+
+/// Builds the client. Returns it with the namespace of this process.
 pub(crate) async fn connect(
     args: &KubeArgs,
     fence: &Fence,
     metrics: &Metrics,
-) -> anyhow::Result<(Client, String)> {
+) -> Result<(Client, String), ClientError> {
     let config = match &args.kubeconfig {
         Some(path) => {
             let kubeconfig = Kubeconfig::read_from(path)?;
@@ -39,7 +53,7 @@ pub(crate) async fn connect(
     Ok((client, namespace))
 }
 
-/// Counts requests by method and answer.
+/// Counts requests by method and status code.
 #[derive(Clone, Debug)]
 struct Counting(Metrics);
 
@@ -78,15 +92,15 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = label(request.method());
         let metrics = self.metrics.clone();
-        let answer = self.inner.call(request);
+        let response = self.inner.call(request);
         Box::pin(async move {
-            let answer = answer.await;
-            // 0: there was no answer.
+            let response = response.await;
+            // 0: there was no response.
             metrics.requested(
                 method,
-                answer.as_ref().map_or(0, |answer| answer.status().as_u16()),
+                response.as_ref().map_or(0, |response| response.status().as_u16()),
             );
-            answer
+            response
         })
     }
 }

@@ -1,10 +1,9 @@
 //! Drives a reconcile function over a cache and a stream of triggers.
 //!
-//! It decides when an object is reconciled and how often at once; what a reconcile does is the
-//! operator's affair. One object is never reconciled twice at the same time, at most `concurrency`
-//! objects are, and one that keeps failing is left alone for longer and longer without holding up any
-//! other. It keeps nothing about an object but its failures in a row and where its last reconcile left
-//! it, for metrics, and forgets both when the object goes.
+//! It decides when an object is reconciled and how many are at a time; the operator decides what a reconcile
+//! does. An object is never reconciled twice concurrently, at most `concurrency` objects are, and one that keeps
+//! failing is retried with growing delays without delaying any other. About an object it keeps only the number of
+//! consecutive failures and the outcome of its last reconcile, for metrics, until the object is deleted.
 
 mod tracker;
 
@@ -37,22 +36,22 @@ pub trait Classified: std::error::Error {
 /// How a controller runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its name in metrics and logs.
+    /// The name in metrics and logs.
     pub name: &'static str,
-    /// How many objects are reconciled at once.
+    /// How many objects are reconciled concurrently.
     pub concurrency: u16,
-    /// Cancelled when no further reconcile may start.
+    /// Cancelled when no reconcile may start any more.
     pub drain: CancellationToken,
-    /// Where it counts.
+    /// The metrics to update.
     pub metrics: Metrics,
-    /// Whether an object is ours to act on, asked at the start of every reconcile.
+    /// Whether this process acts on an object, checked at the start of every reconcile.
     pub ownership: Arc<dyn Ownership>,
 }
 
-/// Reconciles objects until the drain, and lets those under way finish.
+/// Reconciles objects until the drain, and lets reconciles in progress finish.
 ///
-/// `triggers` names the objects to look at; deleted ones belong among them, for that is how what is
-/// kept about them is forgotten. The function returns early when that stream ends.
+/// `triggers` names the objects to reconcile. Deleted ones must be among them, so that what is kept about them is
+/// dropped. The function returns early when that stream ends.
 pub async fn drive<K, C, E, Fut>(
     options: Options,
     cache: Cache<K>,
@@ -104,7 +103,7 @@ pub async fn drive<K, C, E, Fut>(
         .await;
 }
 
-/// Waits until it is known what there is to reconcile. Returns false when the drain came first.
+/// Waits until the cache is filled. Returns false when the drain came first.
 async fn listed<K>(cache: &Cache<K>, drain: &CancellationToken) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
@@ -138,7 +137,7 @@ where
         name: &name,
     });
     if options.drain.is_cancelled() || !ours {
-        debug!(controller = options.name, object = %key, "not ours to act on");
+        debug!(controller = options.name, object = %key, "skipped: this process does not own the object, or is stopping");
         return Ok(Action::await_change());
     }
     options.metrics.started(options.name);
@@ -158,7 +157,7 @@ where
 {
     let (failures, delay) = tracker.failed(key, error.class());
     let (controller, error) = (tracker.controller(), error_chain(error));
-    // A failure that lasts is told ever more rarely.
+    // A lasting failure is logged at the 1st, 2nd, 4th, 8th… attempt.
     if failures.is_power_of_two() {
         warn!(controller, object = %key, failures, ?delay, %error, "reconcile failed");
     } else {

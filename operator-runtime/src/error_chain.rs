@@ -1,4 +1,4 @@
-//! Errors in words for people: one line, each cause once, the API server's own sentence as it is. Pure.
+//! Errors as text: one line, each cause once, and messages of the API server unchanged. Pure.
 
 use std::error::Error;
 
@@ -7,32 +7,32 @@ use kube::runtime::watcher;
 
 /// Returns an error and its causes in one line.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
-    let mut words = String::new();
+    let mut text = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
         let error = unboxed(error);
         next = error.source();
         let more = if let Some(status) = refusal(error) {
-            // What follows is the same once more.
+            // The remaining causes repeat it.
             next = None;
             sentence(status)
         } else if next.is_some() && (error.is::<kube::Error>() || error.is::<watcher::Error>()) {
-            // They repeat their cause.
+            // Its text repeats its cause.
             continue;
         } else {
             error.to_string()
         };
-        if !words.contains(&more) {
-            if !words.is_empty() {
-                words.push_str(": ");
+        if !text.contains(&more) {
+            if !text.is_empty() {
+                text.push_str(": ");
             }
-            words.push_str(&more);
+            text.push_str(&more);
         }
     }
-    words
+    text
 }
 
-/// A boxed error is an error in its own right, which hides what it is.
+/// A boxed error is an error of its own, which hides the type of the inner one.
 fn unboxed<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     match error.downcast_ref::<Box<kube::Error>>() {
         Some(error) => error.as_ref(),
@@ -40,7 +40,7 @@ fn unboxed<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     }
 }
 
-/// Returns the answer of the API server, if an error is one.
+/// Returns the status that the API server responded with, if there is one.
 fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
     if let Some(kube::Error::Api(status)) = error.downcast_ref() {
         return Some(status);
@@ -53,7 +53,7 @@ fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Status> {
 
 fn sentence(status: &Status) -> String {
     if status.message.is_empty() {
-        return format!("the API server says {} {}", status.code, status.reason);
+        return format!("the API server responded {} {}", status.code, status.reason);
     }
     format!("{} ({})", status.message, status.code)
 }
@@ -101,7 +101,7 @@ mod tests {
             "without the chain as well"
         );
         let bare = kube::Error::Api(Status::failure("", "Conflict").with_code(409).boxed());
-        assert_eq!(error_chain(&bare), "the API server says 409 Conflict");
+        assert_eq!(error_chain(&bare), "the API server responded 409 Conflict");
         let refused = std::io::Error::other("connection refused");
         assert_eq!(
             error_chain(&kube::Error::Service(refused.into())),

@@ -1,6 +1,6 @@
 //! Kubernetes events: one for a transition, none for a retry.
 //!
-//! An event is a courtesy to people. A failure to send one is logged and never fails a reconcile.
+//! Events are informative: a failure to send one is logged and never fails a reconcile.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::client::REQUEST_TIMEOUT;
 
-/// Publishes events in the name of one controller.
+/// Publishes events of one controller.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
@@ -22,7 +22,7 @@ impl std::fmt::Debug for Events {
 }
 
 impl Events {
-    /// Makes a publisher; `controller` is what `kubectl describe` shows as the source.
+    /// Returns a publisher; `kubectl describe` shows `controller` as the source.
     #[must_use]
     pub fn new(client: Client, controller: &str) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Events {
         }
     }
 
-    /// Publishes something that went as it should.
+    /// Publishes an event of type `Normal`.
     pub async fn normal<K>(&self, about: &K, action: &str, reason: &str, note: &str)
     where
         K: Resource<DynamicType = ()>,
@@ -38,7 +38,7 @@ impl Events {
         self.publish(about, EventType::Normal, action, reason, note).await;
     }
 
-    /// Publishes something that a person should read.
+    /// Publishes an event of type `Warning`.
     pub async fn warning<K>(&self, about: &K, action: &str, reason: &str, note: &str)
     where
         K: Resource<DynamicType = ()>,
@@ -68,7 +68,7 @@ impl Events {
     }
 }
 
-/// The API server takes notes of up to 1024 bytes.
+/// The API server accepts notes of up to 1024 bytes.
 fn shortened(note: &str) -> String {
     const LIMIT: usize = 1024;
     if note.len() <= LIMIT {
@@ -81,7 +81,7 @@ fn shortened(note: &str) -> String {
     format!("{}…", &note[..end])
 }
 
-/// Returns whether a condition says something new: another status or another reason than before.
+/// Returns whether a condition has another status or another reason than before.
 #[must_use]
 pub fn is_transition(before: Option<&Condition>, after: &Condition) -> bool {
     before.is_none_or(|before| before.status != after.status || before.reason != after.reason)

@@ -1,8 +1,8 @@
-//! The fence around the API server: a process that does not lead cannot write.
+//! The fence in front of the API server: a process that does not lead cannot write.
 //!
-//! Leadership is checked at the moment a request leaves, against a deadline on the monotonic clock.
-//! So a process that was stopped past its lease and continued sends nothing, whatever its tasks had
-//! in hand. The lease itself passes, for it is what leadership is won with.
+//! Leadership is checked when a request is sent, against a deadline on the monotonic clock. So a process that
+//! was paused past its lease sends nothing when it continues, whatever its tasks had in progress. Requests about
+//! Leases pass, since they are how a process becomes the leader.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::ownership::{Key, Ownership};
 
-/// Until when this process leads. Cloned into everyone who asks.
+/// Until when this process leads. Clones share the deadline.
 #[derive(Clone, Debug)]
 pub struct Fence(Arc<State>);
 

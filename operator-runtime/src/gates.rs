@@ -1,14 +1,14 @@
-//! Named gates between a start and readiness.
+//! Named gates that must open before the process is ready.
 //!
-//! Each part that must be warm before the process counts as ready takes a gate and opens it once.
-//! A gate that is dropped unopened stays closed: a part that failed must not look ready.
+//! Each component that must finish its start first takes a gate and opens it once. A gate that is dropped
+//! unopened stays closed: a component that failed must not look ready.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The closed gates of a process by name, each with what is known about why.
+/// The closed gates of a process by name, each with the reason if it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Gates(Arc<watch::Sender<BTreeMap<String, Option<String>>>>);
 
@@ -21,7 +21,7 @@ pub struct Gate {
 }
 
 impl Gates {
-    /// Adds a closed gate. `name` is what `/readyz` shows, so it names what is waited for.
+    /// Adds a closed gate. `/readyz` shows `name`, so it names what the process waits for.
     pub fn gate(&self, name: impl Into<String>) -> Gate {
         let name = name.into();
         self.0.send_modify(|closed| {
@@ -33,7 +33,7 @@ impl Gates {
         }
     }
 
-    /// Returns the closed gates, each with what is known about why.
+    /// Returns the closed gates, each with the reason if it is known.
     #[must_use]
     pub fn closed(&self) -> Vec<String> {
         self.0
@@ -61,7 +61,7 @@ impl Gate {
         });
     }
 
-    /// Notes for people why the gate is still closed.
+    /// Sets the reason why the gate is still closed, for `/readyz` and the log.
     pub fn explain(&self, why: impl Into<String>) {
         let why = why.into();
         self.gates.0.send_modify(|closed| {

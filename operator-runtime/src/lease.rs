@@ -1,20 +1,18 @@
 //! Leadership: one Lease, one leader, warm standbys.
 //!
-//! Written here rather than taken from `kube-lease-manager`, which judges its own lease and those of
-//! others by wall clocks, keeps acting as leader while renewals fail, and lets a standby sleep until
-//! the expiry it last read instead of noticing a release.
+//! Not `kube-lease-manager`: it compares leases by wall clocks, keeps acting as leader while renewals fail, and
+//! lets a standby sleep until the expiry it last read instead of noticing a release.
 //!
-//! * A leader renews twice per renew deadline. When that deadline passes without a success, or somebody
-//!   else turns up in the Lease, leadership is over, for good: the process ends and a new one starts as
-//!   a standby. The deadline is shorter than the duration after which a standby takes over, so the two
-//!   never overlap.
-//! * A standby watches the Lease. It takes over at once when the Lease is released, and otherwise when
-//!   the Lease did not change for its whole duration. What counts is the time that passed here since the
-//!   change was seen, on the monotonic clock; the times written in the Lease are for people.
-//! * Every write names the resource version it is based on, so of two that try, one wins.
+//! * A leader renews twice per renew deadline. When the deadline passes without a success, or another process
+//!   holds the Lease, leadership is lost for good: the process exits, and its successor starts as a standby. The
+//!   deadline is shorter than the duration after which a standby takes over, so that the two never overlap.
+//! * A standby watches the Lease. It takes over at once when the Lease is released, and otherwise when the Lease
+//!   did not change for its whole duration. That time is measured here, on the monotonic clock, from the moment
+//!   the change was observed; the times in the Lease are informative only.
+//! * Every write names the resource version it is based on, so only one of two concurrent attempts succeeds.
 //!
-//! The monotonic clock stands still while a machine sleeps. A leader that wakes up again may therefore
-//! send what it had in hand before the first renewal tells it the truth.
+//! The monotonic clock stops while a machine is suspended. After it resumes, a leader may still send what it had
+//! in progress, until its first renewal fails.
 
 mod api;
 mod leader;
@@ -34,21 +32,21 @@ use crate::fence::Fence;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 
-/// How a lease is held.
+/// The configuration of leader election.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseConfig {
     /// The namespace of the Lease.
     pub namespace: String,
     /// The name of the Lease.
     pub name: String,
-    /// Who this process is. A process that finds itself in the Lease takes it over at once: of one pod,
-    /// only one process lives.
+    /// The identity of this process. A process that finds its own identity in the Lease takes it over at once,
+    /// since only one process of a pod runs at a time.
     pub identity: String,
     /// The field manager of the Lease.
     pub field_manager: String,
     /// How long a standby waits after the last change of the Lease.
     pub duration: Duration,
-    /// How long a leader goes on without a renewal.
+    /// How long a leader continues without a successful renewal.
     pub renew: Duration,
 }
 
@@ -56,7 +54,7 @@ impl LeaseConfig {
     /// Returns the configuration from the flags; `None` with `--no-lease`.
     ///
     /// # Errors
-    /// When they cannot work.
+    /// When the configuration is invalid, or the host has no name.
     pub fn from_args(
         identity: Identity,
         args: &LeaseArgs,
@@ -87,10 +85,10 @@ impl LeaseConfig {
         Ok(Some(config))
     }
 
-    /// Checks that a leader gives up before a standby takes over.
+    /// Checks that a leader stops before a standby takes over.
     ///
     /// # Errors
-    /// When it would not, or when there is no time for an attempt.
+    /// When it would not, or when there is too little time for a renewal.
     pub fn check(&self) -> Result<(), LeaseConfigError> {
         if self.renew >= self.duration {
             return Err(LeaseConfigError::Overlap {
@@ -108,7 +106,7 @@ impl LeaseConfig {
 /// Why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseConfigError {
-    /// Two leaders at once would be possible.
+    /// There could be two leaders at once.
     #[error("--lease-renew ({renew:?}) must be shorter than --lease-duration ({duration:?})")]
     Overlap {
         /// The renew deadline.
@@ -116,10 +114,10 @@ pub enum LeaseConfigError {
         /// The duration.
         duration: Duration,
     },
-    /// Nobody could tell two processes apart.
+    /// Two processes would have the same identity.
     #[error("this host has no name; set --lease-identity")]
     Nameless,
-    /// A slow answer would cost leadership.
+    /// One slow response would lose leadership.
     #[error("--lease-renew must be 1 s or more and --lease-duration 2 s or more")]
     TooShort,
 }
@@ -130,12 +128,12 @@ pub enum Lost {
     /// Renewals failed until the deadline.
     #[error("the lease could not be renewed for {0:?}")]
     Deadline(Duration),
-    /// Somebody else holds the lease.
+    /// Another process holds the lease.
     #[error("the lease is held by {0}")]
     Taken(String),
 }
 
-/// Leadership, held. It is renewed in the background until released or lost.
+/// Held leadership. It is renewed in the background until it is released or lost.
 #[derive(Debug)]
 pub struct LeaseGuard {
     lost: oneshot::Receiver<Lost>,
@@ -143,8 +141,8 @@ pub struct LeaseGuard {
     task: JoinHandle<()>,
 }
 
-/// Waits for leadership, however long it takes, and keeps it from then on. The fence is open while it
-/// is held.
+/// Waits until this process leads, however long that takes, and keeps renewing from then on. The fence is open
+/// while it leads.
 pub async fn acquire(client: Client, config: LeaseConfig, fence: Fence, metrics: Metrics) -> LeaseGuard {
     let api = LeaseApi::new(client, config);
     metrics.leads(&api.config().name, false);
@@ -161,19 +159,19 @@ pub async fn acquire(client: Client, config: LeaseConfig, fence: Fence, metrics:
 }
 
 impl LeaseGuard {
-    /// Waits until leadership is lost. Dropping the future loses nothing.
+    /// Waits until leadership is lost. Cancel safe.
     pub async fn lost(&mut self) -> Lost {
         match (&mut self.lost).await {
             Ok(lost) => lost,
-            // The guard ends without a word only after it released the lease.
+            // The task ends without a message only after it released the lease.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Gives the lease back, so that a standby takes over at once.
+    /// Releases the lease, so that a standby takes over at once.
     pub async fn release(self) {
         self.release.cancel();
-        // The task tries within a deadline; nothing depends on its success.
+        // The task has a deadline, and nothing depends on its success.
         let _ = self.task.await;
     }
 }

@@ -1,17 +1,13 @@
-//! What the mains of both operators share, so that neither holds a second copy.
+//! What both operators share: start and stop, the admin endpoint, leadership, caches, the controller driver,
+//! apply and status, and the gRPC channel. It decides nothing about Pgpool.
 //!
-//! A process is cache → reconcile → API server and nothing else holds state. This crate gives it the
-//! rest: start and stop, the admin endpoint, leadership, caches, the controller driver, apply and
-//! status, and the gRPC channel. It decides nothing about Pgpool.
+//! Start, the same in both operators: crypto provider → log → client → admin endpoint → signals → caches
+//! (each opens its gate) → lease → controllers and channel. A standby waits for the lease: it is live, ready and
+//! has its caches filled, and it writes nothing, which [`fence`] enforces for every request of the client.
 //!
-//! Order of a start, the same in both operators: crypto provider → log → client → admin endpoint →
-//! signals → caches (the gates open one by one) → lease → controllers and channel. A standby stops
-//! before the lease: it is live, ready and warm, and it writes nothing, which [`fence`] enforces for
-//! every request of the client.
-//!
-//! Order of a stop: intake ends (the drain token) → every task is joined, for at most 25 s → the
-//! lease is released → the process ends. A second signal skips the waiting. A task that ends while
-//! nobody asked for it ends the process with a failure, as does the loss of the lease.
+//! Stop: no reconcile starts any more (the drain token) → every task is joined, for at most 25 s → the lease is
+//! released → the process exits. A second signal skips the waiting. A task that ends before the drain ends the
+//! process with a failure, and so does the loss of the lease.
 
 pub mod admin;
 pub mod apply;
@@ -58,6 +54,6 @@ pub use outcome::Outcome;
 pub use ownership::Ownership;
 pub use pending_writes::PendingWrites;
 pub use program::main;
-pub use runtime::{IntoEnd, Runtime};
+pub use runtime::{IntoEnd, Runtime, RuntimeError};
 pub use scope::Scope;
 pub use wake_set::{WakeSet, Wakes};

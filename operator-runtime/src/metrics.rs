@@ -1,6 +1,6 @@
-//! Metrics, under the names that dashboards for controllers already know.
+//! Metrics, under the names of controller-runtime and client-go, which dashboards for controllers use.
 //!
-//! Labels come from fixed sets; no object is ever named in one.
+//! Labels come from fixed sets; no label names an object.
 
 mod process;
 
@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// The registry of a process, shared by whoever has something to count.
+/// The registry of a process. Clones are the same registry.
 #[derive(Clone, Debug, Default)]
 pub struct SharedRegistry(Arc<Mutex<Registry>>);
 
@@ -24,7 +24,7 @@ impl SharedRegistry {
         register(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns everything in the text format of `OpenMetrics`.
+    /// Returns all metrics in the text format of `OpenMetrics`.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,7 +33,7 @@ impl SharedRegistry {
     }
 }
 
-/// What controllers and the client count.
+/// The metrics of controllers, leader election and the client.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     reconciles: Family<Reconcile, Counter>,
@@ -87,7 +87,7 @@ struct Request {
     code: u16,
 }
 
-/// Makes histograms whose buckets fit the work of a controller: 1 ms to about 30 s.
+/// Histograms with buckets for reconciles: 1 ms to 30 s.
 #[derive(Clone, Copy, Debug)]
 struct Buckets;
 
@@ -124,47 +124,47 @@ impl Metrics {
     fn add_to(&self, registry: &mut Registry) {
         registry.register(
             "controller_runtime_reconcile",
-            "Reconciles, by how they ended",
+            "Reconciles by result",
             self.reconciles.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_errors",
-            "Reconciles that failed, by class of error",
+            "Failed reconciles by class of error",
             self.errors.clone(),
         );
         registry.register(
             "controller_runtime_reconcile_time_seconds",
-            "How long a reconcile took",
+            "Duration of a reconcile",
             self.seconds.clone(),
         );
         registry.register(
             "controller_runtime_active_workers",
-            "Reconciles under way",
+            "Reconciles in progress",
             self.active.clone(),
         );
         registry.register(
             "workqueue_depth",
-            "Objects triggered and not yet looked at",
+            "Objects that wait for a reconcile",
             self.depth.clone(),
         );
         registry.register(
             "workqueue_queue_duration_seconds",
-            "How long an object waited from its trigger to its reconcile",
+            "Time from the trigger of an object to its reconcile",
             self.queued.clone(),
         );
         registry.register(
             "pgpool_operator_objects",
-            "Objects by where their last reconcile left them",
+            "Objects by outcome of their last reconcile",
             self.objects.clone(),
         );
         registry.register(
             "leader_election_master_status",
-            "1 while this process holds the lease",
+            "1 while this process holds the lease, otherwise 0",
             self.leader.clone(),
         );
         registry.register(
             "rest_client_requests",
-            "Requests to the API server, by answer",
+            "Requests to the API server by method and status code; 0 is no response",
             self.requests.clone(),
         );
     }

@@ -1,8 +1,8 @@
-//! Objects watched one by one, by name, while someone refers to them.
+//! Watches single objects by name while other objects refer to them.
 //!
-//! For kinds of which a cluster holds many that are none of our business: what a user names (the Secret
-//! of an `AppBinding`, say) is watched under that name alone. Objects that several refer to are watched
-//! once; a watch ends when nobody refers to its object any more. Nothing here writes.
+//! For kinds of which a cluster holds many unrelated objects: what a user names, for example the Secret of
+//! an `AppBinding`, is watched under that name alone. An object with several referrers is watched once; its
+//! watch ends with the last reference. Nothing here writes.
 
 mod state;
 
@@ -11,7 +11,6 @@ use std::fmt::{self, Debug, Formatter};
 use std::pin::pin;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use futures::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
@@ -19,27 +18,27 @@ use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use self::state::{Followed, Shared, Target};
 use crate::backoff::WATCHES;
-use crate::cache::{Reduce, Refusal, events, patience, refusal};
+use crate::cache::{Reduce, Refusal, events, refusal, watch_seconds};
 use crate::error_chain;
 use crate::runtime::Runtime;
 use crate::wake_set::Wakes;
 
-/// What is known about an object that someone refers to.
+/// What is known about an object that is referred to.
 #[derive(Clone)]
 pub enum Lookup<K> {
-    /// Not looked at yet; the referrer is triggered when it is.
+    /// Not known yet; the referrer is woken when it is.
     Pending,
-    /// There is none.
+    /// The object does not exist.
     Absent,
-    /// We may not see it.
+    /// The operator has no right to read it.
     Forbidden,
-    /// There it is.
+    /// The object.
     Present(Arc<K>),
 }
 
@@ -61,7 +60,7 @@ where
     R: Resource<DynamicType = ()>,
 {
     shared: Arc<Shared<K, R>>,
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<Command>,
 }
 
 impl<K, R> Clone for Named<K, R>
@@ -71,7 +70,7 @@ where
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            orders: self.orders.clone(),
+            commands: self.commands.clone(),
         }
     }
 }
@@ -86,12 +85,12 @@ where
     }
 }
 
-/// What the supervisor is told.
+/// A command to the supervisor of the watches.
 #[derive(Clone, Debug)]
-enum Order {
+enum Command {
     /// Watch an object. The number tells this watch from earlier ones of the same object.
     Start(Target, u64),
-    /// Watch it no longer.
+    /// Stop watching it.
     Stop(Target),
 }
 
@@ -108,7 +107,7 @@ where
 {
     /// Starts the supervisor of the watches. `reduce` drops what no decision needs.
     pub fn new(runtime: &mut Runtime, reduce: Reduce<K>) -> Self {
-        let (orders, received) = mpsc::unbounded_channel();
+        let (commands, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let supervisor = supervise(
             runtime.client(),
@@ -118,22 +117,22 @@ where
             runtime.drain(),
         );
         runtime.spawn("named watches", supervisor);
-        Self { shared, orders }
+        Self { shared, commands }
     }
 
     /// Replaces what `who` refers to: `(namespace, name)`. An empty slice forgets the referrer.
     ///
-    /// An object that is followed already is known at once; another is [`Lookup::Pending`] until it was
-    /// looked at, and then its referrers are triggered. What the API server would not take for a name is
-    /// [`Lookup::Absent`], and nobody is asked about it.
+    /// An object that is followed already is known at once; another is [`Lookup::Pending`] until it was read,
+    /// and then its referrers are woken. A name that the API server would reject is [`Lookup::Absent`], and no
+    /// request is sent for it.
     pub fn follow(&self, who: &ObjectRef<R>, what: &[(String, String)]) {
         for followed in self.shared.follow(who, what) {
-            let order = match followed {
-                Followed::First(target, number) => Order::Start(target, number),
-                Followed::NoMore(target) => Order::Stop(target),
+            let command = match followed {
+                Followed::First(target, number) => Command::Start(target, number),
+                Followed::NoMore(target) => Command::Stop(target),
             };
             // The supervisor is gone only when the process stops.
-            let _ = self.orders.send(order);
+            let _ = self.commands.send(command);
         }
     }
 
@@ -143,20 +142,20 @@ where
         self.shared.lookup(namespace, name)
     }
 
-    /// Returns the referrers whose objects change, each once however often they do before it is polled.
+    /// Returns the referrers whose objects change.
     pub fn changes(&self) -> Wakes<ObjectRef<R>> {
         self.shared.subscribe()
     }
 }
 
-/// Holds every watch, so that all of them end with it.
+/// Holds every watch, so that they all end with it.
 async fn supervise<K, R>(
     client: Client,
     shared: Arc<Shared<K, R>>,
-    mut orders: mpsc::UnboundedReceiver<Order>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
     reduce: Reduce<K>,
     drain: CancellationToken,
-) -> anyhow::Result<()>
+) -> Result<(), JoinError>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
@@ -173,34 +172,34 @@ where
         tokio::select! {
             () = drain.cancelled() => return Ok(()),
             Some(ended) = watches.join_next() => match ended {
-                Err(error) if error.is_panic() => return Err(error).context("a watch panicked"),
+                Err(error) if error.is_panic() => return Err(error),
                 _ => {}
             },
-            order = orders.recv() => match order {
-                Some(Order::Start(target, number)) => {
+            command = commands.recv() => match command {
+                Some(Command::Start(target, number)) => {
                     let api = Api::namespaced(client.clone(), &target.namespace);
                     let watch = watch(api, target.clone(), number, Arc::clone(&shared), reduce);
                     if let Some(before) = handles.insert(target, watches.spawn(watch)) {
                         before.abort();
                     }
                 }
-                Some(Order::Stop(target)) => {
+                Some(Command::Stop(target)) => {
                     if let Some(handle) = handles.remove(&target) {
                         handle.abort();
                     }
                 }
-                // Nobody is left who could follow anything.
+                // Every handle is dropped: nothing can be followed any more.
                 None => drain.cancelled().await,
             },
         }
     }
 }
 
-/// How an object stands, now and after each change; `None` when there is none.
+/// The current state of an object, then every further state; `None` while it does not exist.
 fn states<K>(
     api: Api<K>,
     target: &Target,
-    patience: u32,
+    seconds: u32,
     reduce: Reduce<K>,
 ) -> impl Stream<Item = watcher::Result<Option<K>>> + use<K>
 where
@@ -208,7 +207,7 @@ where
 {
     let config = watcher::Config::default()
         .fields(&format!("metadata.name={}", target.name))
-        .timeout(patience);
+        .timeout(seconds);
     let mut seen = false;
     events(api, config, reduce).filter_map(move |event| {
         let state = match event {
@@ -229,7 +228,7 @@ where
     })
 }
 
-/// Follows one object for ever.
+/// Follows one object until the task is aborted.
 async fn watch<K, R>(api: Api<K>, target: Target, number: u64, shared: Arc<Shared<K, R>>, reduce: Reduce<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -237,8 +236,8 @@ where
 {
     let mut failures = 0;
     loop {
-        let patience = patience(shared.targets(), &mut rand::rng());
-        let mut states = pin!(states(api.clone(), &target, patience, reduce));
+        let seconds = watch_seconds(shared.targets(), &mut rand::rng());
+        let mut states = pin!(states(api.clone(), &target, seconds, reduce));
         while let Some(state) = states.next().await {
             let error = match state {
                 Ok(object) => {

@@ -1,28 +1,28 @@
-//! What a reconcile came to, and when the object is looked at again. Pure.
+//! The outcome of a reconcile, and when the object is reconciled again. Pure.
 //!
-//! Waiting and refusal are values, not errors: an error is failed I/O and nothing else.
+//! Waiting and rejection are values, not errors: an error is failed I/O and nothing else.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// The end of a reconcile that did not fail.
+/// The outcome of a reconcile that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The world is as the spec says. Looked at again in 40 to 60 minutes, in case an event was lost.
+    /// The cluster matches the spec. Reconciled again in 40 to 60 minutes, in case an event was lost.
     Converged,
-    /// As `Converged`, but something falls due after this time (a certificate expires, say).
+    /// As `Converged`, but something is due after this time, such as the expiry of a certificate.
     ConvergedUntil(Duration),
-    /// Something that is not there yet is needed.
+    /// Something that is needed does not exist yet.
     Waiting {
-        /// The reason of the condition that says so; a label of the metric, so from a fixed set.
+        /// The reason of the condition; a label of the metric, so from a fixed set.
         reason: &'static str,
-        /// When to look again; `None` when a watch will tell.
+        /// When to reconcile again; `None` when a watch triggers it.
         after: Option<Duration>,
     },
-    /// The spec cannot be carried out as it stands; only a change of it or of what it names helps.
+    /// The spec cannot be applied; only a change of it, or of what it refers to, helps.
     Rejected {
-        /// The reason of the condition that says so.
+        /// The reason of the condition.
         reason: &'static str,
     },
 }
@@ -47,7 +47,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the same, but looked at again after `pause` at the latest, if nothing happens before.
+    /// Returns the same outcome, reconciled again after `pause` at the latest.
     #[must_use]
     pub fn no_later_than(self, pause: Duration) -> Self {
         match self {
@@ -64,7 +64,7 @@ impl Outcome {
         }
     }
 
-    /// Returns after what time to look again, if no event comes first.
+    /// Returns after what time to reconcile again without an event.
     #[must_use]
     pub fn requeue(self, rng: &mut impl Rng) -> Duration {
         let safety_net = Duration::from_secs(rng.random_range(40 * 60..=60 * 60));
@@ -87,16 +87,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_left_alone_for_more_than_an_hour(seed: u64, seconds in 1_u64..1_000_000) {
+        fn every_object_is_reconciled_within_an_hour(seed: u64, seconds in 1_u64..1_000_000) {
             let rng = &mut SmallRng::seed_from_u64(seed);
             let due = Duration::from_secs(seconds);
             let net = Duration::from_mins(40)..=Duration::from_hours(1);
-            let until_told = [
+            let without_due_time = [
                 Outcome::Converged,
                 Outcome::Rejected { reason: "x" },
                 Outcome::Waiting { reason: "x", after: None },
             ];
-            for outcome in until_told {
+            for outcome in without_due_time {
                 let after = outcome.requeue(rng);
                 prop_assert!(net.contains(&after), "{after:?}");
             }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_earlier_look_is_kept() {
+    fn an_earlier_requeue_is_kept() {
         let [short, long] = [1, 9].map(Duration::from_secs);
         let waiting = |after| Outcome::Waiting { reason: "x", after };
         for (outcome, expected) in [

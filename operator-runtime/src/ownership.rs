@@ -1,7 +1,7 @@
-//! Who may act on an object.
+//! Whether this process acts on an object.
 //!
-//! Every reconcile asks. The first implementation is leadership of one lease; shards over replicas
-//! can replace it behind the same trait without a change in any controller.
+//! Every reconcile checks it. Leadership of one lease is the only implementation; sharding over replicas can
+//! replace it behind the same trait without a change in any controller.
 
 use std::fmt::Debug;
 
@@ -20,7 +20,7 @@ pub trait Ownership: Debug + Send + Sync + 'static {
     fn owns(&self, key: Key<'_>) -> bool;
 }
 
-/// Owns everything, always: tests, and a process that runs with `--no-lease`.
+/// Owns every object, always.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Everything;
 

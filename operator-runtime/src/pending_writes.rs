@@ -1,8 +1,8 @@
-//! What this process has just written and its caches do not show yet.
+//! What this process wrote and its caches do not show yet.
 //!
-//! A write wakes its own writer, often sooner than the cache of that kind has heard of it; without this the
-//! same thing would be sent twice. In memory, and only until the cache shows the write or something later:
-//! losing it costs a request, never an end state.
+//! A write triggers another reconcile, often before the cache of that kind has received it; without this, the
+//! same write would be sent twice. Kept in memory until the cache shows the write or something later; losing it
+//! costs a request, never correctness.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,12 +14,11 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
-/// How long a cache may take to show a new object, or a part of a status. What is not there by then was
-/// removed by somebody.
+/// How long a cache may take to show a new object, or a part of a status. After that, someone else removed it.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
-/// The last writes about each object of kind `R`: other objects, and the part `S` of its own status that this
-/// process writes. Clones are the same memory.
+/// The last writes for each object of kind `R`: other objects, and the part `S` of its status that this process
+/// writes. Clones are the same memory.
 pub struct PendingWrites<R, S>(Arc<Mutex<HashMap<ObjectRef<R>, Writes<S>>>>)
 where
     R: Resource<DynamicType = ()>;
@@ -44,16 +43,16 @@ impl<R: Resource<DynamicType = ()>, S> Debug for PendingWrites<R, S> {
 }
 
 struct Writes<S> {
-    /// By kind and name; all are in the namespace of the object that they are about.
-    objects: HashMap<Place, Write>,
+    /// By kind and name; all are in the namespace of the object they were written for.
+    objects: HashMap<ObjectKey, Write>,
     part: Option<Part<S>>,
 }
 
 /// Kind and name.
-type Place = (String, String);
+type ObjectKey = (String, String);
 
 struct Write {
-    /// What the cache showed at the time.
+    /// What the cache showed when the write was sent.
     over: Option<State>,
     became: Became,
     at: Instant,
@@ -64,15 +63,15 @@ enum Became {
     Nothing,
 }
 
-/// A part of a status. Others write to the same object, so that its version tells nothing: the part itself
-/// does.
+/// A part of a status. Others write to the same object, so its version says nothing about this part; the content
+/// of the part does.
 struct Part<S> {
     over: S,
     written: S,
     at: Instant,
 }
 
-/// Which state of an object this is.
+/// Identifies a state of an object.
 #[derive(Clone, PartialEq, Eq)]
 struct State {
     uid: Option<String>,
@@ -90,19 +89,19 @@ impl State {
         }
     }
 
-    /// The place in the history of the cluster.
-    fn place(&self) -> Option<u64> {
+    /// The resource version as a number, which grows with every write.
+    fn revision(&self) -> Option<u64> {
         self.version.as_deref()?.parse().ok()
     }
 }
 
 impl Write {
-    /// Whether the cache shows what was there before this write. Others may have written in between, and the
-    /// cache may hear of that first.
+    /// Whether the cache still shows a state before this write. Others may have written in between, and the cache
+    /// may show that first.
     fn is_unseen(&self, shown: Option<&State>) -> bool {
         match (&self.became, shown) {
             (Became::Object(..), None) => self.over.is_none() && self.at.elapsed() < ARRIVAL,
-            (Became::Object(state, _), Some(shown)) => match (shown.place(), state.place()) {
+            (Became::Object(state, _), Some(shown)) => match (shown.revision(), state.revision()) {
                 (Some(shown_at), Some(written_at)) => shown.uid == state.uid && shown_at < written_at,
                 _ => self.over.as_ref() == Some(shown),
             },
@@ -115,7 +114,7 @@ impl Write {
     }
 }
 
-fn place<K: Resource<DynamicType = ()>>(name: &str) -> Place {
+fn object_key<K: Resource<DynamicType = ()>>(name: &str) -> ObjectKey {
     (K::kind(&()).into_owned(), name.to_owned())
 }
 
@@ -124,7 +123,7 @@ where
     R: Resource<DynamicType = ()> + Clone,
     S: Clone + PartialEq,
 {
-    /// Remembers what an object has become; `live` is what was there before.
+    /// Stores a written object; `live` is its state before.
     pub fn object<K>(&self, key: &ObjectRef<R>, object: K, live: Option<&K>)
     where
         K: Resource<DynamicType = ()> + Send + Sync + 'static,
@@ -134,7 +133,7 @@ where
         self.note::<K>(key, &name, live.map(State::of), became);
     }
 
-    /// Remembers that an object was deleted.
+    /// Stores that an object was deleted.
     pub fn deleted<K: Resource<DynamicType = ()>>(&self, key: &ObjectRef<R>, live: &K) {
         self.note::<K>(key, &live.name_any(), Some(State::of(live)), Became::Nothing);
     }
@@ -143,15 +142,15 @@ where
     where
         K: Resource<DynamicType = ()>,
     {
-        let (place, at) = (place::<K>(name), Instant::now());
+        let (place, at) = (object_key::<K>(name), Instant::now());
         self.with(key, |writes| {
-            // PendingWrites twice before the cache has moved: it still shows what was there before the first time.
+            // Written twice before the cache changed: it still shows the state before the first write.
             let over = writes.objects.remove(&place).map_or(over, |write| write.over);
             writes.objects.insert(place, Write { over, became, at });
         });
     }
 
-    /// Returns an object as it stands: what was written, while the cache shows what was there before.
+    /// Returns the current state of an object: what was written, while the cache shows an earlier state.
     #[must_use]
     pub fn current<K>(&self, key: &ObjectRef<R>, name: &str, cached: Option<Arc<K>>) -> Option<Arc<K>>
     where
@@ -161,7 +160,7 @@ where
         let Some(writes) = all.get_mut(key) else {
             return cached;
         };
-        let place = place::<K>(name);
+        let place = object_key::<K>(name);
         let shown = cached.as_deref().map(State::of);
         match writes.objects.get(&place) {
             Some(write) if write.is_unseen(shown.as_ref()) => match &write.became {
@@ -175,7 +174,7 @@ where
         }
     }
 
-    /// Returns the names of objects of a kind that were written and may not be shown yet.
+    /// Returns the names of written objects of a kind that the cache may not show yet.
     #[must_use]
     pub fn names<K: Resource<DynamicType = ()>>(&self, key: &ObjectRef<R>) -> Vec<String> {
         let all = self.lock();
@@ -184,17 +183,17 @@ where
         of_kind.map(|(_, name)| name.clone()).collect()
     }
 
-    /// Remembers our part of the status; `shown` is what the cache shows of it.
+    /// Stores the written part of the status; `shown` is that part in the cache.
     pub fn part(&self, key: &ObjectRef<R>, shown: S, written: S) {
         let at = Instant::now();
         self.with(key, |writes| {
-            // PendingWrites twice before the cache has moved, as with objects.
+            // Written twice before the cache changed, as with objects.
             let over = writes.part.take().map_or(shown, |part| part.over);
             writes.part = Some(Part { over, written, at });
         });
     }
 
-    /// Returns our part of the status as it stands; `shown` is what the cache shows of it.
+    /// Returns the current part of the status; `shown` is that part in the cache.
     #[must_use]
     pub fn current_part(&self, key: &ObjectRef<R>, shown: S) -> S {
         let mut all = self.lock();
@@ -207,7 +206,7 @@ where
         writes.part.as_ref().map_or(shown, |part| part.written.clone())
     }
 
-    /// Forgets an object that is gone.
+    /// Drops what is kept for a deleted object.
     pub fn forget(&self, key: &ObjectRef<R>) {
         self.lock().remove(key);
     }

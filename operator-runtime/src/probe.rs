@@ -1,7 +1,7 @@
-//! The `probe` subcommand: asks the admin endpoint of the process beside it.
+//! The `probe` subcommand: queries the admin endpoint of the operator in the same container.
 //!
-//! The endpoint listens on loopback alone, where the kubelet cannot reach it; this runs in the
-//! container instead. It needs neither an async runtime nor an HTTP library.
+//! The endpoint listens on loopback only, where the kubelet cannot reach it, so the kubelet runs this as an exec
+//! probe. It needs neither an async runtime nor an HTTP library.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -15,24 +15,24 @@ use crate::args::AdminArgs;
 /// Flags of the `probe` subcommand.
 #[derive(Args, Clone, Debug)]
 pub struct ProbeArgs {
-    /// What to ask.
+    /// What to check.
     #[arg(value_enum)]
-    pub question: Question,
-    /// Where to ask.
+    pub check: Check,
+    /// Where the endpoint listens.
     #[command(flatten)]
     pub admin: AdminArgs,
 }
 
-/// The questions a probe can ask.
+/// What a probe can check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Question {
-    /// Is the process alive?
+pub enum Check {
+    /// Whether the process is alive.
     Livez,
-    /// Is the process ready?
+    /// Whether the process is ready.
     Readyz,
 }
 
-impl Question {
+impl Check {
     fn path(self) -> &'static str {
         match self {
             Self::Livez => "/livez",
@@ -41,12 +41,12 @@ impl Question {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks, prints the answer, and returns success when it was 200.
+/// Sends the request, prints the response, and returns success for status 200.
 #[must_use]
 pub fn probe(args: &ProbeArgs) -> ExitCode {
-    match ask(reachable(args.admin.admin_address), args.question.path()) {
+    match request(reachable(args.admin.admin_address), args.check.path()) {
         Ok((200, body)) => {
             print!("{body}");
             ExitCode::SUCCESS
@@ -57,7 +57,7 @@ pub fn probe(args: &ProbeArgs) -> ExitCode {
         }
         Err(error) => {
             println!(
-                "the admin endpoint at {} does not answer: {error}",
+                "the admin endpoint at {} does not respond: {error}",
                 args.admin.admin_address
             );
             ExitCode::FAILURE
@@ -75,19 +75,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-pub(crate) fn ask(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    // HTTP/1.0: the answer ends with the connection and is never chunked.
+pub(crate) fn request(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    // HTTP/1.0: the response ends with the connection and is never chunked.
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(1 << 20).read_to_string(&mut answer)?;
-    parse(&answer).ok_or_else(|| std::io::Error::other("the answer is not HTTP"))
+    let mut response = String::new();
+    stream.take(1 << 20).read_to_string(&mut response)?;
+    parse(&response).ok_or_else(|| std::io::Error::other("the response is not HTTP"))
 }
 
-fn parse(answer: &str) -> Option<(u16, String)> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
+fn parse(response: &str) -> Option<(u16, String)> {
+    let (head, body) = response.split_once("\r\n\r\n")?;
     let code = head.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok()?;
     Some((code, body.to_owned()))
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn responses() {
         let ok = parse("HTTP/1.1 200 OK\r\na: b\r\n\r\nok\n");
         assert_eq!(ok, Some((200, "ok\n".to_owned())));
         assert_eq!(parse("HTTP/1.0 503 x\r\n\r\n"), Some((503, String::new())));

@@ -1,4 +1,4 @@
-//! The frame of a main: parse, probe or run, exit status.
+//! The main function of an operator: parse the flags, probe or run, return the exit status.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,12 +24,12 @@ struct Cli<A: Args> {
 enum Command<A: Args> {
     /// Run the operator. The default.
     Run(A),
-    /// Ask a running operator beside this process how it is, for the kubelet.
+    /// Check an operator that runs in the same container, for the kubelet.
     Probe(ProbeArgs),
 }
 
-/// Is the whole main of an operator: parses the flags, answers `probe`, or starts the runtime and
-/// hands it to `run`.
+/// The whole main function of an operator: parses the flags, runs `probe`, or starts the runtime and passes it
+/// to `run`.
 ///
 /// Every flag of `A` needs a default, so that `run` may be left out on the command line. Returns
 /// success when `run` ended without an error.
@@ -52,7 +52,7 @@ where
         Some(Command::Run(args)) => args,
         None => cli.run,
     };
-    // Few threads: the work is waiting, and every thread costs memory.
+    // Few threads: most of the work is waiting, and every thread costs memory.
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
     let executor = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)

@@ -1,20 +1,21 @@
 //! Start and stop of a process, and the tasks in between.
 //!
-//! Every task of a process is spawned through [`Runtime::spawn`] and joined here. It must not end before
-//! the drain: a process that lost a part of itself ends and is started anew rather than limping on.
+//! Every task is spawned through [`Runtime::spawn`] and joined here. A task must not end before the drain:
+//! a process that lost one exits, so that the kubelet restarts it.
 
+mod error;
 mod tasks;
 mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
 use kube::Client;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+pub use self::error::RuntimeError;
 pub use self::tasks::IntoEnd;
 use self::tasks::{End, join_all, next_end, unexpected};
 use crate::admin::Admin;
@@ -34,8 +35,8 @@ use crate::{client, telemetry};
 /// How long a drain may take. The kubelet kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// How often a start that waits says for what.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a start logs which gates it waits for.
+const GATE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A running process.
 #[derive(Debug)]
@@ -71,18 +72,16 @@ impl Runtime {
     /// Starts: crypto provider, log, client, admin endpoint, signals.
     ///
     /// # Errors
-    /// When a flag makes no sense, there is no cluster to talk to, or the admin address is taken.
-    pub async fn start(identity: Identity, args: &CommonArgs) -> anyhow::Result<Self> {
-        // Fails only when one is installed already; then it is this one, for there is no other.
+    /// When a flag is invalid, the client cannot be configured, or the admin address is taken.
+    pub async fn start(identity: Identity, args: &CommonArgs) -> Result<Self, RuntimeError> {
+        // Fails only when a provider is installed already; there is no other than this one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        telemetry::install(&args.log).context("--log-filter")?;
+        telemetry::install(&args.log)?;
         info!(operator = identity.name, version = identity.version, "starting");
         let registry = SharedRegistry::default();
         let metrics = Metrics::register(&registry);
         let fence = Fence::default();
-        let (client, namespace) = client::connect(&args.kube, &fence, &metrics)
-            .await
-            .context("no way to talk to the cluster")?;
+        let (client, namespace) = client::connect(&args.kube, &fence, &metrics).await?;
         let lease = LeaseConfig::from_args(identity, &args.lease, namespace)?;
         let (gates, drain) = (Gates::default(), CancellationToken::new());
         let admin = Admin {
@@ -95,7 +94,7 @@ impl Runtime {
         let served = admin
             .serve(address, stop.clone())
             .await
-            .with_context(|| format!("the admin address {address} cannot be bound"))?;
+            .map_err(|source| RuntimeError::AdminAddress { address, source })?;
         Ok(Self {
             identity,
             client: ClientHandle(client),
@@ -109,13 +108,13 @@ impl Runtime {
             fence,
             lease,
             guard: None,
-            stops: Stops::signals().context("signals")?,
+            stops: Stops::signals().map_err(RuntimeError::Signals)?,
             tasks: JoinSet::new(),
             admin: Some((stop, served)),
         })
     }
 
-    /// Makes a runtime for a test: no signals, no admin endpoint, no lease, and everything is ours.
+    /// Returns a runtime for a test: without signals, admin endpoint or lease, and owning every object.
     /// Cancelling [`Runtime::drain`] stops it.
     #[cfg(feature = "testing")]
     #[must_use]
@@ -146,7 +145,7 @@ impl Runtime {
         }
     }
 
-    /// As [`Runtime::for_test`], for a part of a cluster.
+    /// Restricts a runtime for a test to a part of the cluster.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn scoped(self, scope: Scope) -> Self {
@@ -165,7 +164,7 @@ impl Runtime {
         self.identity
     }
 
-    /// Returns the gates of readiness.
+    /// Returns the gates that readiness waits for.
     #[must_use]
     pub fn gates(&self) -> Gates {
         self.gates.clone()
@@ -195,13 +194,13 @@ impl Runtime {
         self.scope.clone()
     }
 
-    /// Returns who decides whether an object is ours to act on.
+    /// Returns what decides whether this process acts on an object.
     #[must_use]
     pub fn ownership(&self) -> Arc<dyn Ownership> {
         Arc::clone(&self.ownership)
     }
 
-    /// Returns a publisher of events in the name of this operator.
+    /// Returns a publisher of Kubernetes events of this operator.
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(self.client(), self.identity.field_manager)
@@ -219,8 +218,8 @@ impl Runtime {
         }
     }
 
-    /// Runs a task until it ends, which it must not before the drain. It does not start when the process
-    /// stops already.
+    /// Runs a task, which must not end before the drain. It does not start when the process is stopping
+    /// already.
     pub fn spawn<F>(&mut self, name: &'static str, task: F)
     where
         F: Future<Output: IntoEnd> + Send + 'static,
@@ -232,12 +231,12 @@ impl Runtime {
 
     /// Waits until the gates are open, then for the lease.
     ///
-    /// Returns without it when the process is asked to stop; tasks that are spawned after that do not
-    /// start, so the caller goes on as if nothing had happened.
+    /// Returns without the lease when the process is stopping; tasks that are spawned afterwards do not
+    /// start, so the caller continues as usual.
     ///
     /// # Errors
     /// When a task ends.
-    pub async fn lead(&mut self) -> anyhow::Result<()> {
+    pub async fn lead(&mut self) -> Result<(), RuntimeError> {
         let leading = leading(
             self.client(),
             self.gates(),
@@ -248,7 +247,7 @@ impl Runtime {
         tokio::select! {
             biased;
             () = self.stops.next() => {
-                info!("asked to stop before leading");
+                info!("received a signal before leading, stopping");
                 self.drain.cancel();
                 Ok(())
             }
@@ -264,20 +263,20 @@ impl Runtime {
         }
     }
 
-    /// Runs until the process is asked to stop or a part of it fails, then stops.
+    /// Runs until a signal arrives or a task fails, then stops.
     ///
     /// # Errors
-    /// When a part failed, leadership was lost, or the stop was forced.
-    pub async fn run(mut self) -> anyhow::Result<()> {
+    /// When a task failed, leadership was lost, or the stop was forced.
+    pub async fn run(mut self) -> Result<(), RuntimeError> {
         let cause = tokio::select! {
             biased;
             () = self.stops.next() => {
-                info!("asked to stop");
+                info!("received a signal, stopping");
                 Ok(())
             }
             () = self.drain.cancelled() => Ok(()),
             lost = lost(self.guard.as_mut()) => {
-                // No drain: from now on somebody else may act.
+                // No drain: another process may act from now on.
                 self.tasks.abort_all();
                 return Err(lost.into());
             }
@@ -288,7 +287,7 @@ impl Runtime {
         let stopped = self.stop().await;
         if let Some((stop, served)) = self.admin.take() {
             stop.cancel();
-            // A client that keeps its connection must not keep the process.
+            // A client that keeps its connection open must not keep the process.
             if !served.is_finished() {
                 let _ = tokio::time::timeout(Duration::from_secs(1), served).await;
             }
@@ -296,17 +295,17 @@ impl Runtime {
         cause.and(stopped)
     }
 
-    /// Joins every task, then gives the lease back.
-    async fn stop(&mut self) -> anyhow::Result<()> {
+    /// Joins every task, then releases the lease.
+    async fn stop(&mut self) -> Result<(), RuntimeError> {
         let joined = tokio::select! {
             biased;
-            () = self.stops.next() => Err(anyhow!("asked to stop twice")),
+            () = self.stops.next() => Err(RuntimeError::StopForced),
             lost = lost(self.guard.as_mut()) => Err(lost.into()),
             joined = tokio::time::timeout(DRAIN, join_all(&mut self.tasks)) => {
-                joined.map_err(|_| anyhow!("the tasks did not end within {DRAIN:?}"))
+                joined.map_err(|_| RuntimeError::DrainTimeout(DRAIN))
             }
         };
-        // Whatever was not joined must not act once the lease is free.
+        // A task that was not joined must not act once the lease is released.
         self.tasks.shutdown().await;
         if let Some(guard) = self.guard.take() {
             guard.release().await;
@@ -323,7 +322,10 @@ async fn leading(
     fence: Fence,
     metrics: Metrics,
 ) -> Option<LeaseGuard> {
-    while tokio::time::timeout(PATIENCE, gates.opened()).await.is_err() {
+    while tokio::time::timeout(GATE_LOG_INTERVAL, gates.opened())
+        .await
+        .is_err()
+    {
         info!("waiting for {}", gates.closed().join("; "));
     }
     if let Some(config) = lease {
@@ -333,7 +335,7 @@ async fn leading(
     None
 }
 
-/// Waits for the loss of leadership, for ever when there is none to lose.
+/// Waits until leadership is lost; never returns without a lease.
 async fn lost(guard: Option<&mut LeaseGuard>) -> Lost {
     match guard {
         Some(guard) => guard.lost().await,
@@ -341,13 +343,13 @@ async fn lost(guard: Option<&mut LeaseGuard>) -> Lost {
     }
 }
 
-/// Waits for the end of the admin endpoint, for ever when there is none.
-async fn ended(admin: Option<&mut (CancellationToken, JoinHandle<std::io::Result<()>>)>) -> anyhow::Error {
+/// Waits until the admin endpoint ends; never returns without one.
+async fn ended(admin: Option<&mut (CancellationToken, JoinHandle<std::io::Result<()>>)>) -> RuntimeError {
     match admin {
         Some((_, served)) => match served.await {
-            Ok(Ok(())) => anyhow!("the admin endpoint ended"),
-            Ok(Err(error)) => anyhow!(error).context("the admin endpoint failed"),
-            Err(error) => anyhow!(error).context("the admin endpoint failed"),
+            Ok(Ok(())) => RuntimeError::AdminEnded,
+            Ok(Err(error)) => RuntimeError::AdminFailed(error),
+            Err(error) => RuntimeError::AdminFailed(std::io::Error::other(error)),
         },
         None => std::future::pending().await,
     }

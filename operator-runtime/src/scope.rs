@@ -1,6 +1,6 @@
-//! Where objects of a kind live, and which of them this process looks at.
+//! Which namespaces this process serves, and the API handles that follow.
 //!
-//! Namespaced kinds follow the scope of the process; cluster-scoped kinds are always seen whole.
+//! Namespaced kinds are limited to the scope of the process; cluster-scoped kinds are always watched whole.
 
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
@@ -10,12 +10,12 @@ use kube::{Api, Client, Resource};
 pub enum Scope {
     /// Every namespace, by one watch.
     All,
-    /// The listed namespaces, by one watch each, so that a Role per namespace is all the right needed.
+    /// The listed namespaces, by one watch each, so that a Role per namespace is sufficient.
     Namespaces(Vec<String>),
 }
 
 impl Scope {
-    /// Returns the scope for a list of namespaces; none listed means all.
+    /// Returns the scope for a list of namespaces; an empty list means all.
     #[must_use]
     pub fn from_namespaces(mut namespaces: Vec<String>) -> Self {
         namespaces.sort_unstable();
@@ -38,7 +38,7 @@ impl Scope {
     }
 }
 
-/// How a kind's scope, known to the compiler, turns into API handles.
+/// Converts the scope of a kind, which the compiler knows, into API handles.
 ///
 /// Implemented for the two scopes of Kubernetes; use it as the bound `K::Scope: Placement<K>`.
 pub trait Placement<K> {

@@ -1,4 +1,4 @@
-//! Signals as a stream of requests to stop. It decides nothing about how to stop.
+//! Signals as a stream of requests to stop. How to stop is decided by the runtime.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -15,12 +15,12 @@ pub enum Stops {
     /// Requests sent by a test.
     #[cfg(test)]
     Channel(tokio::sync::mpsc::UnboundedReceiver<()>),
-    /// Nobody asks.
+    /// No requests.
     Never,
 }
 
 impl Stops {
-    /// Starts to listen; from here on the signals no longer kill the process.
+    /// Installs the handlers; from here on the signals no longer kill the process.
     pub fn signals() -> std::io::Result<Self> {
         Ok(Self::Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -28,7 +28,7 @@ impl Stops {
         })
     }
 
-    /// Waits for the next request. Dropping the future loses none.
+    /// Waits for the next request. Cancel safe.
     pub async fn next(&mut self) {
         match self {
             Self::Signals { terminate, interrupt } => {

@@ -1,4 +1,4 @@
-//! Writes a status once, and only when it differs.
+//! Writes a status when it differs.
 
 use std::fmt::Debug;
 
@@ -12,11 +12,11 @@ use tracing::debug;
 use crate::apply::{ApplyError, Subject, drop_nulls};
 use crate::scope::Placement;
 
-/// Applies `desired` as what this field manager says under `.status` of the object, unless it equals
-/// `current`, the same part of the status as it stands. Returns whether anything was sent.
+/// Applies `desired` as the part of `.status` that this field manager owns, unless it equals `current`, the
+/// same part of the live status. Returns whether anything was sent.
 ///
-/// What an earlier call said and `desired` leaves out is removed by the API server. An object that is
-/// gone meanwhile, or was replaced by another of its name, is not an error: nothing is left to tell.
+/// The API server removes fields of an earlier call that `desired` lacks. An object that was deleted
+/// meanwhile, or replaced by another of its name, is not an error.
 pub async fn write_status<K, S>(
     client: &Client,
     field_manager: &str,
@@ -30,13 +30,13 @@ where
     S: Serialize,
 {
     let subject = Subject::of(object);
-    let said = |status: &S| {
-        let mut said = serde_json::to_value(status).map_err(|error| subject.unserializable(error))?;
-        drop_nulls(&mut said);
-        Ok::<_, ApplyError>(said)
+    let json = |status: &S| {
+        let mut json = serde_json::to_value(status).map_err(|error| subject.unserializable(error))?;
+        drop_nulls(&mut json);
+        Ok::<_, ApplyError>(json)
     };
-    let status = said(desired)?;
-    if status == said(current)? {
+    let status = json(desired)?;
+    if status == json(current)? {
         return Ok(false);
     }
     let patch = Patch::Apply(json!({
@@ -53,14 +53,14 @@ where
     {
         Ok(_) => Ok(true),
         Err(error) if is_gone(&error) => {
-            debug!(%error, "the object is gone, and its status with it");
+            debug!(%error, "the status was not written: the object is gone");
             Ok(false)
         }
         Err(error) => Err(error),
     }
 }
 
-/// The answers to a patch that names the UID of an object which is not there any more.
+/// The responses to a patch with the UID of an object that no longer exists.
 fn is_gone(error: &ApplyError) -> bool {
     match error.code() {
         Some(404) => true,

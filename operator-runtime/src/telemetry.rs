@@ -1,9 +1,9 @@
-//! The log: text for people, JSON for machines, filtered by target and level.
+//! The log: readable text or JSON, filtered by target and level.
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One readable line per event.
@@ -17,7 +17,7 @@ pub enum LogFormat {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
-    /// The shape of a log line.
+    /// Format of a log line.
     #[arg(long, env = "PGPOOL_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// What to log, as `level` or a comma separated list of `target=level`.
@@ -38,7 +38,7 @@ pub fn install(args: &LogArgs) -> Result<(), tracing_subscriber::filter::ParseEr
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    // Only fails when a log is installed already, which is what we want.
+    // Fails only when a log is installed already, which is fine.
     let _ = match args.log_format {
         LogFormat::Text => builder.with_ansi(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

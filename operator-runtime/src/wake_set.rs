@@ -1,7 +1,7 @@
-//! Wakes reconciles: a queue of objects to look at again, each at most once.
+//! Wakes reconciles: a queue of objects to reconcile again, each at most once.
 //!
-//! Whoever learns something owns a [`WakeSet`] and calls [`WakeSet::wake`]; a controller merges the
-//! streams that [`WakeSet::subscribe`] returns into its triggers. A wake-up says that something changed,
+//! A source of news owns a [`WakeSet`] and calls [`WakeSet::wake`]; a controller merges the streams that
+//! [`WakeSet::subscribe`] returns into its triggers. A wake-up says that something changed,
 //! not what: the reconcile reads the current state.
 
 use std::collections::{HashMap, VecDeque};

@@ -42,7 +42,7 @@ impl Context {
     ) -> Self {
         Self {
             caches,
-            applier: Applier::new(client.clone(), names::OPS_MANAGER),
+            applier: Applier::new(client.clone(), names::OPS_MANAGER, names::ANNOTATION_APPLIED_HASH),
             client,
             events,
             verdicts: Arc::default(),

@@ -48,7 +48,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     serve(&mut runtime, &args, &context, flows.clone());
     runtime.lead().await?;
     start_controllers(&mut runtime, triggers, &context, flows);
-    runtime.run().await
+    Ok(runtime.run().await?)
 }
 
 /// What is remembered about a deleted object is forgotten on its last trigger.

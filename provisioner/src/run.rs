@@ -52,7 +52,11 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
     );
     let context = Arc::new(Context {
         client: runtime.client(),
-        applier: Applier::new(runtime.client(), names::PROVISIONER),
+        applier: Applier::new(
+            runtime.client(),
+            names::PROVISIONER,
+            names::ANNOTATION_APPLIED_HASH,
+        ),
         events: runtime.events(),
         caches,
         named_secrets,
@@ -85,7 +89,7 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
         "pgpools",
         drive(runtime.controller("pgpool"), cache, triggers, context, reconcile),
     );
-    runtime.run().await
+    Ok(runtime.run().await?)
 }
 
 /// Follows ops-manager's verdicts; fails when its address cannot be right.

@@ -1,5 +1,5 @@
-//! Reads one certificate more strictly than the parser does, so that the checks never meet a form that two
-//! libraries could read differently.
+//! Parses one certificate more strictly than the parser does, so that no check sees an encoding that two libraries
+//! interpret differently.
 
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
@@ -11,7 +11,6 @@ use x509_parser::x509::X509Name;
 
 use crate::{Fingerprint, Leaf, der, names};
 
-/// Parses a certificate.
 pub(crate) fn parse<'a>(bytes: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'static str> {
     if !der::canonical_frame(bytes) {
         return Err("a certificate in it is malformed");
@@ -30,7 +29,7 @@ pub(crate) fn parse<'a>(bytes: &'a CertificateDer<'_>) -> Result<X509Certificate
     Ok(certificate)
 }
 
-/// Tells what is worth telling about a leaf.
+/// Returns the public facts about a leaf certificate.
 pub(crate) fn leaf(certificate: &X509Certificate<'_>) -> Leaf {
     Leaf {
         fingerprint: Fingerprint::of_der(certificate.as_raw()),
@@ -41,14 +40,14 @@ pub(crate) fn leaf(certificate: &X509Certificate<'_>) -> Leaf {
     }
 }
 
-/// The first common name, which is the one that is compared with the user when logging in.
+/// The first common name, which PostgreSQL compares with the user at login.
 pub(crate) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let name = certificate.subject().iter_common_name().next()?;
     name.as_str().ok().map(str::to_owned)
 }
 
-/// Converts a time of a certificate. Certificates know times that the type does not ("never expires" is the last
-/// second of the year 9999); those become the nearest there is.
+/// Converts a time of a certificate. A time out of the range of `Timestamp`, such as the last second of the year 9999
+/// for "never expires", becomes the nearest one.
 pub(crate) fn timestamp(time: ASN1Time) -> Timestamp {
     let second = time.timestamp();
     let nearest = if second < 0 {
@@ -59,7 +58,7 @@ pub(crate) fn timestamp(time: ASN1Time) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(nearest)
 }
 
-/// Writes a subject or issuer for people, cut to a length that a condition can carry.
+/// Formats a subject or issuer, shortened to fit into a condition.
 pub(crate) fn display_name(name: &X509Name<'_>) -> String {
     const LONGEST: usize = 160;
     let text = name.to_string();

@@ -1,6 +1,6 @@
-//! Does a valid chain lead from the leaf through the intermediates of `tls.crt` to a CA of `ca.crt`? Searches
-//! all ways, since a CA that was renewed stands beside its older self under the same name, and tells the link
-//! that came furthest.
+//! Does a valid chain lead from the leaf certificate through the intermediates of `tls.crt` to a CA of `ca.crt`?
+//! Searches every path, since a renewed CA may be listed beside its predecessor of the same name, and reports the
+//! invalid link of the longest path.
 
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
@@ -14,13 +14,13 @@ type Certificate<'a> = X509Certificate<'a>;
 /// Longer than any chain in use.
 const LONGEST: usize = 8;
 
-/// A bound on the work: certificates of the same name can make the search exponential.
+/// Bounds the work: certificates of the same name make the search exponential.
 const MOST_SIGNATURES: usize = 64;
 
-/// Checks the chain of `leaf`. The leaf's own validity is not looked at.
+/// Checks the chain of `leaf`, except the validity period of the leaf itself.
 ///
 /// # Errors
-/// The link that does not hold, on the way that came furthest.
+/// The invalid link of the longest path.
 pub(crate) fn check(
     leaf: &Certificate<'_>,
     intermediates: &[Certificate<'_>],
@@ -28,8 +28,8 @@ pub(crate) fn check(
     role: Role,
     now: Timestamp,
 ) -> Result<(), ChainFault> {
-    understood(leaf)?;
-    // Self-signed: trusted because it is its own CA.
+    extensions_known(leaf)?;
+    // A self-signed certificate is its own CA.
     if anchors.iter().any(|anchor| anchor.as_raw() == leaf.as_raw()) {
         return Ok(());
     }
@@ -57,13 +57,13 @@ struct Search<'s, 'a> {
 }
 
 struct Furthest {
-    /// How many certificates of the chain were good, then how much the fault says.
+    /// The number of valid certificates of the path, then how specific the fault is.
     reach: (usize, usize),
     fault: ChainFault,
 }
 
 impl<'s, 'a> Search<'s, 'a> {
-    /// Tells whether the path can be continued to an anchor.
+    /// Returns whether the path can be extended to an anchor.
     fn extend(&mut self, path: &mut Vec<&'s Certificate<'a>>) -> bool
     where
         'a: 's,
@@ -100,7 +100,7 @@ impl<'s, 'a> Search<'s, 'a> {
         false
     }
 
-    /// Checks that `issuer` may, and did, sign the last certificate of the path.
+    /// Checks that `issuer` signed the last certificate of the path, and was allowed to.
     fn link(
         &mut self,
         path: &[&Certificate<'a>],
@@ -125,7 +125,7 @@ impl<'s, 'a> Search<'s, 'a> {
                 return Err(ChainFault::AlgorithmUnsupported { subject: subject() });
             }
         }
-        understood(issuer)?;
+        extensions_known(issuer)?;
         signs_certificates(issuer, path)?;
         valid(issuer, self.now)?;
         if !usage::allows(issuer, self.role) {
@@ -146,12 +146,12 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     fn note(&mut self, length: usize, fault: ChainFault) {
-        // Among faults of the same place, a wrong signature says least: the CA was another one of the same name.
-        let says = match fault {
+        // Of faults at the same length, a wrong signature is the least specific: it may be another CA of that name.
+        let specificity = match fault {
             ChainFault::SignatureWrong { .. } | ChainFault::IssuerAbsent { .. } => 0,
             _ => 1,
         };
-        let reach = (length, says);
+        let reach = (length, specificity);
         if self
             .furthest
             .as_ref()
@@ -169,8 +169,8 @@ fn absent(certificate: &Certificate<'_>) -> ChainFault {
     }
 }
 
-/// A critical extension that is not understood obliges everybody to refuse the certificate.
-fn understood(certificate: &Certificate<'_>) -> Result<(), ChainFault> {
+/// Checks the critical extensions: every client must reject a certificate with an unknown one.
+fn extensions_known(certificate: &Certificate<'_>) -> Result<(), ChainFault> {
     let mut extensions = certificate.iter_extensions();
     match extensions.find(|e| e.critical && e.parsed_extension().unsupported()) {
         Some(extension) => Err(ChainFault::ExtensionUnsupported {
@@ -181,7 +181,7 @@ fn understood(certificate: &Certificate<'_>) -> Result<(), ChainFault> {
     }
 }
 
-/// Checks that a CA is one, and that it allows as many CAs below it as the path (leaf first) has.
+/// Checks that a certificate is a CA, and that it allows as many CAs below it as the path (leaf first) has.
 fn signs_certificates(ca: &Certificate<'_>, path: &[&Certificate<'_>]) -> Result<(), ChainFault> {
     let subject = || display_name(ca.subject());
     let constraints = ca
@@ -197,7 +197,7 @@ fn signs_certificates(ca: &Certificate<'_>, path: &[&Certificate<'_>]) -> Result
     let Some(constraints) = constraints.filter(|constraints| constraints.ca && signs) else {
         return Err(ChainFault::NotACa { subject: subject() });
     };
-    // A CA that only changed its key does not count.
+    // A self-issued CA, which changed only its key, does not count.
     let below = path.iter().skip(1);
     let below = below
         .filter(|ca| ca.subject().as_raw() != ca.issuer().as_raw())

@@ -1,4 +1,4 @@
-//! Name constraints: a CA may permit or exclude names of the leaves below it, and every client enforces it.
+//! Name constraints: a CA may permit or exclude names of the leaf certificates below it, and every client enforces that.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use x509_parser::extensions::{GeneralName, GeneralSubtree};
 
 use crate::names::{dns_names, ip_addresses};
 
-/// Names the first name of the leaf that the CA does not permit.
+/// Returns the first name of the leaf certificate that the CA does not permit.
 pub(crate) fn forbidden(ca: &X509Certificate<'_>, leaf: &X509Certificate<'_>) -> Option<String> {
     let constraints = ca.name_constraints().ok().flatten()?.value;
     let permitted = constraints.permitted_subtrees.as_deref().unwrap_or_default();
@@ -21,7 +21,7 @@ pub(crate) fn forbidden(ca: &X509Certificate<'_>, leaf: &X509Certificate<'_>) ->
     })
 }
 
-/// `within` answers nothing for a subtree of another kind of name, which then says nothing about this name.
+/// `within` returns `None` for a subtree of another kind of name, which does not constrain this name.
 fn allowed(
     permitted: &[GeneralSubtree<'_>],
     excluded: &[GeneralSubtree<'_>],
@@ -30,11 +30,11 @@ fn allowed(
     if excluded.iter().any(|subtree| within(&subtree.base) == Some(true)) {
         return false;
     }
-    let mut said = permitted
+    let mut applicable = permitted
         .iter()
         .filter_map(|subtree| within(&subtree.base))
         .peekable();
-    said.peek().is_none() || said.any(|inside| inside)
+    applicable.peek().is_none() || applicable.any(|inside| inside)
 }
 
 fn dns_within(base: &GeneralName<'_>, name: &str) -> Option<bool> {
@@ -42,7 +42,7 @@ fn dns_within(base: &GeneralName<'_>, name: &str) -> Option<bool> {
         return None;
     };
     let (base, name) = (base.to_ascii_lowercase(), name.to_ascii_lowercase());
-    // Some CAs write the subtree with a leading dot, which then asks for at least one label more.
+    // Some CAs write the subtree with a leading dot, which then requires at least one more label.
     Some(match name.strip_suffix(base.as_str()) {
         Some("") => true,
         Some(front) => base.is_empty() || base.starts_with('.') || front.ends_with('.'),

@@ -1,5 +1,5 @@
-//! The frame of a certificate, which its signature does not cover, and of a key, in the one encoding that DER allows. The parser
-//! is lenient here, OpenSSL is not, and pgpool serves plain text when OpenSSL refuses.
+//! Checks that the outer structure of a certificate, which its signature does not cover, and of a key is canonical DER.
+//! The parser is lenient here, OpenSSL is not, and pgpool serves plain text when OpenSSL rejects a file.
 
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
@@ -12,7 +12,7 @@ struct Element<'a> {
     whole: &'a [u8],
 }
 
-/// Takes an element with this tag off the front.
+/// Splits an element with this tag off the front.
 fn take<'a>(tag: u8, bytes: &mut &'a [u8]) -> Option<Element<'a>> {
     let (&first, rest) = bytes.split_first()?;
     let (&length, rest) = rest.split_first()?;
@@ -28,7 +28,7 @@ fn take<'a>(tag: u8, bytes: &mut &'a [u8]) -> Option<Element<'a>> {
     (first == tag).then_some(Element { content, whole })
 }
 
-/// A length of several octets: as few as it takes, and not one that fits into the short form.
+/// Parses a long length, which must use as few octets as possible.
 fn long_length(octets: &[u8]) -> Option<usize> {
     let length = match octets {
         [0, ..] => return None,
@@ -40,13 +40,13 @@ fn long_length(octets: &[u8]) -> Option<usize> {
     (length >= 0x80).then_some(length)
 }
 
-/// Tells whether the bytes are one sequence, and nothing behind it.
+/// Returns whether the bytes are one sequence with nothing after it.
 pub(crate) fn one_sequence(mut bytes: &[u8]) -> bool {
     take(SEQUENCE, &mut bytes).is_some() && bytes.is_empty()
 }
 
-/// Tells whether the bytes are one certificate in a canonical frame, with the same signature algorithm inside and
-/// outside of what is signed, and a signature of whole octets.
+/// Returns whether the bytes are one certificate with a canonical outer structure, the same signature algorithm inside
+/// and outside the signed part, and a signature of whole octets.
 pub(crate) fn canonical_frame(certificate: &[u8]) -> bool {
     frame(certificate).unwrap_or(false)
 }

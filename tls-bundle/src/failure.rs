@@ -1,5 +1,5 @@
-//! What can be wrong with a certificate Secret, each kind with a sentence for people (what is wrong, then the
-//! cure) and a stable reason for programs. Nothing here ever holds or shows key material.
+//! What can be wrong with a certificate Secret, each with a message (what is wrong, then how to fix it) and a stable
+//! reason. Nothing here holds or shows key material.
 
 use jiff::Timestamp;
 
@@ -8,9 +8,9 @@ use crate::Role;
 /// The entries of a certificate Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// `tls.crt`: the leaf, then its intermediates.
+    /// `tls.crt`: the leaf certificate, then its intermediates.
     Certificate,
-    /// `tls.key`: the private key of the leaf.
+    /// `tls.key`: the private key of the leaf certificate.
     Key,
 }
 
@@ -25,103 +25,103 @@ impl Entry {
     }
 }
 
-/// Why a certificate Secret does not fit. Its `Display` is a sentence without the name of the Secret, which the
+/// Why a certificate Secret is invalid. `Display` is a condition message without the name of the Secret, which the
 /// caller puts in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// An entry is absent or empty.
+    /// An entry is missing or empty.
     #[error(
         "{} is missing or empty; delete the Secret so that cert-manager issues it again",
         entry.as_str()
     )]
     Incomplete {
-        /// The absent entry.
+        /// The missing entry.
         entry: Entry,
     },
-    /// `tls.crt` cannot be read.
+    /// `tls.crt` cannot be parsed.
     #[error("tls.crt cannot be read: {problem}; delete the Secret so that cert-manager issues it again")]
     CertificateUnreadable {
-        /// What is wrong with the text, in words.
+        /// What is wrong with the text.
         problem: &'static str,
     },
-    /// `tls.key` cannot be read.
+    /// `tls.key` cannot be parsed.
     #[error("tls.key cannot be read: {problem}; delete the Secret so that cert-manager issues it again")]
     KeyUnreadable {
-        /// What is wrong with the text, in words; never its content.
+        /// What is wrong with the text; never its content.
         problem: &'static str,
     },
-    /// `ca.crt` cannot be read.
+    /// `ca.crt` cannot be parsed.
     #[error(
-        "ca.crt cannot be read: {problem}; correct the CA of the issuer, then delete the Secret so that cert-manager issues it again"
+        "ca.crt cannot be read: {problem}; fix the CA of the issuer, then delete the Secret so that cert-manager issues it again"
     )]
     CaUnreadable {
-        /// What is wrong with the text, in words.
+        /// What is wrong with the text.
         problem: &'static str,
     },
-    /// `ca.crt` is absent or empty, as with ACME issuers.
+    /// `ca.crt` is missing or empty, as with ACME issuers.
     #[error(
-        "ca.crt is missing or empty, so nobody can verify the certificate; use an issuer that publishes its CA (CA, self-signed, Vault): ACME issuers do not"
+        "ca.crt is missing or empty, so clients cannot verify the certificate; use an issuer that publishes its CA, such as a CA, SelfSigned or Vault issuer; ACME issuers do not"
     )]
     CaMissing,
-    /// The key belongs to another certificate.
+    /// The key does not match the certificate.
     #[error(
-        "tls.key ({key}) is not the key of the certificate in tls.crt ({leaf}); delete the Secret so that cert-manager issues a new pair"
+        "tls.key ({key}) does not match the certificate in tls.crt ({leaf}); delete the Secret so that cert-manager issues a new key and certificate"
     )]
     KeyMismatch {
         /// The kind of the private key, as `RSA 2048`.
         key: String,
-        /// The kind of the public key in the leaf.
+        /// The kind of the public key in the leaf certificate.
         leaf: String,
     },
-    /// No valid chain leads from the leaf to `ca.crt`.
+    /// No valid chain leads from the leaf certificate to `ca.crt`.
     #[error(
-        "the chain of tls.crt does not end in ca.crt: {fault}; correct the issuer, then delete the Secret so that cert-manager issues it again"
+        "tls.crt does not chain to ca.crt: {fault}; fix the issuer, then delete the Secret so that cert-manager issues it again"
     )]
     ChainBroken {
-        /// The link that does not hold.
+        /// The invalid link.
         fault: ChainFault,
     },
-    /// The leaf does not cover all names.
+    /// The leaf certificate does not cover all required names.
     #[error(
-        "the certificate does not cover {}; add the names to its Certificate, or let the Secret go so that cert-manager issues it again",
+        "the certificate does not cover {}; add the names to its Certificate, or delete the Secret so that cert-manager issues it again",
         listed(missing)
     )]
     NameMissing {
         /// The names and addresses that are not covered.
         missing: Vec<String>,
     },
-    /// The common name of the leaf is another one.
+    /// The leaf certificate has another common name.
     #[error(
-        "the common name of the certificate is {}, but {required:?} is needed; set it in the Certificate, then delete the Secret so that cert-manager issues it again",
-        found.as_ref().map_or_else(|| "absent".to_owned(), |name| format!("{name:?}"))
+        "the common name of the certificate is {}, but must be {required:?}; set it in the Certificate, then delete the Secret so that cert-manager issues it again",
+        found.as_ref().map_or_else(|| "missing".to_owned(), |name| format!("{name:?}"))
     )]
     CommonNameMismatch {
-        /// The needed common name.
+        /// The required common name.
         required: String,
-        /// The common name of the leaf.
+        /// The common name of the leaf certificate.
         found: Option<String>,
     },
-    /// The leaf may not be used in its role.
+    /// The leaf certificate does not allow its role.
     #[error(
         "the certificate does not allow the usage {usage:?}, which a {role} needs; add it to the usages of the Certificate, then delete the Secret so that cert-manager issues it again"
     )]
     UsageMissing {
-        /// The missing usage, in the words of cert-manager.
+        /// The missing usage, as cert-manager names it.
         usage: &'static str,
         /// The role that needs it.
         role: Role,
     },
-    /// The leaf is valid only later.
+    /// The leaf certificate is not valid yet.
     #[error(
-        "the certificate is not valid before {not_before}; correct the clock of the issuer or of this node, or wait"
+        "the certificate is not valid before {not_before}; fix the clock of the issuer or of this node, or wait"
     )]
     NotYetValid {
         /// Start of the validity.
         not_before: Timestamp,
     },
-    /// The validity of the leaf has ended.
+    /// The leaf certificate has expired.
     #[error(
-        "the certificate expired at {not_after}; find out why cert-manager has not renewed it (kubectl describe certificate), or correct the clock of this node"
+        "the certificate expired at {not_after}; find out why cert-manager has not renewed it (kubectl describe certificate), or fix the clock of this node"
     )]
     Expired {
         /// End of the validity.
@@ -130,7 +130,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Gives the reason as written in conditions and on the channel.
+    /// Returns the reason for conditions and the channel.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -150,10 +150,10 @@ impl Failure {
     }
 }
 
-/// The link of a chain that does not hold. Certificates are named by their subject.
+/// The invalid link of a chain. Certificates are named by their subject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainFault {
-    /// Neither `tls.crt` nor `ca.crt` holds the issuer.
+    /// Neither `tls.crt` nor `ca.crt` contains the issuer.
     #[error("the issuer {issuer:?} of {subject:?} is neither in tls.crt nor in ca.crt")]
     IssuerAbsent {
         /// The certificate.
@@ -161,12 +161,12 @@ pub enum ChainFault {
         /// Its issuer.
         issuer: String,
     },
-    /// The signature is not that of the issuer.
-    #[error("{subject:?} is not signed by the {issuer:?} that is there")]
+    /// The certificate was signed with another key than that of the issuer.
+    #[error("{subject:?} is not signed with the key of {issuer:?}")]
     SignatureWrong {
         /// The certificate.
         subject: String,
-        /// Its issuer by name.
+        /// Its issuer.
         issuer: String,
     },
     /// The signature algorithm is not among the supported ones.
@@ -175,13 +175,13 @@ pub enum ChainFault {
         /// The certificate.
         subject: String,
     },
-    /// An issuer is no CA.
+    /// An issuer is not a CA.
     #[error("{subject:?} is not allowed to sign certificates")]
     NotACa {
         /// The issuer.
         subject: String,
     },
-    /// A CA is valid only later.
+    /// A CA is not valid yet.
     #[error("the CA {subject:?} is not valid before {not_before}")]
     CaNotYetValid {
         /// The CA.
@@ -197,7 +197,7 @@ pub enum ChainFault {
         /// End of its validity.
         not_after: Timestamp,
     },
-    /// A CA does not allow so many CAs below it.
+    /// A CA allows fewer CAs below it.
     #[error("the CA {subject:?} does not allow so many CAs below it")]
     TooLong {
         /// The CA.
@@ -208,18 +208,18 @@ pub enum ChainFault {
     UsageForbidden {
         /// The CA.
         subject: String,
-        /// The usage in the words of cert-manager.
+        /// The usage, as cert-manager names it.
         usage: &'static str,
     },
-    /// A CA does not permit a name of the leaf.
+    /// The name constraints of a CA exclude a name of the leaf certificate.
     #[error("the CA {subject:?} does not permit the name {name:?}")]
     NameForbidden {
         /// The CA.
         subject: String,
-        /// The name in the leaf.
+        /// The name.
         name: String,
     },
-    /// A critical extension is not understood, so that every client must refuse the certificate.
+    /// A critical extension is unknown, so that every client must reject the certificate.
     #[error("{subject:?} has the critical extension {oid}, which is not supported")]
     ExtensionUnsupported {
         /// The certificate.
@@ -227,12 +227,12 @@ pub enum ChainFault {
         /// The extension.
         oid: String,
     },
-    /// The search was given up.
-    #[error("there are too many certificates to find a chain among")]
+    /// The search stopped at its limit.
+    #[error("there are too many certificates to search for a chain")]
     TooManyCertificates,
 }
 
-/// At most five names, so that a condition stays readable.
+/// Lists at most five names, so that a condition stays readable.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).map(|name| format!("{name:?}"));

@@ -1,5 +1,5 @@
-//! The SHA-256 fingerprint of a certificate: the one name by which both operators, the status and the
-//! channel mean the same leaf. Pure.
+//! The SHA-256 fingerprint of a certificate, by which both operators, the status and the channel identify a leaf
+//! certificate. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ impl Fingerprint {
         Self(digest)
     }
 
-    /// Gives the raw digest.
+    /// Returns the raw digest.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -50,7 +50,7 @@ pub struct NotAFingerprint;
 impl FromStr for Fingerprint {
     type Err = NotAFingerprint;
 
-    /// Reads 64 hexadecimal digits of either case; anything else is refused.
+    /// Parses 64 hexadecimal digits of either case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let digits = text.as_bytes();
         let mut digest = [0; 32];
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn anything_else_is_rejected() {
         for text in [
             "",
             "ab",

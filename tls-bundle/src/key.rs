@@ -1,5 +1,5 @@
-//! Does the private key belong to the leaf? Derives the public key from the private one and compares; nothing of
-//! the private key leaves this module, in no form.
+//! Does the private key match the leaf certificate? Derives the public key from the private one and compares. No part
+//! of the private key leaves this module.
 
 use std::fmt;
 
@@ -39,17 +39,17 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The curves, each with an algorithm that reads its keys.
+/// The curves, each with an algorithm that parses its keys.
 static CURVES: [(Kind, &EcdsaSigningAlgorithm); 3] = [
     (Kind::P256, &ECDSA_P256_SHA256_ASN1_SIGNING),
     (Kind::P384, &ECDSA_P384_SHA384_ASN1_SIGNING),
     (Kind::P521, &ECDSA_P521_SHA512_ASN1_SIGNING),
 ];
 
-const REFUSED: &str =
+const UNSUPPORTED: &str =
     "it is malformed, or neither RSA of 2048 to 8192 bits, ECDSA P-256, P-384 or P-521, nor Ed25519";
 
-/// A public key, as it stands in the BIT STRING of a certificate.
+/// A public key, as in the BIT STRING of a certificate.
 #[derive(PartialEq, Eq)]
 pub(crate) struct PublicKey {
     kind: Kind,
@@ -64,10 +64,10 @@ impl PublicKey {
         }
     }
 
-    /// Derives the public key of a private one. The library refuses a pair that contradicts itself.
+    /// Derives the public key of a private one. The library rejects an inconsistent key pair.
     pub(crate) fn of_private(key: &PrivateKeyDer<'_>) -> Result<Self, &'static str> {
         if !der::one_sequence(key.secret_der()) {
-            return Err(REFUSED);
+            return Err(UNSUPPORTED);
         }
         let public = match key {
             PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok().map(rsa),
@@ -75,10 +75,10 @@ impl PublicKey {
             PrivateKeyDer::Pkcs8(der) => pkcs8(der.secret_pkcs8_der()),
             _ => None,
         };
-        public.ok_or(REFUSED)
+        public.ok_or(UNSUPPORTED)
     }
 
-    /// Takes the public key of a certificate.
+    /// Reads the public key of a certificate.
     pub(crate) fn of_certificate(info: &SubjectPublicKeyInfo<'_>) -> Option<Self> {
         let bits = &*info.subject_public_key.data;
         let kind = if info.algorithm.algorithm == OID_PKCS1_RSAENCRYPTION {
@@ -105,13 +105,12 @@ impl PublicKey {
         })
     }
 
-    /// The kind of the key.
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }
 }
 
-/// Tells when a private key is not that of the leaf.
+/// Returns a failure when the private key does not match the leaf certificate.
 pub(crate) fn mismatch(key: &PublicKey, leaf: &PublicKey) -> Option<Failure> {
     (key != leaf).then(|| Failure::KeyMismatch {
         key: key.kind.to_string(),
@@ -134,7 +133,7 @@ fn elliptic(der: &[u8]) -> Option<PublicKey> {
     })
 }
 
-// By value: the pair is dropped, and wiped, here.
+// By value: the key pair is dropped, and zeroed, here.
 #[allow(clippy::needless_pass_by_value)]
 fn rsa(pair: RsaKeyPair) -> PublicKey {
     PublicKey::new(

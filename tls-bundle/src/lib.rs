@@ -1,9 +1,9 @@
-//! Judges a certificate Secret: do `tls.crt`, `tls.key` and `ca.crt` belong together, and do they serve what a
-//! Pgpool needs of them at a given time?
+//! Verifies a certificate Secret: do `tls.crt`, `tls.key` and `ca.crt` belong together, and do they meet the
+//! requirements of a Pgpool at a given time?
 //!
-//! Pgpool falls back to plain text when key and certificate do not fit, and says nothing: so both operators ask
-//! this crate first, and must get the same answer. It is pure: no Kubernetes, no files, no clock. Messages and
-//! `Debug` output name what is public in a certificate, never anything of a key.
+//! Pgpool silently falls back to plain text when key and certificate do not match. So both operators verify a
+//! bundle with this crate first, and get the same result. It is pure: no Kubernetes, no files, no clock. Messages
+//! and `Debug` output contain public parts of a certificate only, never any part of a key.
 
 mod certificate;
 mod chain;
@@ -27,19 +27,19 @@ use jiff::Timestamp;
 pub use failure::{ChainFault, Entry, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 
-/// The entries of a certificate Secret, as they are.
+/// The entries of a certificate Secret, unparsed.
 #[derive(Clone, Copy, Default)]
 pub struct Bundle<'a> {
-    /// `ca.crt`: the CAs that verify the leaf, in PEM.
+    /// `ca.crt`: the trusted CAs, in PEM.
     pub ca: Option<&'a [u8]>,
-    /// `tls.crt`: the leaf, then its intermediates, in PEM.
+    /// `tls.crt`: the leaf certificate, then its intermediates, in PEM.
     pub certificate: Option<&'a [u8]>,
-    /// `tls.key`: the private key of the leaf, in PEM.
+    /// `tls.key`: the private key of the leaf certificate, in PEM.
     pub key: Option<&'a [u8]>,
 }
 
 impl<'a> Bundle<'a> {
-    /// Takes the three entries out of the data of a Secret, whatever map holds it.
+    /// Reads the three entries from the data of a Secret.
     pub fn from_data(lookup: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
         Self {
             ca: lookup("ca.crt"),
@@ -62,9 +62,9 @@ impl fmt::Debug for Bundle<'_> {
 /// The side of a TLS connection on which the certificate is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Served to clients.
+    /// Presented to clients.
     Server,
-    /// Shown to servers.
+    /// Presented to servers.
     Client,
 }
 
@@ -77,12 +77,12 @@ impl fmt::Display for Role {
     }
 }
 
-/// What is required of a certificate.
+/// The requirements for a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Required {
-    /// How it is used.
+    /// The side on which it is used.
     pub role: Role,
-    /// DNS names that it must cover; a wildcard is covered by itself only.
+    /// DNS names that it must cover; a wildcard is covered by the same wildcard only.
     pub dns_names: Vec<String>,
     /// Addresses that it must cover.
     pub ip_addresses: Vec<IpAddr>,
@@ -90,7 +90,7 @@ pub struct Required {
     pub common_name: Option<String>,
 }
 
-/// What is public and worth telling about the leaf of `tls.crt`.
+/// Public facts about the leaf certificate of `tls.crt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Leaf {
     /// SHA-256 of its DER form.
@@ -105,43 +105,43 @@ pub struct Leaf {
     pub dns_names: Vec<String>,
 }
 
-/// The judgement on a certificate Secret.
+/// The result of verifying a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// The leaf, when `tls.crt` could be read.
+    /// The leaf certificate, when `tls.crt` could be parsed.
     pub leaf: Option<Leaf>,
-    /// All that is wrong, the root cause first; empty when all is well.
+    /// Everything that is wrong, the root cause first; empty when the bundle is valid.
     pub failures: Vec<Failure>,
 }
 
 impl Verification {
-    /// Tells whether the bundle may be used.
+    /// Returns whether the bundle may be used.
     #[must_use]
     pub fn fits(&self) -> bool {
         self.leaf.is_some() && self.failures.is_empty()
     }
 
-    /// Gives the failure to report when only one can be.
+    /// Returns the failure to report when only one can be reported.
     #[must_use]
     pub fn first(&self) -> Option<&Failure> {
         self.failures.first()
     }
 }
 
-/// Judges a bundle against what is required of it at the time `now`.
+/// Verifies a bundle against the requirements at the time `now`.
 #[must_use]
 pub fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
     verify::verify(bundle, required, now)
 }
 
-/// Tells whether the first certificate of `authority` signed the leaf of a `tls.crt`, whatever their times say. Both are
-/// PEM; nothing when one of them cannot be read.
+/// Returns whether the first certificate of `ca` signed the leaf certificate of a `tls.crt`, regardless of their
+/// validity. Both are PEM; `None` when one of them cannot be parsed.
 #[must_use]
-pub fn is_signed_by(certificate: &[u8], authority: &[u8]) -> Option<bool> {
-    origin::is_signed_by(certificate, authority)
+pub fn is_signed_by(certificate: &[u8], ca: &[u8]) -> Option<bool> {
+    origin::is_signed_by(certificate, ca)
 }
 
-/// Gives what is worth telling about the leaf of a `tls.crt`, or nothing when it cannot be read. No judgement.
+/// Returns the facts about the leaf certificate of a `tls.crt` without verifying it; `None` when it cannot be parsed.
 #[must_use]
 pub fn leaf(pem: &[u8]) -> Option<Leaf> {
     let certificates = pem::certificates(pem).ok()?;
@@ -149,7 +149,7 @@ pub fn leaf(pem: &[u8]) -> Option<Leaf> {
     Some(certificate::leaf(&parsed))
 }
 
-/// Gives the leaf of a `tls.crt` in DER form, or nothing when the text cannot be read.
+/// Returns the leaf certificate of a `tls.crt` in DER form, or `None` when the text cannot be parsed.
 #[must_use]
 pub fn leaf_der(pem: &[u8]) -> Option<Vec<u8>> {
     let certificates = pem::certificates(pem).ok()?;

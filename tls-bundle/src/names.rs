@@ -1,5 +1,5 @@
-//! Which names a certificate covers, by the rules that OpenSSL and rustls share: subject alternative names only,
-//! a wildcard stands for exactly one whole label at the left and needs two labels behind it.
+//! Which names a certificate covers, by the rules that OpenSSL and rustls share: only subject alternative names
+//! count; a wildcard stands for exactly one whole label at the left and needs two more labels.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use x509_parser::extensions::GeneralName;
 
 use crate::{Failure, Required};
 
-/// Names what is required but not covered.
+/// Returns the required names that are not covered.
 pub(crate) fn missing(leaf: &X509Certificate<'_>, required: &Required) -> Option<Failure> {
     let names = required.dns_names.iter();
     let names = names.filter(|name| !dns_names(leaf).any(|covering| covers(covering, name)));
@@ -18,7 +18,7 @@ pub(crate) fn missing(leaf: &X509Certificate<'_>, required: &Required) -> Option
     (!missing.is_empty()).then_some(Failure::NameMissing { missing })
 }
 
-/// Lists the DNS names of a certificate.
+/// Returns the DNS names of a certificate.
 pub(crate) fn dns_names<'c>(certificate: &'c X509Certificate<'_>) -> impl Iterator<Item = &'c str> {
     general_names(certificate).filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(*name),
@@ -26,7 +26,7 @@ pub(crate) fn dns_names<'c>(certificate: &'c X509Certificate<'_>) -> impl Iterat
     })
 }
 
-/// Lists the addresses of a certificate.
+/// Returns the IP addresses of a certificate.
 pub(crate) fn ip_addresses(certificate: &X509Certificate<'_>) -> impl Iterator<Item = IpAddr> {
     general_names(certificate).filter_map(|name| match name {
         GeneralName::IPAddress(octets) => ip_address(octets),
@@ -48,8 +48,8 @@ fn ip_address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// Tells whether the name of a certificate covers a required name. A required wildcard asks for every name below
-/// it, so that only the same wildcard covers it.
+/// Returns whether the name of a certificate covers a required name. A required wildcard is covered only by the same
+/// wildcard.
 pub(crate) fn covers(covering: &str, required: &str) -> bool {
     let (covering, required) = (without_dot(covering), without_dot(required));
     if covering.eq_ignore_ascii_case(required) {
@@ -64,7 +64,7 @@ pub(crate) fn covers(covering: &str, required: &str) -> bool {
     parent.contains('.') && !label.is_empty() && label != "*" && parent.eq_ignore_ascii_case(rest)
 }
 
-/// A trailing dot only says that the name is complete.
+/// A trailing dot only marks a name as absolute.
 fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }

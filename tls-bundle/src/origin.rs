@@ -1,5 +1,5 @@
-//! Was a leaf signed by this very authority? Looks at names and the signature alone: an authority that was renewed under
-//! its old key has signed what it signed before, and times are the business of [`crate::verify`].
+//! Was a leaf certificate signed by this CA? Compares the names and the signature only: a CA that was renewed with the
+//! same key still counts as the signer. Validity periods are checked by [`crate::verify()`].
 
 use rustls_pki_types::CertificateDer;
 
@@ -7,15 +7,15 @@ use crate::signature::{self, Signature};
 use crate::{certificate, pem};
 
 /// See [`crate::is_signed_by`].
-pub(crate) fn is_signed_by(leaf: &[u8], authority: &[u8]) -> Option<bool> {
-    let (leaf, authority) = (first(leaf)?, first(authority)?);
+pub(crate) fn is_signed_by(leaf: &[u8], ca: &[u8]) -> Option<bool> {
+    let (leaf, ca) = (first(leaf)?, first(ca)?);
     let leaf = certificate::parse(&leaf).ok()?;
-    let authority = certificate::parse(&authority).ok()?;
-    if leaf.issuer().as_raw() != authority.subject().as_raw() {
+    let ca = certificate::parse(&ca).ok()?;
+    if leaf.issuer().as_raw() != ca.subject().as_raw() {
         return Some(false);
     }
-    // A signature of a kind that this key cannot make is not of this key.
-    Some(signature::check(&leaf, &authority) == Signature::Valid)
+    // A signature with an algorithm of another kind of key cannot be from this CA.
+    Some(signature::check(&leaf, &ca) == Signature::Valid)
 }
 
 fn first(text: &[u8]) -> Option<CertificateDer<'static>> {

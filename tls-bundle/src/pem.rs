@@ -1,13 +1,13 @@
-//! Reads PEM text as TLS libraries do: any line ending, text between the sections, sections of other kinds
-//! passed over. Knows nothing of what the sections mean.
+//! Reads PEM text as TLS libraries do: any line ending, text between sections, and sections of other kinds are
+//! skipped. It does not interpret the content of sections.
 
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// More certificates than any real bundle has (the public roots are about 150); a bound on the work.
+/// Bounds the work. A bundle of all public roots has about 150 certificates.
 const MOST_CERTIFICATES: usize = 512;
 
-/// Gives the certificates of the text in DER form, in their order; never none.
+/// Returns the certificates of the text in DER form, in order; at least one.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
     let mut found = Vec::new();
     for section in CertificateDer::pem_slice_iter(text) {
@@ -22,11 +22,11 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-/// Gives the first private key of the text, which is the one that OpenSSL takes too.
+/// Returns the first private key of the text, as OpenSSL does.
 pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, &'static str> {
     match PrivateKeyDer::pem_slice_iter(text).next() {
         Some(Ok(key)) => Ok(key),
-        // Encrypted keys have either a label of their own or a header that is no base64.
+        // An encrypted key has its own label, or a header that is not base64.
         _ if contains(text, b"ENCRYPTED") => Err("it is encrypted with a passphrase"),
         Some(Err(_)) => Err("it is damaged PEM"),
         None => Err("it holds no PEM section with a private key"),

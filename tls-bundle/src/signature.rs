@@ -1,5 +1,4 @@
-//! Verifies the signature of one certificate with the public key of its issuer. SHA-1 counts as unsupported:
-//! OpenSSL refuses it too.
+//! Verifies the signature of a certificate with the public key of its issuer. SHA-1 is unsupported, as in OpenSSL.
 
 use aws_lc_rs::signature::{self as algorithms, UnparsedPublicKey, VerificationAlgorithm};
 use x509_parser::certificate::X509Certificate;
@@ -13,7 +12,7 @@ use x509_parser::x509::AlgorithmIdentifier;
 
 use crate::key::{Kind, PublicKey};
 
-/// The answer of a check.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signature {
     Valid,

@@ -1,14 +1,14 @@
-//! Which usages the role of a certificate needs. An absent extension allows everything.
+//! Which key usages the role of a certificate needs. A missing extension allows everything.
 
 use x509_parser::certificate::X509Certificate;
 
 use crate::{Failure, Role};
 
-/// Every handshake since TLS 1.3 is signed with the key of the leaf.
+/// TLS 1.3 signs every handshake with the key of the leaf certificate.
 const SIGNATURE: &str = "digital signature";
 
 impl Role {
-    /// The extended usage that the role needs, in the words of cert-manager.
+    /// The extended key usage that the role needs, as cert-manager names it.
     pub(crate) const fn usage(self) -> &'static str {
         match self {
             Self::Server => "server auth",
@@ -17,7 +17,7 @@ impl Role {
     }
 }
 
-/// Names the usages that the role needs and the leaf does not allow.
+/// Returns the usages that the role needs and the leaf certificate does not allow.
 pub(crate) fn missing(leaf: &X509Certificate<'_>, role: Role) -> impl Iterator<Item = Failure> {
     let signature = (!signs(leaf)).then_some(SIGNATURE);
     let extended = (!allows(leaf, role)).then_some(role.usage());
@@ -27,7 +27,7 @@ pub(crate) fn missing(leaf: &X509Certificate<'_>, role: Role) -> impl Iterator<I
         .map(move |usage| Failure::UsageMissing { usage, role })
 }
 
-/// Tells whether the extended usages of a certificate, leaf or CA, allow the role.
+/// Returns whether the extended key usages of a leaf or CA certificate allow the role.
 pub(crate) fn allows(certificate: &X509Certificate<'_>, role: Role) -> bool {
     match certificate.extended_key_usage() {
         Ok(Some(usage)) => {

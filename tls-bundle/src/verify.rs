@@ -1,5 +1,5 @@
-//! The order of the checks: first whether the entries can be read at all, then whether they belong together, then
-//! whether they serve. Checks that do not depend on each other all speak, so that one look shows everything.
+//! The order of the checks: first whether the entries can be parsed, then whether they belong together, then
+//! whether they meet the requirements. Independent checks all run, so that one result shows every failure.
 
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
@@ -9,14 +9,14 @@ use crate::key::PublicKey;
 use crate::{Bundle, Entry, Failure, Leaf, Required, Verification};
 use crate::{certificate, chain, key, names, pem, usage};
 
-/// See [`crate::verify`].
+/// See [`crate::verify()`].
 pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
     let mut failures = Vec::new();
-    let chain_der = noted(chain_der(bundle), &mut failures).unwrap_or_default();
-    let chain = noted(parsed(&chain_der, unreadable), &mut failures).unwrap_or_default();
-    let key = noted(private_key(bundle), &mut failures);
-    let ca_der = noted(ca_der(bundle), &mut failures).unwrap_or_default();
-    let anchors = noted(parsed(&ca_der, ca_unreadable), &mut failures).unwrap_or_default();
+    let chain_der = collected(chain_der(bundle), &mut failures).unwrap_or_default();
+    let chain = collected(parsed(&chain_der, unreadable), &mut failures).unwrap_or_default();
+    let key = collected(private_key(bundle), &mut failures);
+    let ca_der = collected(ca_der(bundle), &mut failures).unwrap_or_default();
+    let anchors = collected(parsed(&ca_der, ca_unreadable), &mut failures).unwrap_or_default();
 
     let Some((certificate, intermediates)) = chain.split_first() else {
         return Verification { leaf: None, failures };
@@ -32,7 +32,7 @@ pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -
         failures.extend(chain.err().map(|fault| Failure::ChainBroken { fault }));
     }
     failures.extend(names::missing(certificate, required));
-    failures.extend(other_common_name(&leaf, required));
+    failures.extend(common_name_mismatch(&leaf, required));
     failures.extend(usage::missing(certificate, required.role));
     Verification {
         leaf: Some(leaf),
@@ -50,11 +50,11 @@ fn ca_unreadable(problem: &'static str) -> Failure {
     Failure::CaUnreadable { problem }
 }
 
-fn noted<T>(result: Result<T, Failure>, failures: &mut Vec<Failure>) -> Option<T> {
+fn collected<T>(result: Result<T, Failure>, failures: &mut Vec<Failure>) -> Option<T> {
     result.map_err(|failure| failures.push(failure)).ok()
 }
 
-/// An entry of white space only is as good as none.
+/// An entry of white space only counts as missing.
 fn present(entry: Option<&[u8]>) -> Option<&[u8]> {
     entry.filter(|text| !text.trim_ascii().is_empty())
 }
@@ -100,7 +100,7 @@ fn outside_validity(leaf: &Leaf, now: Timestamp) -> Option<Failure> {
     (now > not_after).then_some(Failure::Expired { not_after })
 }
 
-fn other_common_name(leaf: &Leaf, required: &Required) -> Option<Failure> {
+fn common_name_mismatch(leaf: &Leaf, required: &Required) -> Option<Failure> {
     let needed = required.common_name.as_ref()?;
     (leaf.common_name.as_ref() != Some(needed)).then(|| Failure::CommonNameMismatch {
         required: needed.clone(),

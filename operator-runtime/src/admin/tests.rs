@@ -9,20 +9,20 @@ use super::Admin;
 use crate::args::AdminArgs;
 use crate::gates::Gates;
 use crate::metrics::{Metrics, SharedRegistry};
-use crate::probe::{ProbeArgs, Question, ask, probe};
+use crate::probe::{Check, ProbeArgs, probe, request};
 
 async fn answer(address: SocketAddr, path: &'static str) -> (u16, String) {
-    tokio::task::spawn_blocking(move || ask(address, path))
+    tokio::task::spawn_blocking(move || request(address, path))
         .await
         .unwrap()
         .unwrap()
 }
 
-async fn verdict(address: SocketAddr, question: Question) -> ExitCode {
+async fn verdict(address: SocketAddr, check: Check) -> ExitCode {
     let admin = AdminArgs {
         admin_address: address,
     };
-    tokio::task::spawn_blocking(move || probe(&ProbeArgs { question, admin }))
+    tokio::task::spawn_blocking(move || probe(&ProbeArgs { check, admin }))
         .await
         .unwrap()
 }
@@ -59,8 +59,8 @@ async fn readiness_names_what_it_waits_for() {
         (200, "ok\n".to_owned()),
         "alive while it waits"
     );
-    assert_eq!(verdict(address, Question::Readyz).await, ExitCode::FAILURE);
-    assert_eq!(verdict(address, Question::Livez).await, ExitCode::SUCCESS);
+    assert_eq!(verdict(address, Check::Readyz).await, ExitCode::FAILURE);
+    assert_eq!(verdict(address, Check::Livez).await, ExitCode::SUCCESS);
     pools.open();
     drop(secrets);
     assert_eq!(
@@ -70,7 +70,7 @@ async fn readiness_names_what_it_waits_for() {
     );
     let secrets = gates.gate("Secret cache");
     secrets.open();
-    assert_eq!(verdict(address, Question::Readyz).await, ExitCode::SUCCESS);
+    assert_eq!(verdict(address, Check::Readyz).await, ExitCode::SUCCESS);
 
     Metrics::register(&registry).leads("op", true);
     let (code, text) = answer(address, "/metrics").await;
@@ -88,9 +88,9 @@ async fn readiness_names_what_it_waits_for() {
     stop.cancel();
     served.await.unwrap().unwrap();
     assert_eq!(
-        verdict(address, Question::Livez).await,
+        verdict(address, Check::Livez).await,
         ExitCode::FAILURE,
-        "nobody answers"
+        "nothing listens any more"
     );
 }
 

@@ -1,15 +1,15 @@
-//! May this operator write an object of that name? Pure.
+//! Does this operator own an object of that name? Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
-/// Returns who else a live object belongs to, or `None` when it is ours to write.
+/// Returns the other owner of a live object, or `None` when this operator owns it.
 ///
-/// It is ours when it has the owner that the desired object has. An object without a controller that
-/// carries our labels for the same instance is ours as well: so is one that was kept when its owner was
-/// deleted, or came back from a backup with an owner that is no more.
+/// It does when the object has the owner that the desired object has, or when it has no controller and our
+/// labels for the same instance. The latter is an object that outlived its owner, or was restored from a
+/// backup whose owner no longer exists.
 pub(super) fn other_owner(desired: &ObjectMeta, live: &ObjectMeta) -> Option<String> {
     let wanted = owners(desired);
     let present = owners(live);
@@ -25,7 +25,7 @@ pub(super) fn other_owner(desired: &ObjectMeta, live: &ObjectMeta) -> Option<Str
     });
     let controller = present.iter().find(|owner| owner.controller.unwrap_or(false));
     match controller {
-        Some(controller) if ours && former_self(wanted, controller, live) => None,
+        Some(controller) if ours && is_earlier_owner(wanted, controller, live) => None,
         Some(controller) => Some(format!("{} {}", controller.kind, controller.name)),
         None if ours => None,
         None => Some(described(live)),
@@ -36,9 +36,9 @@ fn owners(meta: &ObjectMeta) -> &[OwnerReference] {
     meta.owner_references.as_deref().unwrap_or_default()
 }
 
-/// The owner itself, when the desired object is to have none any more; or an owner of the same kind and
-/// name with another UID, which is what the owner was before it was deleted and came back.
-fn former_self(wanted: &[OwnerReference], controller: &OwnerReference, live: &ObjectMeta) -> bool {
+/// Whether the controller is the owner itself, when the desired object no longer has one; or the owner before
+/// it was deleted and recreated: the same kind and name with another UID.
+fn is_earlier_owner(wanted: &[OwnerReference], controller: &OwnerReference, live: &ObjectMeta) -> bool {
     if wanted.is_empty() {
         return label_of(live, INSTANCE) == Some(&controller.name);
     }
@@ -60,12 +60,12 @@ fn label_of<'a>(meta: &'a ObjectMeta, label: &str) -> Option<&'a str> {
     meta.labels.as_ref()?.get(label).map(String::as_str)
 }
 
-/// Says as much as can be known about an object without an owner.
+/// Describes the owner of an object without owner references by its labels.
 fn described(meta: &ObjectMeta) -> String {
     match (label_of(meta, MANAGED_BY), label_of(meta, INSTANCE)) {
         (Some(manager), Some(instance)) => format!("{instance}, managed by {manager}"),
-        (Some(manager), None) => format!("whatever {manager} manages"),
-        _ => "somebody else".to_owned(),
+        (Some(manager), None) => manager.to_owned(),
+        _ => "someone else".to_owned(),
     }
 }
 

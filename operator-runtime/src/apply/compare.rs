@@ -1,8 +1,11 @@
-//! Does an object already stand as desired? Pure, over JSON.
+//! Does a live object have every desired field? Pure, over JSON.
 //!
-//! Live objects hold more than anyone asked for: defaults, fields and list items of other managers.
-//! So every field of the desired object is looked up in the live one, and nothing else is looked at. A
-//! field that was desired before and is not any more is seen by the hash of the desired object.
+//! A live object has more than was applied: defaults, and fields and list items of other managers. So every
+//! field of the desired object is compared with the live one, and no other. A field that is no longer desired
+//! changes the hash of the desired object.
+//!
+//! `DeepMerge` of k8s-openapi is no substitute: it compares quantities as text, takes a port with the default
+//! protocol for another item, and is not implemented for custom resources.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::quantity;
 
-/// What identifies an item of a list that several managers may share, most telling first. A volume
-/// mount has a name too, but it is its path that is unique.
+/// The keys that identify an item of a list with several managers, most specific first. A volume mount has a
+/// name too, but only its path is unique.
 const MERGE_KEYS: [&[&str]; 8] = [
     &["mountPath"],
     &["devicePath"],
@@ -48,10 +51,10 @@ pub(super) fn hash(desired: &Value) -> String {
         })
 }
 
-/// Returns whether every field of `desired` stands in `live`.
-pub(super) fn stands(desired: &Value, live: &Value) -> bool {
+/// Returns whether `live` has every field of `desired`.
+pub(super) fn contains(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
-        // The items of a list do not repeat what kind they are of.
+        // The items of a list do not repeat their kind.
         (Value::Object(desired), Value::Object(live)) => desired
             .iter()
             .filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind"))
@@ -85,7 +88,7 @@ fn list_within(desired: &[Value], live: &[Value]) -> bool {
                 .find(|live| same_item(item, live, key))
                 .is_some_and(|live| within(item, Some(live), false))
         }),
-        // Without a key the list is replaced as a whole: order and length count.
+        // A list without a key is replaced as a whole: order and length matter.
         None => {
             desired.len() == live.len()
                 && desired
@@ -126,7 +129,7 @@ fn same_key(one: &Map<String, Value>, other: &Map<String, Value>, key: &[&str]) 
     key.iter().all(|name| part(one, name) == part(other, name))
 }
 
-/// A protocol that is not named is TCP.
+/// The default protocol is TCP.
 fn part<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     map.get(name)
         .filter(|value| name != "protocol" || value.as_str() != Some("TCP"))
@@ -141,7 +144,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Removes what is null: a typed object says nothing by it.
+/// Removes nulls: a typed object writes them for absent fields.
 pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -153,8 +156,7 @@ pub(crate) fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// Moves the `stringData` of a Secret to where the API server keeps it. Elsewhere the field does not
-/// occur.
+/// Moves the `stringData` of a Secret to `data`, where the API server keeps it.
 pub(super) fn encode_string_data(object: &mut Value) {
     if object["kind"] != "Secret" {
         return;

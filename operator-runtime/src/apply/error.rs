@@ -1,4 +1,4 @@
-//! Why a write failed, told about an object as a person would name it.
+//! Why a write failed, with the object that it was about.
 
 use kube::{Resource, ResourceExt};
 
@@ -6,14 +6,23 @@ use crate::client::REQUEST_TIMEOUT;
 use crate::controller::Classified;
 use crate::error_chain;
 
-/// Names an object for people.
+/// The object that a request is about, as error messages name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Subject {
+pub struct Subject {
     pub(super) kind: String,
     pub(super) name: String,
 }
 
 impl Subject {
+    /// Returns the subject of a request about a namespaced object by its name.
+    #[must_use]
+    pub fn named<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> Self {
+        Self {
+            kind: K::kind(&()).into_owned(),
+            name: format!("{namespace}/{name}"),
+        }
+    }
+
     pub(crate) fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
         let name = object.name_any();
         Self {
@@ -41,8 +50,11 @@ impl Subject {
         }
     }
 
-    /// Waits for an answer of the API server, but not for ever.
-    pub(crate) async fn answered<T>(
+    /// Waits for the response to a request, at most for [`REQUEST_TIMEOUT`].
+    ///
+    /// # Errors
+    /// When the API server rejects the request or does not respond in time.
+    pub async fn answered<T>(
         &self,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, ApplyError> {
@@ -59,36 +71,36 @@ impl Subject {
 /// Why an apply or a delete failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// An object of this name belongs to somebody else.
+    /// An object of this name has another owner.
     #[error("{kind} {name} exists and belongs to {owner}; rename or delete it")]
     NameConflict {
         /// The kind.
         kind: String,
         /// `namespace/name`.
         name: String,
-        /// Who it belongs to.
+        /// The other owner.
         owner: String,
     },
-    /// The API server did not answer in time.
-    #[error("the API server did not answer in time about {kind} {name}")]
+    /// The API server did not respond in time.
+    #[error("the API server did not respond in time to the request for {kind} {name}")]
     Timeout {
         /// The kind.
         kind: String,
         /// `namespace/name`.
         name: String,
     },
-    /// The API server refused.
+    /// The API server rejected the request.
     #[error("{kind} {name} could not be written: {}", error_chain(source.as_ref()))]
     Api {
         /// The kind.
         kind: String,
         /// `namespace/name`.
         name: String,
-        /// The answer.
+        /// The response.
         #[source]
         source: Box<kube::Error>,
     },
-    /// The object could not be turned into JSON.
+    /// The object could not be converted to JSON.
     #[error("{kind} {name} could not be serialized: {source}")]
     Serialize {
         /// The kind.
@@ -102,7 +114,7 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Returns the HTTP status of a refusal.
+    /// Returns the HTTP status of a rejected request.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {

@@ -1,6 +1,6 @@
 //! Kubernetes quantities by value: `1000m` is `1`, `1Gi` is `1073741824`. Pure.
 
-/// Returns whether two quantities are worth the same. Text that is no quantity equals only itself.
+/// Returns whether two quantities have the same value. Text that is no quantity equals only itself.
 #[must_use]
 pub fn same(one: &str, other: &str) -> bool {
     one == other
@@ -10,7 +10,7 @@ pub fn same(one: &str, other: &str) -> bool {
         }
 }
 
-/// Returns a quantity in billionths, or `None` when the text is none or is beyond any sane size.
+/// Returns a quantity in billionths, or `None` when the text is no quantity or does not fit.
 fn nanos(text: &str) -> Option<i128> {
     let digits = text
         .find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-'))
@@ -30,7 +30,7 @@ fn nanos(text: &str) -> Option<i128> {
     }
 }
 
-/// Splits `12.50` into 1250 and two places after the point.
+/// Splits `12.50` into 1250 and 2 decimal places.
 fn decimal(number: &str) -> Option<(i128, i32)> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if whole.trim_start_matches(['+', '-']).is_empty() && fraction.is_empty() {
@@ -43,7 +43,7 @@ fn decimal(number: &str) -> Option<(i128, i32)> {
         .map(|mantissa| (mantissa, places))
 }
 
-/// Returns what a suffix multiplies with, and the power of ten it adds.
+/// Returns the multiplier and the power of ten of a suffix.
 fn scale(suffix: &str) -> Option<(i128, i32)> {
     Some(match suffix {
         "" => (1, 0),

@@ -4,9 +4,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Client;
 use serde_json::{Value, json};
 
-use super::{APPLIED, Applier, ApplyError, Change, NO_VERSION, prepared};
+use super::{Applier, ApplyError, Change, NO_VERSION, prepared};
 use crate::controller::Classified;
 use crate::testing::{Call, Script};
+
+/// The annotation with the hash.
+const HASH: &str = "example.com/applied-hash";
 
 const PATH: &str = "/api/v1/namespaces/ns/configmaps/cm";
 
@@ -33,14 +36,14 @@ fn desired(data: &str) -> ConfigMap {
 
 /// What the API server keeps after `desired` was applied.
 fn live(desired: &ConfigMap) -> ConfigMap {
-    let mut live = prepared(desired).unwrap();
+    let mut live = prepared(desired, HASH).unwrap();
     live["metadata"]["uid"] = json!("live-uid");
     live["metadata"]["resourceVersion"] = json!("7");
     from(live)
 }
 
 fn applier(client: Client) -> Applier {
-    Applier::new(client, "tester")
+    Applier::new(client, "tester", HASH)
 }
 
 #[tokio::test]
@@ -54,10 +57,7 @@ async fn a_new_object_takes_one_request_that_can_only_create() {
                     assert_eq!(body["metadata"]["resourceVersion"], "1");
                     assert_eq!(body["kind"], "ConfigMap");
                     assert_eq!(body["apiVersion"], "v1");
-                    assert_eq!(
-                        body["metadata"]["annotations"][APPLIED].as_str().unwrap().len(),
-                        32
-                    );
+                    assert_eq!(body["metadata"]["annotations"][HASH].as_str().unwrap().len(), 32);
                 }),
         )
         .start();
@@ -67,7 +67,7 @@ async fn a_new_object_takes_one_request_that_can_only_create() {
 }
 
 #[tokio::test]
-async fn an_object_that_stands_takes_no_request() {
+async fn an_object_that_is_up_to_date_takes_no_request() {
     let (client, script) = Script::new().start();
     let wanted = desired("a");
     let mut present = live(&wanted);
@@ -83,7 +83,7 @@ async fn an_object_that_stands_takes_no_request() {
 }
 
 #[tokio::test]
-async fn drift_is_mended_for_exactly_the_object_that_was_judged() {
+async fn drift_is_corrected_in_exactly_the_object_that_was_checked() {
     let (client, script) = Script::new()
         .expect(Call::patch(PATH).check(|body| {
             assert_eq!(body["metadata"]["uid"], "live-uid");
@@ -121,7 +121,7 @@ async fn a_field_that_is_no_longer_desired_is_noticed_by_the_hash() {
 }
 
 #[tokio::test]
-async fn an_object_outside_the_cache_is_judged_before_it_is_touched() {
+async fn the_owner_of_an_object_outside_the_cache_is_checked_first() {
     let foreign = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": { "name": "cm", "namespace": "ns", "uid": "x", "labels": { "app": "theirs" } },
@@ -133,14 +133,14 @@ async fn an_object_outside_the_cache_is_judged_before_it_is_touched() {
     let error = applier(client).apply(&desired("a"), None).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "ConfigMap ns/cm exists and belongs to somebody else; rename or delete it"
+        "ConfigMap ns/cm exists and belongs to someone else; rename or delete it"
     );
     assert_eq!(error.class(), "name_conflict");
     script.finish().await;
 }
 
 #[tokio::test]
-async fn an_orphan_of_ours_is_adopted() {
+async fn an_orphan_with_our_labels_is_adopted() {
     let mut orphan = live(&desired("a"));
     orphan.metadata.owner_references = None;
     let answer = serde_json::to_value(&orphan).unwrap();
@@ -158,7 +158,7 @@ async fn an_orphan_of_ours_is_adopted() {
 }
 
 #[tokio::test]
-async fn what_was_decided_from_a_version_is_written_over_no_other() {
+async fn what_was_decided_from_one_version_overwrites_no_other() {
     let changed = "the object has been modified";
     let at = |version: &str| {
         let mut wanted = desired("a");
@@ -178,8 +178,8 @@ async fn what_was_decided_from_a_version_is_written_over_no_other() {
     let error = applier.apply(&at("7"), Some(&present)).await.unwrap_err();
     assert_eq!((error.class(), error.code()), ("conflict", Some(409)));
     let error = applier.apply(&at(NO_VERSION), None).await.unwrap_err();
-    assert_eq!(error.class(), "conflict", "somebody else made it meanwhile");
-    // Of what stands already the version does not matter.
+    assert_eq!(error.class(), "conflict", "another process created it meanwhile");
+    // The version does not matter when nothing is sent.
     present = live(&desired("a"));
     let applied = applier.apply(&at("3"), Some(&present)).await.unwrap();
     assert_eq!(applied.change, Change::None);
@@ -187,7 +187,7 @@ async fn what_was_decided_from_a_version_is_written_over_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_and_refusal_are_errors_with_the_object_in_them() {
+async fn timeouts_and_refusals_are_errors_that_name_the_object() {
     let (service, _handle) =
         tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
     let silent = Client::new(service, "default");

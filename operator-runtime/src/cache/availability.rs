@@ -1,25 +1,25 @@
-//! Whether a kind is served to us, for each part of the scope. Pure.
+//! Whether a kind is available, for each part of the scope. Pure.
 
-/// Whether the API server serves a kind to us.
+/// Whether a kind is available to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Availability {
     /// Not known yet.
     Starting,
-    /// Served, and every object is in the cache.
+    /// Every object is in the cache.
     Served,
-    /// The API server does not know the kind; the cache is empty.
+    /// The API server does not serve the kind; the cache is empty.
     Absent,
-    /// We may not see the kind; the cache holds what was known before.
+    /// The operator may not read the kind; the cache keeps what was known before.
     Forbidden,
 }
 
-/// What is known of a kind in each part of the scope. Rights are given by namespace, so that one part may
-/// be hidden while the others are served.
+/// The availability of a kind in each part of the scope. Rights are granted per namespace, so one part may be
+/// forbidden while the others are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Availabilities(Vec<(Option<String>, Availability)>);
 
 impl Availabilities {
-    /// Nothing is known yet of these parts; `None` is everything.
+    /// Returns parts of which nothing is known yet; `None` is the whole cluster.
     pub(super) fn starting(parts: impl IntoIterator<Item = Option<String>>) -> Self {
         let parts = parts.into_iter();
         Self(
@@ -29,7 +29,7 @@ impl Availabilities {
         )
     }
 
-    /// Notes what is known of one part. Returns whether that is news.
+    /// Sets the availability of one part. Returns whether it changed.
     pub(super) fn set(&mut self, part: usize, state: Availability) -> bool {
         match self.0.get_mut(part) {
             Some((_, known)) if *known != state => {
@@ -40,7 +40,7 @@ impl Availabilities {
         }
     }
 
-    /// Returns what is known of the whole: the worst of the parts, and nothing before all are known.
+    /// Returns the availability of the whole scope: that of the worst part, once all are known.
     #[must_use]
     pub fn whole(&self) -> Availability {
         let mut worst = Availability::Served;
@@ -55,8 +55,7 @@ impl Availabilities {
         worst
     }
 
-    /// Returns what is known of one namespace. A namespace out of scope is as good as forbidden: nobody
-    /// looks there.
+    /// Returns the availability in one namespace. A namespace outside the scope counts as forbidden.
     #[must_use]
     pub fn within(&self, namespace: &str) -> Availability {
         self.0
@@ -65,7 +64,7 @@ impl Availabilities {
             .map_or(Availability::Forbidden, |(_, state)| *state)
     }
 
-    /// Returns whether we may see the kind nowhere.
+    /// Returns whether every part is forbidden.
     pub(super) fn is_hidden(&self) -> bool {
         let mut states = self.0.iter().map(|(_, state)| *state);
         states.all(|state| state == Availability::Forbidden)
@@ -78,7 +77,7 @@ mod tests {
     use super::Availability::{Absent, Forbidden, Served, Starting};
 
     #[test]
-    fn the_worst_part_speaks_for_the_whole_and_each_for_itself() {
+    fn the_whole_is_as_available_as_its_worst_part() {
         for (parts, whole, hidden) in [
             ([Served, Served], Served, false),
             ([Served, Starting], Starting, false),
@@ -90,7 +89,7 @@ mod tests {
             let mut known = Availabilities::starting([Some("a".to_owned()), Some("b".to_owned())]);
             for (part, state) in parts.into_iter().enumerate() {
                 assert_eq!(known.set(part, state), state != Starting);
-                assert!(!known.set(part, state), "no news");
+                assert!(!known.set(part, state), "unchanged");
             }
             assert_eq!(known.whole(), whole, "{parts:?}");
             assert_eq!(known.is_hidden(), hidden, "{parts:?}");

@@ -1,4 +1,4 @@
-//! Who needs a cache that is filled only while somebody does.
+//! The objects that need a cache which is filled on demand.
 
 use std::collections::HashSet;
 use std::fmt::{self, Debug, Formatter};
@@ -8,7 +8,7 @@ use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::watch;
 
-/// The objects whose reconciles read such a cache. Clones are the same set.
+/// The objects whose reconciles read a cache that is filled on demand. Clones are the same set.
 pub struct Demand<R: Resource<DynamicType = ()>>(Arc<watch::Sender<HashSet<ObjectRef<R>>>>);
 
 impl<R: Resource<DynamicType = ()>> Clone for Demand<R> {
@@ -30,7 +30,7 @@ impl<R: Resource<DynamicType = ()>> Debug for Demand<R> {
 }
 
 impl<R: Resource<DynamicType = ()> + Clone> Demand<R> {
-    /// Notes whether an object needs the cache. Whoever is gone needs it no more, and has to be named here too.
+    /// Sets whether an object needs the cache. Call it with `false` for deleted objects too.
     pub fn set(&self, who: &ObjectRef<R>, needs: bool) {
         self.0.send_if_modified(|all| {
             let before = all.is_empty();
@@ -43,18 +43,18 @@ impl<R: Resource<DynamicType = ()> + Clone> Demand<R> {
         });
     }
 
-    /// Returns whether anybody needs it.
+    /// Returns whether any object needs it.
     #[must_use]
     pub fn is_raised(&self) -> bool {
         !self.0.borrow().is_empty()
     }
 
-    /// Waits until somebody needs it.
+    /// Waits until an object needs it.
     pub(super) async fn rises(&self) {
         self.wait(|all| !all.is_empty()).await;
     }
 
-    /// Waits until nobody does.
+    /// Waits until no object needs it.
     pub(super) async fn ends(&self) {
         self.wait(HashSet::is_empty).await;
     }

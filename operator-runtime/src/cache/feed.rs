@@ -1,4 +1,4 @@
-//! One watch: lists, follows, and turns both into single changes of the cache.
+//! One watch: lists and follows, and converts both into single changes of the cache.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -19,13 +19,13 @@ use super::{Availability, Demand, Shared};
 use crate::backoff::WATCHES;
 
 /// How long the API server may take for one page of a list.
-const LIST_PATIENCE: Duration = Duration::from_mins(1);
+const LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Returns for how many seconds one watch request lasts. A watch whose connection died without a word is
-/// noticed no earlier, so that everything would wait that long; but each request costs the API server
-/// something, so that many watches share about one request a second for as long as that is possible.
-/// Watches that began together do not end together.
-pub(crate) fn patience(watches: usize, rng: &mut impl Rng) -> u32 {
+/// Returns for how many seconds one watch request lasts. A connection that died silently is noticed only then,
+/// so it should be short; but each request costs the API server something, so many watches together send about
+/// one request a second, up to the longest duration. Jitter keeps watches that began together from ending
+/// together.
+pub(crate) fn watch_seconds(watches: usize, rng: &mut impl Rng) -> u32 {
     const SHORTEST: u32 = 60;
     const LONGEST: u32 = 240;
     let seconds = u32::try_from(watches).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
@@ -43,18 +43,18 @@ pub(super) struct Part<K> {
     pub(super) reduce: Reduce<K>,
 }
 
-/// What an error of a watch says about the kind.
+/// What an error of a watch means for the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Not served.
+    /// The API server does not serve it.
     Absent,
-    /// Not shown to us.
+    /// The operator may not read it.
     Forbidden,
-    /// The place in the history is gone; only a new list helps.
+    /// The resource version is too old; the watch needs a new list.
     Expired,
 }
 
-/// Returns what an error says, or `None` when it says nothing but that this attempt failed.
+/// Returns what an error means, or `None` when only this attempt failed.
 pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
     let code = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -71,8 +71,8 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
     }
 }
 
-/// Waits for the next event; `None` when the watch is to be started anew. A watch notices by itself when
-/// its connection is dead, a list does not.
+/// Waits for the next event; `None` when the watch must be restarted. A watch notices by itself that its
+/// connection is dead, a list does not.
 async fn next<K>(
     events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),
     listing: bool,
@@ -80,21 +80,21 @@ async fn next<K>(
     if !listing {
         return events.next().await;
     }
-    let answer = tokio::time::timeout(LIST_PATIENCE, events.next()).await;
+    let answer = tokio::time::timeout(LIST_TIMEOUT, events.next()).await;
     answer.unwrap_or_else(|_| {
-        debug!("a list was not answered in time");
+        debug!("a list got no response in time");
         None
     })
 }
 
-/// Follows one part for ever.
+/// Follows one part until the task is cancelled.
 pub(super) async fn feed<K>(part: Part<K>, shared: Arc<Shared<K>>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let mut failures = 0;
     loop {
-        let config = part.config.clone().timeout(patience(1, &mut rand::rng()));
+        let config = part.config.clone().timeout(watch_seconds(1, &mut rand::rng()));
         let mut events = pin!(events(part.api.clone(), config, part.reduce));
         let mut listed = HashSet::new();
         let mut listing = true;
@@ -102,7 +102,7 @@ where
             match event {
                 Ok(event) => {
                     listing = matches!(event, Event::Init | Event::InitApply(_));
-                    // The start of a list is announced before the server was asked anything.
+                    // `Init` precedes the first request, so it is no success.
                     if !matches!(event, Event::Init) {
                         failures = 0;
                     }
@@ -115,7 +115,7 @@ where
                     let delay = WATCHES.delay(failures, &mut rand::rng());
                     tokio::time::sleep(delay).await;
                     if refused.is_some() {
-                        // A refused watch would go on to ask for the same place in the history.
+                        // A refused watch would continue from the same resource version.
                         break;
                     }
                 }
@@ -124,7 +124,7 @@ where
     }
 }
 
-/// Follows one part while somebody needs it, and forgets what it held when nobody does.
+/// Follows one part while it is needed, and empties it afterwards.
 pub(super) async fn feed_on_demand<K, R>(part: Part<K>, shared: Arc<Shared<K>>, demand: Demand<R>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -137,7 +137,12 @@ where
             () = demand.ends() => {}
         }
         remove(&part, &shared, |_| true);
-        shared.found(&part, Availability::Starting, None);
+        shared.set_availability(
+            part.index,
+            part.namespace.as_deref(),
+            Availability::Starting,
+            None,
+        );
     }
 }
 
@@ -154,14 +159,14 @@ where
         Event::InitDone => {
             let listed = std::mem::take(listed);
             remove(part, shared, |key| !listed.contains(key));
-            shared.found(part, Availability::Served, None);
+            shared.set_availability(part.index, part.namespace.as_deref(), Availability::Served, None);
         }
         Event::Apply(object) => shared.applied(object),
         Event::Delete(object) => shared.deleted(object),
     }
 }
 
-/// Removes objects of this part whose end no event told.
+/// Removes objects of this part for which no deletion was received.
 fn remove<K>(part: &Part<K>, shared: &Shared<K>, gone: impl Fn(&ObjectRef<K>) -> bool)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
@@ -182,10 +187,20 @@ where
     match refused {
         Some(Refusal::Absent) => {
             remove(part, shared, |_| true);
-            shared.found(part, Availability::Absent, Some(error));
+            shared.set_availability(
+                part.index,
+                part.namespace.as_deref(),
+                Availability::Absent,
+                Some(error),
+            );
         }
         Some(Refusal::Forbidden) => {
-            shared.found(part, Availability::Forbidden, Some(error));
+            shared.set_availability(
+                part.index,
+                part.namespace.as_deref(),
+                Availability::Forbidden,
+                Some(error),
+            );
         }
         Some(Refusal::Expired) => {}
         None => shared.explain(error),

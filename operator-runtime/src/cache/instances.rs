@@ -1,22 +1,21 @@
-//! Which objects of a cache belong together, by the label that Kubernetes recommends for it.
+//! An index of the objects of a cache by their `app.kubernetes.io/instance` label.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::{Resource, ResourceExt};
 
-/// The label that tells one installation of an application from another.
 const INSTANCE: &str = "app.kubernetes.io/instance";
 
 /// Namespace and instance.
 type Place = (String, String);
 
-/// The names of the objects of each instance. Clusterwide ones belong to none.
+/// The names of the namespaced objects of each instance.
 #[derive(Default)]
 pub(super) struct Instances(Mutex<HashMap<Place, BTreeSet<String>>>);
 
 impl Instances {
-    /// Puts one state of an object in the place of another; `None` while there is no object.
+    /// Replaces one state of an object by another; `None` is no object.
     pub(super) fn replace<K: Resource>(&self, before: Option<&K>, after: Option<&K>) {
         let (from, to) = (before.and_then(place), after.and_then(place));
         if from == to {
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_where_its_label_says() {
+    fn an_object_is_found_by_its_label() {
         let instances = Instances::default();
         let is = |pool: &[&str], other: &[&str]| {
             assert_eq!(instances.names("demo", "pool"), pool);

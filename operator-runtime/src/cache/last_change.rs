@@ -1,4 +1,4 @@
-//! When an object was last changed: the one thing in its managed fields that is worth its memory.
+//! When an object was last changed, the only part of its managed fields that is kept.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use kube::Resource;
 
-/// The API server writes whole seconds, and takes the two times one after the other.
+/// The API server writes whole seconds, and reads the clock once for each of the two times.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// Returns when an object was last changed by anybody; `None` while it is as it was created. Seen by the clock of
-/// the API server. Reads managed fields as they come, and as [`keep_last_change`] leaves them.
+/// Returns when an object was last changed, by the clock of the API server; `None` when it was not changed since
+/// its creation. Works on complete managed fields, and on those that [`keep_last_change`] leaves.
 #[must_use]
 pub fn last_change(object: &impl Resource) -> Option<Timestamp> {
     let meta = object.meta();
@@ -20,7 +20,7 @@ pub fn last_change(object: &impl Resource) -> Option<Timestamp> {
     (created.is_none_or(|created| last > created + ROUNDING)).then_some(last)
 }
 
-/// Drops managed fields but for what [`last_change`] needs. For the `reduce` function of a watch.
+/// Drops managed fields except what [`last_change`] needs. For the `reduce` function of a watch.
 pub fn keep_last_change(object: &mut impl Resource) {
     let last = last_change(object);
     object.meta_mut().managed_fields = last.map(|time| {
@@ -41,8 +41,7 @@ mod tests {
     use crate::cache::source::reduced;
 
     fn secret(times: &[&str]) -> Secret {
-        let entry =
-            |time: &&str| json!({ "manager": "somebody", "time": time, "fieldsV1": { "f:data": {} } });
+        let entry = |time: &&str| json!({ "manager": "other", "time": time, "fieldsV1": { "f:data": {} } });
         serde_json::from_value(json!({ "metadata": {
             "creationTimestamp": "2026-11-24T10:00:00Z",
             "managedFields": times.iter().map(entry).collect::<Vec<_>>(),
@@ -70,13 +69,10 @@ mod tests {
             assert_eq!(last_change(&secret), expected, "kept of {times:?}");
             assert_eq!(secret.managed_fields().len(), usize::from(expected.is_some()));
             secret = reduced(secret, |_| {});
-            assert_eq!(last_change(&secret), expected, "and not lost by another look");
+            assert_eq!(last_change(&secret), expected, "and not lost the second time");
         }
         let mut secret = secret(&["2026-11-24T11:00:00Z"]);
         secret = reduced(secret, |_| {});
-        assert!(
-            secret.managed_fields().is_empty(),
-            "dropped, unless somebody asks for it"
-        );
+        assert!(secret.managed_fields().is_empty(), "dropped by default");
     }
 }

@@ -97,7 +97,7 @@ async fn lists_follows_and_trims() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_that_nobody_polls_are_not_kept_and_start_with_everything() {
+async fn an_unpolled_stream_keeps_nothing_and_starts_with_every_object() {
     let api = FakeApi::default();
     let (runtime, cache, mut changes) = started(&api);
     ready(&runtime).await;
@@ -206,7 +206,7 @@ async fn a_forbidden_kind_keeps_a_process_unready_and_says_why_unless_it_is_opti
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_right_that_is_taken_away_leaves_what_was_known() {
+async fn a_revoked_right_leaves_the_known_objects() {
     let api = FakeApi::default();
     api.put("configmaps", &config_map("ns", "one", "1"));
     let (runtime, cache, _changes) = started(&api);
@@ -263,7 +263,7 @@ async fn listed_namespaces_are_watched_one_by_one_and_cluster_kinds_whole() {
     assert_eq!(
         cache.availability_in("c"),
         Availability::Forbidden,
-        "nobody looks there"
+        "out of scope"
     );
     assert_eq!(
         namespaces.availability_in("c"),
@@ -344,7 +344,7 @@ async fn a_watch_that_died_without_a_word_is_noticed_and_a_quiet_one_costs_littl
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_needs_is_not_watched_and_keeps_nobody_waiting() {
+async fn a_kind_without_demand_is_not_watched_and_does_not_delay_readiness() {
     let api = FakeApi::default();
     api.put("configmaps", &config_map("ns", "one", "1"));
     let mut runtime = Runtime::for_test(api.client());

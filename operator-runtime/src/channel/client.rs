@@ -1,4 +1,4 @@
-//! The client side: connects when there is something to say, and again whenever that broke.
+//! The client side: connects at the first call, and again whenever the connection broke.
 
 use std::time::Duration;
 
@@ -13,34 +13,34 @@ use tower::BoxError;
 
 use super::files::TlsFiles;
 
-/// How long a connection may take to be made, handshake included.
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection may take to be established, including the handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a channel cannot be made.
+/// Why the arguments of a channel are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The address is not `https://host:port`.
     #[error("{url} is not an address of the form https://host:port")]
     Address {
-        /// What was given.
+        /// The argument.
         url: String,
     },
     /// The name is neither a DNS name nor an IP address.
     #[error("{name} is not a server name")]
     ServerName {
-        /// What was given.
+        /// The argument.
         name: String,
     },
 }
 
-/// Makes a channel that connects when it is first used and again whenever it broke.
+/// Returns a channel that connects when it is first used, and again whenever the connection broke.
 ///
-/// `server_name` is what the certificate of the server must be for. Every connection reads the files
-/// anew, so a renewed certificate needs no restart, and files that are missing only fail the attempt.
-/// Calls get no deadline here; set one on each.
+/// The certificate of the server must cover `server_name`. The files are read again for every connection, so a
+/// renewed certificate needs no restart, and missing files fail only that attempt. Calls have no deadline; set
+/// one on each.
 ///
 /// # Errors
-/// When an argument cannot be right, whatever happens later.
+/// When an argument is invalid.
 pub fn connect(url: &str, files: TlsFiles, server_name: &str) -> Result<Channel, ConnectError> {
     let address = || ConnectError::Address { url: url.to_owned() };
     let uri: Uri = url.parse().map_err(|_| address())?;
@@ -52,10 +52,10 @@ pub fn connect(url: &str, files: TlsFiles, server_name: &str) -> Result<Channel,
         name: server_name.to_owned(),
     })?;
     let authority = uri.authority().map_or_else(|| host.clone(), ToString::to_string);
-    // To tonic this is a plain connection; the connector below adds TLS, with the files of the day.
+    // For tonic this is a plain connection; the connector below adds TLS with the current files.
     let endpoint = Endpoint::from_shared(format!("http://{authority}"))
         .map_err(|_| address())?
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true);

@@ -1,4 +1,4 @@
-//! A connection that counts: while it lives, it holds one of the permits of the server.
+//! A connection that holds one of the permits of the server while it is open.
 
 use std::io;
 use std::pin::Pin;

@@ -1,8 +1,7 @@
-//! Certificate files of the channel, and the TLS settings made of them.
+//! The certificate files of the channel, and the TLS settings made from them.
 //!
-//! They are read for every connection and turned into settings only when they differ from what was read
-//! last, so a renewal takes effect with the next connection. Files that cannot be used after good ones
-//! were seen change nothing: the last good ones stay in use.
+//! They are read for every connection and parsed only when they changed, so a renewal takes effect with the next
+//! connection. When new files are unusable, the last usable ones stay in use.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,7 @@ use crate::error_chain;
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
-const AUTHORITY: &str = "ca.crt";
+const CA: &str = "ca.crt";
 
 /// A directory with `tls.crt`, `tls.key` and `ca.crt`. Clones share what was read.
 #[derive(Clone, Debug)]
@@ -31,9 +30,9 @@ pub struct TlsFiles {
 
 #[derive(Debug, Default)]
 struct Last {
-    good: Option<Settings>,
-    /// What was complained about, so that it is complained about once.
-    bad: Option<Content>,
+    usable: Option<Settings>,
+    /// What was logged as unusable, so that it is logged once.
+    unusable: Option<Content>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +46,7 @@ struct Settings {
 struct Content {
     certificate: Vec<u8>,
     key: Vec<u8>,
-    authority: Vec<u8>,
+    ca: Vec<u8>,
 }
 
 impl std::fmt::Debug for Content {
@@ -84,16 +83,16 @@ pub enum TlsFilesError {
         /// The file.
         file: &'static str,
     },
-    /// The certificates and the key do not make a TLS identity.
-    #[error("the files do not go together: {0}")]
+    /// The certificate and the key do not make a TLS identity.
+    #[error("the certificate and the key do not match: {0}")]
     Tls(#[from] rustls::Error),
-    /// The authority cannot be used to judge a peer.
-    #[error("ca.crt cannot judge a peer: {0}")]
+    /// The CA cannot be used to verify a peer.
+    #[error("ca.crt cannot be used to verify a peer: {0}")]
     Verifier(#[from] VerifierBuilderError),
 }
 
 impl TlsFiles {
-    /// Names the directory. It need not exist yet.
+    /// Returns the files of a directory, which need not exist yet.
     #[must_use]
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
@@ -102,18 +101,18 @@ impl TlsFiles {
         }
     }
 
-    /// Returns settings for a server that demands a certificate of its clients.
+    /// Returns settings for a server that requires client certificates.
     ///
     /// # Errors
-    /// When the files cannot be used and never could.
+    /// When the files are unusable and no earlier ones were usable.
     pub fn server(&self) -> Result<Arc<ServerConfig>, TlsFilesError> {
         self.settings().map(|settings| settings.server)
     }
 
-    /// Returns settings for a client that shows its certificate.
+    /// Returns settings for a client that presents its certificate.
     ///
     /// # Errors
-    /// When the files cannot be used and never could.
+    /// When the files are unusable and no earlier ones were usable.
     pub fn client(&self) -> Result<Arc<ClientConfig>, TlsFilesError> {
         self.settings().map(|settings| settings.client)
     }
@@ -121,40 +120,40 @@ impl TlsFiles {
     fn settings(&self) -> Result<Settings, TlsFilesError> {
         let read = read(&self.directory);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let content = match (read, &last.good) {
-            (Ok(content), Some(good)) if content == good.content => return Ok(good.clone()),
+        let content = match (read, &last.usable) {
+            (Ok(content), Some(usable)) if content == usable.content => return Ok(usable.clone()),
             (Ok(content), _) => content,
-            (Err(error), Some(good)) => {
-                warn!(error = %error_chain(&error), "the files of the channel are gone; the last ones stay in use");
-                return Ok(good.clone());
+            (Err(error), Some(usable)) => {
+                warn!(error = %error_chain(&error), "the files of the channel cannot be read; the last usable ones stay in use");
+                return Ok(usable.clone());
             }
             (Err(error), None) => return Err(error),
         };
         match Settings::of(content.clone()) {
             Ok(settings) => {
-                if last.good.is_some() {
-                    info!(directory = %self.directory.display(), "the channel has a new certificate");
+                if last.usable.is_some() {
+                    info!(directory = %self.directory.display(), "the channel uses a new certificate");
                 }
-                last.good = Some(settings.clone());
+                last.usable = Some(settings.clone());
                 Ok(settings)
             }
             Err(error) => {
-                let Some(good) = last.good.clone() else {
+                let Some(usable) = last.usable.clone() else {
                     return Err(error);
                 };
-                if last.bad.as_ref() != Some(&content) {
-                    warn!(error = %error_chain(&error), "the new files of the channel are unusable; the last ones stay in use");
-                    last.bad = Some(content);
+                if last.unusable.as_ref() != Some(&content) {
+                    warn!(error = %error_chain(&error), "the new files of the channel are unusable; the last usable ones stay in use");
+                    last.unusable = Some(content);
                 }
-                Ok(good)
+                Ok(usable)
             }
         }
     }
 }
 
 fn read(directory: &Path) -> Result<Content, TlsFilesError> {
-    // The kubelet replaces all files of a volume at once, by this link. Read through its target, the
-    // three belong together whatever happens meanwhile.
+    // The kubelet replaces all files of a volume at once by changing this link. Reading through its target keeps
+    // the three files consistent during a change.
     let directory = std::fs::canonicalize(directory.join("..data")).unwrap_or_else(|_| directory.to_owned());
     let file = |name: &str| {
         let path = directory.join(name);
@@ -163,7 +162,7 @@ fn read(directory: &Path) -> Result<Content, TlsFilesError> {
     Ok(Content {
         certificate: file(CERTIFICATE)?,
         key: file(KEY)?,
-        authority: file(AUTHORITY)?,
+        ca: file(CA)?,
     })
 }
 
@@ -173,8 +172,8 @@ impl Settings {
         let key = PrivateKeyDer::from_pem_slice(&content.key)
             .map_err(|source| TlsFilesError::Pem { file: KEY, source })?;
         let mut roots = RootCertStore::empty();
-        for authority in certificates(&content.authority, AUTHORITY)? {
-            roots.add(authority)?;
+        for ca in certificates(&content.ca, CA)? {
+            roots.add(ca)?;
         }
         let roots = Arc::new(roots);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -196,8 +195,8 @@ fn certificates(pem: &[u8], file: &'static str) -> Result<Vec<CertificateDer<'st
     Ok(found)
 }
 
-/// Both ends are ours or as new, so TLS 1.3 it is. Nothing is resumed: each connection proves both
-/// sides by the certificates of its day.
+/// TLS 1.3 only, which every client supports. Sessions are not resumed, so each connection verifies the current
+/// certificates of both sides.
 fn server(
     provider: &Arc<CryptoProvider>,
     roots: &Arc<RootCertStore>,

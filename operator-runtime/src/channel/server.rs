@@ -1,10 +1,9 @@
-//! The server side: accepts, demands a certificate, serves until the drain.
+//! The server side: accepts connections, requires a client certificate, serves until the drain.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use futures::StreamExt;
 use futures::future::join3;
 use futures::stream::FuturesUnordered;
@@ -25,12 +24,12 @@ use crate::args::ChannelArgs;
 use crate::error_chain;
 use crate::runtime::Runtime;
 
-/// How often to look for files that are missing.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often to check for missing files.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long requests under way may take at the drain. Streams are expected to end by themselves then.
-const GRACE: Duration = Duration::from_secs(3);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long requests in progress may take after the drain. Streams are expected to end by themselves.
+const DRAIN_GRACE: Duration = Duration::from_secs(3);
 
 /// Serves gRPC over mTLS as soon as the files exist, until the drain.
 ///
@@ -65,10 +64,29 @@ pub fn serve(
     });
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("the channel address {address} cannot be bound"))
+/// Why the server of the channel failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another process uses the address, most likely.
+    #[error("the channel address {address} cannot be bound")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file descriptor set cannot be decoded.
+    #[error("the descriptors of the channel are invalid")]
+    Descriptors(#[from] tonic_reflection::server::Error),
+    /// The server ended.
+    #[error("the channel failed")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| ServeError::Address { address, source })
 }
 
 /// A server, and what it needs to run.
@@ -85,27 +103,27 @@ pub(super) struct Channel {
 impl Channel {
     /// Waits until the files can be used. Returns false when the drain came first.
     ///
-    /// Until then nothing listens, so that clients are refused at once rather than left waiting.
+    /// Nothing listens until then, so that clients are refused at once instead of waiting.
     pub(super) async fn files_exist(&self) -> bool {
-        let mut told = None;
+        let mut logged = None;
         loop {
             let why = match self.files.server() {
                 Ok(_) => return true,
                 Err(error) => error_chain(&error),
             };
-            if told.as_ref() != Some(&why) {
-                info!(%why, "the channel waits for its certificate");
-                told = Some(why);
+            if logged.as_ref() != Some(&why) {
+                info!(%why, "waiting for the certificate of the channel");
+                logged = Some(why);
             }
             tokio::select! {
                 () = self.drain.cancelled() => return false,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(FILE_CHECK_INTERVAL) => {}
             }
         }
     }
 
-    /// Serves until the drain, and a little longer for what is under way.
-    pub(super) async fn serve(self, listener: TcpListener) -> anyhow::Result<()> {
+    /// Serves until the drain, and up to [`DRAIN_GRACE`] longer for requests in progress.
+    pub(super) async fn serve(self, listener: TcpListener) -> Result<(), ServeError> {
         info!(address = ?listener.local_addr().ok(), "the channel is open");
         let (health, health_service) = health_reporter();
         for service in &self.services {
@@ -128,7 +146,7 @@ impl Channel {
         let accepting = accept(listener, self.files, limit, sender, self.drain.clone());
         let retiring = retire(health, self.services, self.drain.clone());
         tokio::select! {
-            (served, (), ()) = join3(serving, accepting, retiring) => served.context("the channel failed"),
+            (served, (), ()) = join3(serving, accepting, retiring) => served.map_err(ServeError::Serve),
             () = overdue(self.drain) => Ok(()),
         }
     }
@@ -140,7 +158,7 @@ fn reflection(descriptors: &'static [u8]) -> tonic_reflection::server::Builder<'
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Tells health watchers at the drain, before the connections go.
+/// Reports the services as not serving at the drain, before the connections close.
 async fn retire(health: HealthReporter, services: Vec<&'static str>, drain: CancellationToken) {
     drain.cancelled().await;
     for service in services.into_iter().chain([""]) {
@@ -152,10 +170,10 @@ async fn retire(health: HealthReporter, services: Vec<&'static str>, drain: Canc
 
 async fn overdue(drain: CancellationToken) {
     drain.cancelled().await;
-    tokio::time::sleep(GRACE).await;
+    tokio::time::sleep(DRAIN_GRACE).await;
 }
 
-/// Accepts connections until the drain. Handshakes run side by side, so a slow client delays no other.
+/// Accepts connections until the drain. Handshakes run concurrently, so a slow client delays no other.
 async fn accept(
     listener: TcpListener,
     files: TlsFiles,
@@ -169,7 +187,7 @@ async fn accept(
             biased;
             () = drain.cancelled() => return,
             Some(connection) = handshakes.next(), if !handshakes.is_empty() => {
-                // The other end is gone only when the server has failed, which ends the process.
+                // The receiver is gone only when the server failed, which ends the process.
                 if let Some(connection) = connection {
                     let _ = ready.send(connection).await;
                 }
@@ -177,7 +195,7 @@ async fn accept(
             accepted = next(&listener, &limit) => match accepted {
                 Ok((stream, permit)) => handshakes.push(handshake(stream, permit, files.clone())),
                 Err(error) => {
-                    // Out of file descriptors, most likely: some are free again soon.
+                    // Most likely out of file descriptors, of which some are free again soon.
                     debug!(%error, "no connection could be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -203,20 +221,20 @@ async fn handshake(stream: TcpStream, permit: OwnedSemaphorePermit, files: TlsFi
     let config = match files.server() {
         Ok(config) => config,
         Err(error) => {
-            debug!(error = %error_chain(&error), "no handshake without certificate files");
+            debug!(error = %error_chain(&error), "a client was disconnected: there are no usable certificate files");
             return None;
         }
     };
-    // Small messages that somebody waits for.
+    // The messages are small, and the peer waits for them.
     let _ = stream.set_nodelay(true);
-    match tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => Some(Connection::new(stream, permit)),
         Ok(Err(error)) => {
-            info!(?peer, %error, "a client was refused");
+            info!(?peer, %error, "the handshake of a client failed");
             None
         }
         Err(_) => {
-            debug!(?peer, "a client did not finish its handshake");
+            debug!(?peer, "the handshake of a client timed out");
             None
         }
     }

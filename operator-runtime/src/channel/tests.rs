@@ -21,16 +21,16 @@ use super::files::{TlsFiles, TlsFilesError};
 use super::server::Channel;
 use super::{client::ConnectError, connect};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+type Ca = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+fn ca() -> Ca {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// Fills a directory as cert-manager's Secret would, for the name `peer`.
-fn issue(directory: &Path, by: &Authority, trusts: &Authority) {
+fn issue(directory: &Path, by: &Ca, trusts: &Ca) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(["peer".to_owned()]).unwrap();
     params.extended_key_usages = vec![
@@ -43,7 +43,7 @@ fn issue(directory: &Path, by: &Authority, trusts: &Authority) {
     std::fs::write(directory.join("ca.crt"), trusts.pem()).unwrap();
 }
 
-fn issued(by: &Authority, trusts: &Authority) -> TempDir {
+fn issued(by: &Ca, trusts: &Ca) -> TempDir {
     let directory = TempDir::new().unwrap();
     issue(directory.path(), by, trusts);
     directory
@@ -52,7 +52,7 @@ fn issued(by: &Authority, trusts: &Authority) -> TempDir {
 struct Served {
     url: String,
     drain: CancellationToken,
-    ended: JoinHandle<anyhow::Result<()>>,
+    ended: JoinHandle<Result<(), super::server::ServeError>>,
 }
 
 async fn serve(directory: &Path, max_connections: usize) -> Served {
@@ -87,8 +87,8 @@ async fn ask(url: &str, directory: &Path, name: &str) -> Result<ServingStatus, t
 }
 
 #[tokio::test]
-async fn both_sides_prove_themselves_and_talk() {
-    let ours = authority();
+async fn both_sides_are_authenticated() {
+    let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
     let served = serve(server.path(), 10).await;
     assert_eq!(
@@ -99,13 +99,13 @@ async fn both_sides_prove_themselves_and_talk() {
 
 #[tokio::test]
 async fn a_foreign_client_a_foreign_server_and_another_name_are_refused() {
-    let (ours, theirs) = (authority(), authority());
+    let (ours, theirs) = (ca(), ca());
     let server = issued(&ours, &ours);
     let served = serve(server.path(), 10).await;
-    // Trusts the server, but comes with a certificate of another authority.
+    // Trusts the server, but comes with a certificate of another ca.
     let foreign = issued(&theirs, &ours);
     assert!(ask(&served.url, foreign.path(), "peer").await.is_err());
-    // Would be let in, but trusts another authority.
+    // Would be let in, but trusts another ca.
     let wary = issued(&ours, &theirs);
     assert!(ask(&served.url, wary.path(), "peer").await.is_err());
     let good = issued(&ours, &ours);
@@ -114,8 +114,8 @@ async fn a_foreign_client_a_foreign_server_and_another_name_are_refused() {
 }
 
 #[tokio::test]
-async fn plain_text_and_silence_hold_up_nobody() {
-    let ours = authority();
+async fn plain_text_and_silent_clients_delay_no_other() {
+    let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
     let served = serve(server.path(), 10).await;
     let address = served.url.trim_start_matches("https://").to_owned();
@@ -128,7 +128,7 @@ async fn plain_text_and_silence_hold_up_nobody() {
 
 #[tokio::test]
 async fn renewed_files_are_used_for_the_next_connection_on_both_sides() {
-    let (old, new) = (authority(), authority());
+    let (old, new) = (ca(), ca());
     let (server, client) = (issued(&old, &old), issued(&old, &old));
     let served = serve(server.path(), 10).await;
     let files = TlsFiles::new(client.path());
@@ -168,7 +168,7 @@ async fn renewed_files_are_used_for_the_next_connection_on_both_sides() {
 
 #[tokio::test]
 async fn damaged_files_leave_the_last_good_ones_in_use() {
-    let ours = authority();
+    let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
     let served = serve(server.path(), 10).await;
     assert!(ask(&served.url, client.path(), "peer").await.is_ok());
@@ -183,7 +183,7 @@ async fn damaged_files_leave_the_last_good_ones_in_use() {
 
 #[tokio::test(start_paused = true)]
 async fn the_channel_waits_for_its_files() {
-    let ours = authority();
+    let ours = ca();
     let parent = TempDir::new().unwrap();
     let directory = parent.path().join("later");
     let channel = |drain| Channel {
@@ -213,7 +213,7 @@ async fn the_channel_waits_for_its_files() {
 
 #[tokio::test]
 async fn a_drain_tells_health_watchers_and_ends_in_spite_of_open_streams() {
-    let ours = authority();
+    let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
     let served = serve(server.path(), 10).await;
     let channel = connect(&served.url, TlsFiles::new(client.path()), "peer").unwrap();
@@ -242,7 +242,7 @@ async fn a_drain_tells_health_watchers_and_ends_in_spite_of_open_streams() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_one_to_end() {
-    let ours = authority();
+    let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
     let served = serve(server.path(), 1).await;
     let first = connect(&served.url, TlsFiles::new(client.path()), "peer").unwrap();
@@ -260,7 +260,7 @@ async fn connections_beyond_the_limit_wait_for_one_to_end() {
 
 #[tokio::test]
 async fn reflection_lists_the_services() {
-    let ours = authority();
+    let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
     let served = serve(server.path(), 10).await;
     let channel = connect(&served.url, TlsFiles::new(client.path()), "peer").unwrap();
@@ -289,7 +289,7 @@ async fn reflection_lists_the_services() {
 
 #[test]
 fn files_say_what_is_wrong_with_them() {
-    let ours = authority();
+    let ours = ca();
     let directory = issued(&ours, &ours);
     let broken = |file: &str, content: &str| {
         let copy = TempDir::new().unwrap();
@@ -322,7 +322,7 @@ fn files_say_what_is_wrong_with_them() {
 
 #[test]
 fn a_volume_of_the_kubelet_is_read_through_its_link() {
-    let ours = authority();
+    let ours = ca();
     let volume = TempDir::new().unwrap();
     let content = volume.path().join("..2026");
     std::fs::create_dir(&content).unwrap();
@@ -363,7 +363,7 @@ async fn addresses_that_cannot_be_right_are_refused_at_once() {
 
 #[tokio::test]
 async fn missing_files_only_fail_the_attempt() {
-    let ours = authority();
+    let ours = ca();
     let server = issued(&ours, &ours);
     let served = serve(server.path(), 10).await;
     let parent = TempDir::new().unwrap();

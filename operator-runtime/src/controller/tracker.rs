@@ -1,4 +1,4 @@
-//! What a controller keeps about its objects: failures in a row, and what metrics show.
+//! What a controller keeps about its objects: consecutive failures, and the outcome for metrics.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 
 /// Outcome and reason, as labels.
-type Place = (&'static str, &'static str);
+type State = (&'static str, &'static str);
 
 const FAILING: &str = "failing";
 
@@ -45,7 +45,7 @@ impl<K: Resource> From<&ObjectRef<K>> for Name {
 struct Entry {
     uid: Option<String>,
     failures: u32,
-    place: Option<Place>,
+    state: Option<State>,
     queued: Option<Instant>,
 }
 
@@ -68,7 +68,7 @@ impl Tracker {
         f(entries.entry(key.into()).or_default())
     }
 
-    /// Notes that an object is to be looked at.
+    /// An object was triggered.
     pub(super) fn queued<K: Resource>(&self, key: &ObjectRef<K>) {
         self.with(key, |entry| {
             if entry.queued.is_none() {
@@ -78,7 +78,7 @@ impl Tracker {
         });
     }
 
-    /// Notes that an object is looked at now.
+    /// The reconcile of an object starts.
     pub(super) fn taken<K: Resource>(&self, key: &ObjectRef<K>) {
         self.with(key, |entry| self.unqueue(entry));
     }
@@ -89,27 +89,27 @@ impl Tracker {
         }
     }
 
-    /// Notes an outcome, and says so when it differs from the last one.
+    /// Stores an outcome, and logs it when it differs from the last one.
     pub(super) fn succeeded<K>(&self, key: &ObjectRef<K>, uid: Option<&str>, outcome: Outcome)
     where
         K: Resource<DynamicType = ()>,
     {
-        let place = (outcome.label(), outcome.reason().unwrap_or_default());
+        let state = (outcome.label(), outcome.reason().unwrap_or_default());
         self.with(key, |entry| {
             entry.failures = 0;
-            if self.put(entry, place) || entry.uid.as_deref() != uid {
+            if self.set_state(entry, state) || entry.uid.as_deref() != uid {
                 entry.uid = uid.map(str::to_owned);
-                let (outcome, reason) = place;
+                let (outcome, reason) = state;
                 info!(controller = self.controller, object = %key, outcome, reason, "reconciled");
             }
         });
     }
 
-    /// Notes a failure. Returns how many in a row that makes, and how long to stay away.
+    /// Stores a failure. Returns the number of consecutive failures, and the delay before the next attempt.
     pub(super) fn failed<K: Resource>(&self, key: &ObjectRef<K>, class: &'static str) -> (u32, Duration) {
         self.metrics.failed(self.controller, class);
         self.with(key, |entry| {
-            self.put(entry, (FAILING, class));
+            self.set_state(entry, (FAILING, class));
             entry.failures = entry.failures.saturating_add(1);
             (
                 entry.failures,
@@ -118,26 +118,26 @@ impl Tracker {
         })
     }
 
-    /// Moves an object in the metric. Returns whether it moved.
-    fn put(&self, entry: &mut Entry, place: Place) -> bool {
-        let before = entry.place.replace(place);
-        if before == Some(place) {
+    /// Updates the metric. Returns whether the state changed.
+    fn set_state(&self, entry: &mut Entry, state: State) -> bool {
+        let before = entry.state.replace(state);
+        if before == Some(state) {
             return false;
         }
         if let Some(before) = before {
             self.metrics.placed(self.controller, before, -1);
         }
-        self.metrics.placed(self.controller, place, 1);
+        self.metrics.placed(self.controller, state, 1);
         true
     }
 
-    /// Forgets an object that is gone.
+    /// Drops an object that was deleted.
     pub(super) fn forget<K: Resource>(&self, key: &ObjectRef<K>) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mut entry) = entries.remove(&Name::from(key)) {
             self.unqueue(&mut entry);
-            if let Some(place) = entry.place {
-                self.metrics.placed(self.controller, place, -1);
+            if let Some(state) = entry.state {
+                self.metrics.placed(self.controller, state, -1);
             }
         }
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::LeaseConfig;
 use crate::clock;
 
-/// A Lease, by the requests on it.
+/// The requests about one Lease.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseApi {
     api: Api<Lease>,
@@ -21,14 +21,14 @@ pub(super) struct LeaseApi {
 /// Why a request on the Lease failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LeaseError {
-    /// Somebody else wrote the Lease meanwhile.
+    /// Another process wrote the Lease meanwhile.
     #[error("the lease changed meanwhile")]
     Conflict,
     /// There is no Lease.
     #[error("there is no lease")]
     Missing,
-    /// No answer in time.
-    #[error("no answer in time")]
+    /// No response in time.
+    #[error("no response in time")]
     Timeout,
     /// Anything else.
     #[error("{}", crate::error_chain(.0.as_ref()))]
@@ -52,7 +52,7 @@ impl LeaseApi {
     }
 
     /// How long one request may take, so that several fit before the deadline.
-    fn patience(&self) -> Duration {
+    fn timeout(&self) -> Duration {
         self.config.renew / 4
     }
 
@@ -60,7 +60,7 @@ impl LeaseApi {
         &self,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, LeaseError> {
-        match tokio::time::timeout(self.patience(), request).await {
+        match tokio::time::timeout(self.timeout(), request).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(LeaseError::Conflict),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(LeaseError::Missing),
@@ -111,13 +111,13 @@ impl LeaseApi {
         }
     }
 
-    /// Says that this process still leads.
+    /// Renews the Lease.
     pub(super) async fn renew(&self, held: &Lease) -> Result<Lease, LeaseError> {
         self.patch(held, json!({ "renewTime": MicroTime(clock::now()) }))
             .await
     }
 
-    /// Leaves the Lease without a holder.
+    /// Removes the holder from the Lease.
     pub(super) async fn release(&self, held: &Lease) -> Result<Lease, LeaseError> {
         self.patch(
             held,
@@ -151,7 +151,7 @@ pub(super) fn holder(lease: &Lease) -> Option<&str> {
     (!holder.is_empty()).then_some(holder)
 }
 
-/// Rounds up: a standby must not be told less than the leader counts on.
+/// Rounds up: a standby must not wait for less than the leader relies on.
 fn whole_seconds(duration: Duration) -> i32 {
     let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(seconds).unwrap_or(i32::MAX)

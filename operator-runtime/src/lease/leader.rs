@@ -1,4 +1,4 @@
-//! The side that leads: renew in time, or stop.
+//! The leader: renews in time, or stops.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// `held` is the Lease and when its taking was sent.
+    /// `held` is the Lease and when the request that took it was sent.
     pub(super) fn new(
         api: LeaseApi,
         (held, renewed): (Lease, Instant),
@@ -45,7 +45,7 @@ impl Leader {
         }
     }
 
-    /// Renews until told to release, or until leadership is lost.
+    /// Renews until `release` is cancelled or leadership is lost.
     pub(super) async fn keep(mut self, release: CancellationToken, lost: oneshot::Sender<Lost>) {
         let ended = tokio::select! {
             biased;
@@ -56,11 +56,11 @@ impl Leader {
         self.metrics.leads(&self.api.config().name, false);
         if let Some(why) = ended {
             warn!(lease = %self.api.config().name, %why, "leadership is lost");
-            // Nobody listens any more when the process ends anyway.
+            // The receiver is gone when the process is exiting anyway.
             let _ = lost.send(why);
             return;
         }
-        match self.give_back().await {
+        match self.release().await {
             Ok(()) => info!(lease = %self.api.config().name, "lease released"),
             Err(error) => {
                 warn!(lease = %self.api.config().name, %error, "lease not released; a standby waits for its expiry");
@@ -105,18 +105,18 @@ impl Leader {
         self.fence.open_until(sent + self.api.config().renew);
     }
 
-    /// Looks again after somebody touched the Lease. A note by a person, or a deletion, is no reason to
-    /// stop; another holder is.
+    /// Reads the Lease after someone else wrote it. An annotation or a deletion is no reason to stop; another
+    /// holder is.
     async fn recover(&mut self) -> Option<Lost> {
         let sent = Instant::now();
         match self.api.read().await {
             Ok(Some(lease)) => {
                 let ours = holder(&lease) == Some(&self.api.config().identity);
-                let who = holder(&lease).unwrap_or("nobody").to_owned();
+                let who = holder(&lease).unwrap_or("no one").to_owned();
                 self.held = lease;
                 (!ours).then_some(Lost::Taken(who))
             }
-            // Whoever creates it first leads; a standby may be faster, and then this conflicts.
+            // A standby may create it first; then this conflicts.
             Ok(None) => {
                 if let Ok(lease) = self.api.take(None).await {
                     self.hold(lease, sent);
@@ -130,10 +130,10 @@ impl Leader {
         }
     }
 
-    async fn give_back(&mut self) -> Result<(), LeaseError> {
+    async fn release(&mut self) -> Result<(), LeaseError> {
         match self.api.release(&self.held).await {
             Ok(_) | Err(LeaseError::Missing) => Ok(()),
-            // The renewal under way when the release was asked for may have been carried out.
+            // A renewal that was in progress when the release began may have succeeded.
             Err(LeaseError::Conflict) => match self.api.read().await? {
                 Some(lease) if holder(&lease) == Some(&self.api.config().identity) => {
                     self.api.release(&lease).await.map(|_| ())

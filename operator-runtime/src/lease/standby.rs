@@ -1,4 +1,4 @@
-//! The side that waits: watch the Lease, and take it when it is free or dead.
+//! The standby: watches the Lease, and takes it when it is released or expired.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -17,28 +17,28 @@ const RETRY: Backoff = Backoff {
     cap: Duration::from_secs(5),
 };
 
-/// A Lease as last seen, and since when it looks like that.
+/// A Lease as last observed, and since when.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The Lease; `None` when there is none.
     pub lease: Option<Lease>,
-    /// When this state was first seen here.
+    /// When this state was first observed here.
     pub since: Instant,
 }
 
 impl Record {
-    /// Takes over what was seen now. Returns whether it is a sign of life.
+    /// Stores the observed state. Returns whether it shows that the holder is alive.
     fn update(&mut self, lease: Option<Lease>) -> bool {
-        let news = is_news(self.lease.as_ref(), lease.as_ref());
-        if news {
+        let alive = shows_life(self.lease.as_ref(), lease.as_ref());
+        if alive {
             self.since = Instant::now();
         }
         self.lease = lease;
-        news
+        alive
     }
 }
 
-/// What a standby may do about a Lease.
+/// What a standby may do with a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// Take it now.
@@ -73,11 +73,11 @@ pub fn claim(record: &Record, identity: &str, fallback: Duration, now: Instant) 
     }
 }
 
-/// Waits until the Lease can be taken, and takes it. Returns it with the time the taking was sent.
+/// Waits until the Lease can be taken, and takes it. Returns it with the time at which that request was sent.
 pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
     let mut seen = pin!(watch_object(api.watched(), &api.config().name));
     let mut record = first(api, seen.as_mut()).await;
-    let mut told = None;
+    let mut logged = None;
     let mut failures = 0;
     loop {
         let now = Instant::now();
@@ -88,7 +88,7 @@ pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
                     failures += 1;
                     explain(api, &error);
                     if let Ok(lease) = api.read().await {
-                        // The watch may be behind, or broken; the next attempt must not be.
+                        // The watch may lag or be broken; the next attempt needs the current version.
                         record.update(lease);
                     }
                     let delay = RETRY.delay(failures, &mut rand::rng());
@@ -97,9 +97,9 @@ pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
             },
             Claim::Wait(until) => {
                 let leader = record.lease.as_ref().and_then(holder).map(str::to_owned);
-                if told != leader {
+                if logged != leader {
                     info!(lease = %api.config().name, leader = leader.as_deref(), "standing by");
-                    told = leader;
+                    logged = leader;
                 }
                 refresh(&mut record, seen.as_mut(), until).await;
             }
@@ -124,7 +124,7 @@ fn explain(api: &LeaseApi, error: &LeaseError) {
 
 type Seen = Result<Option<Lease>, watcher::Error>;
 
-/// Waits until the Lease is seen for the first time.
+/// Waits until the Lease is observed for the first time.
 async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Record {
     let mut failures = 0;
     loop {
@@ -144,7 +144,7 @@ async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Re
                 }
                 tokio::time::sleep(delay).await;
             }
-            // The watch never ends of itself.
+            // The watch never ends by itself.
             None => std::future::pending().await,
         }
     }
@@ -169,8 +169,8 @@ async fn refresh(record: &mut Record, mut seen: impl Stream<Item = Seen> + Unpin
     }
 }
 
-/// A sign of life is a change of who holds the Lease or of when it was renewed.
-fn is_news(before: Option<&Lease>, after: Option<&Lease>) -> bool {
+/// The holder is alive when the holder or the time of the renewal changed.
+fn shows_life(before: Option<&Lease>, after: Option<&Lease>) -> bool {
     let signs = |lease: Option<&Lease>| {
         lease.and_then(|lease| lease.spec.as_ref()).map(|spec| {
             (

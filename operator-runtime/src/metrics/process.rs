@@ -1,17 +1,17 @@
-//! What the kernel says about this process, under the names every dashboard knows.
+//! Metrics of this process from the kernel, under the usual names.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-/// Reads `/proc/self` whenever it is asked.
+/// Reads `/proc/self` at every scrape.
 #[derive(Debug)]
 pub(super) struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        // Without the file there is nothing to tell, which is no reason to tell nothing else.
+        // Without the file this metric is missing, and no other.
         let Some(resident) = status_field("VmRSS:") else {
             return Ok(());
         };

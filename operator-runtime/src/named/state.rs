@@ -1,4 +1,4 @@
-//! Who refers to what, and what is known of it.
+//! Which object refers to which, and what is known about each.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Display;
@@ -18,8 +18,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Whether the API server would take such a name. Users write what they like, and what stands in a
-    /// selector or a path must not say more than a name.
+    /// Whether the API server accepts such a name. Users may write anything, and what is put into a field
+    /// selector or a path must be a name and nothing else.
     fn is_possible(&self) -> bool {
         let label = |label: &str| {
             let outer = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -38,12 +38,12 @@ impl Display for Target {
     }
 }
 
-/// What a change of references asks for.
+/// What follows from a change of references.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Followed {
-    /// Somebody is the first to refer to this object.
+    /// This object has its first referrer.
     First(Target, u64),
-    /// Nobody refers to it any more.
+    /// This object lost its last referrer.
     NoMore(Target),
 }
 
@@ -61,7 +61,7 @@ where
 {
     referrers: HashMap<ObjectRef<R>, BTreeSet<Target>>,
     targets: HashMap<Target, Entry<K, R>>,
-    /// How many watches were started, ever.
+    /// How many watches were started so far.
     started: u64,
 }
 
@@ -163,14 +163,14 @@ where
     K: Resource<DynamicType = ()> + Clone,
     R: Resource<DynamicType = ()> + Clone,
 {
-    /// Notes what a watch found, and triggers the referrers when that is news.
+    /// Stores what a watch found, and wakes the referrers when it changed.
     pub(super) fn found(&self, target: &Target, number: u64, found: Lookup<K>) {
         let who: Vec<ObjectRef<R>> = self.with(|state| match state.targets.get_mut(target) {
-            Some(entry) if entry.number == number && is_news(&entry.found, &found) => {
+            Some(entry) if entry.number == number && differs(&entry.found, &found) => {
                 entry.found = found;
                 entry.who.iter().cloned().collect()
             }
-            // A late word of a watch that was stopped, or nothing new.
+            // From a watch that was stopped meanwhile, or unchanged.
             _ => Vec::new(),
         });
         for who in who {
@@ -209,7 +209,7 @@ where
     }
 }
 
-fn is_news<K: Resource>(before: &Lookup<K>, after: &Lookup<K>) -> bool {
+fn differs<K: Resource>(before: &Lookup<K>, after: &Lookup<K>) -> bool {
     let version = |object: &Arc<K>| (object.uid(), object.resource_version());
     match (before, after) {
         (Lookup::Present(before), Lookup::Present(after)) => version(before) != version(after),

@@ -48,7 +48,7 @@ async fn settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_is_watched_once_while_anyone_refers_to_it() {
+async fn an_object_is_watched_once_while_it_has_referrers() {
     let api = FakeApi::default();
     api.put("secrets", &secret("shared", "1"));
     api.put("secrets", &secret("foreign", "1"));
@@ -67,7 +67,7 @@ async fn an_object_is_watched_once_while_anyone_refers_to_it() {
     assert_eq!(api.watches(), 2);
     assert!(
         matches!(set.lookup("ns", "foreign"), Lookup::Pending),
-        "nobody asked"
+        "not referred to"
     );
 
     api.put("secrets", &secret("missing", "1"));
@@ -77,7 +77,7 @@ async fn an_object_is_watched_once_while_anyone_refers_to_it() {
 
     set.follow(&who("b"), &[]);
     settle().await;
-    assert_eq!(api.watches(), 1, "nobody refers to the other any more");
+    assert_eq!(api.watches(), 1, "the other has no referrer any more");
     api.put("secrets", &secret("shared", "2"));
     api.put("secrets", &secret("missing", "2"));
     settle().await;
@@ -113,7 +113,7 @@ async fn following_the_same_again_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deletion_return_and_refusal_are_told_once_each() {
+async fn deletion_return_and_refusal_wake_the_referrer_once_each() {
     let api = FakeApi::default();
     api.put("secrets", &secret("one", "1"));
     let mut runtime = Runtime::for_test(api.client());
@@ -164,7 +164,7 @@ async fn an_outage_changes_nothing_that_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_a_name_is_absent_and_not_asked_for() {
+async fn an_impossible_name_is_absent_and_causes_no_request() {
     let api = FakeApi::default();
     let mut runtime = Runtime::for_test(api.client());
     let set = Set::new(&mut runtime, |_| {});
@@ -194,7 +194,7 @@ async fn what_cannot_be_a_name_is_absent_and_not_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_died_without_a_word_is_noticed() {
+async fn a_watch_that_silently_died_is_noticed() {
     let api = FakeApi::default();
     let mut runtime = Runtime::for_test(api.client());
     let set = Set::new(&mut runtime, |_| {});
@@ -207,7 +207,7 @@ async fn a_watch_that_died_without_a_word_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_secret_is_shown_to_a_log() {
+async fn debug_output_shows_no_secret() {
     let api = FakeApi::default();
     let mut secret = secret("one", "1");
     secret["data"] = json!({ "password": "aHVudGVyMg==" });
@@ -234,7 +234,7 @@ async fn nothing_secret_is_shown_to_a_log() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_starts_late_begins_with_those_who_refer_already() {
+async fn a_late_subscription_starts_with_the_known_referrers() {
     let api = FakeApi::default();
     let mut runtime = Runtime::for_test(api.client());
     let set = Set::new(&mut runtime, |_| {});

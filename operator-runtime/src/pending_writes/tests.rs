@@ -56,7 +56,7 @@ async fn a_new_object_counts_until_it_should_have_come() {
     assert_eq!(written.names::<Service>(&key()), ["pool"]);
     assert_eq!(written.names::<Secret>(&key()), [""; 0]);
     tokio::time::sleep(ARRIVAL * 2).await;
-    assert_eq!(current(&written, None), None, "deleted by somebody");
+    assert_eq!(current(&written, None), None, "deleted by someone else");
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn a_deleted_object_is_gone_until_another_comes() {
     let mut held = service("3");
     held.metadata.deletion_timestamp = serde_json::from_value(json!("2027-01-01T00:00:00Z")).unwrap();
     let shown = written.current(&key(), "pool", Some(Arc::new(held)));
-    assert!(shown.is_some(), "somebody holds it");
+    assert!(shown.is_some(), "a finalizer holds it");
     written.deleted(&key(), &service("1"));
     let mut other = service("5");
     other.metadata.uid = Some("v".to_owned());

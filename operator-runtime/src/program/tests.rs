@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, Parser};
 
 use super::{Cli, Command};
 use crate::args::CommonArgs;
-use crate::probe::Question;
+use crate::probe::Check;
 use crate::scope::Scope;
 
 #[derive(Args, Debug)]
@@ -55,7 +55,7 @@ fn probe_asks_where_it_is_told() {
     else {
         panic!("no probe");
     };
-    assert_eq!(args.question, Question::Readyz);
+    assert_eq!(args.check, Check::Readyz);
     assert_eq!(args.admin.admin_address.port(), 1);
 }
 

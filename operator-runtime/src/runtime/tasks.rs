@@ -1,29 +1,32 @@
-//! The ends of tasks: which are failures, and how they are told.
+//! How tasks end, and which ends are failures.
 
-use anyhow::anyhow;
 use tokio::task::{JoinError, JoinSet};
+use tower::BoxError;
 use tracing::{error, warn};
 
-/// What a task may end with.
+use super::error::RuntimeError;
+use crate::error_chain;
+
+/// What a task may return.
 pub trait IntoEnd {
-    /// Turns the end into a result.
-    fn into_end(self) -> anyhow::Result<()>;
+    /// Converts the returned value into a result.
+    fn into_end(self) -> Result<(), BoxError>;
 }
 
 impl IntoEnd for () {
-    fn into_end(self) -> anyhow::Result<()> {
+    fn into_end(self) -> Result<(), BoxError> {
         Ok(())
     }
 }
 
-impl<E: Into<anyhow::Error>> IntoEnd for Result<(), E> {
-    fn into_end(self) -> anyhow::Result<()> {
+impl<E: Into<BoxError>> IntoEnd for Result<(), E> {
+    fn into_end(self) -> Result<(), BoxError> {
         self.map_err(Into::into)
     }
 }
 
 /// The name of a task, and how it ended.
-pub(super) type End = (&'static str, anyhow::Result<()>);
+pub(super) type End = (&'static str, Result<(), BoxError>);
 
 /// Waits for the first task that ends.
 pub(super) async fn next_end(tasks: &mut JoinSet<End>) -> Result<End, JoinError> {
@@ -33,11 +36,11 @@ pub(super) async fn next_end(tasks: &mut JoinSet<End>) -> Result<End, JoinError>
     }
 }
 
-pub(super) fn unexpected(end: Result<End, JoinError>) -> anyhow::Error {
+pub(super) fn unexpected(end: Result<End, JoinError>) -> RuntimeError {
     match end {
-        Ok((name, Ok(()))) => anyhow!("the task {name} ended, which it must not"),
-        Ok((name, Err(error))) => error.context(format!("the task {name} failed")),
-        Err(error) => anyhow!(error).context("a task panicked"),
+        Ok((name, Ok(()))) => RuntimeError::TaskEnded(name),
+        Ok((name, Err(source))) => RuntimeError::TaskFailed { name, source },
+        Err(error) => RuntimeError::TaskPanicked(error),
     }
 }
 
@@ -45,7 +48,9 @@ pub(super) async fn join_all(tasks: &mut JoinSet<End>) {
     while let Some(end) = tasks.join_next().await {
         match end {
             Ok((_, Ok(()))) => {}
-            Ok((task, Err(error))) => warn!(task, "ended while stopping: {error:#}"),
+            Ok((task, Err(error))) => {
+                warn!(task, error = %error_chain(error.as_ref()), "a task failed while stopping");
+            }
             Err(error) => error!(%error, "a task panicked while stopping"),
         }
     }

@@ -37,7 +37,8 @@ fn candidate(api: &FakeApi, identity: &str) -> (Runtime, mpsc::UnboundedSender<(
 }
 
 async fn ends(runtime: Runtime) -> anyhow::Result<()> {
-    timeout(Duration::from_mins(2), runtime.run()).await.unwrap()
+    let ended = timeout(Duration::from_mins(2), runtime.run()).await.unwrap();
+    ended.map_err(Into::into)
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,7 +56,7 @@ async fn a_task_that_ends_ends_the_process_with_its_name() {
         });
         let error = ends(runtime).await.unwrap_err();
         assert!(format!("{error:#}").starts_with(expected), "{error:#}");
-        assert!(drain.is_cancelled(), "the other parts are asked to end");
+        assert!(drain.is_cancelled(), "the other tasks are told to end");
     }
 }
 
@@ -90,7 +91,7 @@ async fn a_stop_waits_for_the_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_ever() {
+async fn a_stop_waits_for_at_most_25_seconds() {
     let (mut runtime, stop) = runtime(&FakeApi::default());
     runtime.spawn("stubborn", std::future::pending::<()>());
     stop.send(()).unwrap();
@@ -115,13 +116,13 @@ async fn a_second_stop_ends_the_waiting() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("asked to stop twice")
+            .contains("stopped at once by a second signal")
     );
     assert_eq!(asked.elapsed().as_secs(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_leads_before_the_gates_are_open() {
+async fn no_process_leads_before_the_gates_are_open() {
     let api = FakeApi::default();
     let (mut runtime, _stop) = candidate(&api, "a");
     let gate = runtime.gates().gate("cache");
@@ -155,13 +156,13 @@ async fn a_standby_that_is_stopped_starts_nothing_and_takes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_that_fails_on_standby_ends_the_process() {
+async fn a_task_that_fails_on_standby_ends_the_process() {
     let api = FakeApi::default();
     let (mut leader, _kept) = candidate(&api, "leader");
     leader.lead().await.unwrap();
     let (mut standby, _stop) = candidate(&api, "standby");
     standby.spawn("cache", async { Err::<(), _>(anyhow!("broken")) });
-    let error = standby.lead().await.unwrap_err();
+    let error = anyhow::Error::from(standby.lead().await.unwrap_err());
     assert_eq!(format!("{error:#}"), "the task cache failed: broken");
 }
 

@@ -8,6 +8,7 @@
 
 mod config_checks;
 mod foundation;
+mod pod_requests;
 mod writer;
 
 use futures::future::join_all;

@@ -181,7 +181,7 @@ async fn answered(ns: &TestNamespace) -> anyhow::Result<()> {
         ns,
         "taken",
         Reason::NameConflict,
-        &["taken-stats", "somebody else"],
+        &["taken-stats", "someone else"],
     )
     .await?;
     ns.workload("taken").await?;

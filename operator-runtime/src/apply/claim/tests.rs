@@ -30,7 +30,7 @@ fn wanted() -> [ObjectMeta; 2] {
 }
 
 #[test]
-fn what_is_ours_to_write() {
+fn an_owned_object_may_be_written() {
     let [owned, kept] = wanted();
     let cases = [
         (
@@ -40,7 +40,7 @@ fn what_is_ours_to_write() {
         ),
         ("an orphan with its labels", &owned, json!({ "labels": ours() })),
         (
-            "a child of its former self",
+            "a child of its owner before that was recreated",
             &owned,
             json!({ "labels": ours(), "ownerReferences": pool("pool", "u0") }),
         ),
@@ -57,7 +57,7 @@ fn what_is_ours_to_write() {
 }
 
 #[test]
-fn what_is_somebody_elses() {
+fn the_owner_of_another_object_is_named() {
     let [owned, kept] = wanted();
     let deployment = json!([
         { "apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u9", "controller": true },
@@ -70,11 +70,11 @@ fn what_is_somebody_elses() {
             json!({ "ownerReferences": pool("pool", "u0") }),
             "Pgpool pool",
         ),
-        (&owned, json!({}), "somebody else"),
+        (&owned, json!({}), "someone else"),
         (
             &owned,
             json!({ "labels": { "app.kubernetes.io/managed-by": "Helm" } }),
-            "whatever Helm manages",
+            "Helm",
         ),
         (
             &owned,

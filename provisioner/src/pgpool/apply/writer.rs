@@ -4,11 +4,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::Applier;
-use operator_runtime::apply::{Applied, ApplyError, Change, PodRef};
+use operator_runtime::apply::{Applied, ApplyError, Change};
 use operator_runtime::cache::keep_last_change;
 use operator_runtime::scope::Placement;
 use serde::Serialize;
@@ -16,6 +15,7 @@ use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};
 use tracing::info;
 
+use super::pod_requests::{self, PodRef};
 use crate::pgpool::decide::init_job::InitState;
 use crate::pgpool::decide::rollout::Resize;
 use crate::pgpool::memory::Memory;
@@ -76,7 +76,7 @@ impl Writer<'_> {
     pub(super) async fn sync_volumes(self, pod: &PodFacts, versions: &str) -> Result<(), ApplyError> {
         let namespace = self.key.namespace.as_deref().unwrap_or_default();
         let annotation = (names::ANNOTATION_MOUNTED_SECRETS, versions);
-        let annotated: Option<Pod> = self.applier.annotate(namespace, &pod.name, annotation).await?;
+        let annotated = pod_requests::annotate(self.applier, (namespace, &pod.name), annotation).await?;
         if let Some(mut pod) = annotated {
             pods::trim(&mut pod);
             self.memory.pending.object(self.key, pod, None);
@@ -90,8 +90,10 @@ impl Writer<'_> {
         let pod = PodRef { namespace, name, uid };
         let resized = match resize {
             Resize::Later | Resize::InProgress { .. } => return Ok(false),
-            Resize::Request { containers } => self.applier.resize(pod, containers).await,
-            Resize::Adopt { revision } => self.applier.label_resized(pod, (pods::REVISION, revision)).await,
+            Resize::Request { containers } => pod_requests::resize(self.applier, pod, containers).await,
+            Resize::Adopt { revision } => {
+                pod_requests::label_resized(self.applier, pod, (pods::REVISION, revision)).await
+            }
         };
         match resized {
             Ok(mut resized) => {

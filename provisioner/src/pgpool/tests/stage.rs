@@ -101,7 +101,7 @@ impl Stage {
         let prober = Arc::new(Willing::default());
         let context = Arc::new(Context {
             client: api.client(),
-            applier: Applier::new(api.client(), names::PROVISIONER),
+            applier: Applier::new(api.client(), names::PROVISIONER, names::ANNOTATION_APPLIED_HASH),
             events: Events::new(api.client(), names::PROVISIONER),
             caches: api.caches(),
             named_secrets: Named::new(&mut runtime, crate::caches::trim_named_secret),

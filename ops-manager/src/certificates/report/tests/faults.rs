@@ -110,7 +110,7 @@ const DAMAGES: &[Damage] = &[
             });
         },
         Reason::ChainBroken,
-        "correct the issuer",
+        "fix the issuer",
     ),
 ];
 

@@ -133,7 +133,7 @@ fn a_clock_ahead_or_behind_is_told_and_passes() {
     let pgpool = pgpool();
     let observed = issued(&pgpool);
     for (time, reason, words) in [
-        ("2025-12-31T23:59:00Z", Reason::NotYetValid, "correct the clock"),
+        ("2025-12-31T23:59:00Z", Reason::NotYetValid, "fix the clock"),
         ("2027-06-01T12:00:00Z", Reason::Expired, "the clock of this node"),
     ] {
         let report = reported_at(&pgpool, &observed, at(time));
