@@ -172,7 +172,7 @@ fn the_common_name_is_compared_when_required() {
     let verification = secret.verify_for(&for_user("Postgres"));
     assert_eq!(
         only(&verification).to_string(),
-        "the common name of the certificate is \"postgres\", but \"Postgres\" is needed; set it in the \
+        "the common name of the certificate is \"postgres\", but must be \"Postgres\"; set it in the \
          Certificate, then delete the Secret so that cert-manager issues it again"
     );
     let nameless = issued(|params| params.distinguished_name = rcgen::DistinguishedName::new());
