@@ -264,7 +264,7 @@ where
         self.write(&watcher::Event::Apply(object));
         if let Some(object) = self.store.get(&key) {
             self.instances.replace(before.as_deref(), Some(object.as_ref()));
-            self.changed.push(StateKey::of(object.as_ref(), false), object);
+            self.changed.push(&StateKey::of(object.as_ref(), false), &object);
         }
     }
 
@@ -273,7 +273,7 @@ where
         let before = self.store.get(&ObjectRef::from(&object));
         self.write(&watcher::Event::Delete(object));
         self.instances.replace(before.as_deref(), None);
-        self.changed.push(StateKey::of(last.as_ref(), true), last);
+        self.changed.push(&StateKey::of(last.as_ref(), true), &last);
     }
 
     fn write(&self, event: &watcher::Event<K>) {

@@ -23,14 +23,16 @@ use futures::Stream;
 /// # use operator_runtime::WakeSet;
 /// let set = WakeSet::default();
 /// let mut wakes = set.subscribe();
-/// set.wake("pool-a");
-/// set.wake("pool-b");
-/// set.wake("pool-a");
+/// set.wake(&"pool-a");
+/// set.wake(&"pool-b");
+/// set.wake(&"pool-a");
 /// assert_eq!(wakes.next().now_or_never(), Some(Some("pool-a")));
 /// assert_eq!(wakes.next().now_or_never(), Some(Some("pool-b")));
 /// assert_eq!(wakes.next().now_or_never(), None, "the stream waits, it does not end");
 /// ```
-pub struct WakeSet<K, V = K>(Arc<Mutex<Vec<Weak<Queue<K, V>>>>>);
+pub struct WakeSet<K, V = K>(Arc<Subscriptions<K, V>>);
+
+type Subscriptions<K, V> = Mutex<Vec<Weak<Queue<K, V>>>>;
 
 impl<K, V> Clone for WakeSet<K, V> {
     fn clone(&self) -> Self {
@@ -53,15 +55,15 @@ impl<K, V> Debug for WakeSet<K, V> {
 
 impl<K: Clone + Eq + Hash> WakeSet<K> {
     /// Wakes every subscription with this key.
-    pub fn wake(&self, key: K) {
-        self.push(key.clone(), key);
+    pub fn wake(&self, key: &K) {
+        self.push(key, key);
     }
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> WakeSet<K, V> {
     /// Adds an item to every subscription. It replaces an item of the same key that was not polled yet, and
     /// keeps its place.
-    pub fn push(&self, key: K, item: V) {
+    pub fn push(&self, key: &K, item: &V) {
         let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for queue in queues.iter().filter_map(Weak::upgrade) {
             if let Some(waker) = queue.push(key.clone(), item.clone()) {
@@ -178,10 +180,10 @@ mod tests {
         let set = WakeSet::default();
         let mut wakes = set.subscribe();
         for (key, item) in [("a", 1), ("b", 2), ("a", 3)] {
-            set.push(key, item);
+            set.push(&key, &item);
         }
         assert_eq!(drained(&mut wakes), [3, 2]);
-        set.push("a", 4);
+        set.push(&"a", &4);
         assert_eq!(drained(&mut wakes), [4], "again after it was polled");
     }
 
@@ -190,7 +192,7 @@ mod tests {
         let set = WakeSet::default();
         let (mut first, mut second) = (set.subscribe(), set.clone().subscribe());
         drop(set.subscribe());
-        set.wake("a");
+        set.wake(&"a");
         assert_eq!(
             (drained(&mut first), drained(&mut second)),
             (vec!["a"], vec!["a"])
@@ -202,9 +204,9 @@ mod tests {
     fn a_subscription_with_initial_items_holds_nothing_before_its_first_poll() {
         let set = WakeSet::default();
         let mut wakes = set.subscribe_from(|| vec![("known", 1)]);
-        set.push("early", 2);
+        set.push(&"early", &2);
         assert_eq!(drained(&mut wakes), [1]);
-        set.push("late", 3);
+        set.push(&"late", &3);
         assert_eq!(drained(&mut wakes), [3]);
     }
 
@@ -214,7 +216,7 @@ mod tests {
         let mut wakes = set.subscribe();
         let waiting = tokio::spawn(async move { wakes.next().await });
         tokio::task::yield_now().await;
-        set.wake("a");
+        set.wake(&"a");
         assert_eq!(waiting.await.unwrap(), Some("a"));
     }
 }

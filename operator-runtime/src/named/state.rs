@@ -173,7 +173,7 @@ where
             // From a watch that was stopped meanwhile, or unchanged.
             _ => Vec::new(),
         });
-        for who in who {
+        for who in &who {
             self.changed.wake(who);
         }
     }

@@ -104,17 +104,17 @@ fn a_ca_must_be_valid_now() {
     future.not_before = date_time_ymd(2026, 7, 1);
     let past = Ca::self_signed(past, p256()).unwrap();
     let future = Ca::self_signed(future, p256()).unwrap();
-    let told = fault(&secret(&past, &[], &[&past])).to_string();
-    assert_eq!(told, "the CA \"CN=past\" expired at 2026-05-01T00:00:00Z");
-    let told = fault(&secret(&future, &[], &[&future])).to_string();
+    let message = fault(&secret(&past, &[], &[&past])).to_string();
+    assert_eq!(message, "the CA \"CN=past\" expired at 2026-05-01T00:00:00Z");
+    let message = fault(&secret(&future, &[], &[&future])).to_string();
     assert_eq!(
-        told,
+        message,
         "the CA \"CN=future\" is not valid before 2026-07-01T00:00:00Z"
     );
 }
 
 #[test]
-fn the_fault_is_told_for_the_ca_that_signed() {
+fn the_fault_of_the_ca_that_signed_is_reported() {
     let mut expired = ca_params("root");
     expired.not_after = date_time_ymd(2026, 5, 1);
     let expired = Ca::self_signed(expired, p256()).unwrap();
@@ -206,7 +206,7 @@ fn a_ca_limits_names() {
 }
 
 #[test]
-fn an_unknown_critical_extension_is_refused() {
+fn an_unknown_critical_extension_is_rejected() {
     let extension = |critical| {
         let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 1], vec![5, 0]);
         extension.set_criticality(critical);
@@ -220,7 +220,7 @@ fn an_unknown_critical_extension_is_refused() {
 }
 
 #[test]
-fn a_leaf_cannot_vouch_for_another() {
+fn a_leaf_cannot_sign_another() {
     let root = root("root");
     let mut middle = params("middle");
     middle.is_ca = IsCa::NoCa;
@@ -265,7 +265,7 @@ fn at_most_64_signatures_are_tried() {
 }
 
 #[test]
-fn of_two_faults_that_say_as_much_the_first_is_reported() {
+fn of_two_equally_specific_faults_the_first_is_reported() {
     let key = p256();
     let ca = |change: fn(&mut CertificateParams)| {
         let mut params = ca_params("root");
@@ -282,7 +282,7 @@ fn of_two_faults_that_say_as_much_the_first_is_reported() {
 }
 
 #[test]
-fn a_maze_of_cas_of_one_name_ends() {
+fn the_search_through_many_cas_of_one_name_ends() {
     let cas: Vec<_> = (0..40).map(|_| root("root")).collect();
     let lost = root("root");
     let secret = secret(&lost, &cas.iter().collect::<Vec<_>>(), &[&root("another")]);

@@ -22,7 +22,7 @@ fn issued(change: impl FnOnce(&mut CertificateParams)) -> Secret {
 }
 
 #[test]
-fn a_good_secret_fits_and_tells_its_leaf() {
+fn a_valid_secret_fits_and_its_leaf_is_returned() {
     let secret = good();
     let verification = secret.verify();
     assert!(verification.fits(), "{:?}", verification.failures);
@@ -79,7 +79,7 @@ fn absent_and_empty_entries_are_named() {
 }
 
 #[test]
-fn unreadable_entries_are_told_apart() {
+fn unreadable_entries_are_distinguished() {
     let nonsense = |change: fn(&mut Secret)| {
         let mut secret = good();
         change(&mut secret);
@@ -100,7 +100,7 @@ fn unreadable_entries_are_told_apart() {
 }
 
 #[test]
-fn an_encrypted_key_is_called_so() {
+fn an_encrypted_key_is_named_as_such() {
     for text in [
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
@@ -117,7 +117,7 @@ fn an_encrypted_key_is_called_so() {
 }
 
 #[test]
-fn a_foreign_key_does_not_fit() {
+fn a_foreign_key_does_not_match() {
     let secret = Secret {
         key: p256().serialize_pem(),
         ..good()
@@ -151,7 +151,7 @@ fn uncovered_names_are_listed() {
 }
 
 #[test]
-fn the_common_name_does_not_stand_for_a_name() {
+fn the_common_name_does_not_count_as_a_dns_name() {
     let secret = issued(|params| drop(params.subject_alt_names.remove(0)));
     assert_eq!(only(&secret.verify()).reason(), "NameMissing");
 }
@@ -205,7 +205,7 @@ fn usages_follow_the_role() {
 }
 
 #[test]
-fn validity_is_judged_at_the_given_time() {
+fn validity_is_checked_at_the_given_time() {
     let secret = good();
     let at = |time: &str| verify(&secret.bundle(), &required(), time.parse().unwrap());
     // The CA of the bundle has the same validity, and says so too.
@@ -230,7 +230,7 @@ fn validity_is_judged_at_the_given_time() {
 }
 
 #[test]
-fn a_validity_without_end_is_understood() {
+fn a_certificate_that_never_expires_is_valid() {
     let mut params = leaf_params();
     params.not_after = date_time_ymd(9999, 12, 31);
     let secret = Secret::issued(&root("root"), &params, &p256());
@@ -238,7 +238,7 @@ fn a_validity_without_end_is_understood() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_cause_first() {
+fn all_failures_are_reported_at_once_the_cause_first() {
     let mut params = leaf_params();
     params.subject_alt_names.clear();
     params.not_after = date_time_ymd(2026, 2, 1);
@@ -273,7 +273,7 @@ fn debug_output_shows_no_key() {
 }
 
 #[test]
-fn the_entries_are_taken_by_their_names() {
+fn the_entries_are_read_by_name() {
     let secret = good();
     let bundle = Bundle::from_data(|name| match name {
         "ca.crt" => Some(secret.ca.as_bytes()),

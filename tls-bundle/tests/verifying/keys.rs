@@ -129,7 +129,7 @@ fn ed25519_fits_with_and_without_its_public_half() {
 }
 
 #[test]
-fn kinds_do_not_fit_each_other() {
+fn keys_of_different_kinds_do_not_match() {
     let kinds = [
         ("RSA 2048", rsa(&PKCS_RSA_SHA256)),
         (

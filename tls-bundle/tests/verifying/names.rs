@@ -16,7 +16,7 @@ fn name() -> impl Strategy<Value = String> {
     (labels, any::<bool>()).prop_map(|(name, wild)| if wild { format!("*.{name}") } else { name })
 }
 
-fn judged(names: &[String], required: &Required) -> Vec<String> {
+fn verified(names: &[String], required: &Required) -> Vec<String> {
     let mut params = leaf_params();
     params.subject_alt_names = names.iter().map(|name| dns(name)).collect();
     let secret = Secret::issued(&root("root"), &params, &p256());
@@ -41,8 +41,8 @@ proptest! {
     #[test]
     fn a_certificate_covers_its_own_names(names in prop::collection::vec(name(), 1..12)) {
         let upper = names.iter().map(|name| name.to_uppercase()).collect();
-        prop_assert!(judged(&names, &wanting(names.clone())).is_empty());
-        prop_assert!(judged(&names, &wanting(upper)).is_empty());
+        prop_assert!(verified(&names, &wanting(names.clone())).is_empty());
+        prop_assert!(verified(&names, &wanting(upper)).is_empty());
     }
 
     #[test]
@@ -52,7 +52,7 @@ proptest! {
         let one = format!("{first}.{parent}");
         let two = format!("{second}.{first}.{parent}");
         let wanted = vec![one, two.clone(), parent.clone()];
-        prop_assert_eq!(judged(&names, &wanting(wanted)), vec![two, parent]);
+        prop_assert_eq!(verified(&names, &wanting(wanted)), vec![two, parent]);
     }
 
     #[test]
@@ -61,7 +61,7 @@ proptest! {
         let foreign = format!("{extra}.x.x.x.x.x.x");
         let mut wanted = names.clone();
         wanted.push(foreign.clone());
-        prop_assert_eq!(judged(&names, &wanting(wanted)), vec![foreign]);
+        prop_assert_eq!(verified(&names, &wanting(wanted)), vec![foreign]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use tls_bundle::is_signed_by;
 use crate::support::{below, ca_params, leaf_params, p256, params, root};
 
 #[test]
-fn a_leaf_is_of_the_key_that_signed_it_and_of_no_other() {
+fn a_leaf_is_signed_by_the_key_that_signed_it_and_by_no_other() {
     let key = p256();
     let authority = CertifiedIssuer::self_signed(
         ca_params("root"),
@@ -40,7 +40,7 @@ fn a_leaf_is_of_the_key_that_signed_it_and_of_no_other() {
 }
 
 #[test]
-fn what_cannot_be_read_tells_nothing() {
+fn an_unreadable_certificate_has_no_signer() {
     let authority = root("root");
     let leaf = params("leaf").signed_by(&p256(), &authority).unwrap().pem();
     for (leaf, authority) in [("", authority.pem().as_str()), (&leaf, ""), (&leaf, "no PEM")] {

@@ -1,4 +1,4 @@
-//! Makes CAs, leaves and bundles, and judges them at a fixed time.
+//! Makes CAs, leaves and bundles, and verifies them at a fixed time.
 
 use jiff::Timestamp;
 use rcgen::{
@@ -7,7 +7,7 @@ use rcgen::{
 };
 use tls_bundle::{Bundle, Required, Role, Verification, verify};
 
-/// The time of every judgement, in the middle of every validity that is not a test's own.
+/// The time of every verification, in the middle of every validity that is not a test's own.
 pub fn now() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
 }
