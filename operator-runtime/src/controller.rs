@@ -27,6 +27,9 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::ownership::{Key, Ownership};
 
+/// The class of a write to a namespace that is being deleted. It is no failure: the object is about to be deleted too.
+pub(crate) const NAMESPACE_TERMINATING: &str = "namespace_terminating";
+
 /// An error that knows its label in metrics.
 pub trait Classified: std::error::Error {
     /// Returns the label, from a fixed set.
@@ -142,7 +145,16 @@ where
     }
     options.metrics.started(options.name);
     let started = Instant::now();
-    let result = reconcile(Arc::clone(&object), context).await;
+    let result = match reconcile(Arc::clone(&object), context).await {
+        Err(error) if error.class() == NAMESPACE_TERMINATING => {
+            debug!(controller = options.name, object = %key, "waiting for the deletion of the namespace");
+            Ok(Outcome::Waiting {
+                reason: "NamespaceTerminating",
+                after: None,
+            })
+        }
+        result => result,
+    };
     let label = result.as_ref().map_or("error", |outcome| outcome.label());
     options.metrics.ended(options.name, label, started.elapsed());
     let outcome = result?;

@@ -21,9 +21,9 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::WakeSet;
 use shared_types::Pgpool;
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -69,13 +69,8 @@ struct Inner {
     metrics: Metrics,
     drain: CancellationToken,
     connections: Semaphore,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    pools: HashMap<ObjectRef<Pgpool>, Pool>,
-    listeners: Vec<mpsc::UnboundedSender<ObjectRef<Pgpool>>>,
+    changed: WakeSet<ObjectRef<Pgpool>>,
+    pools: Mutex<HashMap<ObjectRef<Pgpool>, Pool>>,
 }
 
 #[derive(Default)]
@@ -99,15 +94,16 @@ impl Health {
             metrics,
             drain,
             connections: Semaphore::new(MAX_CONNECTIONS),
-            state: Mutex::default(),
+            changed: WakeSet::default(),
+            pools: Mutex::default(),
         }))
     }
 
     /// Sets the pods of a `Pgpool` and how to log in to them; without `access` the last known one stays. Pods that are
     /// not listed any more are forgotten.
     pub(crate) fn set_targets(&self, key: &ObjectRef<Pgpool>, pods: Vec<Pod>, access: Option<Access>) {
-        let mut state = self.lock();
-        let pool = state.pools.entry(key.clone()).or_default();
+        let mut pools = self.lock();
+        let pool = pools.entry(key.clone()).or_default();
         if let Some(access) = access {
             let access = access.remembering_certificate_of(pool.access.as_deref());
             if pool.access.as_deref() != Some(&access) {
@@ -141,19 +137,19 @@ impl Health {
 
     /// Whether the pods of a `Pgpool` are probed: not before a login is known.
     pub(crate) fn is_probing(&self, key: &ObjectRef<Pgpool>) -> bool {
-        let state = self.lock();
-        state.pools.get(key).is_some_and(|pool| pool.access.is_some())
+        let pools = self.lock();
+        pools.get(key).is_some_and(|pool| pool.access.is_some())
     }
 
     /// Stops probing the pods of a deleted `Pgpool`.
     pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
-        self.lock().pools.remove(key);
+        self.lock().remove(key);
     }
 
     /// The last results by pod UID, without pods that were not probed yet.
     pub(crate) fn results(&self, key: &ObjectRef<Pgpool>) -> BTreeMap<String, PodHealth> {
-        let state = self.lock();
-        let Some(pool) = state.pools.get(key) else {
+        let pools = self.lock();
+        let Some(pool) = pools.get(key) else {
             return BTreeMap::new();
         };
         let mut results = BTreeMap::new();
@@ -167,9 +163,7 @@ impl Health {
 
     /// The `Pgpool`s whose results change, from now on.
     pub(crate) fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().listeners.push(sender);
-        UnboundedReceiverStream::new(receiver).boxed()
+        self.0.changed.subscribe().boxed()
     }
 
     fn spawn(&self, key: &ObjectRef<Pgpool>, target: Target) -> PodProber {
@@ -193,8 +187,8 @@ impl Health {
     fn record(&self, key: &ObjectRef<Pgpool>, target: &Target, probe: Probe) {
         let label = probe.login.as_ref().err().map_or("accepted", LoginFailure::kind);
         self.0.metrics.count_pod_check(label);
-        let mut state = self.lock();
-        let pool = state.pools.get_mut(key);
+        let mut pools = self.lock();
+        let pool = pools.get_mut(key);
         let Some(prober) = pool.and_then(|pool| pool.probers.get_mut(&target.pod.uid)) else {
             return;
         };
@@ -203,14 +197,12 @@ impl Health {
         let is_news = before.is_none_or(|before| before.differs(&result));
         prober.result = Some(result);
         if is_news {
-            state
-                .listeners
-                .retain(|listener| listener.send(key.clone()).is_ok());
+            self.0.changed.wake(key.clone());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<Pgpool>, Pool>> {
         // Each change is complete before the lock is released, so a panic elsewhere leaves nothing half done.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,6 +7,7 @@
 mod args;
 mod caches;
 mod context;
+mod credential;
 mod fleet;
 mod grpc;
 mod health;

@@ -1,7 +1,7 @@
-//! What this operator asks of ops-manager: its verdicts on the certificates of each `Pgpool`.
+//! The client of ops-manager: receives its verdicts on the certificates of each `Pgpool`.
 //!
-//! A verdict is a hint that saves time. It is kept in memory only, it holds no secret, and nothing is lost when the
-//! channel is cut: the same verdict stands in the status, and without any this operator judges for itself.
+//! A verdict is a hint that saves time. It is kept in memory only, contains no secret, and nothing is lost when the
+//! channel is cut: the status has the same verdict, and without any the provisioner verifies certificates itself.
 
 pub(crate) mod grpc;
 
@@ -18,12 +18,12 @@ pub(crate) use board::Board;
 
 /// Where verdicts come from.
 pub(crate) trait Verdicts: Send + Sync {
-    /// The verdict on a `Pgpool`; `None` while the channel is down, since what was heard before may be outdated.
+    /// The verdict on a `Pgpool`; `None` while the channel is down, since earlier ones may be outdated.
     fn get(&self, pgpool: &Pgpool) -> Option<Arc<Verdict>>;
 
-    /// Whether the other side is heard now.
+    /// Whether the stream of ops-manager is open.
     fn connected(&self) -> bool;
 
-    /// The `Pgpool`s whose verdict has changed, as it happens.
+    /// The `Pgpool`s whose verdict changes, from now on.
     fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>>;
 }

@@ -149,6 +149,14 @@ pub fn leaf(pem: &[u8]) -> Option<Leaf> {
     Some(certificate::leaf(&parsed))
 }
 
+/// Like [`leaf`], of a certificate in DER form.
+#[must_use]
+pub fn leaf_of_der(der: &[u8]) -> Option<Leaf> {
+    let certificate = der.into();
+    let parsed = certificate::parse(&certificate).ok()?;
+    Some(certificate::leaf(&parsed))
+}
+
 /// Returns the leaf certificate of a `tls.crt` in DER form, or `None` when the text cannot be parsed.
 #[must_use]
 pub fn leaf_der(pem: &[u8]) -> Option<Vec<u8>> {

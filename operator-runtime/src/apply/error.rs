@@ -1,9 +1,10 @@
 //! Why a write failed, with the object that it was about.
 
+use kube::core::Status;
 use kube::{Resource, ResourceExt};
 
 use crate::client::REQUEST_TIMEOUT;
-use crate::controller::Classified;
+use crate::controller::{Classified, NAMESPACE_TERMINATING};
 use crate::error_chain;
 
 /// The object that a request is about, as error messages name it.
@@ -117,9 +118,25 @@ impl ApplyError {
     /// Returns the HTTP status of a rejected request.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
+        self.status().map(|status| status.code)
+    }
+
+    /// Whether the API server refuses new objects because their namespace is being deleted.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        let details = self.status().and_then(|status| status.details.as_ref());
+        details.is_some_and(|details| {
+            details
+                .causes
+                .iter()
+                .any(|cause| cause.reason == "NamespaceTerminating")
+        })
+    }
+
+    fn status(&self) -> Option<&Status> {
         match self {
             Self::Api { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
+                kube::Error::Api(status) => Some(status.as_ref()),
                 _ => None,
             },
             _ => None,
@@ -132,6 +149,7 @@ impl Classified for ApplyError {
         match self {
             Self::NameConflict { .. } => "name_conflict",
             Self::Timeout { .. } => "timeout",
+            Self::Api { .. } if self.is_namespace_terminating() => NAMESPACE_TERMINATING,
             Self::Api { .. } => match self.code() {
                 Some(403) => "forbidden",
                 Some(404) => "not_found",
@@ -143,5 +161,30 @@ impl Classified for ApplyError {
             },
             Self::Serialize { .. } => "serialize",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_being_deleted_is_not_a_missing_permission() {
+        let refused = |details| {
+            let status = json!({"status": "Failure", "reason": "Forbidden", "code": 403, "details": details});
+            ApplyError::Api {
+                kind: "Secret".to_owned(),
+                name: "demo/pool".to_owned(),
+                source: Box::new(kube::Error::Api(Box::new(
+                    serde_json::from_value(status).unwrap(),
+                ))),
+            }
+        };
+        let terminating =
+            json!({"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace"}]});
+        assert_eq!(refused(terminating).class(), NAMESPACE_TERMINATING);
+        assert_eq!(refused(json!({})).class(), "forbidden");
     }
 }

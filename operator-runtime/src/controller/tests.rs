@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Classified, Options, drive};
+use super::{Classified, NAMESPACE_TERMINATING, Options, drive};
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::outcome::Outcome;
 use crate::ownership::{Everything, Key, Ownership};
@@ -22,11 +22,11 @@ use crate::testing::TestCache;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the test wants a failure")]
-struct Failure;
+struct Failure(&'static str);
 
 impl Classified for Failure {
     fn class(&self) -> &'static str {
-        "test"
+        self.0
     }
 }
 
@@ -165,7 +165,7 @@ async fn an_outcome_says_when_to_look_again() {
 async fn an_object_that_fails_backs_off_and_holds_up_no_other() {
     let rig = Rig::of(&["bad", "good"], |name| async move {
         if name == "bad" {
-            Err(Failure)
+            Err(Failure("test"))
         } else {
             Ok(Outcome::Converged)
         }
@@ -206,6 +206,16 @@ async fn an_object_that_fails_backs_off_and_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_whose_namespace_is_being_deleted_is_not_retried_and_no_error() {
+    let rig = Rig::of(&["a"], |_| async { Err(Failure(NAMESPACE_TERMINATING)) });
+    sleep(Duration::from_mins(10)).await;
+    assert_eq!(rig.count("a"), 1);
+    assert!(rig.shows(
+        r#"pgpool_operator_objects{controller="test",outcome="waiting",reason="NamespaceTerminating"} 1"#
+    ));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_forgives_the_failures_before() {
     let fails = Arc::new(AtomicUsize::new(6));
     let left = Arc::clone(&fails);
@@ -214,7 +224,7 @@ async fn a_success_forgives_the_failures_before() {
         async move {
             let failing = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
             if failing.is_ok() {
-                Err(Failure)
+                Err(Failure("test"))
             } else {
                 Ok(Outcome::Converged)
             }
@@ -291,7 +301,7 @@ async fn what_is_not_ours_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_that_is_gone_is_forgotten() {
-    let rig = Rig::of(&["a"], |_| async { Err(Failure) });
+    let rig = Rig::of(&["a"], |_| async { Err(Failure("test")) });
     sleep(Duration::from_mins(5)).await;
     rig.objects.delete(object("a"));
     sleep(Duration::from_mins(5)).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shared_types::SslMode;
 
-use crate::pgpool::validate::Credential;
+use crate::credential::Credential;
 
 /// A pod that can be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]

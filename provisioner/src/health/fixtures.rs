@@ -5,7 +5,7 @@ use std::time::Duration;
 use shared_types::SslMode;
 
 use super::Access;
-use crate::pgpool::validate::{Credential, Password};
+use crate::credential::{Credential, Password};
 
 /// A login without TLS.
 pub(crate) fn access() -> Access {

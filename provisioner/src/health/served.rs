@@ -14,12 +14,9 @@ pub(crate) struct ServedCertificate {
 
 impl ServedCertificate {
     pub(super) fn of_der(der: &[u8]) -> Self {
-        let not_after = x509_parser::parse_x509_certificate(der)
-            .ok()
-            .and_then(|(_, leaf)| Timestamp::from_second(leaf.validity().not_after.timestamp()).ok());
         Self {
             fingerprint: Fingerprint::of_der(der),
-            not_after,
+            not_after: tls_bundle::leaf_of_der(der).map(|leaf| leaf.not_after),
         }
     }
 }

@@ -10,8 +10,8 @@ use shared_types::SslMode;
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
-use crate::pgpool::validate::Credential;
 
 /// Answers from a list and repeats the last answer; records which pod was probed when.
 #[derive(Default)]
@@ -128,8 +128,8 @@ async fn a_ready_pod_is_probed_immediately_and_then_once_per_period() {
     assert_eq!(stage.probed("b"), [10, 20], "not ready: once per period only");
     assert_eq!(
         stage.triggered(),
-        2,
-        "the first result of each pod, not the equal ones after it"
+        1,
+        "the first results, not the equal ones after them"
     );
     assert_eq!(stage.health.results(&key()).len(), 2);
 }
@@ -311,7 +311,7 @@ async fn the_previous_client_certificate_is_kept_when_clients_stop_presenting_on
         stage
             .health
             .set_targets(&key(), vec![pod("a", true)], Some(presenting(client)));
-        let known = stage.health.lock().pools[&key()].access.clone().unwrap();
+        let known = stage.health.lock()[&key()].access.clone().unwrap();
         (known.client.clone(), known.previous_client_certificate.clone())
     };
     assert_eq!(set(None), (None, None));

@@ -1,4 +1,4 @@
-//! The verdicts heard so far, in memory. Decides only whether a verdict is news.
+//! The verdicts received so far, in memory. Decides only whether a verdict differs from the previous one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,49 +7,43 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::WakeSet;
 use proto::verdict::Verdict;
 use shared_types::Pgpool;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::Verdicts;
 
 #[cfg(test)]
 mod tests;
 
-/// The verdicts of ops-manager, shared between the channel that hears them and the reconciles that ask for them.
+/// The verdicts of ops-manager, shared between the channel that receives them and the reconciles that read them.
 ///
-/// An operator without a channel has a board on which nothing is ever written.
+/// Without a channel it stays empty.
 #[derive(Clone, Default)]
-pub(crate) struct Board(Arc<Mutex<State>>);
+pub(crate) struct Board {
+    state: Arc<Mutex<State>>,
+    changed: WakeSet<ObjectRef<Pgpool>>,
+}
 
 #[derive(Default)]
 struct State {
     connected: bool,
     entries: HashMap<ObjectRef<Pgpool>, Entry>,
-    listeners: Vec<mpsc::UnboundedSender<ObjectRef<Pgpool>>>,
 }
 
 struct Entry {
     verdict: Arc<Verdict>,
-    /// Heard on the present stream, not on one that was cut.
+    /// Received on the current stream, not on one that was cut.
     fresh: bool,
 }
 
-impl State {
-    fn tell(&mut self, key: &ObjectRef<Pgpool>) {
-        self.listeners
-            .retain(|listener| listener.send(key.clone()).is_ok());
-    }
-}
-
 impl Board {
-    /// Notes that a stream has begun: everything known will be said again on it.
+    /// A stream was opened: ops-manager sends everything it knows again.
     pub(crate) fn connect(&self) {
         self.lock().connected = true;
     }
 
-    /// Notes that the stream was cut: nothing heard so far is relied on, and what is said again later is no news.
+    /// The stream was cut: no verdict received so far is used any more, and one that is repeated later is not a change.
     pub(crate) fn disconnect(&self) {
         let mut state = self.lock();
         state.connected = false;
@@ -58,28 +52,28 @@ impl Board {
         }
     }
 
-    /// Notes a verdict.
+    /// Stores a verdict.
     pub(crate) fn put(&self, key: &ObjectRef<Pgpool>, verdict: Arc<Verdict>) {
         let mut state = self.lock();
-        let news = state
+        let changed = state
             .entries
             .get(key)
             .is_none_or(|known| known.verdict != verdict);
         state.entries.insert(key.clone(), Entry { verdict, fresh: true });
-        if news {
-            state.tell(key);
+        if changed {
+            self.changed.wake(key.clone());
         }
     }
 
-    /// Notes that there is no verdict on this `Pgpool` any more.
+    /// There is no verdict on this `Pgpool` any more.
     pub(crate) fn remove(&self, key: &ObjectRef<Pgpool>) {
         let mut state = self.lock();
         if state.entries.remove(key).is_some() {
-            state.tell(key);
+            self.changed.wake(key.clone());
         }
     }
 
-    /// Notes that the stream has said everything it knew when it began: what it left out is gone.
+    /// The stream has repeated everything that ops-manager knows: verdicts that it left out are gone.
     pub(crate) fn synced(&self) {
         let mut state = self.lock();
         let gone: Vec<_> = state
@@ -90,13 +84,13 @@ impl Board {
             .collect();
         for key in gone {
             state.entries.remove(&key);
-            state.tell(&key);
+            self.changed.wake(key);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is complete before the lock is given back, so a panic elsewhere leaves nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        // Each change is complete before the lock is released, so a panic elsewhere leaves nothing half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,8 +109,6 @@ impl Verdicts for Board {
     }
 
     fn changes(&self) -> BoxStream<'static, ObjectRef<Pgpool>> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().listeners.push(sender);
-        UnboundedReceiverStream::new(receiver).boxed()
+        self.changed.subscribe().boxed()
     }
 }

@@ -1,4 +1,4 @@
-//! Listens to ops-manager over gRPC and writes what it hears on the board. Reconnects for ever; decides nothing.
+//! Receives the verdicts of ops-manager over gRPC and stores them. Reconnects until the drain; decides nothing.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ use crate::metrics::Metrics;
 #[cfg(test)]
 mod tests;
 
-/// Between two tries: ops-manager is back within this time, and the grace time of the handoff bridges it.
-const PAUSE: Backoff = Backoff {
+/// Between two attempts: short enough for the handoff grace to bridge a restart of ops-manager.
+const RECONNECT: Backoff = Backoff {
     first: Duration::from_millis(250),
     cap: Duration::from_secs(10),
 };
 
-/// How long the other side may take to begin.
-const OPENING: Duration = Duration::from_secs(10);
+/// How long ops-manager may take to open the stream.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Follows the verdicts until the drain. Each try is a new connection: one that leads to a replica which does not
-/// lead is in order, and would be kept.
+/// Follows the verdicts until the drain. Each attempt is a new connection: a connection to a replica that is not the leader
+/// works, and would be kept.
 pub(crate) async fn follow(
     connect: impl Fn() -> Result<Channel, ConnectError>,
     board: Board,
@@ -47,13 +47,13 @@ pub(crate) async fn follow(
             board.disconnect();
             metrics.connected(false);
             failures = 0;
-            info!("ops-manager is not heard any more: {end}");
+            info!("the channel to ops-manager is down: {end}");
         } else {
             // The normal state until the channel has its certificates, so not worth a line each time.
-            debug!(failures, "ops-manager is not heard: {end}");
+            debug!(failures, "the channel to ops-manager cannot be opened: {end}");
         }
         failures += 1;
-        let pause = PAUSE.delay(failures, &mut rand::rng());
+        let pause = RECONNECT.delay(failures, &mut rand::rng());
         tokio::select! {
             () = drain.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -61,13 +61,13 @@ pub(crate) async fn follow(
     }
 }
 
-/// Follows one stream, and tells why it ended. Open streams have no deadline: the transport's keep-alive ends dead ones.
+/// Follows one stream; returns why it ended. An open stream has no deadline: the keep-alive of the transport ends dead ones.
 async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: &Metrics) -> Status {
     let mut client = match channel {
         Ok(channel) => VerdictServiceClient::new(channel),
         Err(error) => return Status::invalid_argument(error.to_string()),
     };
-    let answer = tokio::time::timeout(OPENING, client.watch_verdicts(WatchVerdictsRequest {})).await;
+    let answer = tokio::time::timeout(OPEN_TIMEOUT, client.watch_verdicts(WatchVerdictsRequest {})).await;
     let mut stream = match answer {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => return status,
@@ -75,16 +75,16 @@ async fn listen(channel: Result<Channel, ConnectError>, board: &Board, metrics: 
     };
     board.connect();
     metrics.connected(true);
-    info!("ops-manager is heard");
+    info!("the channel to ops-manager is open");
     loop {
         match stream.message().await {
             Ok(Some(message)) => match Event::try_from(message) {
                 Ok(Event::Verdict(verdict)) => board.put(&reference(&verdict.pgpool), verdict),
                 Ok(Event::Removed(id)) => board.remove(&reference(&id)),
                 Ok(Event::Synced) => board.synced(),
-                Ok(Event::Unknown) => debug!("ops-manager says something that this version does not know"),
+                Ok(Event::Unknown) => debug!("ops-manager sent an event that this version does not know"),
                 // One verdict that cannot be read must not cost the others.
-                Err(malformed) => warn!("a verdict of ops-manager cannot be read: {malformed}"),
+                Err(malformed) => warn!("a verdict of ops-manager is malformed: {malformed}"),
             },
             Ok(None) => return Status::unavailable("the stream has ended"),
             Err(status) => return status,

@@ -9,9 +9,11 @@ mod backend;
 pub(crate) mod catalog;
 mod credentials;
 mod environment;
+mod explain;
 mod init;
 mod monitor;
 mod nodes;
+mod password_file;
 mod plain;
 mod pod_template;
 mod reference;
@@ -33,11 +35,12 @@ pub(crate) use crate::pgpool::observe::Inputs;
 pub(crate) use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use unmet::Unmet;
-pub(crate) use users::Complaint;
 pub(crate) use validated::{
-    AuthSecret, Backend, BackendNode, CertificateDelivery, Credential, Monitoring, Names, Password,
-    PodOverrides, Release, ServiceOverrides, Setting, Validated,
+    AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, Names, PodOverrides, Release,
+    ServiceOverrides, Setting, Validated,
 };
+
+use explain::invalid;
 
 /// Longer names leave no room for the revision label of the pods.
 const LONGEST_NAME: usize = 52;
@@ -130,10 +133,6 @@ fn check_spec(pgpool: &Pgpool) -> Result<(), Unmet> {
         ));
     }
     Ok(())
-}
-
-fn invalid(message: &str) -> Unmet {
-    Unmet::rejected(Reason::ConfigurationInvalid, message)
 }
 
 /// Without a marked primary and without the check that would find one, pgpool takes every node for a standby.

@@ -12,54 +12,54 @@ fn verdict(ready: bool) -> Arc<Verdict> {
     Arc::new(verdict_on(&tls_pgpool(), 1, vec![server]))
 }
 
-/// What has been told since the last call.
-fn told(changes: &mut BoxStream<'static, ObjectRef<Pgpool>>) -> Vec<String> {
+/// The `Pgpool`s that were woken since the last call.
+fn woken(changes: &mut BoxStream<'static, ObjectRef<Pgpool>>) -> Vec<String> {
     std::iter::from_fn(|| changes.next().now_or_never().flatten())
         .map(|key| key.name)
         .collect()
 }
 
 #[test]
-fn tells_what_is_new_and_nothing_else() {
+fn only_a_changed_verdict_wakes_its_pgpool() {
     let board = Board::default();
     let mut changes = board.changes();
     board.connect();
     board.put(&key("pool"), verdict(false));
     board.put(&key("pool"), verdict(false));
-    assert_eq!(told(&mut changes), ["pool"]);
+    assert_eq!(woken(&mut changes), ["pool"]);
     board.put(&key("pool"), verdict(true));
     board.put(&key("other"), verdict(true));
-    assert_eq!(told(&mut changes), ["pool", "other"]);
+    assert_eq!(woken(&mut changes), ["pool", "other"]);
     board.remove(&key("other"));
     board.remove(&key("other"));
-    assert_eq!(told(&mut changes), ["other"]);
+    assert_eq!(woken(&mut changes), ["other"]);
     assert_eq!(board.get(&tls_pgpool()), Some(verdict(true)));
 }
 
 #[test]
-fn a_cut_channel_says_nothing_and_a_new_one_repeats_silently() {
+fn a_cut_channel_has_no_verdicts_and_a_new_one_repeats_them_silently() {
     let board = Board::default();
     let mut changes = board.changes();
     board.connect();
     board.put(&key("pool"), verdict(true));
     board.put(&key("gone"), verdict(true));
-    told(&mut changes);
+    woken(&mut changes);
 
     board.disconnect();
     assert!(!board.connected());
     assert_eq!(board.get(&tls_pgpool()), None, "may be outdated");
 
     board.connect();
-    assert_eq!(board.get(&tls_pgpool()), None, "not said again yet");
+    assert_eq!(board.get(&tls_pgpool()), None, "not repeated yet");
     board.put(&key("pool"), verdict(true));
     assert_eq!(board.get(&tls_pgpool()), Some(verdict(true)));
-    assert_eq!(told(&mut changes), [""; 0], "nothing has changed");
+    assert_eq!(woken(&mut changes), [""; 0], "nothing has changed");
     board.synced();
-    assert_eq!(told(&mut changes), ["gone"], "left out of what is known now");
+    assert_eq!(woken(&mut changes), ["gone"], "not repeated");
 }
 
 #[test]
-fn a_verdict_on_an_earlier_pgpool_of_this_name_is_not_about_this_one() {
+fn a_verdict_on_an_earlier_pgpool_with_this_name_is_ignored() {
     let board = Board::default();
     board.connect();
     let mut of_an_earlier = Verdict::clone(&verdict(true));

@@ -274,7 +274,7 @@ fn git_sync(init: &Init, git: &Git) -> Container {
         image: Some(git.image.clone()),
         args: Some(git.args.clone()),
         env: (!git.env.is_empty()).then(|| git.env.clone()),
-        resources: git.resources.clone(),
+        resources: Some(git.resources.clone()),
         // The user of the image stays: it is another than that of pgpool, and ssh wants to know its name.
         security_context: Some(restricted(git.security_context.clone())),
         volume_mounts: Some(mounts),

@@ -1,17 +1,18 @@
 //! Condition `UsersIncomplete`: which users the pool does not know, or not as requested, and why. It exists only while it
 //! holds, since it concerns nobody else.
 
+use shared_types::explanation::Explanation;
+
 use super::NewCondition;
-use crate::pgpool::validate::Complaint;
 
-/// More complaints than a person reads at once.
-const MOST: usize = 5;
+/// A condition names no more: its reader fixes them one by one.
+const MAX_SHOWN: usize = 5;
 
-pub(super) fn incomplete(complaints: &[Complaint]) -> Option<NewCondition> {
-    let first = complaints.first()?;
-    let messages = complaints.iter().map(|it| it.message.as_str());
-    let shown: Vec<_> = messages.take(MOST).collect();
-    let more = complaints.len().saturating_sub(MOST);
+pub(super) fn incomplete(problems: &[Explanation]) -> Option<NewCondition> {
+    let first = problems.first()?;
+    let messages = problems.iter().map(|it| it.message.as_str());
+    let shown: Vec<_> = messages.take(MAX_SHOWN).collect();
+    let more = problems.len().saturating_sub(MAX_SHOWN);
     let rest = if more > 0 {
         format!(" And {more} more.")
     } else {

@@ -7,7 +7,8 @@ use shared_types::{Pgpool, names};
 
 use super::credentials::credential;
 use super::reference::{Reference, text};
-use super::{AuthSecret, Credential, Inputs, Unmet};
+use super::{AuthSecret, Inputs, Unmet};
+use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
 /// Name of the PCP user that is made here.

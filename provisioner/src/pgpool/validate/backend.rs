@@ -16,7 +16,8 @@ use super::credentials::credential;
 use super::nodes::{self, Endpoint};
 use super::reference::{Reference, text};
 use super::transforms::transformed;
-use super::{Backend, Credential, Inputs, Unmet};
+use super::{Backend, Inputs, Unmet};
+use crate::credential::Credential;
 use shared_types::certificates::CLIENT_USER;
 
 use crate::pgpool::observe::Lookup;

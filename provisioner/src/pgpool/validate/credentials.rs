@@ -1,7 +1,7 @@
 //! Names and passwords as they must be to stand in `pool_passwd` and `pcp.conf`, which are lines of
 //! `name:password` with backslash as the escape.
 
-use super::{Credential, Password};
+use crate::credential::{Credential, Password};
 
 /// PostgreSQL cuts longer role names.
 const LONGEST_USER: usize = 63;

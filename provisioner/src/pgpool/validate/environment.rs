@@ -7,12 +7,14 @@ use k8s_openapi::api::core::v1::EnvVar;
 use kube::ResourceExt;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Explanation;
 
 use super::credentials::credential;
-use super::pod_template::invalid;
+use super::explain::invalid_pod_template as invalid;
+use super::password_file;
 use super::reference::text;
-use super::users::{Complaint, in_force};
-use super::{Credential, Inputs, Unmet};
+use super::{Inputs, Unmet};
+use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::observe::env_pairs::{PASSWORD, USER, halves, reference};
 
@@ -22,14 +24,14 @@ pub(super) struct Environment {
     /// The pairs.
     pub(crate) users: Vec<Credential>,
     /// What is wrong with others.
-    pub(crate) complaints: Vec<Complaint>,
+    pub(crate) complaints: Vec<Explanation>,
 }
 
 /// What a variable stands for.
 enum Half {
     Text(String),
     /// Nothing, and what is wrong with that; an optional reference may lead nowhere.
-    Nothing(Option<Complaint>),
+    Nothing(Option<Explanation>),
 }
 
 /// Takes the pairs out of the environment. A password that stands alone goes too: it is none of the pod's.
@@ -66,14 +68,14 @@ pub(super) fn users(
     Ok((found, rest.collect()))
 }
 
-fn alone(prefix: &str, there: &str, missing: &str) -> Complaint {
-    Complaint {
-        reason: Reason::UserVariableIncomplete,
-        message: format!(
+fn alone(prefix: &str, there: &str, missing: &str) -> Explanation {
+    Explanation::new(
+        Reason::UserVariableIncomplete,
+        format!(
             "`{prefix}{there}` of container `pgpool` in `spec.podTemplate` names no user without `{prefix}{missing}`: \
              add that, or remove it."
         ),
-    }
+    )
 }
 
 struct Look<'a> {
@@ -91,14 +93,14 @@ impl Look<'_> {
                 Err(complaint) if is_literal => {
                     return Err(invalid(&format!("{complaint} in {title}: correct it")));
                 }
-                Err(complaint) => found.complaints.push(Complaint {
-                    reason: Reason::UserSecretInvalid,
-                    message: format!("The pair {title} {complaint}: correct the Secret it comes from."),
-                }),
+                Err(complaint) => found.complaints.push(Explanation::new(
+                    Reason::UserSecretInvalid,
+                    format!("The pair {title} {complaint}: correct the Secret it comes from."),
+                )),
             },
             // Who is in keeps his password: a Secret that is gone by mistake shuts nobody out.
             (Half::Text(name), Half::Nothing(Some(complaint))) => {
-                let known = self.inputs.users_in_force.as_deref().map(in_force);
+                let known = self.inputs.users_in_force.as_deref().map(password_file::read);
                 let known = known.and_then(|mut known| known.remove(&name));
                 found
                     .users
@@ -127,8 +129,9 @@ impl Look<'_> {
         let what = format!("Secret `{}/{}`", self.namespace, reference.name);
         let why = format!("which `{}` of container `pgpool` names", variable.name);
         let is_optional = reference.optional == Some(true);
-        let nothing =
-            |reason, message: String| Half::Nothing((!is_optional).then_some(Complaint { reason, message }));
+        let nothing = |reason, message: String| {
+            Half::Nothing((!is_optional).then(|| Explanation::new(reason, message)))
+        };
         match self.inputs.env_secrets.get(&reference.name) {
             None | Some(Lookup::Pending) => Err(Unmet::Reading { what }),
             Some(Lookup::Forbidden) => Err(Unmet::waiting(

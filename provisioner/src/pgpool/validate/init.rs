@@ -9,6 +9,7 @@ use shared_types::pgpool::{GitRepo, ScriptSource};
 use shared_types::reserved::{CONTAINER_MOUNT_PATHS, MOUNT_PATHS, VOLUME_SCRIPTS, is_at_or_below};
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
+use super::resources::{SidecarDefaults, with_defaults};
 use super::{Inputs, Unmet};
 
 /// Where scripts are mounted, unless the arguments of git-sync say otherwise.
@@ -17,6 +18,13 @@ pub(crate) const ROOT: &str = "/init-scripts";
 pub(crate) const GIT_SECRET: &str = "/etc/git-secret";
 /// The link to the present state of a repository, when neither its arguments nor the path name one.
 const LINK: &str = "current";
+
+/// Of git-sync, where the user sets none.
+const GIT_RESOURCES: SidecarDefaults = SidecarDefaults {
+    cpu_request: "10m",
+    memory_request: "64Mi",
+    memory_limit: "256Mi",
+};
 
 /// What is to become of `spec.init`.
 #[derive(Clone, Debug)]
@@ -76,8 +84,7 @@ pub(crate) struct Git {
     pub(crate) env: Vec<EnvVar>,
     /// As the user has it.
     pub(crate) security_context: SecurityContext,
-    /// As the user has them.
-    pub(crate) resources: Option<ResourceRequirements>,
+    pub(crate) resources: ResourceRequirements,
     /// Secret with the credentials.
     pub(crate) auth_secret: Option<String>,
 }
@@ -224,7 +231,7 @@ fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<
         args,
         env: repository.env.clone(),
         security_context: repository.security_context.clone().unwrap_or_default(),
-        resources: repository.resources.clone(),
+        resources: with_defaults(repository.resources.clone(), GIT_RESOURCES),
         auth_secret: repository.auth_secret.as_ref().map(|secret| secret.name.clone()),
     })
 }

@@ -8,7 +8,16 @@ use shared_types::pgpool::{Exporter, ServiceAlias};
 use shared_types::reserved::{EXPORTER, EXPORTER_ENV, EXPORTER_FLAGS};
 use shared_types::{Pgpool, names, ports};
 
+use super::explain::invalid;
+use super::resources::{SidecarDefaults, with_defaults};
 use super::{Monitoring, Release, Unmet, plain, service_template};
+
+/// Of container `exporter`, where the user sets none.
+const RESOURCES: SidecarDefaults = SidecarDefaults {
+    cpu_request: "10m",
+    memory_request: "32Mi",
+    memory_limit: "128Mi",
+};
 
 /// What is wrong in the spec itself.
 ///
@@ -115,7 +124,7 @@ pub(super) fn monitoring(
         args: asked.args,
         container: as_stored(Container {
             env: merged(shape.env.unwrap_or_default(), asked.env),
-            resources: asked.resources.or(shape.resources),
+            resources: Some(with_defaults(asked.resources.or(shape.resources), RESOURCES)),
             security_context: asked.security_context.or(shape.security_context),
             ..shape
         })?,
@@ -168,8 +177,4 @@ fn exporter(pgpool: &Pgpool) -> Exporter {
 fn template(pgpool: &Pgpool) -> Option<Container> {
     let pod = pgpool.spec.pod_template.as_ref()?.spec.as_ref()?;
     pod.containers.iter().find(|it| it.name == EXPORTER).cloned()
-}
-
-fn invalid(message: &str) -> Unmet {
-    Unmet::rejected(Reason::ConfigurationInvalid, message)
 }

@@ -1,12 +1,12 @@
 //! `spec.podTemplate`: what is taken over into the pods, and what would break them.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec as CorePodSpec};
-use shared_types::conditions::Reason;
 use shared_types::pgpool::PodSpec;
 use shared_types::reserved::{CONTAINER, EXPORTER, GENERATED_CONTAINERS};
 use shared_types::{Pgpool, names};
 
 use super::environment::{self, Environment};
+use super::explain::invalid_pod_template as invalid;
 use super::resources::resources;
 use super::{Inputs, PodOverrides, Unmet, plain, reserved};
 
@@ -48,13 +48,6 @@ pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverr
         own_service_account,
     };
     Ok((overrides, users))
-}
-
-pub(super) fn invalid(complaint: &str) -> Unmet {
-    Unmet::rejected(
-        Reason::ConfigurationInvalid,
-        format!("`spec.podTemplate` {complaint}."),
-    )
 }
 
 /// The pod in the types of the API server, less what a workload does not know: it runs its pods for ever, and knows no

@@ -1,4 +1,4 @@
-//! Requests and limits of container `pgpool`, as `KubeDB` fills them in.
+//! Requests and limits of containers: of `pgpool` as KubeDB fills them in, of the others small defaults.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,38 @@ pub(super) fn resources(asked: ResourceRequirements) -> Result<ResourceRequireme
     })
 }
 
+/// Default requests and limits of a container that is no `pgpool`. There is no limit of CPU.
+#[derive(Clone, Copy)]
+pub(super) struct SidecarDefaults {
+    pub(super) cpu_request: &'static str,
+    pub(super) memory_request: &'static str,
+    pub(super) memory_limit: &'static str,
+}
+
+/// Adds the defaults of a resource that the user mentions neither in requests nor in limits: beside one of them, a default
+/// of the other could contradict it.
+pub(super) fn with_defaults(
+    asked: Option<ResourceRequirements>,
+    defaults: SidecarDefaults,
+) -> ResourceRequirements {
+    let asked = asked.unwrap_or_default();
+    let mut limits: Amounts = asked.limits.unwrap_or_default();
+    let mut requests: Amounts = asked.requests.unwrap_or_default();
+    let quantity = |text: &str| Quantity(text.to_owned());
+    if !limits.contains_key("cpu") && !requests.contains_key("cpu") {
+        requests.insert("cpu".to_owned(), quantity(defaults.cpu_request));
+    }
+    if !limits.contains_key("memory") && !requests.contains_key("memory") {
+        requests.insert("memory".to_owned(), quantity(defaults.memory_request));
+        limits.insert("memory".to_owned(), quantity(defaults.memory_limit));
+    }
+    ResourceRequirements {
+        limits: (!limits.is_empty()).then_some(limits),
+        requests: (!requests.is_empty()).then_some(requests),
+        claims: asked.claims,
+    }
+}
+
 /// The size of a quantity, near enough to compare two of them.
 fn amount(quantity: &Quantity) -> Result<f64, String> {
     let text = quantity.0.trim();
@@ -81,4 +113,48 @@ fn amount(quantity: &Quantity) -> Result<f64, String> {
         .parse::<f64>()
         .map(|number| number * factor)
         .map_err(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const DEFAULTS: SidecarDefaults = SidecarDefaults {
+        cpu_request: "10m",
+        memory_request: "32Mi",
+        memory_limit: "128Mi",
+    };
+
+    #[test]
+    fn defaults_never_contradict_what_the_user_sets() {
+        let rows: [(Value, Value); 5] = [
+            (
+                json!({}),
+                json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}),
+            ),
+            (
+                json!({"requests": {"memory": "1Gi"}}),
+                json!({"requests": {"cpu": "10m", "memory": "1Gi"}}),
+            ),
+            (
+                json!({"limits": {"memory": "16Mi"}}),
+                json!({"requests": {"cpu": "10m"}, "limits": {"memory": "16Mi"}}),
+            ),
+            (
+                json!({"limits": {"cpu": "5m"}}),
+                json!({"requests": {"memory": "32Mi"}, "limits": {"cpu": "5m", "memory": "128Mi"}}),
+            ),
+            (
+                json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}),
+                json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}),
+            ),
+        ];
+        for (asked, expected) in rows {
+            let given = serde_json::from_value(asked.clone()).unwrap();
+            let filled = with_defaults(Some(given), DEFAULTS);
+            assert_eq!(serde_json::to_value(filled).unwrap(), expected, "{asked}");
+        }
+    }
 }

@@ -10,24 +10,18 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Explanation;
 
 use super::credentials::credential;
 use super::environment::Environment;
+use super::password_file;
 use super::reference::text;
-use super::{Credential, Inputs, Unmet};
+use super::{Inputs, Unmet};
+use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
 #[cfg(test)]
 mod tests;
-
-/// Something that is wrong with a user and stops nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
-    /// For the condition.
-    pub(crate) reason: Reason,
-    /// A sentence that names the object and the cure.
-    pub(crate) message: String,
-}
 
 /// All users of the password file by name, and what is wrong with others.
 ///
@@ -38,7 +32,7 @@ pub(super) fn users(
     login: &Credential,
     environment: Environment,
     inputs: &Inputs,
-) -> Result<(Vec<Credential>, Vec<Complaint>), Unmet> {
+) -> Result<(Vec<Credential>, Vec<Explanation>), Unmet> {
     let mut users = BTreeMap::from([(login.user.clone(), login.clone())]);
     for user in environment.users {
         let known = users.entry(user.user.clone()).or_insert_with(|| user.clone());
@@ -51,7 +45,11 @@ pub(super) fn users(
         }
     }
     let mut complaints = environment.complaints;
-    let known = inputs.users_in_force.as_deref().map(in_force).unwrap_or_default();
+    let known = inputs
+        .users_in_force
+        .as_deref()
+        .map(password_file::read)
+        .unwrap_or_default();
     match &inputs.synced {
         None | Some(Lookup::Absent) => {}
         Some(Lookup::Pending) => {
@@ -68,14 +66,11 @@ pub(super) fn users(
                     free.insert(user);
                 }
             }
-            complaints.push(Complaint {
-                reason: Reason::UserSecretForbidden,
-                message: format!(
+            complaints.push(Explanation::new(Reason::UserSecretForbidden, format!(
                     "`spec.syncUsers` has no effect, what is known stays: the provisioner does not see Secrets in \
                      namespace `{}`, serve that namespace too.",
                     place(pgpool)
-                ),
-            });
+                )));
         }
         Some(Lookup::Present(secrets)) => {
             synced(
@@ -124,7 +119,7 @@ struct Given<'a> {
 
 fn synced(
     users: &mut BTreeMap<String, Credential>,
-    complaints: &mut Vec<Complaint>,
+    complaints: &mut Vec<Explanation>,
     known: &BTreeMap<String, String>,
     secrets: &[&Secret],
 ) {
@@ -162,14 +157,11 @@ fn synced(
     for (name, given) in given {
         if let Some(first) = users.get(&name) {
             let different = given.iter().find(|it| it.user.password != first.password);
-            complaints.extend(different.map(|it| Complaint {
-                reason: Reason::UserConflict,
-                message: format!(
+            complaints.extend(different.map(|it| Explanation::new(Reason::UserConflict, format!(
                     "{} gives the user `{name}` another password than the AppBinding or `spec.podTemplate`, which \
                      count: correct or remove it.",
                     title(it.secret)
-                ),
-            }));
+                ))));
         } else if let Some(user) = settled(&name, &given, known, complaints) {
             users.insert(name, user);
         }
@@ -181,19 +173,16 @@ fn settled(
     name: &str,
     given: &[Given<'_>],
     known: &BTreeMap<String, String>,
-    complaints: &mut Vec<Complaint>,
+    complaints: &mut Vec<Explanation>,
 ) -> Option<Credential> {
     let in_force = |it: &&Given<'_>| known.get(name).map(String::as_str) == Some(it.user.password.expose());
     let counts = given.iter().find(in_force).or(given.first())?;
     if let Some(other) = given.iter().find(|it| it.user.password != counts.user.password) {
-        complaints.push(Complaint {
-            reason: Reason::UserConflict,
-            message: format!(
+        complaints.push(Explanation::new(Reason::UserConflict, format!(
                 "{} and {} give the user `{name}` different passwords, and the former counts: remove one of them.",
                 title(counts.secret),
                 title(other.secret)
-            ),
-        });
+            )));
     }
     Some(counts.user.clone())
 }
@@ -206,14 +195,14 @@ fn title(secret: &Secret) -> String {
     )
 }
 
-fn broken(secret: &Secret, complaint: &str) -> Complaint {
-    Complaint {
-        reason: Reason::UserSecretInvalid,
-        message: format!(
+fn broken(secret: &Secret, complaint: &str) -> Explanation {
+    Explanation::new(
+        Reason::UserSecretInvalid,
+        format!(
             "{} {complaint}: give it `username` and `password` of a PostgreSQL role, or take its labels away.",
             title(secret)
         ),
-    }
+    )
 }
 
 /// Whether a Secret is about a user. Those of certificates and the like bear the same labels, and what another
@@ -230,22 +219,4 @@ fn is_meant(secret: &Secret) -> bool {
             .owner_references()
             .iter()
             .all(|owner| owner.controller != Some(true))
-}
-
-/// The users and passwords that a password file of ours holds.
-pub(super) fn in_force(users: &Secret) -> BTreeMap<String, String> {
-    let file = users.data.as_ref().and_then(|data| data.get("pool_passwd"));
-    let file = file
-        .map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())
-        .unwrap_or_default();
-    let line = |line: &str| {
-        let (user, entry) = line.split_once(':')?;
-        let mut letters = entry.strip_prefix("TEXT")?.chars();
-        let mut password = String::new();
-        while let Some(letter) = letters.next() {
-            password.push(if letter == '\\' { letters.next()? } else { letter });
-        }
-        Some((user.to_owned(), password))
-    };
-    file.lines().filter_map(line).collect()
 }

@@ -1,18 +1,17 @@
 //! What `validate` proves, as types: the only input of the builders in `build`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use rustls_pki_types::CertificateDer;
+use shared_types::explanation::Explanation;
 use shared_types::pgpool::{Agent, ServiceMonitor};
 use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
 use super::Unmet;
 use super::init::Initialization;
-
-use super::users::Complaint;
+use crate::credential::Credential;
 
 /// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a
 /// configuration file.
@@ -49,7 +48,7 @@ pub(crate) struct Validated {
     /// Lines of `pool_passwd`, by user name; the login of [`Self::backend`] is among them.
     pub(crate) users: Vec<Credential>,
     /// What is wrong with users that are not among [`Self::users`], or not as asked.
-    pub(crate) user_complaints: Vec<Complaint>,
+    pub(crate) user_complaints: Vec<Explanation>,
     /// The user's own lines of `pgpool.conf`, each name once.
     pub(crate) custom_settings: Vec<Setting>,
     /// Why the settings that the user asks for cannot be used. Then there are none in `custom_settings`, and what would be
@@ -165,37 +164,6 @@ pub(crate) struct BackendNode {
     pub(crate) weight: i32,
     /// pgpool's flags, joined by `|`.
     pub(crate) flag: String,
-}
-
-/// A text that must not be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Password(String);
-
-impl Password {
-    /// Wraps a password.
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The password itself, for the file or the connection that needs it.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(…)")
-    }
-}
-
-/// A user name and its password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Credential {
-    /// Role name.
-    pub(crate) user: String,
-    /// Its password.
-    pub(crate) password: Password,
 }
 
 /// The Secret of the PCP user.

@@ -1,6 +1,6 @@
 //! `pool_passwd`: the users pgpool can log in to PostgreSQL as.
 
-use crate::pgpool::validate::Credential;
+use crate::credential::Credential;
 
 /// One line a user. `TEXT` marks a plain password, which serves every method on both sides.
 pub(in crate::pgpool::build) fn render(users: &[Credential]) -> String {

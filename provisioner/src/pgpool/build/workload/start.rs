@@ -35,6 +35,7 @@ pub(super) fn script() -> String {
 PATH="$PATH:/opt/pgpool-II/bin"
 cd -P {etc}/..data; due=
 lacks_file() {{
+  file={conf}; [ -r {conf} ] || return 0
   while read -r name is file; do
     case $name in ssl_cert|ssl_key|ssl_ca_cert)
       file=${{file#\'}}; file=${{file%\'}}
@@ -52,7 +53,7 @@ if lacks_file; then
     cd -P {etc}/..data
   done
 fi
-read -r started <{revision}
+until cd -P {etc}/..data && read -r started <{revision}; do sleep 1; done
 pgpool -n -D -f {etc}/{conf} -a {etc}/{hba} -F {etc}/{pcp} & pgpool=$!
 trap 'kill -INT $pgpool' TERM INT QUIT
 listens() {{

@@ -17,6 +17,9 @@ use crate::pgpool::validate::Validated;
 /// Readable by the group of the pod and nobody else: pgpool accepts a key of root in this mode.
 const MODE: i32 = 0o440;
 
+/// Of volumes that hold a few small files, so that one that fills up ends its pod before it fills the disk of the node.
+const SCRATCH_SIZE: &str = "64Mi";
+
 /// The volumes. A pod that needs certificates and has no copy of them would wait for a Secret without a name, rather
 /// than run without.
 pub(super) fn volumes(validated: &Validated, certificates: Option<&CertificateRevision>) -> Vec<Volume> {
@@ -29,7 +32,10 @@ pub(super) fn volumes(validated: &Validated, certificates: Option<&CertificateRe
     }
     volumes.extend([RUN, TMP].map(|name| Volume {
         name: name.to_owned(),
-        empty_dir: Some(EmptyDirVolumeSource::default()),
+        empty_dir: Some(EmptyDirVolumeSource {
+            size_limit: Some(Quantity(SCRATCH_SIZE.to_owned())),
+            ..EmptyDirVolumeSource::default()
+        }),
         ..Volume::default()
     }));
     volumes

@@ -1,0 +1,15 @@
+//! How what is wrong in the spec is explained.
+
+use shared_types::conditions::Reason;
+
+use super::Unmet;
+
+/// The spec has to be corrected as `message` describes.
+pub(super) fn invalid(message: &str) -> Unmet {
+    Unmet::rejected(Reason::ConfigurationInvalid, message)
+}
+
+/// The same about `spec.podTemplate`: `predicate` continues the sentence.
+pub(super) fn invalid_pod_template(predicate: &str) -> Unmet {
+    invalid(&format!("`spec.podTemplate` {predicate}."))
+}
