@@ -1,7 +1,7 @@
-//! Turns a `Pgpool` and everything it refers to into [`Validated`], or says what is in the way.
+//! Turns a `Pgpool` and everything it refers to into [`Validated`], or explains what is wrong or missing.
 //!
-//! Pure: no client, no clock, no randomness. After this step nobody reads the raw spec: defaults are resolved here
-//! and nowhere else, and what would break a configuration file, a pod or the TLS set-up is refused here.
+//! Pure: no client, no clock. No later step reads the raw spec: defaults are resolved here and nowhere else, and what would
+//! break a configuration file, a pod or the TLS setup is rejected here.
 
 mod address;
 mod auth_secret;
@@ -43,13 +43,13 @@ pub(crate) use validated::{
 use explain::invalid;
 
 /// Longer names leave no room for the revision label of the pods.
-const LONGEST_NAME: usize = 52;
+const MAX_NAME_LENGTH: usize = 52;
 
-/// Judges a `Pgpool` against what it refers to.
+/// Validates a `Pgpool` and what it refers to.
 ///
 /// # Errors
-/// [`Unmet`] names the first thing in the way: what is wrong in the spec itself before what may still appear. What is wrong
-/// with the user's settings is no error here, see [`Validated::unmet_settings`].
+/// The first problem: what is wrong in the spec itself comes before what may still appear. A problem with the user's settings
+/// is no error here, see [`Validated::unmet_settings`].
 pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
     check_spec(pgpool)?;
     monitor::check(pgpool)?;
@@ -98,18 +98,18 @@ fn lists_nodes(pgpool: &Pgpool) -> bool {
     configuration.is_some_and(|it| !it.backends.is_empty())
 }
 
-/// The rules of the CRD once more, for objects that are older than the rules, and those it cannot express.
+/// Repeats the rules of the CRD for objects that are older than the rules, and adds those that the CRD cannot express.
 fn check_spec(pgpool: &Pgpool) -> Result<(), Unmet> {
     let name = pgpool.name_any();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.len() > LONGEST_NAME
+    if name.len() > MAX_NAME_LENGTH
         || !name.starts_with(|c: char| c.is_ascii_lowercase())
         || !name.chars().all(plain)
     {
         return Err(Unmet::rejected(
             Reason::NotSupported,
             format!(
-                "The name `{name}` cannot name a Service and pods: use at most {LONGEST_NAME} lower-case letters, \
+                "The name `{name}` cannot name a Service and pods: use at most {MAX_NAME_LENGTH} lower-case letters, \
                  digits and dashes, a letter first."
             ),
         ));
@@ -135,16 +135,16 @@ fn check_spec(pgpool: &Pgpool) -> Result<(), Unmet> {
     Ok(())
 }
 
-/// Without a marked primary and without the check that would find one, pgpool takes every node for a standby.
+/// Without a marked primary and without the check that finds one, pgpool treats every node as a standby.
 fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Unmet> {
     let marked = nodes.iter().any(|node| node.flag.contains("ALWAYS_PRIMARY"));
-    let overruled = |setting: &Setting| {
+    let is_override = |setting: &Setting| {
         matches!(
             setting.name.as_str(),
             "sr_check_period" | "backend_clustering_mode"
         ) || setting.name.starts_with("backend_flag")
     };
-    if marked || settings.iter().any(overruled) {
+    if marked || settings.iter().any(is_override) {
         return Ok(());
     }
     Err(invalid(
@@ -153,7 +153,7 @@ fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Unme
     ))
 }
 
-/// Verification needs an authority. With certificates of its own the pool has one that may fit: the issuer's.
+/// Verification needs a CA. A pool with certificates has one that may fit: that of their issuer.
 fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Unmet> {
     if !backend.verify || !backend.ca.is_empty() || pgpool.spec.ssl_mode() != SslMode::Disable {
         return Ok(());
@@ -161,7 +161,7 @@ fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Unmet> {
     Err(Unmet::rejected(
         Reason::AppBindingInvalid,
         format!(
-            "AppBinding `{}` asks to verify PostgreSQL's certificate but holds no authority: set its \
+            "AppBinding `{}` requires verification of PostgreSQL's certificate but has no CA certificate: set its \
              `spec.clientConfig.caBundle`.",
             pgpool.spec.postgres_ref.name
         ),

@@ -1,17 +1,17 @@
-//! Host names and URLs of PostgreSQL, as far as they can stand in `pgpool.conf`.
+//! Host names and URLs of PostgreSQL, as far as `pgpool.conf` can contain them.
 
 use shared_types::ports;
 
-/// Where a PostgreSQL listens and what its address asks for.
+/// Where a PostgreSQL listens, and the options in its address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Address {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Everything behind the question mark.
+    /// Everything after the question mark.
     pub(crate) query: String,
 }
 
-/// Takes a URL such as `postgresql://db.example.com:5432/postgres?sslmode=require` apart.
+/// Parses a URL such as `postgresql://db.example.com:5432/postgres?sslmode=require`.
 pub(super) fn from_url(url: &str) -> Option<Address> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));

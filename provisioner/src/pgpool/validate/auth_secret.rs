@@ -1,4 +1,4 @@
-//! The Secret of the PCP user: made here, kept from before, or the user's.
+//! The Secret of the PCP user: generated, kept from an earlier pass, or the user's own.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -11,27 +11,27 @@ use super::{AuthSecret, Inputs, Unmet};
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
-/// Name of the PCP user that is made here.
+/// The PCP user in a generated Secret.
 const PCP_USER: &str = "pcp";
 
-/// Decides whose Secret it is and reads it. A password that is in use is always kept.
+/// Reads the Secret, or generates its content. A password that is in use is always kept.
 pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret, Unmet> {
     let name = names::auth_secret(pgpool);
     let what = format!("Secret `{}/{name}`", pgpool.namespace().unwrap_or_default());
-    let asked = pgpool.spec.auth_secret.clone().unwrap_or_default();
-    if let Some(field) = elsewhere(&asked) {
+    let requested = pgpool.spec.auth_secret.clone().unwrap_or_default();
+    if let Some(field) = external_reference(&requested) {
         return Err(Unmet::rejected(
             Reason::NotSupported,
             format!(
-                "`spec.authSecret` asks by {field} for a secret outside of the cluster, which is not supported: remove \
-                 `apiGroup`, `secretStoreName` and `kind` from it, and let it name a Secret with `username` and `password`."
+                "`spec.authSecret` refers by {field} to a secret outside of the cluster, which is not supported: remove \
+                 `apiGroup`, `secretStoreName` and `kind` from it, and name a Secret with `username` and `password`."
             ),
         ));
     }
-    let external = asked.externally_managed.unwrap_or(false);
+    let external = requested.externally_managed.unwrap_or(false);
     if inputs.auth_secret == Lookup::Absent && !external {
-        let login = credential(PCP_USER, &inputs.passwords.password())
-            .map_err(|complaint| invalid(&what, &complaint))?;
+        let login =
+            credential(PCP_USER, &inputs.passwords.password()).map_err(|problem| invalid(&what, &problem))?;
         return Ok(AuthSecret {
             name,
             ours: true,
@@ -41,7 +41,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     }
     let secret = Reference {
         what: &what,
-        cure: "create it, or let the operator do so by `spec.authSecret.externallyManaged: false`",
+        how_to_fix: "create it, or let the operator do so by `spec.authSecret.externallyManaged: false`",
         absent: Reason::AuthSecretNotFound,
         forbidden: Reason::AuthSecretNotFound,
     }
@@ -50,12 +50,12 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
         return Err(Unmet::rejected(
             Reason::NameConflict,
             format!(
-                "{what} belongs to another object by its labels: name another in `spec.authSecret.name`, or set \
+                "{what} is managed for another object according to its labels: name another Secret in `spec.authSecret.name`, or set \
                  `spec.authSecret.externallyManaged` to share it."
             ),
         ));
     }
-    let login = login(&secret).map_err(|complaint| invalid(&what, &complaint))?;
+    let login = login(&secret).map_err(|problem| invalid(&what, &problem))?;
     Ok(AuthSecret {
         name,
         ours: !external && is_ours(pgpool, &secret),
@@ -64,18 +64,18 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     })
 }
 
-/// What asks for a secret that is no Secret: a virtual one, which stands in a store.
-fn elsewhere(asked: &shared_types::pgpool::AuthSecret) -> Option<String> {
+/// The field that refers to something else than a Secret of this namespace, such as a virtual secret in a store.
+fn external_reference(requested: &shared_types::pgpool::AuthSecret) -> Option<String> {
     let fields = [
-        ("apiGroup", &asked.api_group, ""),
-        ("secretStoreName", &asked.secret_store_name, ""),
-        ("kind", &asked.kind, "secret"),
+        ("apiGroup", &requested.api_group, ""),
+        ("secretStoreName", &requested.secret_store_name, ""),
+        ("kind", &requested.kind, "secret"),
     ];
-    let strange = fields.into_iter().filter_map(|(field, value, plain)| {
+    let external = fields.into_iter().filter_map(|(field, value, plain)| {
         let value = value.as_deref().filter(|value| !value.is_empty())?;
         (!value.eq_ignore_ascii_case(plain)).then(|| format!("`{field}: {value}`"))
     });
-    strange.into_iter().next()
+    external.into_iter().next()
 }
 
 fn login(secret: &Secret) -> Result<Credential, String> {
@@ -83,14 +83,14 @@ fn login(secret: &Secret) -> Result<Credential, String> {
     credential(&user, &text(secret, "password")?)
 }
 
-fn invalid(what: &str, complaint: &str) -> Unmet {
+fn invalid(what: &str, problem: &str) -> Unmet {
     Unmet::rejected(
         Reason::AuthSecretInvalid,
-        format!("{what} {complaint}: give it `username` and `password` of the PCP user."),
+        format!("{what} {problem}: give it `username` and `password` of the PCP user."),
     )
 }
 
-/// Ours are those that carry the labels of this Pgpool: written in this life or left by an earlier one.
+/// A Secret with the labels of this Pgpool is ours: this Pgpool wrote it, or an earlier one with its name.
 fn is_ours(pgpool: &Pgpool, secret: &Secret) -> bool {
     let selector = names::selector_labels(&pgpool.name_any());
     selector

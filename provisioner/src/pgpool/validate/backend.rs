@@ -1,5 +1,4 @@
-//! The PostgreSQL behind the pool: what the `AppBinding` says, and what `spec.configuration.backends` puts in its
-//! place.
+//! The PostgreSQL behind the pool, from the `AppBinding` or from `spec.configuration.backends`.
 
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet
     let place = Place::of(pgpool);
     let binding = Reference {
         what: &place.what,
-        cure: "create it, or correct `spec.postgresRef`",
+        how_to_fix: "create it, or correct `spec.postgresRef`",
         absent: Reason::AppBindingNotFound,
         forbidden: Reason::AppBindingForbidden,
     }
@@ -38,13 +37,13 @@ pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet
         return Err(Unmet::rejected(
             Reason::NotSupported,
             format!(
-                "{} logs in as `{}`, but the client certificate is issued to `{CLIENT_USER}`: let its Secret name \
-                 the user `{CLIENT_USER}`, or set `spec.clientAuthMode` to `scram`.",
+                "{} logs in as `{}`, but the client certificate is issued to `{CLIENT_USER}`: put the user \
+                 `{CLIENT_USER}` into its Secret, or set `spec.clientAuthMode` to `scram`.",
                 place.what, login.user
             ),
         ));
     }
-    let ca = authorities(&place, &binding, inputs)?;
+    let ca = ca_certificates(&place, &binding, inputs)?;
     let mode = address::ssl_mode(&address.query);
     let verify = matches!(mode, Some("verify-ca" | "verify-full"));
     let tls = verify || mode == Some("require") || !ca.is_empty() || binding.spec.tls_secret.is_some();
@@ -64,9 +63,10 @@ pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet
     })
 }
 
-/// Where the `AppBinding` is, and how to speak of it.
+/// The `AppBinding`, for messages.
 struct Place {
     namespace: String,
+    /// Kind and name.
     what: String,
 }
 
@@ -82,8 +82,8 @@ impl Place {
         Self { namespace, what }
     }
 
-    fn invalid(&self, complaint: &str) -> Unmet {
-        Unmet::rejected(Reason::AppBindingInvalid, format!("{} {complaint}.", self.what))
+    fn invalid(&self, problem: &str) -> Unmet {
+        Unmet::rejected(Reason::AppBindingInvalid, format!("{} {problem}.", self.what))
     }
 
     fn address(&self, binding: &AppBinding) -> Result<Address, Unmet> {
@@ -107,7 +107,7 @@ impl Place {
             });
         }
         let url = config.url.as_deref().filter(|url| !url.is_empty()).ok_or_else(|| {
-            self.invalid("does not say where PostgreSQL is: set `spec.clientConfig.service` or `spec.clientConfig.url`")
+            self.invalid("has no address of PostgreSQL: set `spec.clientConfig.service` or `spec.clientConfig.url`")
         })?;
         address::from_url(url).ok_or_else(|| {
             self.invalid(
@@ -130,11 +130,11 @@ fn login(place: &Place, binding: &AppBinding, inputs: &Inputs) -> Result<Credent
         ))
     })?;
     let pair = text(&secret, "username").and_then(|user| credential(&user, &text(&secret, "password")?));
-    pair.map_err(|complaint| {
+    pair.map_err(|problem| {
         Unmet::rejected(
             Reason::BackendSecretInvalid,
             format!(
-                "Secret `{}/{}` {complaint}: give it `username` and `password` of a PostgreSQL role.",
+                "Secret `{}/{}` {problem}: give it `username` and `password` of a PostgreSQL role.",
                 place.namespace, named.name
             ),
         )
@@ -162,17 +162,17 @@ fn secret(
     };
     Reference {
         what: &what,
-        cure: &format!("create it, or correct {}", place.what),
+        how_to_fix: &format!("create it, or correct {}", place.what),
         absent: Reason::BackendSecretNotFound,
         forbidden: Reason::BackendSecretForbidden,
     }
     .read(lookup)
 }
 
-/// The authorities of PostgreSQL's certificates: those in the `AppBinding`, and that of its TLS Secret.
+/// The CAs of PostgreSQL's certificates: those in the `AppBinding`, and that of its TLS Secret.
 ///
-/// Each must be readable: pgpool drops TLS silently when it cannot load its file of authorities.
-fn authorities(
+/// Each must be readable: pgpool silently does without TLS when it cannot load its CA file.
+fn ca_certificates(
     place: &Place,
     binding: &AppBinding,
     inputs: &Inputs,

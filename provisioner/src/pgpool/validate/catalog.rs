@@ -1,7 +1,7 @@
-//! Which settings pgpool knows, in which of its versions, and what puts a changed value into effect. Pure.
+//! The settings of pgpool by version, and whether a changed value needs a restart. Pure.
 //!
-//! pgpool reads past a name that it does not know, so a slip of the pen would silently do nothing; and it ignores, as
-//! silently, a changed value of a setting that it reads at its start only. Both have to be known here.
+//! pgpool silently ignores a name that it does not know, so a typo would do nothing; and it silently ignores a changed value
+//! of a setting that it reads only at its start.
 
 mod likely;
 mod table;
@@ -17,7 +17,7 @@ pub(crate) type Version = (u32, u32);
 /// The newest version whose settings are listed: beyond it a name may be new rather than wrong.
 const NEWEST: Version = (4, 7);
 
-/// What is known of a name.
+/// Whether a version of pgpool knows a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// pgpool of this version has such a setting.
@@ -28,11 +28,11 @@ pub(crate) enum Known {
     Since(Version),
     /// It belongs to an earlier version, and nothing took its place.
     Until(Version),
-    /// pgpool would ignore it; the name that is likely to be meant, if there is one.
+    /// pgpool would ignore it; the name that is probably meant, if there is one.
     No(Option<&'static str>),
 }
 
-/// Looks a name up, as pgpool does: the case of letters counts.
+/// Looks a name up as pgpool does, with regard to case.
 pub(crate) fn known(name: &str, version: Version) -> Known {
     let base = base(name);
     if let Some((_, new, at)) = OLD_NAMES.iter().find(|(old, ..)| *old == base)
@@ -61,7 +61,7 @@ pub(crate) fn known(name: &str, version: Version) -> Known {
     }
 }
 
-/// Whether only a restart puts a changed value into effect. So it is for what nobody knows, to be safe.
+/// Whether a changed value takes effect only after a restart. Assumed of unknown settings.
 pub(crate) fn needs_restart(name: &str) -> bool {
     let base = base(name);
     // Listed among those that are read again, but pgpool keeps the address, the port and the directory of a node that
@@ -76,13 +76,13 @@ pub(crate) fn needs_restart(name: &str) -> bool {
         || !(INDEXED.contains(&base) || RELOADED.contains(&base) || RELOADED_SWITCHES.contains(&base))
 }
 
-/// Whether the value is `on` or `off`. pgpool takes any word that it does not know for `on`, without a complaint (seen
+/// Whether the value is `on` or `off`. pgpool silently reads any unknown word as `on` (verified
 /// with 4.3).
 pub(crate) fn is_switch(name: &str) -> bool {
     STARTED_SWITCHES.contains(&name) || RELOADED_SWITCHES.contains(&name)
 }
 
-/// Whether the value must not be shown. pgpool itself hides these, but for the key of its watchdog.
+/// Whether the value must not be shown. pgpool itself hides these, except the key of its watchdog.
 pub(crate) fn is_secret(name: &str) -> bool {
     let base = base(name);
     base.ends_with("_password") || base == "wd_authkey"
@@ -101,7 +101,7 @@ fn all() -> impl Iterator<Item = &'static str> {
         .copied()
 }
 
-/// What somebody could have meant in this version.
+/// The names that a typo could mean in this version.
 fn candidates(version: Version) -> impl Iterator<Item = &'static str> {
     let later = move |name: &str| SINCE.iter().any(|(it, since)| *it == name && version < *since);
     let renamed = move |name: &str| {

@@ -1,27 +1,27 @@
-//! Names and passwords as they must be to stand in `pool_passwd` and `pcp.conf`, which are lines of
-//! `name:password` with backslash as the escape.
+//! Checks user names and passwords for `pool_passwd` and `pcp.conf`, which have lines `name:password` with backslash as the
+//! escape.
 
 use crate::credential::{Credential, Password};
 
-/// PostgreSQL cuts longer role names.
-const LONGEST_USER: usize = 63;
-/// What pgpool reads of a password, less its `TEXT` mark.
-const LONGEST_PASSWORD: usize = 124;
+/// PostgreSQL truncates longer role names.
+const MAX_USER_LENGTH: usize = 63;
+/// pgpool reads so many bytes of a password, without its `TEXT` prefix.
+const MAX_PASSWORD_LENGTH: usize = 124;
 
-/// Checks a pair.
+/// Checks a user name and its password.
 ///
 /// # Errors
-/// The end of a sentence about the place that holds the pair, never with the password in it.
+/// The end of a sentence about the object that contains them; never with the password.
 pub(super) fn credential(user: &str, password: &str) -> Result<Credential, String> {
     if user.is_empty() {
         return Err("has an empty user name".to_owned());
     }
-    if user.len() > LONGEST_USER {
-        return Err(format!("has a user name longer than {LONGEST_USER} bytes"));
+    if user.len() > MAX_USER_LENGTH {
+        return Err(format!("has a user name longer than {MAX_USER_LENGTH} bytes"));
     }
     if user.contains([':', '\\']) || user.contains(char::is_control) {
         return Err(format!(
-            "has the user name {user:?}: a colon, a backslash or a line break cannot stand in it"
+            "has the user name {user:?}: it must not contain a colon, a backslash or a line break"
         ));
     }
     if user.starts_with('#') {
@@ -32,9 +32,9 @@ pub(super) fn credential(user: &str, password: &str) -> Result<Credential, Strin
     if password.is_empty() {
         return Err("has an empty password".to_owned());
     }
-    if password.len() > LONGEST_PASSWORD {
+    if password.len() > MAX_PASSWORD_LENGTH {
         return Err(format!(
-            "has a password longer than {LONGEST_PASSWORD} bytes, which pgpool would cut"
+            "has a password longer than {MAX_PASSWORD_LENGTH} bytes, which pgpool would truncate"
         ));
     }
     if password.contains(['\n', '\r', '\0']) {

@@ -1,5 +1,5 @@
 //! Users in the environment of container `pgpool`: each pair `X_USERNAME` and `X_PASSWORD` is one. They become lines of
-//! the password file, and have no place in a pod spec.
+//! the password file and are removed from the pod spec.
 
 use std::collections::BTreeSet;
 
@@ -18,32 +18,31 @@ use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::observe::env_pairs::{PASSWORD, USER, halves, reference};
 
-/// What the environment says of users.
+/// The users in the environment.
 #[derive(Default)]
 pub(super) struct Environment {
-    /// The pairs.
     pub(crate) users: Vec<Credential>,
-    /// What is wrong with others.
-    pub(crate) complaints: Vec<Explanation>,
+    /// What is wrong with the other pairs.
+    pub(crate) problems: Vec<Explanation>,
 }
 
-/// What a variable stands for.
+/// The value of a variable.
 enum Half {
     Text(String),
-    /// Nothing, and what is wrong with that; an optional reference may lead nowhere.
+    /// There is none. What is wrong with that, unless the reference is optional.
     Nothing(Option<Explanation>),
 }
 
-/// Takes the pairs out of the environment. A password that stands alone goes too: it is none of the pod's.
+/// Splits the environment into users and other variables. A password without a user is dropped too: no container needs it.
 ///
 /// # Errors
-/// When the environment itself is wrong, or a Secret that is there may not be read.
+/// When the environment itself is wrong, or a Secret cannot be read.
 pub(super) fn users(
     pgpool: &Pgpool,
     env: Vec<EnvVar>,
     inputs: &Inputs,
 ) -> Result<(Environment, Vec<EnvVar>), Unmet> {
-    let look = Look {
+    let reader = Reader {
         namespace: pgpool.namespace().unwrap_or_default(),
         inputs,
     };
@@ -51,12 +50,12 @@ pub(super) fn users(
     for (prefix, halves) in halves(&env) {
         match (halves.user, halves.password) {
             (Some(user), Some(password)) => {
-                look.pair(user, password, &mut found)?;
+                reader.pair(user, password, &mut found)?;
                 taken.extend([user.name.clone(), password.name.clone()]);
             }
-            (Some(_), None) => found.complaints.push(alone(prefix, USER, PASSWORD)),
+            (Some(_), None) => found.problems.push(alone(prefix, USER, PASSWORD)),
             (None, Some(password)) => {
-                found.complaints.push(alone(prefix, PASSWORD, USER));
+                found.problems.push(alone(prefix, PASSWORD, USER));
                 if password.value_from.is_none() {
                     taken.insert(password.name.clone());
                 }
@@ -78,38 +77,38 @@ fn alone(prefix: &str, there: &str, missing: &str) -> Explanation {
     )
 }
 
-struct Look<'a> {
+struct Reader<'a> {
     namespace: String,
     inputs: &'a Inputs,
 }
 
-impl Look<'_> {
+impl Reader<'_> {
     fn pair(&self, user: &EnvVar, password: &EnvVar, found: &mut Environment) -> Result<(), Unmet> {
         let title = format!("`{}` and `{}` of container `pgpool`", user.name, password.name);
         let is_literal = user.value_from.is_none() && password.value_from.is_none();
         match (self.half(user)?, self.half(password)?) {
             (Half::Text(name), Half::Text(secret)) => match credential(&name, &secret) {
                 Ok(user) => found.users.push(user),
-                Err(complaint) if is_literal => {
-                    return Err(invalid(&format!("{complaint} in {title}: correct it")));
+                Err(problem) if is_literal => {
+                    return Err(invalid(&format!("{problem} in {title}: correct it")));
                 }
-                Err(complaint) => found.complaints.push(Explanation::new(
+                Err(problem) => found.problems.push(Explanation::new(
                     Reason::UserSecretInvalid,
-                    format!("The pair {title} {complaint}: correct the Secret it comes from."),
+                    format!("The pair {title} {problem}: correct the Secret it comes from."),
                 )),
             },
-            // Who is in keeps his password: a Secret that is gone by mistake shuts nobody out.
-            (Half::Text(name), Half::Nothing(Some(complaint))) => {
+            // A known user keeps the password: a Secret that was deleted by mistake must not lock anyone out.
+            (Half::Text(name), Half::Nothing(Some(problem))) => {
                 let known = self.inputs.users_in_force.as_deref().map(password_file::read);
                 let known = known.and_then(|mut known| known.remove(&name));
                 found
                     .users
                     .extend(known.and_then(|known| credential(&name, &known).ok()));
-                found.complaints.push(complaint);
+                found.problems.push(problem);
             }
-            (Half::Nothing(one), Half::Nothing(other)) => found.complaints.extend(one.or(other)),
-            (Half::Nothing(complaint), Half::Text(_)) | (Half::Text(_), Half::Nothing(complaint)) => {
-                found.complaints.extend(complaint);
+            (Half::Nothing(one), Half::Nothing(other)) => found.problems.extend(one.or(other)),
+            (Half::Nothing(problem), Half::Text(_)) | (Half::Text(_), Half::Nothing(problem)) => {
+                found.problems.extend(problem);
             }
         }
         Ok(())
@@ -121,7 +120,7 @@ impl Look<'_> {
         }
         let Some(reference) = reference(variable) else {
             return Err(invalid(&format!(
-                "takes `{}` of container `pgpool` from something that is no Secret: use `value` or \
+                "takes `{}` of container `pgpool` from something else than a Secret: use `value` or \
                  `valueFrom.secretKeyRef`",
                 variable.name
             )));
@@ -147,9 +146,9 @@ impl Look<'_> {
             )),
             Some(Lookup::Present(secret)) => Ok(match text(secret, &reference.key) {
                 Ok(text) => Half::Text(text),
-                Err(complaint) => nothing(
+                Err(problem) => nothing(
                     Reason::UserSecretInvalid,
-                    format!("{what} {complaint}, {why}: correct it."),
+                    format!("{what} {problem}, {why}: correct it."),
                 ),
             }),
         }

@@ -1,7 +1,6 @@
-//! `spec.init`: which scripts are to be run, and what would keep them from running.
+//! `spec.init`: which scripts to run, and what prevents that.
 //!
-//! Nothing here keeps a pool from running: a spec of scripts that cannot be used is a value, told in a condition of its
-//! own.
+//! Scripts that cannot run do not keep the pool from running: they have a condition of their own.
 
 use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext, Volume};
 use shared_types::conditions::Reason;
@@ -12,11 +11,11 @@ use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 use super::resources::{SidecarDefaults, with_defaults};
 use super::{Inputs, Unmet};
 
-/// Where scripts are mounted, unless the arguments of git-sync say otherwise.
+/// Where scripts are mounted, unless the arguments of git-sync name another folder.
 pub(crate) const ROOT: &str = "/init-scripts";
 /// Where git-sync reads its credentials.
 pub(crate) const GIT_SECRET: &str = "/etc/git-secret";
-/// The link to the present state of a repository, when neither its arguments nor the path name one.
+/// The link to the current state of a repository, when neither its arguments nor the path name one.
 const LINK: &str = "current";
 
 /// Of git-sync, where the user sets none.
@@ -26,21 +25,21 @@ const GIT_RESOURCES: SidecarDefaults = SidecarDefaults {
     memory_limit: "256Mi",
 };
 
-/// What is to become of `spec.init`.
+/// What `spec.init` demands.
 #[derive(Clone, Debug)]
 pub(crate) enum Initialization {
     /// There are no scripts.
     None,
-    /// There may be scripts; the user says that they have run.
+    /// The user declares that the scripts have run.
     Skipped,
     /// The scripts cannot be run as they are given.
     Refused(Unmet),
-    /// The scripts are to be run once.
+    /// The scripts run once.
     Wanted(Box<Init>),
 }
 
 impl Initialization {
-    /// The scripts that are to be run.
+    /// The scripts to run, if any.
     pub(crate) fn wanted(&self) -> Option<&Init> {
         match self {
             Self::Wanted(init) => Some(init),
@@ -49,7 +48,7 @@ impl Initialization {
     }
 }
 
-/// Scripts that are to be run once.
+/// Scripts that run once.
 #[derive(Clone, Debug)]
 pub(crate) struct Init {
     /// The Job that runs them.
@@ -58,7 +57,6 @@ pub(crate) struct Init {
     pub(crate) root: String,
     /// The script, or the folder of scripts: the root, or below it.
     pub(crate) path: String,
-    /// The source.
     pub(crate) source: Source,
     /// The Secret of the client certificate, when clients log in with one.
     pub(crate) client_secret: Option<String>,
@@ -82,7 +80,6 @@ pub(crate) struct Git {
     pub(crate) args: Vec<String>,
     /// Its environment.
     pub(crate) env: Vec<EnvVar>,
-    /// As the user has it.
     pub(crate) security_context: SecurityContext,
     pub(crate) resources: ResourceRequirements,
     /// Secret with the credentials.
@@ -91,11 +88,11 @@ pub(crate) struct Git {
 
 /// Reads `spec.init`.
 pub(super) fn initialization(pgpool: &Pgpool, inputs: &Inputs) -> Initialization {
-    let Some(asked) = &pgpool.spec.init else {
+    let Some(requested) = &pgpool.spec.init else {
         return Initialization::None;
     };
-    let Some(script) = asked.wanted() else {
-        return match asked.initialized {
+    let Some(script) = requested.wanted() else {
+        return match requested.initialized {
             Some(true) => Initialization::Skipped,
             _ => Initialization::None,
         };
@@ -106,10 +103,10 @@ pub(super) fn initialization(pgpool: &Pgpool, inputs: &Inputs) -> Initialization
     }
 }
 
-fn invalid(complaint: impl AsRef<str>) -> Unmet {
+fn invalid(problem: impl AsRef<str>) -> Unmet {
     Unmet::rejected(
         Reason::ConfigurationInvalid,
-        format!("`spec.init.script` {}.", complaint.as_ref()),
+        format!("`spec.init.script` {}.", problem.as_ref()),
     )
 }
 
@@ -153,41 +150,41 @@ fn volume(script: &ScriptSource) -> Result<Volume, Unmet> {
     }
 }
 
-/// A path below the source: it neither leaves it, nor carries what a log or a shell would take for something else.
-fn path(asked: &str) -> Result<String, Unmet> {
-    let parts: Vec<_> = asked
+/// A path below the source, without `..` and without control characters.
+fn path(requested: &str) -> Result<String, Unmet> {
+    let parts: Vec<_> = requested
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")
         .collect();
-    if parts.contains(&"..") || asked.chars().any(char::is_control) {
+    if parts.contains(&"..") || requested.chars().any(char::is_control) {
         return Err(invalid(format!(
-            "has the `scriptPath` {asked:?}: name a file or folder below the source, without `..`"
+            "has the `scriptPath` {requested:?}: name a file or folder below the source, without `..`"
         )));
     }
     Ok(parts.join("/"))
 }
 
-/// Where git-sync is told to work: an argument, or its environment, else where scripts are.
+/// The folder of git-sync: from its arguments or its environment, else the default.
 fn root(git: &GitRepo) -> Result<String, Unmet> {
-    let Some(asked) = option(git, "root") else {
+    let Some(requested) = option(git, "root") else {
         return Ok(ROOT.to_owned());
     };
     let taken = MOUNT_PATHS.into_iter().chain(CONTAINER_MOUNT_PATHS);
     let mut taken = taken
         .filter(|path| *path != ROOT)
         .chain([GIT_SECRET, "/tmp", "/dev", "/proc", "/sys"]);
-    let clash = taken.find(|path| is_at_or_below(&asked, path) || is_at_or_below(path, &asked));
+    let clash = taken.find(|path| is_at_or_below(&requested, path) || is_at_or_below(path, &requested));
     if let Some(path) = clash {
         return Err(invalid(format!(
-            "lets git-sync work in `{asked}` (`--root`), where `{path}` is taken: leave it out, or name another folder"
+            "makes git-sync work in `{requested}` (`--root`), where `{path}` is taken: leave it out, or name another folder"
         )));
     }
-    if !asked.starts_with('/') || asked.chars().any(char::is_control) {
+    if !requested.starts_with('/') || requested.chars().any(char::is_control) {
         return Err(invalid(format!(
-            "lets git-sync work in {asked:?} (`--root`): name an absolute path, or leave it out"
+            "makes git-sync work in {requested:?} (`--root`): name an absolute path, or leave it out"
         )));
     }
-    Ok(asked.trim_end_matches('/').to_owned())
+    Ok(requested.trim_end_matches('/').to_owned())
 }
 
 fn link(git: &GitRepo, below: &str) -> String {
@@ -219,7 +216,7 @@ fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<
     let defaults = [
         ("root", format!("--root={root}")),
         ("link", format!("--link={link}")),
-        // Scripts run once, and a container that goes on fetching would keep them from running at all.
+        // Scripts run once, and an init container that keeps fetching would never let them start.
         ("one-time", "--one-time".to_owned()),
     ];
     let missing = defaults

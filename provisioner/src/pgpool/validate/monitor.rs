@@ -1,4 +1,4 @@
-//! `spec.monitor`: who scrapes, and what the exporter beside pgpool is.
+//! `spec.monitor`: the agent that scrapes, and the exporter beside pgpool.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ const RESOURCES: SidecarDefaults = SidecarDefaults {
     memory_limit: "128Mi",
 };
 
-/// What is wrong in the spec itself.
+/// Checks the spec itself.
 ///
 /// # Errors
-/// An agent that is missing, and settings of the exporter that would take the place of what is generated.
+/// A missing agent, and settings of the exporter that would replace generated ones.
 pub(super) fn check(pgpool: &Pgpool) -> Result<(), Unmet> {
     let Some(monitor) = &pgpool.spec.monitor else {
         return Ok(());
@@ -51,31 +51,31 @@ pub(super) fn check(pgpool: &Pgpool) -> Result<(), Unmet> {
         )));
     }
     check_env(&exporter.env, "spec.monitor.prometheus.exporter.env")?;
-    template(pgpool).map_or(Ok(()), |asked| check_template(&asked))
+    template(pgpool).map_or(Ok(()), |requested| check_template(&requested))
 }
 
-fn check_template(asked: &Container) -> Result<(), Unmet> {
+fn check_template(requested: &Container) -> Result<(), Unmet> {
     let fixed = [
-        ("image", asked.image.is_some(), "the PgpoolVersion names it"),
+        ("image", requested.image.is_some(), "the PgpoolVersion names it"),
         (
             "command",
-            asked.command.is_some(),
+            requested.command.is_some(),
             "it follows from `spec.monitor`",
         ),
         (
             "args",
-            asked.args.is_some(),
+            requested.args.is_some(),
             "write them to `spec.monitor.prometheus.exporter.args`",
         ),
     ];
-    if let Some((field, _, cure)) = fixed.iter().find(|(_, set, _)| *set) {
+    if let Some((field, _, how_to_fix)) = fixed.iter().find(|(_, set, _)| *set) {
         return Err(invalid(&format!(
-            "`spec.podTemplate` sets `{field}` of container `{EXPORTER}`, which `spec.monitor` brings along: remove it, \
-             {cure}."
+            "`spec.podTemplate` sets `{field}` of container `{EXPORTER}`, which `spec.monitor` generates: remove it, \
+             {how_to_fix}."
         )));
     }
     check_env(
-        asked.env.as_deref().unwrap_or_default(),
+        requested.env.as_deref().unwrap_or_default(),
         "spec.podTemplate` of container `exporter",
     )
 }
@@ -90,8 +90,7 @@ fn check_env(env: &[EnvVar], place: &str) -> Result<(), Unmet> {
     })
 }
 
-/// Everything about the exporter and those who scrape it, defaults resolved; `None` when nobody does. `shape` is
-/// container `exporter` of the pod template.
+/// The exporter with defaults resolved; `None` without monitoring. `shape` is container `exporter` of the pod template.
 ///
 /// # Errors
 /// When the catalog has no image of an exporter.
@@ -114,18 +113,18 @@ pub(super) fn monitoring(
         )
     })?;
     let port = u16::try_from(monitor.port()).unwrap_or(ports::METRICS);
-    let asked = exporter(pgpool);
+    let requested = exporter(pgpool);
     let shape = shape.unwrap_or_default();
     let prometheus = monitor.prometheus.clone().unwrap_or_default();
     Ok(Some(Monitoring {
         agent,
         image,
         port,
-        args: asked.args,
+        args: requested.args,
         container: as_stored(Container {
-            env: merged(shape.env.unwrap_or_default(), asked.env),
-            resources: Some(with_defaults(asked.resources.or(shape.resources), RESOURCES)),
-            security_context: asked.security_context.or(shape.security_context),
+            env: merged(shape.env.unwrap_or_default(), requested.env),
+            resources: Some(with_defaults(requested.resources.or(shape.resources), RESOURCES)),
+            security_context: requested.security_context.or(shape.security_context),
             ..shape
         })?,
         service: service_template::overrides(
@@ -140,7 +139,7 @@ pub(super) fn monitoring(
     }))
 }
 
-/// The container without what the API server would not keep.
+/// The container without empty values, which the API server would not store.
 fn as_stored(container: Container) -> Result<Container, Unmet> {
     let no_container = |error| {
         invalid(&format!(
@@ -148,11 +147,11 @@ fn as_stored(container: Container) -> Result<Container, Unmet> {
         ))
     };
     let mut json = serde_json::to_value(container).map_err(no_container)?;
-    plain::forget(&mut json);
+    plain::remove_empty(&mut json);
     serde_json::from_value(json).map_err(no_container)
 }
 
-/// Two lists of variables; the later one decides.
+/// Merges two lists of variables; the second one wins.
 fn merged(first: Vec<EnvVar>, second: Vec<EnvVar>) -> Option<Vec<EnvVar>> {
     let mut places = BTreeMap::new();
     let mut all: Vec<EnvVar> = Vec::new();

@@ -1,4 +1,4 @@
-//! The nodes of `pgpool.conf`: two Services of a managed PostgreSQL, one address of a foreign one, or the user's list.
+//! The nodes of `pgpool.conf`: two Services of a managed PostgreSQL, one address of any other, or the user's list.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -11,21 +11,21 @@ use super::address::{self, Address};
 use super::{BackendNode, Unmet};
 
 /// pgpool's own limit.
-const MOST_NODES: usize = 128;
-/// Never failed over: Kubernetes Services keep their names when PostgreSQL changes its mind.
+const MAX_NODES: usize = 128;
+/// No failover in pgpool: the Services keep their names when PostgreSQL elects another primary.
 const STANDBY_FLAG: &str = "DISALLOW_TO_FAILOVER";
 const PRIMARY_FLAG: &str = "ALWAYS_PRIMARY|DISALLOW_TO_FAILOVER";
 const ALWAYS_PRIMARY: &str = "ALWAYS_PRIMARY";
 const ALLOW: &str = "ALLOW_TO_FAILOVER";
 const FLAGS: [&str; 3] = [ALLOW, STANDBY_FLAG, ALWAYS_PRIMARY];
-/// pgpool refuses others, in its configuration file, with the whole file.
+/// With another port, pgpool rejects its whole configuration file.
 const PORTS: RangeInclusive<i32> = 1024..=65535;
-const MOST_WEIGHT: i32 = 100_000_000;
+const MAX_WEIGHT: i32 = 100_000_000;
 
 /// Where the `AppBinding` points to.
 pub(super) struct Endpoint {
     address: Address,
-    /// Host of the Service that leads to all standbys, for a PostgreSQL that somebody manages.
+    /// Host of the Service of all standbys, if an operator manages this PostgreSQL.
     standby: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn nodes(pgpool: &Pgpool, endpoint: &Endpoint) -> Result<Vec<BackendN
         return Err(Unmet::rejected(
             Reason::AppBindingInvalid,
             format!(
-                "AppBinding `{}` leads to port {port}, and pgpool connects to 1024 to 65535 only: give PostgreSQL a \
+                "AppBinding `{}` uses port {port}, but pgpool connects only to ports 1024 to 65535: give PostgreSQL a \
                  port or a Service port in this range.",
                 pgpool.spec.postgres_ref.name
             ),
@@ -76,10 +76,10 @@ pub(super) fn nodes(pgpool: &Pgpool, endpoint: &Endpoint) -> Result<Vec<BackendN
         let primary = node(&endpoint.address.host, endpoint.address.port, 1, PRIMARY_FLAG);
         return Ok([primary].into_iter().chain(standby).collect());
     }
-    from_list(listed, endpoint).map_err(|complaint| {
+    from_list(listed, endpoint).map_err(|problem| {
         Unmet::rejected(
             Reason::ConfigurationInvalid,
-            format!("`spec.configuration.backends` {complaint}."),
+            format!("`spec.configuration.backends` {problem}."),
         )
     })
 }
@@ -94,9 +94,9 @@ fn node(host: &str, port: u16, weight: i32, flag: &str) -> BackendNode {
 }
 
 fn from_list(listed: &[Listed], endpoint: &Endpoint) -> Result<Vec<BackendNode>, String> {
-    if listed.len() > MOST_NODES {
+    if listed.len() > MAX_NODES {
         return Err(format!(
-            "has more than {MOST_NODES} entries, which is pgpool's limit: shorten it"
+            "has more than {MAX_NODES} entries, which is pgpool's limit: shorten it"
         ));
     }
     let grouped = listed.iter().filter(|entry| group(entry).is_some()).count();
@@ -107,7 +107,7 @@ fn from_list(listed: &[Listed], endpoint: &Endpoint) -> Result<Vec<BackendNode>,
     let mut nodes = Vec::new();
     for (index, entry) in listed.iter().enumerate() {
         let node =
-            from_entry(index, entry, endpoint).map_err(|complaint| format!("entry {index} {complaint}"))?;
+            from_entry(index, entry, endpoint).map_err(|problem| format!("entry {index} {problem}"))?;
         if !seen.insert((node.host.clone(), node.port)) {
             return Err(format!(
                 "names {}:{} twice: remove one entry",
@@ -119,7 +119,7 @@ fn from_list(listed: &[Listed], endpoint: &Endpoint) -> Result<Vec<BackendNode>,
     let primaries = nodes.iter().filter(|node| node.flag.contains(ALWAYS_PRIMARY));
     if primaries.count() > 1 {
         return Err(format!(
-            "marks two entries `{ALWAYS_PRIMARY}`: leave the flag to the one that takes the writes"
+            "marks two entries `{ALWAYS_PRIMARY}`: keep the flag on the one that accepts writes"
         ));
     }
     Ok(nodes)
@@ -133,14 +133,16 @@ fn from_entry(index: usize, entry: &Listed, endpoint: &Endpoint) -> Result<Backe
     if entry.weight < 0 {
         return Err("has a negative `weight`: give it 0 or more".to_owned());
     }
-    if entry.weight > MOST_WEIGHT {
-        return Err(format!("has a `weight` beyond pgpool's {MOST_WEIGHT}: lower it"));
+    if entry.weight > MAX_WEIGHT {
+        return Err(format!("has a `weight` beyond pgpool's {MAX_WEIGHT}: lower it"));
     }
     let host = entry.host_name.as_deref().filter(|host| !host.is_empty());
     let (host, port, primary) = match (group(entry), host) {
         (Some(name), None) => {
             if entry.port.is_some() {
-                return Err("has a `port` beside `groupName`: remove it, the Service decides".to_owned());
+                return Err(
+                    "has a `port` beside `groupName`: remove it, the Service determines the port".to_owned(),
+                );
             }
             (
                 group_host(name, endpoint)?,
@@ -191,8 +193,8 @@ fn group_host(name: &str, endpoint: &Endpoint) -> Result<String, String> {
     }
 }
 
-fn flag(asked: &str, primary: bool) -> Result<String, String> {
-    let flags: Vec<&str> = asked
+fn flag(requested: &str, primary: bool) -> Result<String, String> {
+    let flags: Vec<&str> = requested
         .split('|')
         .map(str::trim)
         .filter(|flag| !flag.is_empty())

@@ -1,5 +1,6 @@
-//! A user's pod as the API server would store it, so that what was applied stands as it was applied: what says the
-//! same as nothing is taken out, and what could not be applied for standing there twice is refused.
+//! Brings a user's pod into the form in which the API server stores it, so that a comparison with the stored object finds no
+//! difference: values that mean the same as none are removed, and lists with duplicate keys, which cannot be applied, are
+//! rejected.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ const NO_FALSE: [&str; 9] = [
     "chapAuthSession",
 ];
 
-/// Fields in which a zero asks for the default, which may be another number.
+/// Fields in which a zero means the default, which may be another number.
 const NO_ZERO: [&str; 7] = [
     "hostPort",
     "initialDelaySeconds",
@@ -29,7 +30,7 @@ const NO_ZERO: [&str; 7] = [
     "partition",
 ];
 
-/// Objects whose keys are the user's own: an empty text stands there for itself.
+/// Objects whose keys are the user's own: an empty text is a value there.
 const MAPS: [&str; 9] = [
     "nodeSelector",
     "labels",
@@ -42,11 +43,11 @@ const MAPS: [&str; 9] = [
     "options",
 ];
 
-/// Fields in which an empty text is a choice.
-const EMPTY_COUNTS: [&str; 2] = ["storageClassName", "volumeAttributesClassName"];
+/// Fields in which an empty text is a value.
+const EMPTY_IS_VALUE: [&str; 2] = ["storageClassName", "volumeAttributesClassName"];
 
-/// Lists whose items the API server tells apart, and by what. It applies no list in which two are the same.
-const LISTS: [(&str, &[&str]); 12] = [
+/// Lists whose items the API server identifies by keys. It applies no list with two items of the same key.
+const KEYED_LISTS: [(&str, &[&str]); 12] = [
     ("containers", &["name"]),
     ("initContainers", &["name"]),
     ("volumes", &["name"]),
@@ -61,48 +62,48 @@ const LISTS: [(&str, &[&str]); 12] = [
     ("claims", &["name"]),
 ];
 
-/// Takes out what says the same as nothing.
-pub(super) fn forget(value: &mut Value) {
+/// Removes values that mean the same as none.
+pub(super) fn remove_empty(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|name, value| !says_nothing(name, value));
+            fields.retain(|name, value| !is_empty(name, value));
             for (_, value) in fields
                 .iter_mut()
                 .filter(|(name, _)| !MAPS.contains(&name.as_str()))
             {
-                forget(value);
+                remove_empty(value);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(forget),
+        Value::Array(items) => items.iter_mut().for_each(remove_empty),
         _ => {}
     }
 }
 
-fn says_nothing(field: &str, value: &Value) -> bool {
+fn is_empty(field: &str, value: &Value) -> bool {
     match value {
         Value::Bool(false) => NO_FALSE.contains(&field),
         Value::Number(number) => number.as_i64() == Some(0) && NO_ZERO.contains(&field),
-        Value::String(text) => text.is_empty() && !EMPTY_COUNTS.contains(&field),
+        Value::String(text) => text.is_empty() && !EMPTY_IS_VALUE.contains(&field),
         _ => false,
     }
 }
 
-/// Refuses a list with two items of one key.
+/// Rejects lists with two items of the same key.
 ///
 /// # Errors
 /// The end of a sentence about `spec.podTemplate`.
-pub(super) fn all_different(spec: &Value) -> Result<(), String> {
-    look(spec, "spec")
+pub(super) fn reject_duplicates(spec: &Value) -> Result<(), String> {
+    check(spec, "spec")
 }
 
-fn look(value: &Value, path: &str) -> Result<(), String> {
+fn check(value: &Value, path: &str) -> Result<(), String> {
     for (field, value) in value.as_object().into_iter().flatten() {
         let path = format!("{path}.{field}");
         let Some(items) = value.as_array() else {
-            look(value, &path)?;
+            check(value, &path)?;
             continue;
         };
-        let keys = LISTS
+        let keys = KEYED_LISTS
             .iter()
             .find(|(list, _)| list == field)
             .map(|(_, keys)| *keys);
@@ -114,13 +115,13 @@ fn look(value: &Value, path: &str) -> Result<(), String> {
             {
                 return Err(format!("has `{key}` twice in `{path}`: remove one"));
             }
-            look(item, &format!("{path}[{}]", key.unwrap_or_default()))?;
+            check(item, &format!("{path}[{}]", key.unwrap_or_default()))?;
         }
     }
     Ok(())
 }
 
-/// A protocol that is not named is TCP.
+/// The default protocol is TCP.
 fn key(item: &Map<String, Value>, keys: &[&str]) -> String {
     let part = |key: &&str| match item.get(*key) {
         Some(Value::String(text)) => text.clone(),

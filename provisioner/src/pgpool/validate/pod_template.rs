@@ -1,4 +1,4 @@
-//! `spec.podTemplate`: what is taken over into the pods, and what would break them.
+//! `spec.podTemplate`: what the pods inherit, and what would break them.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec as CorePodSpec};
 use shared_types::pgpool::PodSpec;
@@ -10,15 +10,15 @@ use super::explain::invalid_pod_template as invalid;
 use super::resources::resources;
 use super::{Inputs, PodOverrides, Unmet, plain, reserved};
 
-/// The user's wishes for pods, and the users whose passwords he gave in the environment.
+/// The user's changes to pods, and the pool users in the environment.
 pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverrides, Environment), Unmet> {
     let template = pgpool.spec.pod_template.clone().unwrap_or_default();
-    let mut asked = template.spec.unwrap_or_default();
-    reserved::check(&asked).map_err(|complaint| invalid(&complaint))?;
-    let accounts = [&asked.service_account_name, &asked.service_account];
+    let mut requested = template.spec.unwrap_or_default();
+    reserved::check(&requested).map_err(|problem| invalid(&problem))?;
+    let accounts = [&requested.service_account_name, &requested.service_account];
     let own_service_account = accounts.into_iter().flatten().any(|name| !name.is_empty());
-    let users = users_of(pgpool, &mut asked.containers, inputs)?;
-    let mut spec = core(asked)?;
+    let users = users_of(pgpool, &mut requested.containers, inputs)?;
+    let mut spec = core(requested)?;
     let (ours, others) = spec
         .containers
         .into_iter()
@@ -50,29 +50,29 @@ pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverr
     Ok((overrides, users))
 }
 
-/// The pod in the types of the API server, less what a workload does not know: it runs its pods for ever, and knows no
-/// containers that come and go.
-fn core(asked: PodSpec) -> Result<CorePodSpec, Unmet> {
+/// The pod in the types of the API server, without what a StatefulSet does not support: it restarts its pods always, and has
+/// no ephemeral containers.
+fn core(requested: PodSpec) -> Result<CorePodSpec, Unmet> {
     let kept = PodSpec {
         active_deadline_seconds: None,
         ephemeral_containers: Vec::new(),
         pod_placement_policy: None,
         restart_policy: None,
-        ..asked
+        ..requested
     };
-    let no_pod = |error| invalid(&format!("is no pod: {error}"));
+    let no_pod = |error| invalid(&format!("is not a valid pod: {error}"));
     let mut json = serde_json::to_value(kept).map_err(no_pod)?;
-    plain::forget(&mut json);
-    plain::all_different(&json).map_err(|complaint| invalid(&complaint))?;
+    plain::remove_empty(&mut json);
+    plain::reject_duplicates(&json).map_err(|problem| invalid(&problem))?;
     let mut spec: CorePodSpec = serde_json::from_value(json).map_err(no_pod)?;
     let whole = |container: &Container| {
         container.image.is_some() || !GENERATED_CONTAINERS.contains(&container.name.as_str())
     };
-    // What shapes the exporter goes to where the exporter is made.
+    // The entry that shapes the exporter is used where the exporter is built.
     spec.containers
         .retain(|container| container.name == EXPORTER || whole(container));
     for container in spec.init_containers.iter_mut().flatten() {
-        // The API server refuses it where nothing can be resized: in what ends before the pod runs.
+        // The API server rejects it in init containers that end before the pod runs, as these cannot be resized.
         if container.restart_policy.is_none() {
             container.resize_policy = None;
         }

@@ -1,4 +1,4 @@
-//! Turns what is known of a referred object into the object, or into a sentence about it.
+//! Resolves a reference to another object, or explains why that fails.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use shared_types::conditions::Reason;
 use super::Unmet;
 use crate::pgpool::observe::Lookup;
 
-/// How to speak of an object that is not there.
+/// A reference, with what messages say about it.
 pub(super) struct Reference<'a> {
     /// Kind and name, such as ``Secret `demo/pg-auth` ``.
     pub(crate) what: &'a str,
-    /// What the user does about its absence.
-    pub(crate) cure: &'a str,
+    /// How to fix its absence.
+    pub(crate) how_to_fix: &'a str,
     /// Reason when it does not exist.
     pub(crate) absent: Reason,
     /// Reason when it may not be read.
@@ -21,7 +21,7 @@ pub(super) struct Reference<'a> {
 }
 
 impl Reference<'_> {
-    /// The object, when it is there.
+    /// The object, if it exists and can be read.
     pub(crate) fn read<T>(&self, lookup: &Lookup<Arc<T>>) -> Result<Arc<T>, Unmet> {
         let what = self.what;
         match lookup {
@@ -31,7 +31,7 @@ impl Reference<'_> {
             }),
             Lookup::Absent => Err(Unmet::waiting(
                 self.absent,
-                format!("{what} does not exist: {}.", self.cure),
+                format!("{what} does not exist: {}.", self.how_to_fix),
             )),
             Lookup::Forbidden => Err(Unmet::waiting(
                 self.forbidden,
@@ -46,7 +46,7 @@ impl Reference<'_> {
 /// One key of a Secret as text.
 ///
 /// # Errors
-/// The end of a sentence about the Secret: the key is missing, empty or no text.
+/// The end of a sentence about the Secret: the key is missing, empty or not text.
 pub(super) fn text(secret: &Secret, key: &str) -> Result<String, String> {
     let bytes = secret
         .data

@@ -1,4 +1,4 @@
-//! What the catalog entry means: which setting names pgpool knows, which image runs, as which user.
+//! The catalog entry: the version of pgpool, its images, and the user of the pods.
 
 use shared_types::PgpoolVersion;
 use shared_types::conditions::Reason;
@@ -7,7 +7,7 @@ use super::{Inputs, Release, Unmet, reference::Reference};
 
 /// User and group of the pods when the catalog names none.
 const DEFAULT_USER: i64 = 70;
-/// Older ones lack settings that every configuration here has.
+/// Older versions lack settings that every generated configuration contains.
 const OLDEST: (u32, u32) = (4, 2);
 
 /// Reads the catalog entry that `spec.version` names.
@@ -15,7 +15,7 @@ pub(super) fn release(name: &str, inputs: &Inputs) -> Result<Release, Unmet> {
     let what = format!("PgpoolVersion `{name}`");
     let entry = Reference {
         what: &what,
-        cure: "create it, or set `spec.version` to one that exists",
+        how_to_fix: "create it, or set `spec.version` to one that exists",
         absent: Reason::VersionNotFound,
         forbidden: Reason::VersionNotFound,
     }
@@ -44,7 +44,7 @@ fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Unmet> {
             format!("{what} names no image: set its `spec.pgpool.image`."),
         ));
     }
-    let asked = entry
+    let requested = entry
         .spec
         .security_context
         .as_ref()
@@ -54,7 +54,7 @@ fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Unmet> {
         version,
         image: image.to_owned(),
         exporter: exporter.filter(|image| !image.is_empty()),
-        run_as_user: asked.unwrap_or(DEFAULT_USER),
+        run_as_user: requested.unwrap_or(DEFAULT_USER),
     })
 }
 

@@ -1,5 +1,5 @@
-//! What of `spec.podTemplate` would take the place of something that the operator generates. The rules of the CRD say
-//! the same; an object may be older than they are.
+//! Rejects what in `spec.podTemplate` would replace something that the operator generates. The CRD has the same rules; an
+//! object may be older than they are.
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort};
 use shared_types::pgpool::PodSpec;
@@ -9,30 +9,30 @@ use shared_types::reserved::{
     VOLUMES, is_at_or_below,
 };
 
-/// Says what would break the pods, as the end of a sentence about `spec.podTemplate`.
-pub(super) fn check(asked: &PodSpec) -> Result<(), String> {
-    if let Some(volume) = asked
+/// Returns what would break the pods, as the end of a sentence about `spec.podTemplate`.
+pub(super) fn check(requested: &PodSpec) -> Result<(), String> {
+    if let Some(volume) = requested
         .volumes
         .iter()
         .find(|volume| VOLUMES.contains(&volume.name.as_str()))
     {
         return Err(format!(
-            "has a volume `{}`, a name that is taken: rename it",
+            "has a volume `{}`, a reserved name: rename it",
             volume.name
         ));
     }
-    if asked
+    if requested
         .init_containers
         .iter()
         .any(|container| container.name == CONTAINER)
     {
         return Err(format!(
-            "has an init container `{CONTAINER}`, a name that is taken: rename it"
+            "has an init container `{CONTAINER}`, a reserved name: rename it"
         ));
     }
-    let mut containers = asked.containers.iter().chain(&asked.init_containers);
+    let mut containers = requested.containers.iter().chain(&requested.init_containers);
     containers.try_for_each(check_any)?;
-    let mut containers = asked.containers.iter();
+    let mut containers = requested.containers.iter();
     containers
         .find(|it| it.name == CONTAINER)
         .map_or(Ok(()), check_pgpool)
@@ -51,7 +51,7 @@ fn check_any(container: &Container) -> Result<(), String> {
         let taken = |reserved: &&&str| is_at_or_below(path, reserved);
         if let Some(reserved) = MOUNT_PATHS.iter().chain(own).find(taken) {
             return Err(format!(
-                "mounts a volume at `{path}` in container `{name}`: `{reserved}` is taken, mount it elsewhere"
+                "mounts a volume at `{path}` in container `{name}`: `{reserved}` is reserved, mount it elsewhere"
             ));
         }
     }
@@ -69,7 +69,7 @@ fn check_pgpool(container: &Container) -> Result<(), String> {
     ];
     if let Some((field, _)) = fixed.iter().find(|(_, set)| *set) {
         return Err(format!(
-            "sets `{field}` of container `pgpool`: remove it, `spec.version` names the image and its command follows"
+            "sets `{field}` of container `pgpool`: remove it, the image and its command follow from `spec.version`"
         ));
     }
     let mut env = container.env.iter().flatten();

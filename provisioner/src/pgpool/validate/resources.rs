@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// Requested where the user says nothing. There is no limit of CPU by default: throttling a proxy only adds latency.
+/// Default requests. There is no default CPU limit: throttling a proxy only adds latency.
 const DEFAULTS: [(&str, &str); 2] = [("cpu", "500m"), ("memory", "1Gi")];
 
 type Amounts = BTreeMap<String, Quantity>;
@@ -14,10 +14,10 @@ type Amounts = BTreeMap<String, Quantity>;
 /// limit is never below its request.
 ///
 /// # Errors
-/// The text of an amount that is no quantity.
-pub(super) fn resources(asked: ResourceRequirements) -> Result<ResourceRequirements, String> {
-    let mut limits: Amounts = asked.limits.unwrap_or_default();
-    let mut requests: Amounts = asked.requests.unwrap_or_default();
+/// The text of an invalid quantity.
+pub(super) fn resources(requested: ResourceRequirements) -> Result<ResourceRequirements, String> {
+    let mut limits: Amounts = requested.limits.unwrap_or_default();
+    let mut requests: Amounts = requested.requests.unwrap_or_default();
     for (resource, default) in DEFAULTS {
         let alone = limits
             .get(resource)
@@ -44,7 +44,7 @@ pub(super) fn resources(asked: ResourceRequirements) -> Result<ResourceRequireme
     Ok(ResourceRequirements {
         limits: Some(limits),
         requests: Some(requests),
-        claims: asked.claims,
+        claims: requested.claims,
     })
 }
 
@@ -59,12 +59,12 @@ pub(super) struct SidecarDefaults {
 /// Adds the defaults of a resource that the user mentions neither in requests nor in limits: beside one of them, a default
 /// of the other could contradict it.
 pub(super) fn with_defaults(
-    asked: Option<ResourceRequirements>,
+    requested: Option<ResourceRequirements>,
     defaults: SidecarDefaults,
 ) -> ResourceRequirements {
-    let asked = asked.unwrap_or_default();
-    let mut limits: Amounts = asked.limits.unwrap_or_default();
-    let mut requests: Amounts = asked.requests.unwrap_or_default();
+    let requested = requested.unwrap_or_default();
+    let mut limits: Amounts = requested.limits.unwrap_or_default();
+    let mut requests: Amounts = requested.requests.unwrap_or_default();
     let quantity = |text: &str| Quantity(text.to_owned());
     if !limits.contains_key("cpu") && !requests.contains_key("cpu") {
         requests.insert("cpu".to_owned(), quantity(defaults.cpu_request));
@@ -76,7 +76,7 @@ pub(super) fn with_defaults(
     ResourceRequirements {
         limits: (!limits.is_empty()).then_some(limits),
         requests: (!requests.is_empty()).then_some(requests),
-        claims: asked.claims,
+        claims: requested.claims,
     }
 }
 
@@ -151,10 +151,10 @@ mod tests {
                 json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}),
             ),
         ];
-        for (asked, expected) in rows {
-            let given = serde_json::from_value(asked.clone()).unwrap();
+        for (requested, expected) in rows {
+            let given = serde_json::from_value(requested.clone()).unwrap();
             let filled = with_defaults(Some(given), DEFAULTS);
-            assert_eq!(serde_json::to_value(filled).unwrap(), expected, "{asked}");
+            assert_eq!(serde_json::to_value(filled).unwrap(), expected, "{requested}");
         }
     }
 }

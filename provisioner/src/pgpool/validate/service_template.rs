@@ -12,7 +12,7 @@ use super::{ServiceOverrides, Unmet};
 /// Name of the primary port on Services.
 const PORT_NAME: &str = "primary";
 
-/// The wishes for the primary Service.
+/// The user's changes to the primary Service.
 pub(super) fn primary(templates: &[ServiceTemplate]) -> Result<ServiceOverrides, Unmet> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = templates.iter().find(|it| !seen.insert(it.alias.as_str())) {
@@ -32,8 +32,7 @@ pub(super) fn primary(templates: &[ServiceTemplate]) -> Result<ServiceOverrides,
     ))
 }
 
-/// The wishes for the Service of one alias, which has one port. Ports are matched by name; names that the Service does
-/// not have are ignored.
+/// The changes to the Service of one alias, which has one port. Ports are matched by name; others are ignored.
 pub(super) fn overrides(
     templates: &[ServiceTemplate],
     alias: ServiceAlias,
@@ -41,14 +40,14 @@ pub(super) fn overrides(
     default_port: u16,
 ) -> ServiceOverrides {
     let template = templates.iter().find(|template| template.alias == alias).cloned();
-    let (metadata, asked) = template.map_or_else(Default::default, |it| {
+    let (metadata, requested) = template.map_or_else(Default::default, |it| {
         (it.metadata.unwrap_or_default(), it.spec.unwrap_or_default())
     });
-    let port = asked
+    let port = requested
         .ports
         .iter()
         .find(|port| port.name.as_deref() == Some(port_name));
-    // The API server puts defaults in the place of what is empty or zero.
+    // The API server replaces empty values and zeros by defaults.
     let text = |text: Option<String>| text.filter(|text| !text.is_empty());
     let number = |number: Option<i32>| number.filter(|number| *number != 0);
     let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
@@ -56,25 +55,25 @@ pub(super) fn overrides(
         labels: names::propagated(&metadata.labels).collect(),
         annotations: metadata.annotations.into_iter().collect::<BTreeMap<_, _>>(),
         spec: ServiceSpec {
-            type_: text(asked.type_),
+            type_: text(requested.type_),
             ports: Some(vec![ServicePort {
                 name: Some(port_name.to_owned()),
                 port: port.map_or(i32::from(default_port), |port| port.port),
                 node_port: number(port.and_then(|port| port.node_port)),
                 ..ServicePort::default()
             }]),
-            cluster_ip: text(asked.cluster_ip),
-            external_ips: list(asked.external_ips),
-            load_balancer_ip: text(asked.load_balancer_ip),
-            load_balancer_source_ranges: list(asked.load_balancer_source_ranges),
-            external_traffic_policy: text(asked.external_traffic_policy),
-            health_check_node_port: number(asked.health_check_node_port),
-            // A timeout of an affinity that is off would be refused.
-            session_affinity: asked
+            cluster_ip: text(requested.cluster_ip),
+            external_ips: list(requested.external_ips),
+            load_balancer_ip: text(requested.load_balancer_ip),
+            load_balancer_source_ranges: list(requested.load_balancer_source_ranges),
+            external_traffic_policy: text(requested.external_traffic_policy),
+            health_check_node_port: number(requested.health_check_node_port),
+            // The API server rejects a timeout without the affinity.
+            session_affinity: requested
                 .session_affinity_config
                 .as_ref()
                 .map(|_| "ClientIP".to_owned()),
-            session_affinity_config: asked.session_affinity_config,
+            session_affinity_config: requested.session_affinity_config,
             ..ServiceSpec::default()
         },
     }

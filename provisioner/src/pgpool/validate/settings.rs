@@ -1,5 +1,5 @@
-//! The user's own `pgpool.conf`: read line by line, refused where it would undo TLS, authentication or the paths the
-//! pod relies on, and where pgpool would read past it without a word. pgpool itself judges the rest.
+//! The user's own `pgpool.conf`: parsed line by line, rejected where it would undo TLS, authentication or the paths that the
+//! pod relies on, and where pgpool would silently ignore it. The config check covers the rest.
 
 mod check;
 mod line;
@@ -12,14 +12,14 @@ use super::reference::{Reference, text};
 use super::{Inputs, Setting, Unmet};
 use crate::pgpool::validate::catalog::Version;
 
-/// Whether a setting is the operator's alone to make.
+/// Whether only the operator may set it.
 pub(in crate::pgpool) fn is_ours(name: &str) -> bool {
     refusal::refusal(name, false).is_some()
 }
 
 const FILE: &str = "pgpool.conf";
 
-/// The settings of the Secret, overruled by those in place; each name once, in the order of first mention.
+/// The settings of the Secret, overridden by the inline ones; each name once, in the order of first mention.
 pub(super) fn custom_settings(
     pgpool: &Pgpool,
     inputs: &Inputs,
@@ -31,7 +31,7 @@ pub(super) fn custom_settings(
     if let Some(other) = configuration.inline.keys().find(|key| *key != FILE) {
         return Err(invalid(
             "`spec.configuration.inline`",
-            &format!("has a key `{other}`: only `{FILE}` is known"),
+            &format!("has a key `{other}`: only `{FILE}` is supported"),
         ));
     }
     let mut reading = Reading {
@@ -48,7 +48,7 @@ pub(super) fn custom_settings(
     if let Some(file) = configuration.inline_pgpool_conf() {
         reading.file("`spec.configuration.inline`", file)?;
     }
-    check::together(&reading.settings).map_err(|complaint| invalid("`spec.configuration`", &complaint))?;
+    check::together(&reading.settings).map_err(|problem| invalid("`spec.configuration`", &problem))?;
     Ok(reading.settings)
 }
 
@@ -60,19 +60,19 @@ fn from_secret(what: &str, inputs: &Inputs) -> Result<String, Unmet> {
     };
     let secret = Reference {
         what,
-        cure: "create it with key `pgpool.conf`, or correct `spec.configuration.secretName`",
+        how_to_fix: "create it with key `pgpool.conf`, or correct `spec.configuration.secretName`",
         absent: Reason::ConfigurationSecretNotFound,
         forbidden: Reason::ConfigurationSecretNotFound,
     }
     .read(lookup)?;
-    text(&secret, FILE).map_err(|complaint| invalid(what, &complaint))
+    text(&secret, FILE).map_err(|problem| invalid(what, &problem))
 }
 
-fn invalid(place: &str, complaint: &str) -> Unmet {
-    Unmet::rejected(Reason::ConfigurationInvalid, format!("{place} {complaint}."))
+fn invalid(place: &str, problem: &str) -> Unmet {
+    Unmet::rejected(Reason::ConfigurationInvalid, format!("{place} {problem}."))
 }
 
-/// What has been read so far.
+/// The settings read so far.
 struct Reading {
     settings: Vec<Setting>,
     own_backends: bool,
@@ -80,17 +80,17 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads a file over what is already there.
+    /// Adds the settings of a file; they override earlier ones.
     fn file(&mut self, place: &str, file: &str) -> Result<(), Unmet> {
         for (number, line) in (1..).zip(file.lines()) {
             self.line(place, number, line)
-                .map_err(|complaint| invalid(place, &complaint))?;
+                .map_err(|problem| invalid(place, &problem))?;
         }
         Ok(())
     }
 
     fn line(&mut self, place: &str, number: usize, line: &str) -> Result<(), String> {
-        let read = line::parse(line).map_err(|complaint| format!("has line {number} that {complaint}"))?;
+        let read = line::parse(line).map_err(|problem| format!("has line {number} that {problem}"))?;
         let Some((name, token)) = read else {
             return Ok(());
         };
@@ -100,9 +100,8 @@ impl Reading {
             ));
         }
         check::name(name, self.version)
-            .map_err(|complaint| format!("sets `{name}` in line {number}, which {complaint}"))?;
-        check::value(name, token)
-            .map_err(|complaint| format!("sets `{name}` in line {number} {complaint}"))?;
+            .map_err(|problem| format!("sets `{name}` in line {number}, which {problem}"))?;
+        check::value(name, token).map_err(|problem| format!("sets `{name}` in line {number} {problem}"))?;
         let setting = Setting {
             name: name.to_owned(),
             token: token.to_owned(),

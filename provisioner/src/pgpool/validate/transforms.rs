@@ -1,4 +1,4 @@
-//! `spec.secretTransforms` of an `AppBinding`: the Secret as its consumers are meant to see it.
+//! `spec.secretTransforms` of an `AppBinding`: the Secret as its consumers see it.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -7,7 +7,7 @@ use shared_types::app_binding::SecretTransform;
 /// Applies the transforms in order.
 ///
 /// # Errors
-/// The name of a transform that needs more than the Secret itself.
+/// The name of an unsupported transform: it needs more than the Secret itself.
 pub(super) fn transformed(secret: &Secret, transforms: &[SecretTransform]) -> Result<Secret, &'static str> {
     let mut data = secret.data.clone().unwrap_or_default();
     for transform in transforms {

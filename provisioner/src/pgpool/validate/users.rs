@@ -1,6 +1,5 @@
-//! Whose logins the pool knows: the one of the `AppBinding`, those in `spec.podTemplate`, and with `spec.syncUsers`
-//! those in the labelled Secrets beside PostgreSQL. Whoever is named first counts; what is wrong with one user is
-//! told, and keeps no other away.
+//! The users of the pool: that of the `AppBinding`, those in `spec.podTemplate`, and with `spec.syncUsers` those in the labeled
+//! Secrets beside PostgreSQL. The first source of a user wins; a problem with one user is reported and affects no other.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -26,7 +25,7 @@ mod tests;
 /// All users of the password file by name, and what is wrong with others.
 ///
 /// # Errors
-/// When the spec contradicts itself, or a watch has not answered yet.
+/// When the spec contradicts itself, or a cache is still syncing.
 pub(super) fn users(
     pgpool: &Pgpool,
     login: &Credential,
@@ -44,7 +43,7 @@ pub(super) fn users(
             )));
         }
     }
-    let mut complaints = environment.complaints;
+    let mut problems = environment.problems;
     let known = inputs
         .users_in_force
         .as_deref()
@@ -57,7 +56,7 @@ pub(super) fn users(
                 what: "the Secrets of users".to_owned(),
             });
         }
-        // Nobody is shut out because a right is missing.
+        // A missing permission must not lock out users that are in force.
         Some(Lookup::Forbidden) => {
             for (name, password) in &known {
                 if let (Entry::Vacant(free), Ok(user)) =
@@ -66,25 +65,25 @@ pub(super) fn users(
                     free.insert(user);
                 }
             }
-            complaints.push(Explanation::new(Reason::UserSecretForbidden, format!(
+            problems.push(Explanation::new(Reason::UserSecretForbidden, format!(
                     "`spec.syncUsers` has no effect, what is known stays: the provisioner does not see Secrets in \
                      namespace `{}`, serve that namespace too.",
-                    place(pgpool)
+                    backend_namespace(pgpool)
                 )));
         }
         Some(Lookup::Present(secrets)) => {
             synced(
                 &mut users,
-                &mut complaints,
+                &mut problems,
                 &known,
                 &others(pgpool, inputs, secrets),
             );
         }
     }
-    Ok((users.into_values().collect(), complaints))
+    Ok((users.into_values().collect(), problems))
 }
 
-fn place(pgpool: &Pgpool) -> String {
+fn backend_namespace(pgpool: &Pgpool) -> String {
     let named = pgpool.spec.postgres_ref.namespace.clone();
     named
         .filter(|namespace| !namespace.is_empty())
@@ -92,10 +91,15 @@ fn place(pgpool: &Pgpool) -> String {
         .unwrap_or_default()
 }
 
-/// The Secrets but the one that the `AppBinding` names itself; the oldest first.
+/// The Secrets other than the one that the `AppBinding` names; the oldest first.
 fn others<'a>(pgpool: &Pgpool, inputs: &Inputs, secrets: &'a [Arc<Secret>]) -> Vec<&'a Secret> {
     let binding = inputs.app_binding.present();
-    let own = binding.and_then(|binding| Some((place(pgpool), binding.spec.secret.as_ref()?.name.clone())));
+    let own = binding.and_then(|binding| {
+        Some((
+            backend_namespace(pgpool),
+            binding.spec.secret.as_ref()?.name.clone(),
+        ))
+    });
     let title = |secret: &Secret| (secret.namespace().unwrap_or_default(), secret.name_any());
     let mut others: Vec<&Secret> = secrets
         .iter()
@@ -111,7 +115,7 @@ fn others<'a>(pgpool: &Pgpool, inputs: &Inputs, secrets: &'a [Arc<Secret>]) -> V
     others
 }
 
-/// A user as a Secret gives him.
+/// A user from a Secret.
 struct Given<'a> {
     secret: &'a Secret,
     user: Credential,
@@ -119,31 +123,31 @@ struct Given<'a> {
 
 fn synced(
     users: &mut BTreeMap<String, Credential>,
-    complaints: &mut Vec<Explanation>,
+    problems: &mut Vec<Explanation>,
     known: &BTreeMap<String, String>,
     secrets: &[&Secret],
 ) {
     let mut given: BTreeMap<String, Vec<Given<'_>>> = BTreeMap::new();
     for secret in secrets {
-        if !is_meant(secret) {
+        if !is_about_user(secret) {
             continue;
         }
-        let name = text(secret, "username").or_else(|complaint| {
-            // One of the guides for KubeDB calls it so.
-            text(secret, "user").map_err(|_| complaint)
+        let name = text(secret, "username").or_else(|problem| {
+            // One of the guides for KubeDB uses this key.
+            text(secret, "user").map_err(|_| problem)
         });
         let kept = |name: &String| credential(name, known.get(name)?).ok();
         let user = name.and_then(|name| {
             let found = text(secret, "password").and_then(|password| credential(&name, &password));
-            found.or_else(|complaint| match kept(&name) {
+            found.or_else(|problem| match kept(&name) {
                 Some(user) => {
-                    complaints.push(broken(
+                    problems.push(broken(
                         secret,
-                        &format!("{complaint}, and what was known of its user stays"),
+                        &format!("{problem}, and its user keeps the known password"),
                     ));
                     Ok(user)
                 }
-                None => Err(complaint),
+                None => Err(problem),
             })
         });
         match user {
@@ -151,34 +155,34 @@ fn synced(
                 .entry(user.user.clone())
                 .or_default()
                 .push(Given { secret, user }),
-            Err(complaint) => complaints.push(broken(secret, &complaint)),
+            Err(problem) => problems.push(broken(secret, &problem)),
         }
     }
     for (name, given) in given {
         if let Some(first) = users.get(&name) {
             let different = given.iter().find(|it| it.user.password != first.password);
-            complaints.extend(different.map(|it| Explanation::new(Reason::UserConflict, format!(
+            problems.extend(different.map(|it| Explanation::new(Reason::UserConflict, format!(
                     "{} gives the user `{name}` another password than the AppBinding or `spec.podTemplate`, which \
                      count: correct or remove it.",
                     title(it.secret)
                 ))));
-        } else if let Some(user) = settled(&name, &given, known, complaints) {
+        } else if let Some(user) = chosen(&name, &given, known, problems) {
             users.insert(name, user);
         }
     }
 }
 
-/// The one password of a user. Of several the one in force stays, or else the oldest Secret counts.
-fn settled(
+/// The password of a user. Of several, the one in force stays; if none is, the oldest Secret wins.
+fn chosen(
     name: &str,
     given: &[Given<'_>],
     known: &BTreeMap<String, String>,
-    complaints: &mut Vec<Explanation>,
+    problems: &mut Vec<Explanation>,
 ) -> Option<Credential> {
     let in_force = |it: &&Given<'_>| known.get(name).map(String::as_str) == Some(it.user.password.expose());
     let counts = given.iter().find(in_force).or(given.first())?;
     if let Some(other) = given.iter().find(|it| it.user.password != counts.user.password) {
-        complaints.push(Explanation::new(Reason::UserConflict, format!(
+        problems.push(Explanation::new(Reason::UserConflict, format!(
                 "{} and {} give the user `{name}` different passwords, and the former counts: remove one of them.",
                 title(counts.secret),
                 title(other.secret)
@@ -195,19 +199,19 @@ fn title(secret: &Secret) -> String {
     )
 }
 
-fn broken(secret: &Secret, complaint: &str) -> Explanation {
+fn broken(secret: &Secret, problem: &str) -> Explanation {
     Explanation::new(
         Reason::UserSecretInvalid,
         format!(
-            "{} {complaint}: give it `username` and `password` of a PostgreSQL role, or take its labels away.",
+            "{} {problem}: give it `username` and `password` of a PostgreSQL role, or remove its labels.",
             title(secret)
         ),
     )
 }
 
-/// Whether a Secret is about a user. Those of certificates and the like bear the same labels, and what another
-/// operator made without a user is for its own use.
-fn is_meant(secret: &Secret) -> bool {
+/// Whether a Secret is about a user. Secrets of certificates and the like have the same labels, and one that another operator
+/// created without a user is for its own use.
+fn is_about_user(secret: &Secret) -> bool {
     let data = secret.data.as_ref();
     let has = |key: &str| data.is_some_and(|data| data.contains_key(key));
     if has("username") || has("user") || has("password") {

@@ -1,4 +1,4 @@
-//! What `validate` proves, as types: the only input of the builders in `build`.
+//! The result of `validate`, in types that the later steps rely on.
 
 use std::collections::BTreeMap;
 

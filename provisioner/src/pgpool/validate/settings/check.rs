@@ -1,16 +1,16 @@
-//! What pgpool would not complain about, but do something else than was meant: names that it reads past, words that it
-//! takes for `on`, and numbers that only together keep everybody out or end it at its start.
+//! Rejects settings that pgpool accepts but misinterprets: names that it ignores, words that it reads as `on`, and numbers that
+//! in combination lock every client out or end pgpool at its start.
 
 use super::Setting;
 use crate::pgpool::validate::catalog::{self, Known, Version};
 
-/// What pgpool has when nothing else is said; those that the operator itself writes are its own.
+/// Defaults of pgpool; where the operator writes a value, that one.
 const CHILDREN: u64 = 5;
 const LARGEST_RESULT: u64 = 400 << 10;
 const CACHE_BLOCK: u64 = 1 << 20;
 const CACHE: u64 = 8 << 20;
 
-/// Refuses a name that means nothing to this version.
+/// Rejects a name that this version does not know.
 pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
     let text = |(major, minor): Version| format!("{major}.{minor}");
     let this = text(version);
@@ -18,12 +18,12 @@ pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
         Known::Yes => return Ok(()),
         Known::As(new) => format!("pgpool {this} calls `{new}`: rename it"),
         Known::Since(since) => format!(
-            "only pgpool {} and later know, and this is {this}: remove the line, or choose a later `spec.version`",
+            "only pgpool {} and later knows, but this is {this}: remove the line, or choose a later `spec.version`",
             text(since)
         ),
-        Known::Until(last) => format!("pgpool has given up after {}: remove the line", text(last)),
+        Known::Until(last) => format!("pgpool removed after {}: remove the line", text(last)),
         Known::No(Some(likely)) => {
-            format!("pgpool {this} does not know and would ignore: write `{likely}` if that is what is meant")
+            format!("pgpool {this} does not know and would ignore: write `{likely}` if that is meant")
         }
         Known::No(None) => {
             format!("pgpool {this} does not know and would ignore: correct the name, or remove the line")
@@ -31,7 +31,7 @@ pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
     })
 }
 
-/// Refuses a word that pgpool would silently take for `on`, and a watchdog.
+/// Rejects a word that pgpool would silently read as `on`, and the watchdog.
 pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
     if !catalog::is_switch(name) {
         return Ok(());
@@ -39,17 +39,17 @@ pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
     let word = bare(token).to_ascii_lowercase();
     match word.as_str() {
         "on" | "true" | "yes" | "1" if name == "use_watchdog" => Err(
-            "to on, but pods of a Pgpool form no watchdog cluster: remove the line, since Kubernetes watches over them"
+            "to on, but pods of a Pgpool form no watchdog cluster: remove the line, since Kubernetes restarts and replaces them"
                 .to_owned(),
         ),
         "on" | "true" | "yes" | "1" | "off" | "false" | "no" | "0" => Ok(()),
         _ => Err(format!(
-            "to {token}, which pgpool would take for `on`: write `on` or `off`"
+            "to {token}, which pgpool would read as `on`: write `on` or `off`"
         )),
     }
 }
 
-/// Refuses numbers that do not go together.
+/// Rejects numbers that contradict each other.
 pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
     let token = |name: &str| {
         settings
@@ -58,7 +58,7 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
             .map(|it| it.token.as_str())
     };
     let number = |name, default| token(name).map_or(Some(default), size);
-    // A number that cannot be read is pgpool's to refuse.
+    // A number that cannot be parsed is left to the config check.
     if let (Some(reserved), Some(children)) = (
         number("reserved_connections", 0),
         number("num_init_children", CHILDREN),
@@ -66,15 +66,15 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
         && reserved >= children
     {
         return Err(format!(
-            "keeps {reserved} connections back in `reserved_connections` of the {children} in `num_init_children`, so \
-             that nobody could log in: lower the one or raise the other"
+            "reserves {reserved} connections in `reserved_connections` of the {children} in `num_init_children`, so that \
+             no client could log in: lower `reserved_connections` or raise `num_init_children`"
         ));
     }
     let cached = token("memory_cache_enabled").map(|token| bare(token).to_ascii_lowercase());
     if !matches!(cached.as_deref(), Some("on" | "true" | "yes" | "1")) {
         return Ok(());
     }
-    // pgpool does not start with them the other way round.
+    // pgpool does not start with a part that is larger than the whole.
     let sizes = [
         (
             "memqcache_maxcache",
@@ -95,7 +95,7 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
         {
             return Err(format!(
                 "has a `{part}` of {part_size} bytes, which does not fit into the {whole_size} bytes of `{whole}`: \
-                 lower the one or raise the other"
+                 lower `{part}` or raise `{whole}`"
             ));
         }
     }

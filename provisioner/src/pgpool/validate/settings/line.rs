@@ -1,9 +1,9 @@
 //! One line of `pgpool.conf`.
 //!
-//! Values keep the form the user gave them, after it has been proven that each is exactly one token of pgpool's
-//! grammar: several settings fit on one line of that grammar, so a value must never carry a second one along.
+//! Values keep the user's spelling, once it is proven that each is exactly one token of pgpool's grammar: that grammar allows
+//! several settings on one line, so a value must never contain a second one.
 
-/// Reads one line: `name = value`, the sign being optional in pgpool's grammar; nothing for a blank or a comment.
+/// Parses `name = value`; the sign is optional in pgpool's grammar. `None` for a blank line or a comment.
 pub(super) fn parse(line: &str) -> Result<Option<(&str, &str)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -19,11 +19,11 @@ pub(super) fn parse(line: &str) -> Result<Option<(&str, &str)>, String> {
     }
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-    let token = token(rest).map_err(|complaint| format!("gives `{name}` {complaint}"))?;
+    let token = token(rest).map_err(|problem| format!("gives `{name}` {problem}"))?;
     let tail = rest[token.len()..].trim_start();
     if !tail.is_empty() && !tail.starts_with('#') {
         return Err(format!(
-            "has something behind the value of `{name}`: one setting a line"
+            "has text after the value of `{name}`: write one setting per line"
         ));
     }
     Ok(Some((name, token)))

@@ -1,21 +1,21 @@
-//! What is not the user's to set, since it would undo TLS, authentication or the paths that the pod relies on.
+//! Settings that users may not set, since they would undo TLS, authentication or the paths that the pod relies on.
 
-/// Why a setting is not the user's to make.
+/// Why the user may not set it, as a predicate of the setting; `None` if the user may.
 pub(super) fn refusal(name: &str, own_backends: bool) -> Option<&'static str> {
-    // pgpool compares names exactly, but not in every version: judge without regard to case.
+    // Not every version of pgpool compares names with regard to case.
     let name = name.to_ascii_lowercase();
     if name == "ssl" || name.starts_with("ssl_") {
-        return Some("decides on TLS and follows from `spec.sslMode` and `spec.tls`");
+        return Some("controls TLS and follows from `spec.sslMode` and `spec.tls`");
     }
     if name.starts_with("include") {
-        return Some("would read settings past all checks");
+        return Some("would read settings that are not checked");
     }
     if name.starts_with("pcp_") {
-        return Some("would open the control port, which knows no TLS");
+        return Some("would open the control port, which has no TLS");
     }
     match name.as_str() {
         "enable_pool_hba" | "pool_passwd" | "allow_clear_text_frontend_auth" => {
-            Some("decides on authentication and follows from `spec.clientAuthMode`")
+            Some("controls authentication and follows from `spec.clientAuthMode`")
         }
         "listen_addresses" | "port" => Some("is where the Services and the probes expect the pool"),
         "unix_socket_directories" | "socket_dir" | "pid_file_name" | "logdir" | "work_dir" => {
@@ -32,9 +32,9 @@ fn backend_refusal(name: &str, own_backends: bool) -> Option<&'static str> {
     }
     match base {
         "backend_hostname" | "backend_port" | "backend_data_directory" => {
-            Some("names a server and belongs into `spec.configuration.backends`")
+            Some("names a server and belongs in `spec.configuration.backends`")
         }
-        "backend_weight" | "backend_flag" if own_backends => Some("stands in `spec.configuration.backends`"),
+        "backend_weight" | "backend_flag" if own_backends => Some("is set in `spec.configuration.backends`"),
         _ => None,
     }
 }
