@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::apply::ApplyError;
 use shared_types::Pgpool;
+use shared_types::explanation::Blocked;
 
 use super::build::Objects;
 use super::decide::init_job::InitState;
@@ -28,7 +29,6 @@ use super::decide::volume_sync::MountedSecrets;
 use super::decide::{Decision, probe, rotation};
 use super::observe::pods::PodFacts;
 use super::observe::{CertificateRevision, Live, Observed};
-use super::validate::Unmet;
 use crate::context::Context;
 use writer::Writer;
 
@@ -92,7 +92,7 @@ struct Written {
 pub(crate) async fn apply(
     context: &Context,
     key: &ObjectRef<Pgpool>,
-    decision: &Result<Decision<'_>, Unmet>,
+    decision: &Result<Decision<'_>, Blocked>,
     objects: Option<Objects>,
     observed: &Observed,
     now: Timestamp,

@@ -30,11 +30,12 @@ use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shared_types::AppBinding;
+use shared_types::explanation::Blocked;
 
 use crate::pgpool::decide::Decision;
 use crate::pgpool::decide::config_check::ConfigSecret;
 use crate::pgpool::decide::init_job::InitState;
-use crate::pgpool::validate::{Initialization, Unmet, Validated};
+use crate::pgpool::validate::{Initialization, Validated};
 use crate::prometheus::ServiceMonitor;
 
 pub(crate) use preview::Preview;
@@ -96,8 +97,8 @@ pub(crate) struct Objects {
 
 /// Builds everything; `None` where nothing is decided.
 pub(crate) fn build(
-    validated: &Result<Validated, Unmet>,
-    decision: &Result<Decision<'_>, Unmet>,
+    validated: &Result<Validated, Blocked>,
+    decision: &Result<Decision<'_>, Blocked>,
 ) -> Option<Objects> {
     let (validated, decision) = (validated.as_ref().ok()?, decision.as_ref().ok()?);
     let mut objects = Objects {

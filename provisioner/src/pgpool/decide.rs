@@ -23,9 +23,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 use shared_types::Pgpool;
+use shared_types::explanation::Blocked;
 
 use super::observe::Observed;
-use super::validate::{Unmet, Validated};
+use super::validate::Validated;
 use crate::fleet::RotationLimiter;
 use crate::health::Access;
 use config_check::{Config, ConfigCheckId};
@@ -100,14 +101,14 @@ struct Situation<'a> {
 /// Decides.
 ///
 /// # Errors
-/// [`Unmet`] when the `Pgpool` is not valid, or its settings cannot be used and there are none that pods could keep.
+/// [`Blocked`] when the `Pgpool` is not valid, or its settings cannot be used and there are none that pods could keep.
 pub(crate) fn decide<'a>(
     pgpool: &'a Pgpool,
-    validated: &'a Result<Validated, Unmet>,
+    validated: &'a Result<Validated, Blocked>,
     observed: &'a Observed,
     policy: Policy<'a>,
     now: Timestamp,
-) -> Result<Decision<'a>, Unmet> {
+) -> Result<Decision<'a>, Blocked> {
     let validated = validated.as_ref().map_err(Clone::clone)?;
     let situation = Situation {
         pgpool,

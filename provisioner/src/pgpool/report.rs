@@ -18,13 +18,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use operator_runtime::Outcome;
 use shared_types::conditions::{ConditionType, Reason, Status, condition, find, is_true};
-use shared_types::explanation::Explanation;
+use shared_types::explanation::{Blocked, Explanation};
 use shared_types::{Pgpool, PgpoolStatus};
 
 use super::apply::Applied;
 use super::decide::Decision;
 use super::observe::Observed;
-use super::validate::{Unmet, Validated};
+use super::validate::Validated;
 use checks::Checks;
 use initialized::Initialized;
 use monitored::Monitored;
@@ -47,8 +47,8 @@ pub(crate) struct Report {
 pub(crate) fn report(
     pgpool: &Pgpool,
     observed: &Observed,
-    validated: &Result<Validated, Unmet>,
-    decision: &Result<Decision<'_>, Unmet>,
+    validated: &Result<Validated, Blocked>,
+    decision: &Result<Decision<'_>, Blocked>,
     applied: &Applied,
     now: Timestamp,
 ) -> Report {
@@ -77,7 +77,7 @@ pub(crate) fn report(
 }
 
 /// When to reconcile again for what no condition is about.
-fn retries(decision: &Result<Decision<'_>, Unmet>, applied: &Applied) -> Vec<Duration> {
+fn retries(decision: &Result<Decision<'_>, Blocked>, applied: &Applied) -> Vec<Duration> {
     let mut retries = Vec::new();
     if let Ok(decision) = decision {
         let hold = decision.rotation_hold.as_ref();
@@ -101,8 +101,8 @@ fn retries(decision: &Result<Decision<'_>, Unmet>, applied: &Applied) -> Vec<Dur
 struct Subject<'a> {
     pgpool: &'a Pgpool,
     observed: &'a Observed,
-    validated: &'a Result<Validated, Unmet>,
-    decision: &'a Result<Decision<'a>, Unmet>,
+    validated: &'a Result<Validated, Blocked>,
+    decision: &'a Result<Decision<'a>, Blocked>,
     applied: &'a Applied,
 }
 

@@ -23,18 +23,17 @@ mod resources;
 mod service_template;
 mod settings;
 mod transforms;
-mod unmet;
 mod users;
 mod validated;
 
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
 pub(crate) use init::{GIT_SECRET, Git, Init, Initialization, Source};
 pub(in crate::pgpool) use settings::is_ours;
-pub(crate) use unmet::Unmet;
 pub(crate) use validated::{
     AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, Names, PodOverrides, Release,
     ServiceOverrides, Setting, Validated,
@@ -49,8 +48,8 @@ const MAX_NAME_LENGTH: usize = 52;
 ///
 /// # Errors
 /// The first problem: what is wrong in the spec itself comes before what may still appear. A problem with the user's settings
-/// is no error here, see [`Validated::unmet_settings`].
-pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Unmet> {
+/// is no error here, see [`Validated::blocked_settings`].
+pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Blocked> {
     check_spec(pgpool)?;
     monitor::check(pgpool)?;
     let (mut pod, environment) = pod_template::pod_template(pgpool, inputs)?;
@@ -59,10 +58,10 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Un
     let backend = backend::backend(pgpool, inputs)?;
     let custom_settings = settings::custom_settings(pgpool, inputs, release.version)
         .and_then(|settings| check_primary(&backend.nodes, &settings).map(|()| settings));
-    let (custom_settings, unmet_settings) = match custom_settings {
+    let (custom_settings, blocked_settings) = match custom_settings {
         Ok(settings) => (settings, None),
-        Err(unmet @ Unmet::Reading { .. }) => return Err(unmet),
-        Err(unmet) => (Vec::new(), Some(unmet)),
+        Err(blocked @ Blocked::Unknown) => return Err(blocked),
+        Err(blocked) => (Vec::new(), Some(blocked)),
     };
     check_backend_tls(pgpool, &backend)?;
     let (users, user_complaints) = users::users(pgpool, &backend.login, environment, inputs)?;
@@ -84,7 +83,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Un
         users,
         user_complaints,
         custom_settings,
-        unmet_settings,
+        blocked_settings,
         custom_nodes: lists_nodes(pgpool),
         pod,
         init: init::initialization(pgpool, inputs),
@@ -99,14 +98,14 @@ fn lists_nodes(pgpool: &Pgpool) -> bool {
 }
 
 /// Repeats the rules of the CRD for objects that are older than the rules, and adds those that the CRD cannot express.
-fn check_spec(pgpool: &Pgpool) -> Result<(), Unmet> {
+fn check_spec(pgpool: &Pgpool) -> Result<(), Blocked> {
     let name = pgpool.name_any();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.len() > MAX_NAME_LENGTH
         || !name.starts_with(|c: char| c.is_ascii_lowercase())
         || !name.chars().all(plain)
     {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NotSupported,
             format!(
                 "The name `{name}` cannot name a Service and pods: use at most {MAX_NAME_LENGTH} lower-case letters, \
@@ -136,7 +135,7 @@ fn check_spec(pgpool: &Pgpool) -> Result<(), Unmet> {
 }
 
 /// Without a marked primary and without the check that finds one, pgpool treats every node as a standby.
-fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Unmet> {
+fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Blocked> {
     let marked = nodes.iter().any(|node| node.flag.contains("ALWAYS_PRIMARY"));
     let is_override = |setting: &Setting| {
         matches!(
@@ -154,11 +153,11 @@ fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Unme
 }
 
 /// Verification needs a CA. A pool with certificates has one that may fit: that of their issuer.
-fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Unmet> {
+fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Blocked> {
     if !backend.verify || !backend.ca.is_empty() || pgpool.spec.ssl_mode() != SslMode::Disable {
         return Ok(());
     }
-    Err(Unmet::rejected(
+    Err(Blocked::stuck(
         Reason::AppBindingInvalid,
         format!(
             "AppBinding `{}` requires verification of PostgreSQL's certificate but has no CA certificate: set its \

@@ -16,7 +16,7 @@ use shared_types::{names, reserved};
 
 use super::Situation;
 use crate::pgpool::observe::{Live, pods};
-use crate::pgpool::validate::{Setting, Unmet, Validated};
+use crate::pgpool::validate::{Setting, Validated};
 
 #[cfg(test)]
 mod tests;
@@ -96,15 +96,18 @@ enum Verdict {
 /// Decides which settings pods get.
 ///
 /// # Errors
-/// [`Unmet`] when those of the spec are invalid and there are none that pods could keep.
-pub(super) fn settings(situation: &Situation<'_>) -> Result<Settings, Unmet> {
+/// [`Blocked`] when those of the spec are invalid and there are none that pods could keep.
+pub(super) fn settings(situation: &Situation<'_>) -> Result<Settings, Blocked> {
     let check = match verdict(situation) {
         Verdict::Accepted { hash } => return Ok(Settings::Use { checked_hash: hash }),
         Verdict::NotAccepted(check) => check,
     };
-    match (revision_in_force(situation), &situation.validated.unmet_settings) {
+    match (
+        revision_in_force(situation),
+        &situation.validated.blocked_settings,
+    ) {
         (Some(revision), _) => Ok(Settings::Keep { revision, check }),
-        (None, Some(unmet)) => Err(unmet.clone()),
+        (None, Some(blocked)) => Err(blocked.clone()),
         (None, None) => Ok(Settings::Wait { check }),
     }
 }
@@ -186,11 +189,11 @@ fn verdict(situation: &Situation<'_>) -> Verdict {
         now,
         ..
     } = situation;
-    if let Some(unmet) = &validated.unmet_settings {
+    if let Some(blocked) = &validated.blocked_settings {
         return Verdict::NotAccepted(Check {
             starts: false,
             kept: None,
-            blocked: unmet.clone().into(),
+            blocked: blocked.clone(),
         });
     }
     match policy.preview.config_check(validated) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use shared_types::Pgpool;
+use shared_types::explanation::Blocked;
 
 use super::config_check::{Config, ConfigSecret};
 use super::init_job::InitState;
@@ -15,7 +16,7 @@ use crate::fleet::{Admission, Ask, RotationLimiter};
 use crate::health::Access;
 use crate::pgpool::build::{self, Objects};
 use crate::pgpool::observe::Observed;
-use crate::pgpool::validate::{Unmet, validate};
+use crate::pgpool::validate::validate;
 
 /// A limiter that always answers the same, and remembers what it was asked.
 pub(crate) struct FixedLimiter {
@@ -55,7 +56,7 @@ pub(crate) fn planned(
     limiter: &FixedLimiter,
     handoff_grace: Duration,
     now: Timestamp,
-) -> Result<Planned, Unmet> {
+) -> Result<Planned, Blocked> {
     let validated = validate(pgpool, &observed.inputs);
     let policy = Policy {
         preview: &build::Preview,

@@ -10,12 +10,12 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Resource;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
-use shared_types::explanation::Explanation;
+use shared_types::explanation::{Blocked, Explanation};
 use shared_types::pgpool::ScriptReference;
 
 use super::workload::Workload;
 use crate::pgpool::observe::{Lookup, Observed, is_due};
-use crate::pgpool::validate::{Initialization, Unmet, Validated};
+use crate::pgpool::validate::{Initialization, Validated};
 
 /// How soon a `ConfigMap` that is missing is looked up again: no watch tells when it is created.
 const SOURCE_RETRY: Duration = Duration::from_secs(10);
@@ -51,10 +51,10 @@ pub(super) fn init_state(
     let init = match &validated.init {
         Initialization::None => return InitState::NotRequested,
         Initialization::Skipped => return InitState::Skipped,
-        Initialization::Refused(Unmet::Rejected { reason, message } | Unmet::Waiting { reason, message }) => {
-            return waiting(*reason, message.clone());
+        Initialization::Refused(Blocked::Stuck(explanation) | Blocked::Waiting(explanation)) => {
+            return InitState::Waiting(explanation.clone());
         }
-        Initialization::Refused(Unmet::Reading { .. }) => return InitState::Unknown,
+        Initialization::Refused(Blocked::Unknown) => return InitState::Unknown,
         Initialization::Wanted(init) => init,
     };
     let title = format!("Job {}/{}", validated.namespace, init.job);

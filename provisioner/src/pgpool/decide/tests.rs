@@ -3,6 +3,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde_json::json;
+use shared_types::explanation::Blocked;
 use shared_types::{ClientAuthMode, SslMode};
 
 use super::*;
@@ -23,7 +24,7 @@ type Spoil = fn(&mut Observed);
 /// What a field changes about the checks.
 type Change = fn(&mut Access);
 
-fn try_plan(pgpool: &Pgpool, observed: &Observed) -> Result<Planned, Unmet> {
+fn try_plan(pgpool: &Pgpool, observed: &Observed) -> Result<Planned, Blocked> {
     let limiter = FixedLimiter::new(Admission::Granted);
     fixtures::planned(pgpool, observed, &limiter, GRACE, now())
 }

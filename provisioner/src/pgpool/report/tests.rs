@@ -11,6 +11,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use operator_runtime::apply::ApplyError;
 use shared_types::Phase;
 use shared_types::conditions::is_false;
+use shared_types::explanation::Blocked;
 use tls_bundle::Fingerprint;
 
 use super::*;
@@ -23,7 +24,6 @@ use crate::pgpool::decide::init_job::InitState;
 use crate::pgpool::decide::{CertificateState, fixtures};
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::observe::pods::PodFacts;
-use crate::pgpool::validate::Unmet;
 
 const VERIFIED: CertificateState = CertificateState::Verified(Verifier::Channel);
 
@@ -32,8 +32,8 @@ struct World {
     pgpool: Pgpool,
     observed: Observed,
     /// Nothing about users is looked at.
-    validated: Result<Validated, Unmet>,
-    decision: Result<Decision<'static>, Unmet>,
+    validated: Result<Validated, Blocked>,
+    decision: Result<Decision<'static>, Blocked>,
     applied: Applied,
 }
 
@@ -95,7 +95,7 @@ impl World {
         let mut world = Self {
             pgpool: tls_pgpool(),
             observed,
-            validated: Err(Unmet::Reading { what: String::new() }),
+            validated: Err(Blocked::Unknown),
             decision: Ok(fixtures::foundation_only()),
             applied,
         };
@@ -113,8 +113,8 @@ impl World {
         self.decision.as_mut().ok().unwrap().certificates = state;
     }
 
-    fn stop(&mut self, unmet: Unmet) {
-        self.decision = Err(unmet);
+    fn stop(&mut self, blocked: Blocked) {
+        self.decision = Err(blocked);
         self.applied.progress = Progress::Stopped;
     }
 

@@ -15,7 +15,6 @@ use crate::pgpool::decide::handoff::Verifier;
 use crate::pgpool::decide::rollout::{Rollout, rollout};
 use crate::pgpool::decide::{CertificateState, Decision, ca_overlap, volume_sync};
 use crate::pgpool::observe::Observed;
-use crate::pgpool::validate::Unmet;
 
 /// How soon a foreign object is looked at again: a person has to delete it, and each time costs a request or two.
 pub(super) const CONFLICT_RETRY: Duration = Duration::from_secs(15);
@@ -34,13 +33,13 @@ impl Work {
     pub(super) fn of(
         pgpool: &Pgpool,
         observed: &Observed,
-        decision: &Result<Decision<'_>, Unmet>,
+        decision: &Result<Decision<'_>, Blocked>,
         applied: &Applied,
         now: Timestamp,
     ) -> Self {
         let decision = match decision {
             Ok(decision) => decision,
-            Err(unmet) => return Self::Blocked(unmet.clone().into()),
+            Err(blocked) => return Self::Blocked(blocked.clone()),
         };
         match &applied.progress {
             Progress::Stopped => return Self::Blocked(Blocked::Unknown),

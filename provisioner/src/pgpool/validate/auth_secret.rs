@@ -3,11 +3,12 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::{Pgpool, names};
 
 use super::credentials::credential;
 use super::reference::{Reference, text};
-use super::{AuthSecret, Inputs, Unmet};
+use super::{AuthSecret, Inputs};
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
@@ -15,12 +16,12 @@ use crate::pgpool::observe::Lookup;
 const PCP_USER: &str = "pcp";
 
 /// Reads the Secret, or generates its content. A password that is in use is always kept.
-pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret, Unmet> {
+pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret, Blocked> {
     let name = names::auth_secret(pgpool);
     let what = format!("Secret `{}/{name}`", pgpool.namespace().unwrap_or_default());
     let requested = pgpool.spec.auth_secret.clone().unwrap_or_default();
     if let Some(field) = external_reference(&requested) {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NotSupported,
             format!(
                 "`spec.authSecret` refers by {field} to a secret outside of the cluster, which is not supported: remove \
@@ -47,7 +48,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     }
     .read(&inputs.auth_secret)?;
     if !external && belongs_to_another(pgpool, &secret) {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NameConflict,
             format!(
                 "{what} is managed for another object according to its labels: name another Secret in `spec.authSecret.name`, or set \
@@ -83,8 +84,8 @@ fn login(secret: &Secret) -> Result<Credential, String> {
     credential(&user, &text(secret, "password")?)
 }
 
-fn invalid(what: &str, problem: &str) -> Unmet {
-    Unmet::rejected(
+fn invalid(what: &str, problem: &str) -> Blocked {
+    Blocked::stuck(
         Reason::AuthSecretInvalid,
         format!("{what} {problem}: give it `username` and `password` of the PCP user."),
     )

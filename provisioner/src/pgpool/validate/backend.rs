@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::object::TypedReference;
 use shared_types::{AppBinding, ClientAuthMode, Pgpool};
 
@@ -15,14 +16,14 @@ use super::credentials::credential;
 use super::nodes::{self, Endpoint};
 use super::reference::{Reference, text};
 use super::transforms::transformed;
-use super::{Backend, Inputs, Unmet};
+use super::{Backend, Inputs};
 use crate::credential::Credential;
 use shared_types::certificates::CLIENT_USER;
 
 use crate::pgpool::observe::Lookup;
 
 /// Reads the `AppBinding` and its Secrets.
-pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet> {
+pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Blocked> {
     let place = Place::of(pgpool);
     let binding = Reference {
         what: &place.what,
@@ -34,7 +35,7 @@ pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Unmet
     let address = place.address(&binding)?;
     let login = login(&place, &binding, inputs)?;
     if pgpool.spec.client_auth_mode() == ClientAuthMode::Cert && login.user != CLIENT_USER {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NotSupported,
             format!(
                 "{} logs in as `{}`, but the client certificate is issued to `{CLIENT_USER}`: put the user \
@@ -82,11 +83,11 @@ impl Place {
         Self { namespace, what }
     }
 
-    fn invalid(&self, problem: &str) -> Unmet {
-        Unmet::rejected(Reason::AppBindingInvalid, format!("{} {problem}.", self.what))
+    fn invalid(&self, problem: &str) -> Blocked {
+        Blocked::stuck(Reason::AppBindingInvalid, format!("{} {problem}.", self.what))
     }
 
-    fn address(&self, binding: &AppBinding) -> Result<Address, Unmet> {
+    fn address(&self, binding: &AppBinding) -> Result<Address, Blocked> {
         let config = &binding.spec.client_config;
         if let Some(service) = &config.service {
             let named = service
@@ -117,7 +118,7 @@ impl Place {
     }
 }
 
-fn login(place: &Place, binding: &AppBinding, inputs: &Inputs) -> Result<Credential, Unmet> {
+fn login(place: &Place, binding: &AppBinding, inputs: &Inputs) -> Result<Credential, Blocked> {
     let Some(named) = &binding.spec.secret else {
         return Err(
             place.invalid("names no Secret: set `spec.secret.name` to one with `username` and `password`")
@@ -131,7 +132,7 @@ fn login(place: &Place, binding: &AppBinding, inputs: &Inputs) -> Result<Credent
     })?;
     let pair = text(&secret, "username").and_then(|user| credential(&user, &text(&secret, "password")?));
     pair.map_err(|problem| {
-        Unmet::rejected(
+        Blocked::stuck(
             Reason::BackendSecretInvalid,
             format!(
                 "Secret `{}/{}` {problem}: give it `username` and `password` of a PostgreSQL role.",
@@ -145,11 +146,11 @@ fn secret(
     place: &Place,
     named: &TypedReference,
     lookup: Option<&Lookup<Arc<Secret>>>,
-) -> Result<Arc<Secret>, Unmet> {
+) -> Result<Arc<Secret>, Blocked> {
     let what = format!("Secret `{}/{}`", place.namespace, named.name);
     let foreign = named.api_group.as_deref().is_some_and(|group| !group.is_empty());
     if foreign {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NotSupported,
             format!(
                 "{} refers to a Secret of another API group: name a plain Secret.",
@@ -158,7 +159,7 @@ fn secret(
         ));
     }
     let Some(lookup) = lookup else {
-        return Err(Unmet::Reading { what });
+        return Err(Blocked::Unknown);
     };
     Reference {
         what: &what,
@@ -176,7 +177,7 @@ fn ca_certificates(
     place: &Place,
     binding: &AppBinding,
     inputs: &Inputs,
-) -> Result<Vec<CertificateDer<'static>>, Unmet> {
+) -> Result<Vec<CertificateDer<'static>>, Blocked> {
     let mut found = Vec::new();
     if let Some(bundle) = binding
         .spec
@@ -200,7 +201,7 @@ fn ca_certificates(
             .filter(|b| !b.0.is_empty())
         {
             found.extend(certificates(&bundle.0).ok_or_else(|| {
-                Unmet::rejected(
+                Blocked::stuck(
                     Reason::BackendSecretInvalid,
                     format!(
                         "Secret `{}/{}` has a `ca.crt` that is not a list of PEM certificates: correct it.",

@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::EnvVar;
 use kube::ResourceExt;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
-use shared_types::explanation::Explanation;
+use shared_types::explanation::{Blocked, Explanation};
 
+use super::Inputs;
 use super::credentials::credential;
 use super::explain::invalid_pod_template as invalid;
 use super::password_file;
 use super::reference::text;
-use super::{Inputs, Unmet};
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::observe::env_pairs::{PASSWORD, USER, halves, reference};
@@ -41,7 +41,7 @@ pub(super) fn users(
     pgpool: &Pgpool,
     env: Vec<EnvVar>,
     inputs: &Inputs,
-) -> Result<(Environment, Vec<EnvVar>), Unmet> {
+) -> Result<(Environment, Vec<EnvVar>), Blocked> {
     let reader = Reader {
         namespace: pgpool.namespace().unwrap_or_default(),
         inputs,
@@ -83,7 +83,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn pair(&self, user: &EnvVar, password: &EnvVar, found: &mut Environment) -> Result<(), Unmet> {
+    fn pair(&self, user: &EnvVar, password: &EnvVar, found: &mut Environment) -> Result<(), Blocked> {
         let title = format!("`{}` and `{}` of container `pgpool`", user.name, password.name);
         let is_literal = user.value_from.is_none() && password.value_from.is_none();
         match (self.half(user)?, self.half(password)?) {
@@ -114,7 +114,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn half(&self, variable: &EnvVar) -> Result<Half, Unmet> {
+    fn half(&self, variable: &EnvVar) -> Result<Half, Blocked> {
         if variable.value_from.is_none() {
             return Ok(Half::Text(variable.value.clone().unwrap_or_default()));
         }
@@ -132,8 +132,8 @@ impl Reader<'_> {
             Half::Nothing((!is_optional).then(|| Explanation::new(reason, message)))
         };
         match self.inputs.env_secrets.get(&reference.name) {
-            None | Some(Lookup::Pending) => Err(Unmet::Reading { what }),
-            Some(Lookup::Forbidden) => Err(Unmet::waiting(
+            None | Some(Lookup::Pending) => Err(Blocked::Unknown),
+            Some(Lookup::Forbidden) => Err(Blocked::waiting(
                 Reason::UserSecretForbidden,
                 format!(
                     "The provisioner may not read {what}, {why}: grant its service account `get`, `list` and `watch` \

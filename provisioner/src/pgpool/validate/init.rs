@@ -4,12 +4,13 @@
 
 use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext, Volume};
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::pgpool::{GitRepo, ScriptSource};
 use shared_types::reserved::{CONTAINER_MOUNT_PATHS, MOUNT_PATHS, VOLUME_SCRIPTS, is_at_or_below};
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
+use super::Inputs;
 use super::resources::{SidecarDefaults, with_defaults};
-use super::{Inputs, Unmet};
 
 /// Where scripts are mounted, unless the arguments of git-sync name another folder.
 pub(crate) const ROOT: &str = "/init-scripts";
@@ -33,7 +34,7 @@ pub(crate) enum Initialization {
     /// The user declares that the scripts have run.
     Skipped,
     /// The scripts cannot be run as they are given.
-    Refused(Unmet),
+    Refused(Blocked),
     /// The scripts run once.
     Wanted(Box<Init>),
 }
@@ -99,18 +100,18 @@ pub(super) fn initialization(pgpool: &Pgpool, inputs: &Inputs) -> Initialization
     };
     match init(pgpool, script, inputs) {
         Ok(init) => Initialization::Wanted(Box::new(init)),
-        Err(unmet) => Initialization::Refused(unmet),
+        Err(blocked) => Initialization::Refused(blocked),
     }
 }
 
-fn invalid(problem: impl AsRef<str>) -> Unmet {
-    Unmet::rejected(
+fn invalid(problem: impl AsRef<str>) -> Blocked {
+    Blocked::stuck(
         Reason::ConfigurationInvalid,
         format!("`spec.init.script` {}.", problem.as_ref()),
     )
 }
 
-fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init, Unmet> {
+fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init, Blocked> {
     let sources = script.volume_source.len() + usize::from(script.git.is_some());
     if sources != 1 {
         let names = script.volume_source.keys().map(String::as_str);
@@ -142,7 +143,7 @@ fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init,
     })
 }
 
-fn volume(script: &ScriptSource) -> Result<Volume, Unmet> {
+fn volume(script: &ScriptSource) -> Result<Volume, Blocked> {
     match script.volume(VOLUME_SCRIPTS) {
         Ok(Some(volume)) => Ok(volume),
         Ok(None) => Err(invalid("names no source")),
@@ -151,7 +152,7 @@ fn volume(script: &ScriptSource) -> Result<Volume, Unmet> {
 }
 
 /// A path below the source, without `..` and without control characters.
-fn path(requested: &str) -> Result<String, Unmet> {
+fn path(requested: &str) -> Result<String, Blocked> {
     let parts: Vec<_> = requested
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")
@@ -165,7 +166,7 @@ fn path(requested: &str) -> Result<String, Unmet> {
 }
 
 /// The folder of git-sync: from its arguments or its environment, else the default.
-fn root(git: &GitRepo) -> Result<String, Unmet> {
+fn root(git: &GitRepo) -> Result<String, Blocked> {
     let Some(requested) = option(git, "root") else {
         return Ok(ROOT.to_owned());
     };
@@ -192,7 +193,7 @@ fn link(git: &GitRepo, below: &str) -> String {
     option(git, "link").unwrap_or_else(|| first.unwrap_or(LINK).to_owned())
 }
 
-fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<Git, Unmet> {
+fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<Git, Blocked> {
     if repository.args.iter().all(|arg| arg.trim().is_empty()) {
         return Err(invalid("has no `git.args`: give at least `--repo=URL`"));
     }
@@ -203,7 +204,7 @@ fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<
         .filter(|image| !image.is_empty())
         .ok_or_else(|| {
             let name = version.and_then(|version| version.metadata.name.as_deref());
-            Unmet::rejected(
+            Blocked::stuck(
                 Reason::NotSupported,
                 format!(
                     "PgpoolVersion `{}` names no image for git: set its `spec.gitSyncer.image`, or give the scripts in \

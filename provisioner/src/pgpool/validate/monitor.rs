@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::pgpool::{Exporter, ServiceAlias};
 use shared_types::reserved::{EXPORTER, EXPORTER_ENV, EXPORTER_FLAGS};
 use shared_types::{Pgpool, names, ports};
 
 use super::explain::invalid;
 use super::resources::{SidecarDefaults, with_defaults};
-use super::{Monitoring, Release, Unmet, plain, service_template};
+use super::{Monitoring, Release, plain, service_template};
 
 /// Of container `exporter`, where the user sets none.
 const RESOURCES: SidecarDefaults = SidecarDefaults {
@@ -23,7 +24,7 @@ const RESOURCES: SidecarDefaults = SidecarDefaults {
 ///
 /// # Errors
 /// A missing agent, and settings of the exporter that would replace generated ones.
-pub(super) fn check(pgpool: &Pgpool) -> Result<(), Unmet> {
+pub(super) fn check(pgpool: &Pgpool) -> Result<(), Blocked> {
     let Some(monitor) = &pgpool.spec.monitor else {
         return Ok(());
     };
@@ -54,7 +55,7 @@ pub(super) fn check(pgpool: &Pgpool) -> Result<(), Unmet> {
     template(pgpool).map_or(Ok(()), |requested| check_template(&requested))
 }
 
-fn check_template(requested: &Container) -> Result<(), Unmet> {
+fn check_template(requested: &Container) -> Result<(), Blocked> {
     let fixed = [
         ("image", requested.image.is_some(), "the PgpoolVersion names it"),
         (
@@ -80,7 +81,7 @@ fn check_template(requested: &Container) -> Result<(), Unmet> {
     )
 }
 
-fn check_env(env: &[EnvVar], place: &str) -> Result<(), Unmet> {
+fn check_env(env: &[EnvVar], place: &str) -> Result<(), Blocked> {
     let reserved = |variable: &&EnvVar| EXPORTER_ENV.contains(&variable.name.as_str());
     env.iter().find(reserved).map_or(Ok(()), |variable| {
         Err(invalid(&format!(
@@ -98,13 +99,13 @@ pub(super) fn monitoring(
     pgpool: &Pgpool,
     release: &Release,
     shape: Option<Container>,
-) -> Result<Option<Monitoring>, Unmet> {
+) -> Result<Option<Monitoring>, Blocked> {
     let Some((monitor, agent)) = pgpool.spec.monitor.as_ref().and_then(|it| Some((it, it.agent?))) else {
         return Ok(None);
     };
     let version = &pgpool.spec.version;
     let image = release.exporter.clone().ok_or_else(|| {
-        Unmet::rejected(
+        Blocked::stuck(
             Reason::NotSupported,
             format!(
                 "PgpoolVersion `{version}` names no image of an exporter: set its `spec.exporter.image`, or remove \
@@ -140,7 +141,7 @@ pub(super) fn monitoring(
 }
 
 /// The container without empty values, which the API server would not store.
-fn as_stored(container: Container) -> Result<Container, Unmet> {
+fn as_stored(container: Container) -> Result<Container, Blocked> {
     let no_container = |error| {
         invalid(&format!(
             "`spec.monitor.prometheus.exporter` makes no container: {error}."

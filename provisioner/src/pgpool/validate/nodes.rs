@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::pgpool::Backend as Listed;
 use shared_types::{AppBinding, Pgpool, ports};
 
+use super::BackendNode;
 use super::address::{self, Address};
-use super::{BackendNode, Unmet};
 
 /// pgpool's own limit.
 const MAX_NODES: usize = 128;
@@ -51,10 +52,10 @@ impl Endpoint {
 }
 
 /// The nodes in the order of their ids.
-pub(super) fn nodes(pgpool: &Pgpool, endpoint: &Endpoint) -> Result<Vec<BackendNode>, Unmet> {
+pub(super) fn nodes(pgpool: &Pgpool, endpoint: &Endpoint) -> Result<Vec<BackendNode>, Blocked> {
     let port = endpoint.address.port;
     if !PORTS.contains(&port.into()) {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::AppBindingInvalid,
             format!(
                 "AppBinding `{}` uses port {port}, but pgpool connects only to ports 1024 to 65535: give PostgreSQL a \
@@ -77,7 +78,7 @@ pub(super) fn nodes(pgpool: &Pgpool, endpoint: &Endpoint) -> Result<Vec<BackendN
         return Ok([primary].into_iter().chain(standby).collect());
     }
     from_list(listed, endpoint).map_err(|problem| {
-        Unmet::rejected(
+        Blocked::stuck(
             Reason::ConfigurationInvalid,
             format!("`spec.configuration.backends` {problem}."),
         )

@@ -1,6 +1,7 @@
 //! `spec.podTemplate`: what the pods inherit, and what would break them.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec as CorePodSpec};
+use shared_types::explanation::Blocked;
 use shared_types::pgpool::PodSpec;
 use shared_types::reserved::{CONTAINER, EXPORTER, GENERATED_CONTAINERS};
 use shared_types::{Pgpool, names};
@@ -8,10 +9,10 @@ use shared_types::{Pgpool, names};
 use super::environment::{self, Environment};
 use super::explain::invalid_pod_template as invalid;
 use super::resources::resources;
-use super::{Inputs, PodOverrides, Unmet, plain, reserved};
+use super::{Inputs, PodOverrides, plain, reserved};
 
 /// The user's changes to pods, and the pool users in the environment.
-pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverrides, Environment), Unmet> {
+pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverrides, Environment), Blocked> {
     let template = pgpool.spec.pod_template.clone().unwrap_or_default();
     let mut requested = template.spec.unwrap_or_default();
     reserved::check(&requested).map_err(|problem| invalid(&problem))?;
@@ -52,7 +53,7 @@ pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverr
 
 /// The pod in the types of the API server, without what a StatefulSet does not support: it restarts its pods always, and has
 /// no ephemeral containers.
-fn core(requested: PodSpec) -> Result<CorePodSpec, Unmet> {
+fn core(requested: PodSpec) -> Result<CorePodSpec, Blocked> {
     let kept = PodSpec {
         active_deadline_seconds: None,
         ephemeral_containers: Vec::new(),
@@ -83,7 +84,7 @@ fn core(requested: PodSpec) -> Result<CorePodSpec, Unmet> {
     Ok(spec)
 }
 
-fn users_of(pgpool: &Pgpool, containers: &mut [Container], inputs: &Inputs) -> Result<Environment, Unmet> {
+fn users_of(pgpool: &Pgpool, containers: &mut [Container], inputs: &Inputs) -> Result<Environment, Blocked> {
     let ours = containers
         .iter_mut()
         .find(|container| container.name == CONTAINER);

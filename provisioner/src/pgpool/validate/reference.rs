@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 
-use super::Unmet;
 use crate::pgpool::observe::Lookup;
 
 /// A reference, with what messages say about it.
@@ -22,18 +22,16 @@ pub(super) struct Reference<'a> {
 
 impl Reference<'_> {
     /// The object, if it exists and can be read.
-    pub(crate) fn read<T>(&self, lookup: &Lookup<Arc<T>>) -> Result<Arc<T>, Unmet> {
+    pub(crate) fn read<T>(&self, lookup: &Lookup<Arc<T>>) -> Result<Arc<T>, Blocked> {
         let what = self.what;
         match lookup {
             Lookup::Present(found) => Ok(Arc::clone(found)),
-            Lookup::Pending => Err(Unmet::Reading {
-                what: what.to_owned(),
-            }),
-            Lookup::Absent => Err(Unmet::waiting(
+            Lookup::Pending => Err(Blocked::Unknown),
+            Lookup::Absent => Err(Blocked::waiting(
                 self.absent,
                 format!("{what} does not exist: {}.", self.how_to_fix),
             )),
-            Lookup::Forbidden => Err(Unmet::waiting(
+            Lookup::Forbidden => Err(Blocked::waiting(
                 self.forbidden,
                 format!(
                     "The provisioner may not read {what}: grant its service account `get`, `list` and `watch` on it."

@@ -2,8 +2,9 @@
 
 use shared_types::PgpoolVersion;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 
-use super::{Inputs, Release, Unmet, reference::Reference};
+use super::{Inputs, Release, reference::Reference};
 
 /// User and group of the pods when the catalog names none.
 const DEFAULT_USER: i64 = 70;
@@ -11,7 +12,7 @@ const DEFAULT_USER: i64 = 70;
 const OLDEST: (u32, u32) = (4, 2);
 
 /// Reads the catalog entry that `spec.version` names.
-pub(super) fn release(name: &str, inputs: &Inputs) -> Result<Release, Unmet> {
+pub(super) fn release(name: &str, inputs: &Inputs) -> Result<Release, Blocked> {
     let what = format!("PgpoolVersion `{name}`");
     let entry = Reference {
         what: &what,
@@ -23,23 +24,23 @@ pub(super) fn release(name: &str, inputs: &Inputs) -> Result<Release, Unmet> {
     from_entry(&what, &entry)
 }
 
-fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Unmet> {
+fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Blocked> {
     let text = entry.spec.version.trim();
     let version = major_minor(text).ok_or_else(|| {
-        Unmet::rejected(
+        Blocked::stuck(
             Reason::NotSupported,
             format!("{what} has `spec.version: {text}`: give it a version such as `4.6.1`."),
         )
     })?;
     if version < OLDEST {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NotSupported,
             format!("{what} is pgpool {text}: set `spec.version` to one of pgpool 4.2 or newer."),
         ));
     }
     let image = entry.spec.pgpool.image.trim();
     if image.is_empty() {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::NotSupported,
             format!("{what} names no image: set its `spec.pgpool.image`."),
         ));

@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{ServicePort, ServiceSpec};
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::pgpool::{ServiceAlias, ServiceTemplate};
 use shared_types::{names, ports};
 
-use super::{ServiceOverrides, Unmet};
+use super::ServiceOverrides;
 
 /// Name of the primary port on Services.
 const PORT_NAME: &str = "primary";
 
 /// The user's changes to the primary Service.
-pub(super) fn primary(templates: &[ServiceTemplate]) -> Result<ServiceOverrides, Unmet> {
+pub(super) fn primary(templates: &[ServiceTemplate]) -> Result<ServiceOverrides, Blocked> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = templates.iter().find(|it| !seen.insert(it.alias.as_str())) {
-        return Err(Unmet::rejected(
+        return Err(Blocked::stuck(
             Reason::ConfigurationInvalid,
             format!(
                 "`spec.serviceTemplates` has the alias `{}` twice: put all changes to one Service into one entry.",

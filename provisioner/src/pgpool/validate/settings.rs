@@ -7,9 +7,10 @@ mod refusal;
 
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 
 use super::reference::{Reference, text};
-use super::{Inputs, Setting, Unmet};
+use super::{Inputs, Setting};
 use crate::pgpool::validate::catalog::Version;
 
 /// Whether only the operator may set it.
@@ -24,7 +25,7 @@ pub(super) fn custom_settings(
     pgpool: &Pgpool,
     inputs: &Inputs,
     version: Version,
-) -> Result<Vec<Setting>, Unmet> {
+) -> Result<Vec<Setting>, Blocked> {
     let Some(configuration) = &pgpool.spec.configuration else {
         return Ok(Vec::new());
     };
@@ -52,11 +53,9 @@ pub(super) fn custom_settings(
     Ok(reading.settings)
 }
 
-fn from_secret(what: &str, inputs: &Inputs) -> Result<String, Unmet> {
+fn from_secret(what: &str, inputs: &Inputs) -> Result<String, Blocked> {
     let Some(lookup) = &inputs.configuration_secret else {
-        return Err(Unmet::Reading {
-            what: what.to_owned(),
-        });
+        return Err(Blocked::Unknown);
     };
     let secret = Reference {
         what,
@@ -68,8 +67,8 @@ fn from_secret(what: &str, inputs: &Inputs) -> Result<String, Unmet> {
     text(&secret, FILE).map_err(|problem| invalid(what, &problem))
 }
 
-fn invalid(place: &str, problem: &str) -> Unmet {
-    Unmet::rejected(Reason::ConfigurationInvalid, format!("{place} {problem}."))
+fn invalid(place: &str, problem: &str) -> Blocked {
+    Blocked::stuck(Reason::ConfigurationInvalid, format!("{place} {problem}."))
 }
 
 /// The settings read so far.
@@ -81,7 +80,7 @@ struct Reading {
 
 impl Reading {
     /// Adds the settings of a file; they override earlier ones.
-    fn file(&mut self, place: &str, file: &str) -> Result<(), Unmet> {
+    fn file(&mut self, place: &str, file: &str) -> Result<(), Blocked> {
         for (number, line) in (1..).zip(file.lines()) {
             self.line(place, number, line)
                 .map_err(|problem| invalid(place, &problem))?;

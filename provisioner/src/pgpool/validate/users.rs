@@ -9,13 +9,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
-use shared_types::explanation::Explanation;
+use shared_types::explanation::{Blocked, Explanation};
 
+use super::Inputs;
 use super::credentials::credential;
 use super::environment::Environment;
 use super::password_file;
 use super::reference::text;
-use super::{Inputs, Unmet};
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
@@ -31,7 +31,7 @@ pub(super) fn users(
     login: &Credential,
     environment: Environment,
     inputs: &Inputs,
-) -> Result<(Vec<Credential>, Vec<Explanation>), Unmet> {
+) -> Result<(Vec<Credential>, Vec<Explanation>), Blocked> {
     let mut users = BTreeMap::from([(login.user.clone(), login.clone())]);
     for user in environment.users {
         let known = users.entry(user.user.clone()).or_insert_with(|| user.clone());
@@ -52,9 +52,7 @@ pub(super) fn users(
     match &inputs.synced {
         None | Some(Lookup::Absent) => {}
         Some(Lookup::Pending) => {
-            return Err(Unmet::Reading {
-                what: "the Secrets of users".to_owned(),
-            });
+            return Err(Blocked::Unknown);
         }
         // A missing permission must not lock out users that are in force.
         Some(Lookup::Forbidden) => {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, PodSpec, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use rustls_pki_types::CertificateDer;
-use shared_types::explanation::Explanation;
+use shared_types::explanation::{Blocked, Explanation};
 use shared_types::pgpool::{Agent, ServiceMonitor};
 use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
-use super::Unmet;
 use super::init::Initialization;
 use crate::credential::Credential;
 
@@ -53,7 +52,7 @@ pub(crate) struct Validated {
     pub(crate) custom_settings: Vec<Setting>,
     /// Why the settings that the user asks for cannot be used. Then there are none in `custom_settings`, and what would be
     /// written without them is for nobody: pods keep those that they have.
-    pub(crate) unmet_settings: Option<Unmet>,
+    pub(crate) blocked_settings: Option<Blocked>,
     /// Whether the nodes are the user's own list.
     pub(crate) custom_nodes: bool,
     /// The user's wishes for pods.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::pgpool::observe::Lookup;
-use crate::pgpool::validate::Unmet;
 use k8s_openapi::ByteString;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 
 use super::support::{self, POSTGRES_CA, World, present, secret};
 
@@ -81,26 +81,16 @@ fn what_may_not_be_read_names_the_right() {
 #[test]
 fn what_is_being_read_is_no_news() {
     let world = World::plain().inputs(|inputs| inputs.backend_secret = Some(Lookup::Pending));
-    assert_eq!(
-        world.judge().unwrap_err(),
-        Unmet::Reading {
-            what: "Secret `db/pg-auth`".to_owned()
-        }
-    );
+    assert_eq!(world.judge().unwrap_err(), Blocked::Unknown);
     let world = World::plain().inputs(|inputs| inputs.auth_secret = Lookup::Pending);
-    assert_eq!(
-        world.judge().unwrap_err(),
-        Unmet::Reading {
-            what: "Secret `demo/pool-auth`".to_owned()
-        }
-    );
+    assert_eq!(world.judge().unwrap_err(), Blocked::Unknown);
 }
 
 #[test]
 fn a_binding_must_lead_somewhere() {
     let table = [
         ("secret: null", "names no Secret"),
-        ("clientConfig: {service: null}", "does not say where"),
+        ("clientConfig: {service: null}", "has no address of PostgreSQL"),
         (
             "clientConfig: {service: {port: 0}}",
             "without a usable name or port",

@@ -9,7 +9,7 @@ use crate::pgpool::build::{self, ConfigCheck, Foundation, Objects};
 use crate::pgpool::decide::init_job::InitState;
 use crate::pgpool::decide::{Decision, Preview, TlsMaterial, fixtures};
 use crate::pgpool::observe::{Inputs, Lookup};
-use crate::pgpool::validate::{Unmet, Validated, validate};
+use crate::pgpool::validate::{Validated, validate};
 use crate::prometheus::ServiceMonitor;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared_types::conditions::Reason;
+use shared_types::explanation::Blocked;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion};
 
 pub(crate) const ISSUER_CA: &str = include_str!("../../../fixtures/issuer-ca.pem");
@@ -99,7 +100,7 @@ impl World {
         self
     }
 
-    pub(crate) fn judge(&self) -> Result<Validated, Unmet> {
+    pub(crate) fn judge(&self) -> Result<Validated, Blocked> {
         let mut inputs = self.inputs.clone();
         if inputs.version == Lookup::Pending {
             inputs.version = Lookup::Present(Arc::new(self.version.clone()));
@@ -108,20 +109,20 @@ impl World {
             inputs.app_binding = Lookup::Present(Arc::new(self.binding.clone()));
         }
         let validated = validate(&self.pgpool, &inputs)?;
-        match validated.unmet_settings {
-            Some(unmet) => Err(unmet),
+        match validated.blocked_settings {
+            Some(blocked) => Err(blocked),
             None => Ok(validated),
         }
     }
 
     pub(crate) fn valid(&self) -> Validated {
-        self.judge().unwrap_or_else(|unmet| panic!("{unmet:?}"))
+        self.judge().unwrap_or_else(|blocked| panic!("{blocked:?}"))
     }
 
     /// The reason and the sentence of a rejection.
     pub(crate) fn rejected(&self) -> (Reason, String) {
         match self.judge() {
-            Err(Unmet::Rejected { reason, message }) => (reason, message),
+            Err(Blocked::Stuck(explanation)) => (explanation.reason, explanation.message),
             other => panic!("not rejected: {other:?}"),
         }
     }
@@ -129,7 +130,7 @@ impl World {
     /// The reason and the sentence of a wait.
     pub(crate) fn waits(&self) -> (Reason, String) {
         match self.judge() {
-            Err(Unmet::Waiting { reason, message }) => (reason, message),
+            Err(Blocked::Waiting(explanation)) => (explanation.reason, explanation.message),
             other => panic!("not waiting: {other:?}"),
         }
     }

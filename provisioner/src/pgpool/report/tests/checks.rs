@@ -1,6 +1,7 @@
 //! What pods, logins and served certificates add up to.
 
 use super::*;
+use shared_types::explanation::Blocked;
 
 #[test]
 fn all_is_well() {
@@ -50,7 +51,7 @@ fn a_pod_that_is_being_asked_decides_soon() {
     world.applied.probing = true;
 
     // Without a login nobody is asked, so what was seen last stands.
-    world.stop(Unmet::waiting(Reason::BackendSecretNotFound, "create it"));
+    world.stop(Blocked::waiting(Reason::BackendSecretNotFound, "create it"));
     let before = World::new().status();
     world.before(before.clone());
     let status = world.status();

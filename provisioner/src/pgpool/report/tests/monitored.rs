@@ -1,6 +1,7 @@
 //! What is told of the objects by which Prometheus finds the metrics.
 
 use super::*;
+use shared_types::explanation::Blocked;
 
 #[test]
 fn what_prometheus_is_told_is_told() {
@@ -56,7 +57,7 @@ fn what_prometheus_is_told_is_told() {
     let mut world = World::new();
     world.pgpool.spec.monitor = Some(parse("agent: prometheus.io/builtin"));
     let before = world.status();
-    world.stop(Unmet::rejected(Reason::ConfigurationInvalid, "no"));
+    world.stop(Blocked::stuck(Reason::ConfigurationInvalid, "no"));
     world.before(before);
     assert!(is_true(&world.status().conditions, ConditionType::Monitored));
 }

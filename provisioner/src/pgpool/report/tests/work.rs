@@ -1,6 +1,7 @@
 //! What is left to do, and what it waits for.
 
 use super::*;
+use shared_types::explanation::Blocked;
 
 #[test]
 fn a_new_pgpool_before_there_are_pods() {
@@ -45,15 +46,15 @@ fn work_and_what_it_waits_for() {
         });
         world
     };
-    let stopped = |unmet| {
+    let stopped = |blocked| {
         let mut world = World::new();
-        world.stop(unmet);
+        world.stop(blocked);
         world
     };
     let waits = |reason, after| Outcome::Waiting { reason, after };
     let second = Some(Duration::from_secs(1));
-    let missing = Unmet::waiting(Reason::AppBindingNotFound, "create it");
-    let rejected = Unmet::rejected(Reason::NotSupported, "leave it out");
+    let missing = Blocked::waiting(Reason::AppBindingNotFound, "create it");
+    let rejected = Blocked::stuck(Reason::NotSupported, "leave it out");
     let foreign = World::progress(Progress::Conflict {
         message: "Service demo/pool exists".to_owned(),
     });
@@ -107,9 +108,7 @@ fn a_filling_cache_or_a_busy_api_server_says_nothing() {
         name: "demo/pool".to_owned(),
     };
     let mut reading = World::new();
-    reading.stop(Unmet::Reading {
-        what: "it".to_owned(),
-    });
+    reading.stop(Blocked::Unknown);
     assert_eq!(reading.report().status, None);
     assert_eq!(World::progress(Progress::Failed(timeout)).report().status, None);
 }
@@ -196,7 +195,7 @@ fn ready_is_about_the_spec_that_is_in_effect() {
         world.applied.stateful_set.as_mut().unwrap().metadata.generation = Some(3);
     };
     let rejected = |world: &mut World| {
-        world.stop(Unmet::rejected(Reason::NotSupported, "leave it out"));
+        world.stop(Blocked::stuck(Reason::NotSupported, "leave it out"));
     };
     let refusing = |world: &mut World| world.refuse(0, "no");
     let telling = |world: &mut World| world.applied.synced = true;

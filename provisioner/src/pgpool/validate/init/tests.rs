@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use shared_types::PgpoolVersion;
+use shared_types::explanation::Blocked;
 
 use super::*;
 use crate::fixtures::{inputs, plain_pgpool, tls_pgpool};
@@ -26,7 +27,7 @@ fn wanted(script: &Value) -> Init {
 
 fn refused(script: &Value) -> String {
     match judged(script) {
-        Initialization::Refused(Unmet::Rejected { message, .. }) => message,
+        Initialization::Refused(Blocked::Stuck(explanation)) => explanation.message,
         other => panic!("{script}: {other:?}"),
     }
 }
@@ -160,9 +161,12 @@ fn the_catalog_has_to_name_the_image_of_git_sync() {
     let init = json!({ "script": { "git": { "args": ["--repo=x"] } } });
     pgpool.spec.init = Some(serde_json::from_value(init).unwrap());
     match initialization(&pgpool, &inputs(&pgpool)) {
-        Initialization::Refused(Unmet::Rejected { reason, message }) => {
-            assert_eq!(reason, Reason::NotSupported);
-            assert!(message.contains("PgpoolVersion `4.6.1`"), "{message}");
+        Initialization::Refused(Blocked::Stuck(explanation)) => {
+            assert_eq!(explanation.reason, Reason::NotSupported);
+            assert!(
+                explanation.message.contains("PgpoolVersion `4.6.1`"),
+                "{explanation}"
+            );
         }
         other => panic!("{other:?}"),
     }

@@ -1,6 +1,7 @@
 //! Which users the pool knows, and what is told of the others.
 
 use serde_json::{Value, json};
+use shared_types::explanation::Blocked;
 
 use super::*;
 use crate::fixtures::{inputs, plain_pgpool};
@@ -171,7 +172,7 @@ fn without_the_right_to_look_nobody_is_shut_out() {
     assert_eq!(known(&validated), [("ann", "a")]);
     assert_eq!(reasons(&validated), [Reason::UserSecretForbidden]);
     inputs.synced = Some(Lookup::Pending);
-    assert!(matches!(validate(&pgpool, &inputs), Err(Unmet::Reading { .. })));
+    assert!(matches!(validate(&pgpool, &inputs), Err(Blocked::Unknown)));
 }
 
 /// The users and complaints of an environment, and what of it reaches the pod.
@@ -179,7 +180,7 @@ fn environment(
     env: &str,
     found: &Lookup<Arc<Secret>>,
     in_force: &str,
-) -> Result<(Validated, Vec<String>), Unmet> {
+) -> Result<(Validated, Vec<String>), Blocked> {
     let mut pgpool = plain_pgpool();
     let template = format!("{{spec: {{containers: [{{name: pgpool, env: {env}}}]}}}}");
     pgpool.spec.pod_template = Some(crate::fixtures::parse(&template));
@@ -226,16 +227,13 @@ fn pairs_may_come_from_secrets_and_never_reach_the_pod() {
     }
     assert!(matches!(
         environment(REFERENCE, &Lookup::Pending, ""),
-        Err(Unmet::Reading { .. })
+        Err(Blocked::Unknown)
     ));
     let forbidden = environment(REFERENCE, &Lookup::Forbidden, "");
-    assert!(matches!(
-        forbidden,
-        Err(Unmet::Waiting {
-            reason: Reason::UserSecretForbidden,
-            ..
-        })
-    ));
+    let Err(Blocked::Waiting(explanation)) = forbidden else {
+        panic!("not waiting");
+    };
+    assert_eq!(explanation.reason, Reason::UserSecretForbidden);
 }
 
 #[test]
@@ -249,7 +247,7 @@ fn half_a_pair_is_told_and_other_sources_are_refused() {
     assert!(env.is_empty(), "a password has no place in a pod");
     let field = "[{name: A_USERNAME, value: a}, {name: A_PASSWORD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]";
     let refused = environment(field, &nothing, "");
-    let Err(Unmet::Rejected { message, .. }) = refused else {
+    let Err(Blocked::Stuck(Explanation { message, .. })) = refused else {
         panic!("not refused")
     };
     assert!(
