@@ -1,4 +1,4 @@
-//! How programs find the pool: it stands where PostgreSQL stood.
+//! How programs find the pool: an `AppBinding` like the one of PostgreSQL.
 
 use kube::Resource;
 use shared_types::app_binding::{AppBinding, AppBindingSpec, AppReference, ClientConfig, ServiceReference};
@@ -8,8 +8,8 @@ use shared_types::{Pgpool, ports};
 use super::metadata;
 use crate::pgpool::validate::Validated;
 
-/// The Service of the pool, with the login of the PostgreSQL behind it where its Secret is in reach: references do not
-/// cross namespaces. Authorities are not told here, since they are not known before the certificates are.
+/// The Service of the pool, with the login of the PostgreSQL behind it if its Secret is in the same namespace: references do
+/// not cross namespaces. Without CA certificates, since this object is built before the certificates are known.
 pub(super) fn app_binding(validated: &Validated) -> AppBinding {
     AppBinding {
         metadata: metadata::owned(validated, &validated.name),
@@ -41,7 +41,7 @@ pub(super) fn app_binding(validated: &Validated) -> AppBinding {
     }
 }
 
-/// The port of the Service, which the user may have moved.
+/// The port of the Service, which users can change.
 fn primary_port(validated: &Validated) -> i32 {
     let ports = validated.primary_service.spec.ports.iter().flatten();
     ports

@@ -10,10 +10,10 @@ use operator_runtime::apply::NO_VERSION;
 use super::metadata;
 use crate::pgpool::validate::Validated;
 
-/// `None` when the Secret is the user's. Survives the `Pgpool` unless all is to be wiped out.
+/// `None` when the Secret is the user's. Survives the `Pgpool`, except with deletion policy `WipeOut`.
 ///
-/// The password is the one that was found there. Whoever changes it at the same moment must not find the old one back,
-/// so it is written over nothing but what was read.
+/// It has the password that was read. To not undo a change that someone makes at the same time, the write is bound to the
+/// resource version that was read.
 pub(super) fn auth_secret(validated: &Validated) -> Option<Secret> {
     let auth = &validated.auth_secret;
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());

@@ -1,7 +1,7 @@
 //! The settings and rules of pgpool.
 //!
-//! They change under running pods. One of the files names the revision: a hash of whatever only a restart puts into
-//! effect. Pods are replaced when it changes, and a pod that still runs with an earlier one leaves the new files alone.
+//! They change while pods run. One of the files names the revision: a hash of the settings that take effect only after a
+//! restart. Pods are replaced when it changes, and a pod that still runs with an earlier revision ignores the new files.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 use super::config::{essence, pgpool_conf, pool_hba};
-use super::{hex, metadata, opaque, paths, tls_secret};
+use super::{metadata, opaque, paths, tls_secret};
 use crate::pgpool::decide::config_check::ConfigSecret;
 use crate::pgpool::validate::catalog::needs_restart;
 use crate::pgpool::validate::{Validated, is_ours};
@@ -39,16 +39,16 @@ pub(super) fn files(validated: &Validated) -> BTreeMap<String, String> {
     files
 }
 
-/// The files that pods mount: all that they read.
+/// The files that pods mount.
 pub(super) fn mounted(validated: &Validated) -> Vec<String> {
     let read = |name: &String| name != paths::BACKEND_CA || pgpool_conf::needs_backend_ca(validated);
     files(validated).into_keys().filter(read).collect()
 }
 
-/// What takes effect only by a restart, in short. The rest reaches running pods, as users and rules do; what only reads
-/// differently is no change at all.
+/// A hash of the settings that take effect only after a restart. Other settings reach running pods, as users and rules do;
+/// comments and order do not count.
 ///
-/// What goes in, and how, must not change: every pod of every pool would be replaced by a mere upgrade of the operator.
+/// What is hashed, and how, must not change: an upgrade of the operator would replace every pod of every pool.
 pub(super) fn revision(validated: &Validated) -> String {
     let conf = pgpool_conf::render(validated);
     let mut hash = Sha256::new();
@@ -58,12 +58,12 @@ pub(super) fn revision(validated: &Validated) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())[..REVISION_LENGTH].to_owned()
+    format!("{:x}", hash.finalize())[..REVISION_LENGTH].to_owned()
 }
 
-/// The revision that a Secret with these files names, if pods may go on with it: their rules are those that are asked for,
-/// and so are the settings that no user makes. They decide on TLS, on how clients log in and on where PostgreSQL is, and
-/// a workload which is built for others would not work with them.
+/// The revision of a Secret with these files, if pods can keep it: its rules are those of the spec, and so are the settings that
+/// no user sets. Those control TLS, how clients log in and the address of PostgreSQL; a workload built for others would not
+/// work with them.
 pub(super) fn revision_in_force(
     validated: &Validated,
     files: &BTreeMap<String, ByteString>,
@@ -82,8 +82,8 @@ pub(super) fn revision_in_force(
     fits.then(|| revision.to_owned())
 }
 
-/// The files that pgpool reads. The authorities of PostgreSQL are there even when certificates bring them along: a pod
-/// from before mounts them from here until its turn comes, and its kubelet mounts nothing of a Secret that lacks a part.
+/// The files that pgpool reads. The CAs of PostgreSQL are included even when the TLS copy contains them: a pod from before mounts
+/// them from here until it is replaced, and the kubelet mounts nothing of a Secret that lacks a projected key.
 fn settings(validated: &Validated) -> BTreeMap<String, String> {
     let mut files = BTreeMap::from([
         (paths::PGPOOL_CONF.to_owned(), pgpool_conf::render(validated)),

@@ -1,5 +1,5 @@
-//! The login of the metrics exporter: a copy in the namespace of the pods, since the Secret of the `AppBinding` may be
-//! in another, and has keys of its own.
+//! The login of the metrics exporter: a copy in the namespace of the pods, since the Secret of the `AppBinding` may be in
+//! another one, and has other keys.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use super::{metadata, opaque, paths};
 use crate::pgpool::validate::Validated;
 
-/// `None` while nobody scrapes, and where a certificate takes the place of the password.
+/// `None` without monitoring, and where the exporter logs in by certificate.
 pub(super) fn exporter_secret(validated: &Validated) -> Option<Secret> {
     let monitoring = validated.monitoring.as_ref()?;
     if validated.exporter_shows_certificate() {

@@ -1,7 +1,7 @@
-//! The Job that runs the user's scripts once. Its pod brings a pgpool of its own, the very one of the workload, so that
-//! scripts find it at `localhost:9999` as they are used to, whatever becomes of the pods of the pool meanwhile.
+//! The Job that runs the user's scripts once. Its pod has its own pgpool, configured as in the workload, so that scripts reach
+//! it at `localhost:9999`, independently of the pods of the pool.
 //!
-//! pgpool runs as a sidecar: the kubelet starts the scripts when it answers, and ends it when they have ended.
+//! pgpool runs as a sidecar: the kubelet starts the scripts when it answers, and stops it when they have ended.
 
 use std::collections::BTreeMap;
 
@@ -21,21 +21,21 @@ use super::{metadata, paths, workload};
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::validate::{GIT_SECRET, Git, Init, Source, Validated};
 
-/// The container that runs the scripts; its log is theirs.
+/// The container that runs the scripts and logs their output.
 pub(crate) const SCRIPTS: &str = "init-script";
 /// The container that fetches a repository.
 const GIT_SYNC: &str = "git-sync";
-/// A script that fails is run again so many times, after 10, 20, 40 seconds: a database may be away for a moment.
+/// Retries of a failed script, after 10, 20, 40 seconds: PostgreSQL may be unavailable for a moment.
 const RETRIES: i32 = 3;
-/// The variable that tells the runner what to run.
+/// The variable with the path that the runner runs.
 const WHAT: &str = "PGPOOL_INIT_SCRIPTS";
-/// Where the client certificate is.
+/// The folder of the client certificate.
 const CLIENT: &str = "/init-client";
 const VOLUME_CLIENT: &str = "init-client";
 const VOLUME_GIT_SECRET: &str = "init-git-secret";
 
-/// Runs one file, or the scripts of a folder. A file of SQL goes to psql and stops at its first error; another is run by
-/// the interpreter that its first line names, since files of a volume are not executable.
+/// Runs one file, or the scripts of a folder. `psql` runs an SQL file and stops at its first error; other files are run by the
+/// interpreter that their first line names, since files of a volume are not executable.
 pub(crate) const RUNNER: &str = r#"PATH="$PATH:/opt/pgpool-II/bin"
 run() {
   echo "init-script: runs $1"
@@ -68,7 +68,7 @@ fi
 echo "init-script: all done"
 "#;
 
-/// Builds the Job. It is created once and never changed: what it was made from is what it ran with.
+/// The Job is created once and never changed.
 pub(super) fn init_job(
     validated: &Validated,
     init: &Init,
@@ -80,7 +80,7 @@ pub(super) fn init_job(
             backoff_limit: Some(RETRIES),
             completions: Some(1),
             parallelism: Some(1),
-            // Never two attempts at once.
+            // Never two attempts at the same time.
             pod_replacement_policy: Some("Failed".to_owned()),
             template: PodTemplateSpec {
                 metadata: Some(pod_metadata(validated)),
@@ -101,7 +101,7 @@ fn pod_metadata(validated: &Validated) -> ObjectMeta {
     }
 }
 
-/// The pod of the workload with the scripts in the place of what else the user runs beside pgpool.
+/// The pod of the workload, with the scripts instead of the user's other containers.
 fn pod(validated: &Validated, init: &Init, certificates: Option<&CertificateRevision>) -> PodSpec {
     let mut pod = workload::pod(validated, certificates);
     let pgpool = pod.containers.iter().find(|it| it.name == CONTAINER);
@@ -129,7 +129,7 @@ fn pod(validated: &Validated, init: &Init, certificates: Option<&CertificateRevi
     }
 }
 
-/// Starts before the scripts and outlives them by a moment. With TLS the scripts wait for a handshake that verifies.
+/// Starts before the scripts and stops after them. With TLS the scripts wait for a verified handshake.
 fn sidecar(validated: &Validated, pgpool: Container) -> Container {
     let answers = probes::readiness(validated);
     Container {
@@ -146,7 +146,7 @@ fn sidecar(validated: &Validated, pgpool: Container) -> Container {
     }
 }
 
-/// Runs the scripts in the image of pgpool, with the environment and the mounts that the user gave that container.
+/// Runs the scripts in the image of pgpool, with the environment and the mounts that the user adds to that container.
 fn scripts(validated: &Validated, init: &Init, pgpool: &Container) -> Container {
     let asked = validated.pod.pgpool.clone();
     let mut env = asked.env.unwrap_or_default();
@@ -157,7 +157,7 @@ fn scripts(validated: &Validated, init: &Init, pgpool: &Container) -> Container 
     );
     let mut mounts = vec![mount(VOLUME_SCRIPTS, &init.root)];
     if validated.serves_tls() {
-        // The authority alone: the key of the pool is no business of a script.
+        // Only the CA: scripts do not need the key of the pool.
         mounts.push(VolumeMount {
             sub_path: Some(paths::CA.to_owned()),
             ..mount(VOLUME_CERTS, &format!("{}/{}", paths::TLS, paths::CA))
@@ -194,12 +194,12 @@ fn asked_for<'a>(pgpool: &'a Container, name: &str) -> Option<&'a EnvVar> {
     pgpool.env.iter().flatten().find(|variable| variable.name == name)
 }
 
-/// What libpq reads, so that `psql` alone connects; and the two names that scripts written for `KubeDB` read. Traffic
-/// stays inside the pod, so `require` is enough: a script may be stricter, the authority is where pgpool has it.
+/// The variables of libpq, so that a plain `psql` connects, and the two variables that scripts for KubeDB use. Connections stay
+/// inside the pod, so `require` is enough; a script may verify more strictly with the CA in the mounted folder.
 fn environment(validated: &Validated, init: &Init) -> Vec<EnvVar> {
     let plain = |name: &str, value: &str| EnvVar {
         name: name.to_owned(),
-        // Kubernetes takes `$(NAME)` for a reference to another variable.
+        // Kubernetes expands `$(NAME)` as a reference to another variable.
         value: Some(value.replace('$', "$$")),
         value_from: None,
     };
@@ -241,7 +241,7 @@ fn environment(validated: &Validated, init: &Init) -> Vec<EnvVar> {
     variables
 }
 
-/// Little is asked for; the limits are those of container `pgpool`, which the user shapes.
+/// Small requests; the limits are those of container `pgpool`, which the user can set.
 fn resources(pgpool: &Container) -> ResourceRequirements {
     let asked = [("cpu", "10m"), ("memory", "32Mi")];
     let requests = asked.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
@@ -275,7 +275,7 @@ fn git_sync(init: &Init, git: &Git) -> Container {
         args: Some(git.args.clone()),
         env: (!git.env.is_empty()).then(|| git.env.clone()),
         resources: Some(git.resources.clone()),
-        // The user of the image stays: it is another than that of pgpool, and ssh wants to know its name.
+        // Runs as the user of the image: it differs from that of pgpool, and ssh needs its name.
         security_context: Some(restricted(git.security_context.clone())),
         volume_mounts: Some(mounts),
         ..Container::default()

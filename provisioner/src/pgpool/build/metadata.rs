@@ -1,4 +1,4 @@
-//! Names, labels and owners of the objects: the only place they come from.
+//! Names, labels and owners of the objects: their only source.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use shared_types::DeletionPolicy;
 
 use crate::pgpool::validate::Validated;
 
-/// An object that goes when the `Pgpool` goes.
+/// An object that is deleted with the `Pgpool`.
 pub(super) fn owned(validated: &Validated, name: &str) -> ObjectMeta {
     ObjectMeta {
         owner_references: Some(vec![validated.owner.clone()]),
@@ -15,7 +15,7 @@ pub(super) fn owned(validated: &Validated, name: &str) -> ObjectMeta {
     }
 }
 
-/// An object that outlives the `Pgpool`, unless all is to be wiped out.
+/// An object that outlives the `Pgpool`, except with deletion policy `WipeOut`.
 pub(super) fn persistent(validated: &Validated, name: &str) -> ObjectMeta {
     match validated.deletion_policy {
         DeletionPolicy::WipeOut => owned(validated, name),
@@ -34,7 +34,7 @@ fn unowned(validated: &Validated, name: &str) -> ObjectMeta {
     }
 }
 
-/// The user's labels below ours, which selectors depend on.
+/// The user's labels, overridden by ours, which selectors depend on.
 pub(super) fn labels(validated: &Validated, more: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut labels = validated.labels.clone();
     labels.extend(

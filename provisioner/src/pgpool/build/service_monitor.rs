@@ -1,4 +1,4 @@
-//! Tells a Prometheus of the Prometheus operator what to scrape.
+//! The `ServiceMonitor`: what a Prometheus of the Prometheus operator scrapes.
 
 use shared_types::pgpool::{Endpoint as Asked, RelabelConfig};
 use shared_types::ports;
@@ -8,8 +8,8 @@ use super::services::{METRICS_PATH, stats_labels};
 use crate::pgpool::validate::{Monitoring, Validated};
 use crate::prometheus::{Endpoint, Selector, ServiceMonitor, ServiceMonitorSpec};
 
-/// `None` when the agent finds its targets in another way. Owned by the `Pgpool` like everything else: it stands on
-/// its own where the stats Service is replaced.
+/// `None` when the agent finds its targets in another way. Owned by the `Pgpool`, not by the stats Service, so that it stays
+/// when that is replaced.
 pub(super) fn service_monitor(validated: &Validated) -> Option<ServiceMonitor> {
     let monitoring = validated.monitoring.as_ref()?;
     if !monitoring.agent.reads_service_monitors() {
@@ -23,7 +23,7 @@ pub(super) fn service_monitor(validated: &Validated) -> Option<ServiceMonitor> {
         spec: ServiceMonitorSpec {
             endpoints: vec![endpoint(monitoring)],
             pod_target_labels: asked.pod_target_labels.clone(),
-            // Selects one Service, whatever its user adds to its labels.
+            // Selects one Service, whatever labels its user adds.
             selector: Selector {
                 match_labels: stats_labels(&validated.selector),
             },
@@ -32,7 +32,7 @@ pub(super) fn service_monitor(validated: &Validated) -> Option<ServiceMonitor> {
     })
 }
 
-/// The one port that the stats Service has; settings of other ports are about nothing.
+/// The only port of the stats Service; settings of other ports have no effect.
 fn endpoint(monitoring: &Monitoring) -> Endpoint {
     let asked = &monitoring.service_monitor;
     let ours = |endpoint: &&Asked| {
@@ -40,7 +40,7 @@ fn endpoint(monitoring: &Monitoring) -> Endpoint {
         port.is_none_or(|port| port.is_empty() || port == ports::METRICS_NAME)
     };
     let settings = asked.endpoints.iter().find(ours).cloned().unwrap_or_default();
-    // An address of a pod says nothing to people.
+    // People recognize the name of a pod, not its address.
     let pod = RelabelConfig {
         source_labels: vec!["__meta_kubernetes_endpoint_address_target_name".to_owned()],
         target_label: Some("pod".to_owned()),

@@ -10,7 +10,7 @@ use shared_types::{names, ports};
 use super::metadata;
 use crate::pgpool::validate::{Monitoring, Validated};
 
-/// Where the exporter has the metrics.
+/// The path of the metrics.
 pub(super) const METRICS_PATH: &str = "/metrics";
 
 /// Where clients connect. PCP has no TLS and is not exposed.
@@ -31,7 +31,7 @@ pub(super) fn primary(validated: &Validated) -> Service {
     }
 }
 
-/// Names the pods, those that are ready, as is the default: whoever dials one means to be served.
+/// Names the pods. Only ready ones, which is the default: whoever connects to a pod by name expects it to serve.
 pub(super) fn governing(validated: &Validated) -> Service {
     let mut port = ServicePort {
         name: Some("primary".to_owned()),
@@ -51,8 +51,7 @@ pub(super) fn governing(validated: &Validated) -> Service {
     }
 }
 
-/// Where the metrics of each pod are; `None` while nobody scrapes. A pod that is not ready is the one whose figures are
-/// wanted most, so it stays listed.
+/// Exposes the metrics of each pod; `None` without monitoring. Lists pods that are not ready too: their metrics matter most.
 pub(super) fn stats(validated: &Validated) -> Option<Service> {
     let monitoring = validated.monitoring.as_ref()?;
     let asked = &monitoring.service;
@@ -77,15 +76,15 @@ pub(super) fn stats(validated: &Validated) -> Option<Service> {
     })
 }
 
-/// The labels by which the stats Service is told from the others.
+/// The labels that distinguish the stats Service from the others.
 pub(super) fn stats_labels(selector: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut labels = selector.clone();
     labels.insert(names::LABEL_ROLE.to_owned(), names::ROLE_STATS.to_owned());
     labels
 }
 
-/// Who scrapes; and for a Prometheus that goes by annotations, what. It dials pods, so the port is theirs, whatever the
-/// Service's is.
+/// Annotations with the agent, and what a Prometheus that is configured by annotations scrapes. It connects to pods, so the
+/// port is that of the pods.
 fn told(monitoring: &Monitoring) -> BTreeMap<String, String> {
     let mut told = vec![(names::ANNOTATION_AGENT, monitoring.agent.as_str().to_owned())];
     if monitoring.agent == Agent::Builtin {

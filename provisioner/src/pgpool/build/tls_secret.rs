@@ -1,28 +1,25 @@
-//! The immutable copy of a judged pair of certificate and key, with every authority the pool judges others by, and with
-//! the pair of the exporter where that logs in by it. One Secret, so that all of it changes in one step.
+//! The TLS copy: an immutable Secret with a verified key pair, every CA that the pool verifies others against, and the key pair
+//! of the exporter if it logs in by certificate. One Secret, so that all of it changes in one step.
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::{hex, metadata, paths};
+use super::{metadata, paths};
 use crate::pgpool::decide::TlsMaterial;
 use crate::pgpool::decide::ca_overlap::{self, issuers};
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits of the name.
 const HASH_LENGTH: usize = 10;
-/// Characters a line of PEM.
-const PEM_WIDTH: usize = 64;
 
-/// Builds the copy. Its name follows from its content, so that a new pair is a new object.
+/// The name follows from the content, so that new certificates are a new object.
 pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
     let ca = trust(validated, material);
     let mut files: Vec<(&str, &[u8])> = vec![
@@ -42,7 +39,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         hash.update((content.len() as u64).to_be_bytes());
         hash.update(content);
     }
-    let hash = hex(&hash.finalize());
+    let hash = format!("{:x}", hash.finalize());
     let data: BTreeMap<_, _> = files
         .into_iter()
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
@@ -51,7 +48,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
     let name = names::tls_secret(&validated.name, &hash[..HASH_LENGTH]);
     Secret {
         metadata: ObjectMeta {
-            // No part of what is hashed: time passes, and pods do not restart for that.
+            // Not part of the hash: time passes, and pods do not restart for that.
             annotations: Some(BTreeMap::from([(names::ANNOTATION_TRUSTED_CAS.to_owned(), note)])),
             ..metadata::owned(validated, &name)
         },
@@ -68,7 +65,7 @@ pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
     has(paths::EXPORTER_CERTIFICATE) && has(paths::EXPORTER_KEY)
 }
 
-/// The issuers of both sides of the pool: pgpool has one store for clients and for PostgreSQL.
+/// The CAs of clients and of PostgreSQL: pgpool has one store for both.
 fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
     let former = material.former_cas.iter().map(|former| former.der.clone());
     let issuers = issuers(material).into_iter().chain(former);
@@ -76,23 +73,14 @@ fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
     pem(&all)
 }
 
-/// Certificates as PEM: each once, in an order that does not depend on how they were given.
+/// Certificates as PEM: each once, in an order that does not depend on the input.
 pub(super) fn pem(certificates: &[CertificateDer<'_>]) -> String {
     let mut certificates: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
     certificates.sort_unstable();
     certificates.dedup();
-    let mut text = String::new();
-    for der in certificates {
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        let encoded = STANDARD.encode(der);
-        let mut rest = encoded.as_str();
-        while !rest.is_empty() {
-            let (line, tail) = rest.split_at(rest.len().min(PEM_WIDTH));
-            text.push_str(line);
-            text.push('\n');
-            rest = tail;
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
+    let encode = |der: &[u8]| {
+        let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+        pem::encode_config(&Pem::new("CERTIFICATE", der), config)
+    };
+    certificates.into_iter().map(encode).collect()
 }

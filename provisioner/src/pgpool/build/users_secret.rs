@@ -1,4 +1,4 @@
-//! The users pgpool can log in to PostgreSQL as. In a Secret of its own, since it may change under a running pool.
+//! The users that pgpool can log in to PostgreSQL as. A Secret of its own, since it can change while the pool runs.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::config::pool_passwd;
 use super::{metadata, opaque, paths};
 use crate::pgpool::validate::Validated;
 
-/// Holds recoverable passwords: nothing else serves a PostgreSQL that asks for SCRAM.
+/// Contains passwords in clear text: PostgreSQL with SCRAM accepts nothing else.
 pub(super) fn users_secret(validated: &Validated) -> Secret {
     let mut files = BTreeMap::from([(
         paths::POOL_PASSWD.to_owned(),

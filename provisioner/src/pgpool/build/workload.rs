@@ -1,5 +1,5 @@
-//! The workload: a `StatefulSet` whose pods mount what was judged good, and nothing that can change under them but the
-//! users, the rules and the settings that a reload puts into effect.
+//! The workload: a `StatefulSet` whose pods mount verified certificates; only users, rules and settings that a reload puts into
+//! effect change while they run.
 
 pub(super) mod container;
 mod exporter;
@@ -21,13 +21,13 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
-use super::{config_secret, hex, metadata};
+use super::{config_secret, metadata};
 use crate::pgpool::decide::Workload;
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::sizes;
 use crate::pgpool::validate::Validated;
 
-/// Hexadecimal digits that tell two templates apart.
+/// Hexadecimal digits that distinguish two templates.
 const HASH_LENGTH: usize = 16;
 
 /// Builds the `StatefulSet`. Pods start together, since none needs another. The step says which
@@ -69,7 +69,7 @@ fn stateful_set(validated: &Validated, decided: &Workload) -> StatefulSet {
     workload
 }
 
-/// Notes which template it has, and of which template_base_hash that is; anew after a change of it.
+/// Annotates the hash of the template and the template base hash; to be repeated after a change.
 fn stamp(workload: &mut StatefulSet) {
     let Some(spec) = &mut workload.spec else {
         return;
@@ -86,7 +86,7 @@ fn stamp(workload: &mut StatefulSet) {
     annotations.insert(names::ANNOTATION_TEMPLATE_HASH.to_owned(), hash);
 }
 
-/// The hash of what no pod can change while it runs.
+/// The hash of the template without what a running pod can change.
 fn template_base_hash(mut template: PodTemplateSpec) -> String {
     if let Some(annotations) = template
         .metadata
@@ -103,7 +103,7 @@ fn template_base_hash(mut template: PodTemplateSpec) -> String {
     hash(&template)
 }
 
-/// Pods from this ordinal on are of the present revision, those before it stay as they are.
+/// Only pods from this ordinal on get the current revision.
 fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
     StatefulSetUpdateStrategy {
         type_: Some("RollingUpdate".to_owned()),
@@ -116,10 +116,10 @@ fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
 
 fn hash(template: &PodTemplateSpec) -> String {
     let text = serde_json::to_vec(template).unwrap_or_default();
-    hex(&Sha256::digest(text))[..HASH_LENGTH].to_owned()
+    format!("{:x}", Sha256::digest(text))[..HASH_LENGTH].to_owned()
 }
 
-/// The revision makes pods follow settings that only a restart puts into effect.
+/// The revision of the settings is part of the template, so that pods are replaced when they need a restart.
 fn pod_metadata(validated: &Validated, decided: &Workload) -> ObjectMeta {
     let mut annotations: BTreeMap<_, _> = validated.pod.annotations.clone();
     let kept = decided.kept_config_revision.clone();
@@ -141,7 +141,7 @@ pub(super) fn pod(validated: &Validated, certificates: Option<&CertificateRevisi
     volumes.extend(volumes::exporter(validated, certificates));
     volumes.extend(asked.volumes.unwrap_or_default());
     PodSpec {
-        // pgpool talks to no API server, and needs no list of Services in its environment.
+        // pgpool uses no API server, and needs no list of Services in its environment.
         automount_service_account_token: asked.automount_service_account_token.or(Some(false)),
         enable_service_links: asked.enable_service_links.or(Some(false)),
         containers,
@@ -162,13 +162,13 @@ pub(super) fn pod(validated: &Validated, certificates: Option<&CertificateRevisi
     }
 }
 
-/// Seconds that a pod may take to go.
+/// The termination grace period in seconds.
 fn grace(validated: &Validated) -> i64 {
     let asked = validated.pod.spec.termination_grace_period_seconds;
     asked.unwrap_or(stop::GRACE_SECONDS)
 }
 
-/// What the user leaves open: the group that may read the key, and the runtime's own filter of system calls.
+/// Defaults of the pod: the group that can read the key, and the runtime's seccomp profile.
 pub(super) fn security_context(validated: &Validated, asked: PodSecurityContext) -> PodSecurityContext {
     PodSecurityContext {
         fs_group: asked.fs_group.or(Some(validated.release.run_as_user)),
@@ -187,7 +187,7 @@ fn runtime_default() -> SeccompProfile {
     }
 }
 
-/// Pods keep apart where they can; a small cluster still runs them all.
+/// Spreads pods where possible; a small cluster still runs them all.
 fn spread(validated: &Validated, topology_key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         label_selector: Some(metadata::selector(validated)),

@@ -1,6 +1,6 @@
-//! What of a configuration file takes effect, so that a file which only reads differently does not replace pods.
+//! The effective content of a configuration file: a change of comments or order must not replace pods.
 
-/// The settings of `pgpool.conf` by name: neither comments nor the order count.
+/// The settings of `pgpool.conf`, sorted by name, without comments.
 pub(in crate::pgpool::build) fn settings(file: &str) -> Vec<(&str, &str)> {
     let mut settings: Vec<_> = effective(file)
         .map(|line| {

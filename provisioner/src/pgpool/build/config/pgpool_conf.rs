@@ -1,4 +1,4 @@
-//! `pgpool.conf`: our settings in a stable order, each name once, the user's in their places.
+//! `pgpool.conf`: the operator's settings in a stable order, each name once, overridden by the user's.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use crate::pgpool::validate::{Setting, Validated};
 
 /// From this release on the socket directory has the name PostgreSQL uses; the old name is ignored.
 const NEW_SOCKET_NAME: (u32, u32) = (4, 4);
-/// From this release on the log directory is called what it is: the working directory.
+/// From this release on the log directory is called working directory.
 const NEW_WORK_NAME: (u32, u32) = (4, 7);
 
-/// A value as pgpool's grammar knows it.
+/// A value in pgpool's grammar.
 enum Value {
     On(bool),
     Number(i64),
@@ -27,8 +27,8 @@ impl fmt::Display for Value {
             Self::On(on) => f.write_str(if *on { "on" } else { "off" }),
             Self::Number(number) => write!(f, "{number}"),
             Self::Bare(word) => f.write_str(word),
-            // The grammar has no escape for a quote. `validate` lets none through; should it slip, the text must
-            // still not become a second setting.
+            // The grammar has no escape for a quote. `validate` rejects quotes; if one got through, the text must still not
+            // become a second setting.
             Self::Text(text) => {
                 let plain = text
                     .chars()
@@ -96,7 +96,7 @@ fn named(lines: Vec<(&str, Value)>) -> Vec<Line> {
         .collect()
 }
 
-/// PCP knows no TLS and stays on loopback. Everything pgpool writes goes to one directory.
+/// PCP has no TLS, so it listens on loopback only. Everything that pgpool writes goes to one directory.
 fn connections(validated: &Validated) -> Vec<Line> {
     let version = validated.release.version;
     let socket = if version >= NEW_SOCKET_NAME {
@@ -121,7 +121,7 @@ fn connections(validated: &Validated) -> Vec<Line> {
     ])
 }
 
-/// Without `enable_pool_hba` no rule is enforced at all, and clear-text passwords would bypass the password file.
+/// Without `enable_pool_hba` no rule is enforced, and clear-text passwords would bypass the password file.
 fn authentication() -> Vec<Line> {
     named(vec![
         ("enable_pool_hba", Value::On(true)),
@@ -133,7 +133,7 @@ fn authentication() -> Vec<Line> {
     ])
 }
 
-/// One switch and one store of authorities for both sides of the pool.
+/// pgpool has one switch and one CA store for both clients and PostgreSQL.
 fn tls(validated: &Validated) -> Vec<Line> {
     if validated.serves_tls() {
         let file = |name: &str| text(format!("{}/{name}", paths::TLS));
@@ -148,7 +148,7 @@ fn tls(validated: &Validated) -> Vec<Line> {
         }
         return named(lines);
     }
-    // No pair, so clients are told that there is no TLS, while the way to PostgreSQL has it.
+    // Without a key pair pgpool offers clients no TLS, but uses it towards PostgreSQL.
     let mut lines = vec![("ssl", Value::On(validated.backend.tls))];
     if needs_backend_ca(validated) {
         lines.push((
@@ -159,20 +159,20 @@ fn tls(validated: &Validated) -> Vec<Line> {
     named(lines)
 }
 
-/// Whether anybody is to be judged. The store holds the issuer in any case, and a PostgreSQL with a certificate of an
-/// authority that nobody told us would be refused: it is used only where client certificates or PostgreSQL need it.
+/// Whether certificates are verified at all. The CA store always contains the issuer, so a PostgreSQL whose CA is unknown
+/// would be rejected: the store is used only where client certificates or PostgreSQL need it.
 fn verifies(validated: &Validated) -> bool {
     validated.client_auth_mode == ClientAuthMode::Cert
         || validated.backend.verify
         || !validated.backend.ca.is_empty()
 }
 
-/// Whether the authorities of PostgreSQL are delivered with the settings, there being no certificates of the pool.
+/// Whether the CAs of PostgreSQL are mounted with the settings, since the pool has no certificates.
 pub(in crate::pgpool::build) fn needs_backend_ca(validated: &Validated) -> bool {
     !validated.serves_tls() && !validated.backend.ca.is_empty()
 }
 
-/// Services hide which server answers, so nothing here is ever declared dead.
+/// A Service hides which server answers, so pgpool must never mark a node as down.
 fn backends(validated: &Validated) -> Vec<Line> {
     let mut lines = named(vec![("backend_clustering_mode", text("streaming_replication"))]);
     for (id, node) in validated.backend.nodes.iter().enumerate() {
@@ -210,7 +210,7 @@ fn balancing() -> Vec<Line> {
     ])
 }
 
-/// Off, since it has shown rows to the wrong users before; small all the same, since its memory is reserved anyway.
+/// Off, since it has returned rows to the wrong users in the past; small nevertheless, since its memory is always reserved.
 fn cache() -> Vec<Line> {
     named(vec![
         ("memory_cache_enabled", Value::On(false)),
@@ -220,7 +220,7 @@ fn cache() -> Vec<Line> {
     ])
 }
 
-/// Statements are not logged unless asked for: they hold the users' data.
+/// Statements are logged only on request: they contain the users' data.
 fn log() -> Vec<Line> {
     named(vec![
         ("log_per_node_statement", Value::On(false)),

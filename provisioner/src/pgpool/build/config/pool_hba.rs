@@ -1,13 +1,13 @@
-//! `pool_hba.conf`: who may come in, and how they prove it.
+//! `pool_hba.conf`: which clients may connect, and how they authenticate.
 //!
-//! No `trust` and no exception for loopback: port-forwards and sidecars arrive there. The rules follow from two
-//! choices alone; pgpool cannot tell `require`, `verify-ca` and `verify-full` apart.
+//! No `trust` and no exception for loopback: port-forwards and sidecars connect from there. The rules follow from `sslMode`
+//! and `clientAuthMode` alone; pgpool cannot distinguish `require`, `verify-ca` and `verify-full`.
 
 use shared_types::{ClientAuthMode, SslMode};
 
 /// Two lines, since an IPv4 range does not cover IPv6.
 pub(in crate::pgpool::build) fn render(ssl_mode: SslMode, auth: ClientAuthMode) -> String {
-    // A client certificate can only be shown over TLS, even where TLS is optional otherwise.
+    // A client certificate can only be presented over TLS, even where TLS is optional otherwise.
     let record = if ssl_mode.requires_tls() || auth == ClientAuthMode::Cert {
         "hostssl"
     } else {

@@ -1,4 +1,4 @@
-//! Container `pgpool`: the user's wishes first, what makes it pgpool on top.
+//! Container `pgpool`: the user's settings, overridden by what pgpool needs.
 
 use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, SecurityContext, VolumeMount};
 use shared_types::ports;
@@ -31,7 +31,7 @@ pub(super) fn pgpool(validated: &Validated) -> Container {
     }
 }
 
-/// pgpool's port, with what the user says about it, then the user's others.
+/// pgpool's port with the user's settings for it, then the user's other ports.
 fn container_ports(asked: Vec<ContainerPort>) -> Vec<ContainerPort> {
     let is_tcp = |port: &ContainerPort| port.protocol.as_deref().is_none_or(|it| it == "TCP");
     let (ours, others) = asked
@@ -46,7 +46,7 @@ fn container_ports(asked: Vec<ContainerPort>) -> Vec<ContainerPort> {
     std::iter::once(ours).chain(others).collect()
 }
 
-/// What pgpool needs, and what the user adds; at `/tmp` the user's mount takes the place of ours.
+/// The mounts of pgpool and of the user; at `/tmp` the user's mount replaces ours.
 fn mounts(validated: &Validated, asked: Vec<VolumeMount>) -> Vec<VolumeMount> {
     let mut mounts = volumes::mounts(validated);
     let is_free = |path: &str| asked.iter().all(|it| it.mount_path.trim_end_matches('/') != path);
@@ -67,7 +67,7 @@ pub(in crate::pgpool::build) fn security_context(
     }
 }
 
-/// What the user leaves open is closed: the pod passes the `restricted` level of Pod Security.
+/// Restricts what the user does not set: the pod passes the `restricted` level of Pod Security.
 pub(in super::super) fn restricted(asked: SecurityContext) -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: asked.allow_privilege_escalation.or(Some(false)),

@@ -1,13 +1,12 @@
-//! Container `exporter`: what reads pgpool's own figures and offers them to Prometheus.
+//! Container `exporter`: reads pgpool's statistics and exposes them to Prometheus.
 //!
-//! It must never take the pool out of its Service, and a pod is ready only while all of its containers run. So the
-//! program runs below a shell that stays: what ends is started anew after a pause. The same shell gives it the login
-//! as it stands in a file, and starts it anew when that changes, so that a new password restarts no pod; and it gives
-//! it the key in a file of its own, since the driver accepts no key that a group may read, as the group of a pod may
-//! read all of its Secrets.
+//! It must never remove a pod from the Service, and a pod is ready only while all of its containers run. So the exporter runs
+//! under a shell that never exits, which restarts it after a pause. The same shell reads the login from files and restarts
+//! the exporter when it changes, so that a new password restarts no pod. It also copies the key into a file of its own, since
+//! the driver rejects a key that its group can read, and the group of a pod can read all of its Secrets.
 //!
-//! What is asked of the image: `sh`, `sleep`, `cat`, and `pgpool2_exporter` in PATH or in the folder of that name in
-//! `/bin`, where the image of the project has it.
+//! The image must contain `sh`, `sleep`, `cat`, and `pgpool2_exporter` in PATH or in `/bin/pgpool2_exporter/`, as the image of
+//! the project does.
 
 use std::fmt::Write;
 
@@ -21,12 +20,12 @@ use super::super::services::METRICS_PATH;
 use super::{container, volumes};
 use crate::pgpool::validate::{Monitoring, Validated};
 
-/// Seconds between the end of the program and its next start, and between two looks at the login.
+/// Seconds between an exit of the exporter and its restart, and between two checks of the login.
 const PAUSE: u8 = 5;
-/// Seconds after which an attempt to connect is given up: a pgpool whose children are all busy does not answer.
+/// Seconds until a connection attempt fails: a pgpool whose children are all busy does not answer.
 const CONNECT_TIMEOUT: u8 = 10;
 
-/// Builds the container; `None` while nobody scrapes.
+/// `None` without monitoring.
 pub(super) fn exporter(validated: &Validated) -> Option<Container> {
     let monitoring = validated.monitoring.as_ref()?;
     let asked = monitoring.container.clone();
@@ -38,7 +37,7 @@ pub(super) fn exporter(validated: &Validated) -> Option<Container> {
     Some(Container {
         name: EXPORTER.to_owned(),
         image: Some(monitoring.image.clone()),
-        // The last of these is `$0`.
+        // The last element is `$0`.
         command: Some(vec![
             "sh".to_owned(),
             "-c".to_owned(),
@@ -92,8 +91,8 @@ fn environment(validated: &Validated) -> Vec<EnvVar> {
     env
 }
 
-/// Where pgpool is, and how strictly its certificate is judged: as strictly as `spec.sslMode` asks of clients. The
-/// driver knows no `allow` and no `prefer`, and takes `require` with an authority for `verify-ca`. Holds no secret.
+/// The address of pgpool, and how strictly its certificate is verified: as `spec.sslMode` demands of clients. The driver has no
+/// `allow` and no `prefer`, and treats `require` with a CA as `verify-ca`. Contains no secret.
 fn data_source(validated: &Validated) -> String {
     let mode = match validated.ssl_mode {
         SslMode::Disable => "disable",
@@ -120,7 +119,7 @@ fn data_source(validated: &Validated) -> String {
     uri
 }
 
-/// `wait` ends when the shell is told to end, unlike `sleep`: a pod goes without delay.
+/// A signal interrupts `wait`, but not `sleep`: so the pod terminates without delay.
 fn script(validated: &Validated) -> String {
     let run = "pgpool2_exporter \"$@\" & child=$!";
     let (before, run) = if validated.exporter_shows_certificate() {

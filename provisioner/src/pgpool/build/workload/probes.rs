@@ -1,4 +1,4 @@
-//! How the kubelet judges a pod.
+//! How the kubelet probes a pod.
 
 use k8s_openapi::api::core::v1::{ExecAction, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -7,7 +7,7 @@ use shared_types::ports;
 use super::super::paths;
 use crate::pgpool::validate::Validated;
 
-/// Exists while the running pgpool has proven that it serves TLS.
+/// This file exists once the running pgpool has proven that it serves TLS.
 pub(super) const PROOF: &str = "tls-proven";
 /// Two minutes for a first start on a slow node.
 const START_SECONDS: i32 = 120;
@@ -21,7 +21,7 @@ pub(in super::super) fn startup() -> Probe {
     }
 }
 
-/// Whether pgpool listens: never a query, since a pool that is busy or has lost its PostgreSQL must not be killed.
+/// Whether pgpool listens. Not a query: a pool that is busy or has lost its PostgreSQL must not be killed.
 pub(super) fn liveness() -> Probe {
     Probe {
         period_seconds: Some(10),
@@ -31,8 +31,8 @@ pub(super) fn liveness() -> Probe {
     }
 }
 
-/// With TLS: one handshake that verifies. pgpool starts without TLS when something is wrong with the pair, and says
-/// that all is well. What it serves never changes while it runs, so one proof lasts: a busy pool stays ready.
+/// With TLS: one verified handshake. When pgpool cannot use its key pair, it starts without TLS and reports no error. What it
+/// serves never changes while it runs, so one proof is enough, and a busy pool stays ready.
 pub(in super::super) fn readiness(validated: &Validated) -> Probe {
     let timing = Probe {
         period_seconds: Some(5),
@@ -71,7 +71,7 @@ fn listens() -> Probe {
     }
 }
 
-/// The user's probe. One that only says how often to ask, and not what, asks what ours asks.
+/// The user's probe. If it sets only timing, it probes what ours probes.
 pub(super) fn merged(asked: Option<Probe>, ours: Probe) -> Probe {
     let Some(asked) = asked else { return ours };
     let is_whole = asked.exec.is_some()

@@ -1,26 +1,25 @@
-//! How pgpool is started, stopped, and told that its files have changed.
+//! How pgpool is started, stopped, and notified of changed files.
 //!
-//! A shell stays in front of it. It passes a signal to end on as the one for a fast stop, since pgpool's answer to the
-//! kubelet's own is to wait for every client. And it looks once a second whether the kubelet has put new files into
-//! the volume, which is one look at a link and starts no process but the pause; pgpool reads them when it is told to.
-//! pgpool itself could not be in front: when it stops it waits for every child of its own, so that one which looks
-//! after it would never let it end.
+//! pgpool runs under a shell. The shell translates the signal to terminate into the one for a fast stop, since pgpool itself
+//! would wait for every client. And it checks once a second whether the kubelet has replaced the files in the volume, which
+//! compares one link and starts no process except `sleep`; it then signals pgpool to reload. pgpool cannot be the parent of
+//! such a watcher: when it stops, it waits for all of its children, so a watcher would keep it from exiting.
 
 use super::super::paths;
 use super::probes;
 
-/// The script, for any POSIX shell that knows `-ef`, as all do.
+/// The script, for any POSIX shell with `-ef`; all have it.
 ///
-/// A PID file that outlives a crash would name the new process itself, which then believes that another pgpool runs.
-/// The proof of TLS is of the process before. `-D`: an old "down" of a node must not outlive a pod.
+/// A PID file that outlives a crash could name the new process, which would then believe that another pgpool runs. The proof of
+/// TLS belongs to the previous process. `-D`: a node that was marked down must not stay so after a restart.
 ///
-/// A pod of an earlier revision that starts anew while TLS is being added finds settings that name a certificate, and has
-/// none: its turn to be replaced has not come. pgpool would start without TLS and refuse whoever has to come with it, and
-/// the pod would be called ready. So it waits, is not ready, and no client is sent to it. The same with authorities of
-/// PostgreSQL, without which pgpool would talk to it in clear.
+/// A container of an earlier revision that restarts while TLS is being enabled finds settings that name a certificate, but has
+/// none. pgpool would start without TLS and reject clients that need it, yet the pod would become ready. So it waits, is not
+/// ready, and receives no client, until the rollout replaces it. The same applies to the CAs of PostgreSQL, without which
+/// pgpool would connect to it in clear text.
 ///
-/// Files of another revision are not for this pod: it will be replaced. Before pgpool catches the signal it would die
-/// of it, so the kernel is asked first.
+/// Files of another revision are not for this pod: it will be replaced. SIGHUP would kill pgpool before it has installed its
+/// handler, so the script asks the kernel first.
 pub(super) fn script() -> String {
     let (run, etc) = (paths::RUN, paths::ETC);
     let (conf, hba, pcp, revision) = (

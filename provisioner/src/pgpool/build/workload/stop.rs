@@ -1,25 +1,25 @@
-//! How a pod goes: it leaves the Services, lets transactions end, and stops pgpool fast.
+//! How a pod terminates: the Services drop it, transactions finish, and pgpool stops fast.
 //!
-//! pgpool's own way to wait, the smart stop, waits for every client, those that only hold a connection included, while
-//! new ones hang. So the pod looks for itself who is in the middle of something: each process of pgpool shows what its
-//! session does in its title, as PostgreSQL's do (`src/utils/ps_status.c`, seen in 4.3 to 4.7: `pgpool: user database
-//! host(port) idle`, `… idle in transaction`, `… SELECT`).
+//! pgpool's own smart stop waits for every client, even for idle ones, while new clients hang. So the pod itself finds the
+//! sessions that are active: each process of pgpool shows the state of its session in its title, as those of PostgreSQL do
+//! (`src/utils/ps_status.c`, verified with 4.3 to 4.7: `pgpool: user database host(port) idle`, `… idle in transaction`,
+//! `… SELECT`).
 
 use k8s_openapi::api::core::v1::{Lifecycle, LifecycleHandler};
 
 use super::super::paths;
 use super::probes::shell;
 
-/// How long a pod may take to go where the user says nothing about it.
+/// Termination grace period where the user sets none.
 pub(super) const GRACE_SECONDS: i64 = 30;
-/// What of that is not for transactions: the Services forget the pod, and pgpool stops, which takes less than a second.
+/// Seconds of the grace period that are not for transactions: the Services drop the pod, and pgpool stops in under a second.
 const RESERVED_SECONDS: i64 = 5;
-/// Looks in a second.
+/// Checks per second.
 const LOOKS: i64 = 5;
 
-/// What the kubelet does before it ends the container. `grace`: seconds that the pod may take to go.
+/// What the kubelet runs before it terminates the container. `grace`: the termination grace period in seconds.
 ///
-/// A user's own `preStop` takes the place of this one.
+/// A `preStop` of the user replaces this one.
 pub(super) fn lifecycle(asked: Option<Lifecycle>, grace: i64) -> Lifecycle {
     let asked = asked.unwrap_or_default();
     let ours = || LifecycleHandler {
@@ -32,12 +32,12 @@ pub(super) fn lifecycle(asked: Option<Lifecycle>, grace: i64) -> Lifecycle {
     }
 }
 
-/// Waits for those sessions alone that were in the middle of something when the Services had forgotten the pod, and for
-/// each until that has ended: until it was seen idle once, or at the end of a transaction and then (`e`) at something
-/// else. A session that never pauses must not hold the pod for ever. Nobody in the middle of anything: not a moment.
+/// Waits only for sessions that were active when the Services had dropped the pod, and for each until it was seen idle once, or
+/// ending its transaction and then (`e`) in another state. A session that never pauses must not block the pod until the grace
+/// period is over. Without active sessions it does not wait at all.
 ///
-/// Not every kernel tells the children of a process; then all processes of the container are looked at. Not every
-/// `sleep` knows parts of a second.
+/// Not every kernel lists the children of a process; then all processes of the container are checked. Not every `sleep` accepts
+/// fractions of a second.
 fn script(grace: i64) -> String {
     let (run, looks) = (paths::RUN, (grace - RESERVED_SECONDS).max(0) * LOOKS);
     format!(

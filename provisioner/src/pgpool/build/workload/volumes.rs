@@ -1,4 +1,4 @@
-//! What the pod mounts. Files are mounted where pgpool reads them; nothing is copied at start.
+//! The volumes of the pod. Files are mounted where pgpool reads them; nothing is copied at start.
 
 use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, KeyToPath, ProjectedVolumeSource, SecretProjection, SecretVolumeSource, Volume,
@@ -14,18 +14,17 @@ use super::super::{config_secret, paths};
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::validate::Validated;
 
-/// Readable by the group of the pod and nobody else: pgpool accepts a key of root in this mode.
+/// Readable only by root and the group of the pod: pgpool accepts a key of root with this mode.
 const MODE: i32 = 0o440;
 
-/// Of volumes that hold a few small files, so that one that fills up ends its pod before it fills the disk of the node.
+/// Limit of volumes with a few small files: one that fills up evicts its pod before it fills the disk of the node.
 const SCRATCH_SIZE: &str = "64Mi";
 
-/// The volumes. A pod that needs certificates and has no copy of them would wait for a Secret without a name, rather
-/// than run without.
+/// A pod that needs certificates and has no TLS copy waits for a Secret without a name, instead of running without TLS.
 pub(super) fn volumes(validated: &Validated, certificates: Option<&CertificateRevision>) -> Vec<Volume> {
     let mut volumes = vec![config(validated)];
     if validated.serves_tls() {
-        // The pair of the exporter stands in the same Secret, and is none of pgpool's business.
+        // pgpool does not need the key pair of the exporter, which is in the same Secret.
         let ours = [paths::CERTIFICATE, paths::KEY, paths::CA].map(|file| key_to_path(file, file));
         let items = validated.exporter_shows_certificate().then(|| ours.into());
         volumes.push(secret(CERTS, secret_name(certificates), items));
@@ -41,7 +40,7 @@ pub(super) fn volumes(validated: &Validated, certificates: Option<&CertificateRe
     volumes
 }
 
-/// What container `exporter` needs; nothing while nobody scrapes.
+/// The volumes of container `exporter`; none without monitoring.
 pub(super) fn exporter(validated: &Validated, certificates: Option<&CertificateRevision>) -> Vec<Volume> {
     let Some(monitoring) = &validated.monitoring else {
         return Vec::new();
@@ -66,7 +65,7 @@ pub(super) fn exporter(validated: &Validated, certificates: Option<&CertificateR
     if shows {
         volumes.push(Volume {
             name: VOLUME_EXPORTER_RUN.to_owned(),
-            // A key, which is to reach no disk.
+            // Contains a key, which must not reach a disk.
             empty_dir: Some(EmptyDirVolumeSource {
                 medium: Some("Memory".to_owned()),
                 size_limit: Some(Quantity("1Mi".to_owned())),
@@ -100,7 +99,7 @@ fn key_to_path(key: &str, path: &str) -> KeyToPath {
     }
 }
 
-/// Three Secrets in one directory: settings, the control port's users, and users, each changing on its own terms.
+/// Three Secrets in one directory: settings, users of the control port, and users of the pool, which change independently.
 fn config(validated: &Validated) -> Volume {
     let files = config_secret::mounted(validated);
     let names = &validated.names;
@@ -131,7 +130,7 @@ fn projection<'a>(secret: &str, files: impl IntoIterator<Item = &'a str>) -> Vol
     }
 }
 
-/// Where container `pgpool` sees them.
+/// The mounts of container `pgpool`.
 pub(super) fn mounts(validated: &Validated) -> Vec<VolumeMount> {
     let mut mounts = vec![mount(CONFIG, paths::ETC, true)];
     if validated.serves_tls() {
@@ -141,7 +140,7 @@ pub(super) fn mounts(validated: &Validated) -> Vec<VolumeMount> {
     mounts
 }
 
-/// One mount.
+/// A mount of a whole volume.
 pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
