@@ -12,13 +12,13 @@ use operator_runtime::{Applier, Named, Scope};
 use shared_types::{AppBinding, Pgpool};
 
 use crate::caches::Caches;
-use crate::fleet::Fleet;
 use crate::health::Health;
 use crate::maintenance_window::Window;
 use crate::passwords::PasswordSource;
 use crate::peer::Verdicts;
 use crate::pgpool::memory::Memory;
 use crate::pgpool::observe::Subscriptions;
+use crate::rotation_limiter::ClusterRotationLimiter;
 
 /// Handles to everything outside, and the settings. What is kept in memory here is a cache or a hint: losing it costs time,
 /// never an end state.
@@ -42,7 +42,7 @@ pub(crate) struct Context {
     /// What this process remembers about each `Pgpool`.
     pub(crate) memory: Memory,
     /// Limits rotations over all Pgpools.
-    pub(crate) fleet: Fleet,
+    pub(crate) rotation_limiter: ClusterRotationLimiter,
     /// The maintenance window of Pgpools that name none.
     pub(crate) window: Option<Window>,
     pub(crate) passwords: PasswordSource,
@@ -78,7 +78,7 @@ impl Context {
     pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
         self.subscribe(key, &Subscriptions::default());
         self.health.forget(key);
-        self.fleet.note(key, None, false);
+        self.rotation_limiter.update(key, None, false);
         self.memory.remove(key);
     }
 

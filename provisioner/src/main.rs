@@ -8,7 +8,6 @@ mod args;
 mod caches;
 mod context;
 mod credential;
-mod fleet;
 mod grpc;
 mod health;
 mod maintenance_window;
@@ -18,6 +17,7 @@ mod passwords;
 mod peer;
 mod pgpool;
 mod prometheus;
+mod rotation_limiter;
 mod run;
 mod triggers;
 

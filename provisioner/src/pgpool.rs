@@ -53,7 +53,7 @@ async fn reconcile_existing(
 ) -> Result<Outcome, Error> {
     let policy = Policy {
         preview: &build::Preview,
-        limiter: &context.fleet.limiter(key),
+        limiter: &context.rotation_limiter.for_pgpool(key),
         handoff_grace: context.handoff_grace,
     };
     // Client: caches, and at most one request.

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Args;
 use crate::caches::{Caches, Triggers, trim_named_secret};
 use crate::context::Context;
-use crate::fleet::{Fleet, Limits};
 use crate::grpc;
 use crate::health::Health;
 use crate::health::NetworkProber;
@@ -25,6 +24,7 @@ use crate::peer::{self, Board};
 use crate::pgpool::memory::Memory;
 use crate::pgpool::observe;
 use crate::pgpool::reconcile;
+use crate::rotation_limiter::{ClusterRotationLimiter, Limits};
 
 /// Who this process is.
 pub(crate) const IDENTITY: Identity = Identity {
@@ -64,7 +64,7 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
         jobs,
         verdicts: Arc::new(board.clone()),
         health,
-        fleet: Fleet::new(Limits {
+        rotation_limiter: ClusterRotationLimiter::new(Limits {
             at_once: args.certificates.rotation_at_once,
             per_minute: args.certificates.rotation_pods_per_minute,
         }),
@@ -115,11 +115,19 @@ fn triggers_of(
 ) -> impl futures::Stream<Item = ObjectRef<Pgpool>> + Send + 'static {
     let heard = context.verdicts.changes();
     let asked = context.health.changes();
-    let let_in = context.fleet.changes();
+    let limiter_changes = context.rotation_limiter.changes();
     let read = context.named_secrets.changes().boxed();
     let elsewhere = context.remote_app_bindings.changes().boxed();
     let scripts = context.jobs.changes().boxed();
     let context = context.clone();
-    select_all([watched.boxed(), heard, asked, let_in, read, elsewhere, scripts])
-        .inspect(move |key| context.forget_if_gone(key))
+    select_all([
+        watched.boxed(),
+        heard,
+        asked,
+        limiter_changes,
+        read,
+        elsewhere,
+        scripts,
+    ])
+    .inspect(move |key| context.forget_if_gone(key))
 }

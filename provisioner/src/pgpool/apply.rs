@@ -152,7 +152,7 @@ fn record_rotation(
 ) {
     let rotation = rotation::rotation(decision, observed);
     let rolls = rotation::takes_place(decision, &rotation).then_some(now);
-    context.fleet.note(key, rolls, decision.is_queued);
+    context.rotation_limiter.update(key, rolls, decision.is_queued);
     let mismatches = rotation::mismatches(observed);
     context.memory.record_rotation(key, rotation, mismatches, now);
 }

@@ -27,8 +27,8 @@ use shared_types::explanation::Blocked;
 
 use super::observe::Observed;
 use super::validate::Validated;
-use crate::fleet::RotationLimiter;
 use crate::health::Access;
+use crate::rotation_limiter::RotationLimiter;
 use config_check::{Config, ConfigCheckId};
 use init_job::InitState;
 use monitoring::Monitoring;

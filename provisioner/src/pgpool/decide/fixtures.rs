@@ -12,30 +12,30 @@ use super::init_job::InitState;
 use super::monitoring::Monitoring;
 use super::rotation_gate::Hold;
 use super::{CertificateState, Decision, Policy, Workload, decide};
-use crate::fleet::{Admission, Ask, RotationLimiter};
 use crate::health::Access;
 use crate::pgpool::build::{self, Objects};
 use crate::pgpool::observe::Observed;
 use crate::pgpool::validate::validate;
+use crate::rotation_limiter::{Admission, Request, RotationLimiter};
 
 /// A limiter that always answers the same, and remembers what it was asked.
 pub(crate) struct FixedLimiter {
     pub(crate) admission: Admission,
-    pub(crate) asked: Mutex<Option<Ask>>,
+    pub(crate) requested: Mutex<Option<Request>>,
 }
 
 impl FixedLimiter {
     pub(crate) fn new(admission: Admission) -> Self {
         Self {
             admission,
-            asked: Mutex::default(),
+            requested: Mutex::default(),
         }
     }
 }
 
 impl RotationLimiter for FixedLimiter {
-    fn admit(&self, ask: Ask, _: Timestamp) -> Admission {
-        *self.asked.lock().unwrap() = Some(ask);
+    fn admit(&self, request: Request, _: Timestamp) -> Admission {
+        *self.requested.lock().unwrap() = Some(request);
         self.admission
     }
 }

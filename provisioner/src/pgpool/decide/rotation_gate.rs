@@ -15,10 +15,10 @@ use shared_types::{Alias, Pgpool, names};
 use tls_bundle::{Bundle, Leaf};
 
 use super::{Situation, ca_overlap};
-use crate::fleet::{Admission, Ask};
 use crate::maintenance_window::{NoWindow, Window};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{CertificateRevision, Observed};
+use crate::rotation_limiter::{Admission, Request};
 
 #[cfg(test)]
 mod tests;
@@ -209,12 +209,12 @@ impl Renewal<'_> {
                 return (Gate::Closed, Some(self.waits_for_window(window)), None);
             }
         }
-        let ask = Ask {
-            ends: self.expires,
+        let request = Request {
+            expires: self.expires,
             pods: situation.pgpool.spec.replicas().unsigned_abs(),
             urgent: self.is_urgent,
         };
-        let admission = situation.policy.limiter.admit(ask, self.now);
+        let admission = situation.policy.limiter.admit(request, self.now);
         let (gate, hold) = match admission {
             Admission::Queued { after } => (Gate::Closed, Some(self.waits_for_others(after))),
             Admission::Overdue if self.closed_window().is_none() => {

@@ -10,9 +10,9 @@ use super::*;
 use crate::fixtures::{
     Pki, certificate_verdict, now, observed, parse, plain_pgpool, spoil, tls_pgpool, verdict_on,
 };
-use crate::fleet::Admission;
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{self, CertificateRevision, Lookup};
+use crate::rotation_limiter::Admission;
 use fixtures::{FixedLimiter, Planned};
 use handoff::Verifier;
 

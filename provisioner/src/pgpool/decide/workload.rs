@@ -10,8 +10,8 @@ use super::material::TlsMaterial;
 use super::rollout::{self, Leaves, Step};
 use super::rotation_gate::{self, Gate, Hold};
 use super::{Situation, probe};
-use crate::fleet::Admission;
 use crate::pgpool::observe::{self, CertificateRevision};
+use crate::rotation_limiter::Admission;
 use k8s_openapi::api::core::v1::Secret;
 
 /// What pods are made of, and which of them may be replaced.

@@ -1,7 +1,7 @@
 //! A renewed certificate on its way into the pods: one after the other, each proven before the next.
 
 use super::*;
-use crate::fleet::{Fleet, Limits};
+use crate::rotation_limiter::{ClusterRotationLimiter, Limits};
 
 const PODS: &str = "/api/v1/namespaces/demo/pods/pool-";
 
@@ -260,31 +260,31 @@ async fn a_certificate_waits_for_the_window_and_what_is_asked_for_does_not() {
 #[tokio::test]
 async fn a_certificate_waits_for_its_turn_and_is_told_when_that_comes() {
     let mut stage = renewed().await;
-    let fleet = Fleet::new(Limits {
+    let limiter = ClusterRotationLimiter::new(Limits {
         at_once: 1,
         per_minute: 0,
     });
-    Arc::make_mut(&mut stage.context).fleet = fleet.clone();
-    let mut told = fleet.changes();
+    Arc::make_mut(&mut stage.context).rotation_limiter = limiter.clone();
+    let mut freed = limiter.changes();
     let other = ObjectRef::new("other").within("demo");
-    fleet.note(&other, Some(clock::now()), false);
+    limiter.update(&other, Some(clock::now()), false);
     let before = stage.copy().unwrap().name_any();
     stage.asked().await;
     assert_eq!(held(&stage).unwrap().1, "WaitingForRotationLimit");
     assert_eq!(stage.copy().unwrap().name_any(), before);
-    fleet.note(&other, None, false);
-    let next = tokio::time::timeout(Duration::from_secs(5), told.next()).await;
+    limiter.update(&other, None, false);
+    let next = tokio::time::timeout(Duration::from_secs(5), freed.next()).await;
     assert_eq!(next.unwrap(), Some(ObjectRef::from_obj(&stage.pgpool())));
     assert_eq!(stage.checked().await, Outcome::Converged);
     assert_eq!((replaced(&stage), held(&stage)), (vec![0, 1, 2], None));
-    // It has given its place back.
-    let ask = crate::fleet::Ask {
-        ends: clock::now(),
+    // Its slot is free again.
+    let request = crate::rotation_limiter::Request {
+        expires: clock::now(),
         pods: 1,
         urgent: false,
     };
     assert_eq!(
-        fleet.admit(&other, ask, clock::now()),
-        crate::fleet::Admission::Granted
+        limiter.admit(&other, request, clock::now()),
+        crate::rotation_limiter::Admission::Granted
     );
 }

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::fixtures::{certificate_verdict, verdict_on};
-use crate::fleet::{Fleet, Limits};
 use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, ServedCertificate};
 use crate::metrics::Metrics;
 use crate::passwords::PasswordSource;
 use crate::peer::{Board, Verdicts};
+use crate::rotation_limiter::{ClusterRotationLimiter, Limits};
 
 /// Long enough for every test: who wants the grace time to be over says so.
 pub(super) const PATIENT: Duration = Duration::from_hours(1);
@@ -109,7 +109,7 @@ impl Stage {
             jobs: Named::new(&mut runtime, observe::trim_job),
             verdicts: Arc::new(board.clone()) as Arc<dyn Verdicts>,
             health: Health::new(prober.clone(), Metrics::default(), CancellationToken::new()),
-            fleet: Fleet::new(Limits::default()),
+            rotation_limiter: ClusterRotationLimiter::new(Limits::default()),
             window: None,
             memory: memory::Memory::default(),
             passwords: PasswordSource::default(),

@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::fixtures::{Pki, certificates, now, observed, tls_pgpool};
-use crate::fleet::Admission;
 use crate::pgpool::decide::fixtures::{FixedLimiter, Planned, planned};
+use crate::rotation_limiter::Admission;
 
 const OVERLAP: Duration = Duration::from_mins(10);
 

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fixtures::{inputs, now, parse, plain_pgpool};
-use crate::fleet::Admission;
 use crate::pgpool::build::{self, ConfigCheck, Preview};
 use crate::pgpool::decide::Policy;
 use crate::pgpool::decide::fixtures::{self, FixedLimiter};
 use crate::pgpool::observe::{ConfigCheck as Asked, Observed};
 use crate::pgpool::validate::validate;
+use crate::rotation_limiter::Admission;
 
 fn validated(conf: &str) -> Validated {
     let mut pgpool = plain_pgpool();

@@ -157,21 +157,21 @@ fn a_new_certificate_waits_for_the_window() {
 }
 
 #[test]
-fn a_turn_is_asked_for_when_nothing_else_is_in_the_way() {
-    let asks = |window, now| {
+fn a_slot_is_requested_when_nothing_else_delays_the_rotation() {
+    let requested = |window, now| {
         let pgpool = with_window(window);
         let limiter = FixedLimiter::new(Admission::Granted);
         fixtures::planned(&pgpool, &renewed(&pgpool), &limiter, GRACE, at(now)).unwrap();
-        *limiter.asked.lock().unwrap()
+        *limiter.requested.lock().unwrap()
     };
-    let ask = |urgent| Ask {
-        ends: at("2040-01-01T00:00:00Z"),
+    let request = |urgent| Request {
+        expires: at("2040-01-01T00:00:00Z"),
         pods: 3,
         urgent,
     };
-    assert_eq!(asks(None, FRIDAY), Some(ask(false)));
-    assert_eq!(asks(None, LAST_DAY), Some(ask(true)));
-    assert_eq!(asks(Some("Sat 02:00-05:00"), FRIDAY), None);
+    assert_eq!(requested(None, FRIDAY), Some(request(false)));
+    assert_eq!(requested(None, LAST_DAY), Some(request(true)));
+    assert_eq!(requested(Some("Sat 02:00-05:00"), FRIDAY), None);
 }
 
 #[test]
