@@ -1,4 +1,4 @@
-//! Flags of this operator beside the shared ones.
+//! Flags of the provisioner beside the shared ones.
 
 use std::time::Duration;
 
@@ -11,13 +11,10 @@ use crate::maintenance_window::Window;
 /// Every flag of the provisioner.
 #[derive(ClapArgs, Clone, Debug)]
 pub(crate) struct Args {
-    /// The shared flags.
     #[command(flatten)]
     pub(crate) common: CommonArgs,
-    /// ops-manager.
     #[command(flatten)]
     pub(crate) peer: PeerArgs,
-    /// Certificates.
     #[command(flatten)]
     pub(crate) certificates: CertificateArgs,
 }
@@ -26,18 +23,18 @@ pub(crate) struct Args {
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "Certificates")]
 pub(crate) struct CertificateArgs {
-    /// How long certificates of an earlier issuer or CA are accepted after every one that the operators know of has been
-    /// replaced, so that clients can take up theirs; `0s` for not at all.
+    /// How long certificates of a previous CA stay trusted after every certificate that the operators know has been replaced,
+    /// so that clients can switch to theirs; `0s` to stop at once.
     #[arg(long, env = "PGPOOL_CA_OVERLAP", default_value = "10m", value_parser = duration_or_none)]
     pub(crate) ca_overlap: Duration,
-    /// How many Pgpools give a new certificate to their pods at one time, each to one pod after the other; 0 for no limit.
+    /// Maximum number of Pgpools that rotate certificates at the same time, each one pod after the other; 0 for no limit.
     #[arg(long, env = "PGPOOL_ROTATION_AT_ONCE", default_value_t = 20)]
     pub(crate) rotation_at_once: u32,
-    /// How many pods are replaced in a minute for the sake of a new certificate; 0 for no limit.
+    /// Maximum number of pods per minute that are replaced because of a new certificate; 0 for no limit.
     #[arg(long, env = "PGPOOL_ROTATION_PODS_PER_MINUTE", default_value_t = 120)]
     pub(crate) rotation_pods_per_minute: u32,
-    /// When new certificates may be given to pods, such as `Sat,Sun 02:00-05:00 Europe/Berlin`, where a Pgpool does not say
-    /// so itself; at any time when left out.
+    /// When pods may take new certificates, such as `Sat,Sun 02:00-05:00 Europe/Berlin`, unless an annotation of the Pgpool
+    /// overrides it; at any time by default.
     #[arg(long, env = "PGPOOL_MAINTENANCE_WINDOW")]
     pub(crate) maintenance_window: Option<Window>,
 }
@@ -46,32 +43,38 @@ pub(crate) struct CertificateArgs {
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "ops-manager")]
 pub(crate) struct PeerArgs {
-    /// URL of ops-manager's channel, such as `https://pgpool-ops-manager.pgpool-system.svc:8443`; empty for none.
+    /// URL of the gRPC channel of ops-manager, such as `https://pgpool-ops-manager.pgpool-system.svc:8443`; empty for none.
     #[arg(long, env = "PGPOOL_PEER_ADDRESS", default_value = "")]
     pub(crate) peer_address: String,
-    /// Name that the certificate of ops-manager's channel must bear; the host of the address when empty.
+    /// DNS name in the certificate of that channel; the host of the address when empty.
     #[arg(long, env = "PGPOOL_PEER_NAME", default_value = "")]
     pub(crate) peer_name: String,
-    /// How long ops-manager may take to judge certificates before the provisioner judges them itself.
+    /// How long ops-manager may take to verify certificates before the provisioner verifies them itself.
     #[arg(long, env = "PGPOOL_HANDOFF_GRACE", default_value = "2s", value_parser = duration)]
     pub(crate) handoff_grace: Duration,
 }
 
 impl PeerArgs {
-    /// Where ops-manager is and what it is called; nothing when there is no channel to it.
+    /// URL and DNS name of ops-manager; `None` without a channel to it.
     pub(crate) fn peer(&self) -> Option<(&str, &str)> {
         if self.peer_address.is_empty() {
             return None;
         }
-        let host = || {
-            let (_, rest) = self.peer_address.split_once("://")?;
-            rest.split(['/', ':']).next()
+        let name = if self.peer_name.is_empty() {
+            host(&self.peer_address)
+        } else {
+            &self.peer_name
         };
-        let name = Some(self.peer_name.as_str())
-            .filter(|name| !name.is_empty())
-            .or_else(host);
-        Some((&self.peer_address, name.unwrap_or(&self.peer_address)))
+        Some((&self.peer_address, name))
     }
+}
+
+/// The host of a URL; the text itself when it is no URL.
+fn host(url: &str) -> &str {
+    let Some((_, rest)) = url.split_once("://") else {
+        return url;
+    };
+    rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
 #[cfg(test)]

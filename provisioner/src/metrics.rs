@@ -1,4 +1,4 @@
-//! What this operator counts beside what every controller does. No object is ever named in a label.
+//! The metrics of this operator beside those that every controller has. Labels never name objects.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) struct Metrics {
     mismatches: Gauge,
 }
 
-/// From seconds for one pod to half an hour for nine.
+/// Buckets from seconds for one pod to half an hour for nine.
 const DURATIONS: [f64; 9] = [5.0, 10.0, 20.0, 40.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
 #[derive(Clone, Debug)]
@@ -36,13 +36,13 @@ struct Check {
 }
 
 impl Metrics {
-    /// Makes them and lets them be scraped.
+    /// Creates and registers the metrics.
     pub(crate) fn register(registry: &SharedRegistry) -> Self {
         let metrics = Self::default();
         registry.with(|registry| {
             registry.register(
                 "pgpool_provisioner_pod_checks",
-                "Logins to pods, by what came of them",
+                "Probes of pods by result",
                 metrics.checks.clone(),
             );
             registry.register(
@@ -52,19 +52,19 @@ impl Metrics {
             );
             registry.register(
                 "pgpool_rotation_duration_seconds",
-                "Time from a workload that wants new certificates to pods that all serve them",
+                "Time from new certificates in the workload until all pods serve them",
                 metrics.rotations.0.clone(),
             );
             registry.register(
                 "pgpool_served_fingerprint_mismatches",
-                "Ready pods that serve another certificate than they should, or none",
+                "Ready pods that serve another certificate than the mounted one, or none",
                 metrics.mismatches.clone(),
             );
         });
         metrics
     }
 
-    /// Counts a check of a pod; `result` is from a fixed set.
+    /// Counts a probe of a pod; `result` is from a fixed set.
     pub(crate) fn count_pod_check(&self, result: &'static str) {
         self.checks.get_or_create(&Check { result }).inc();
     }

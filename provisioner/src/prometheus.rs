@@ -1,5 +1,5 @@
-//! The one kind of the Prometheus operator that is written, as thin as it is written: the fields of `spec.monitor`, and
-//! what they need around them. No code of the Prometheus operator is linked.
+//! The `ServiceMonitor` of the Prometheus operator, with only the fields that this operator writes. No code of the Prometheus
+//! operator is linked.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use shared_types::pgpool::RelabelConfig;
 
-/// What a Prometheus scrapes: the Services of these labels, at these ports.
+/// Which Services Prometheus scrapes, and at which ports.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "monitoring.coreos.com",
@@ -19,12 +19,10 @@ use shared_types::pgpool::RelabelConfig;
 )]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct ServiceMonitorSpec {
-    /// One for each port.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Labels of the pods copied to the samples.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) pod_target_labels: Vec<String>,
-    /// Which Services.
     pub(crate) selector: Selector,
     /// Labels of the Service copied to the samples.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -35,7 +33,6 @@ pub(crate) struct ServiceMonitorSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Selector {
-    /// All of which have to be there.
     pub(crate) match_labels: BTreeMap<String, String>,
 }
 
@@ -43,7 +40,7 @@ pub(crate) struct Selector {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Endpoint {
-    /// A label that the samples bear already stays as it is.
+    /// Labels of the samples win over labels of the target.
     pub(crate) honor_labels: bool,
     /// Time between two scrapes; that of the Prometheus when unset.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,6 +55,5 @@ pub(crate) struct Endpoint {
     /// Changes to the labels of the target.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) relabelings: Vec<RelabelConfig>,
-    /// `http`
     pub(crate) scheme: String,
 }

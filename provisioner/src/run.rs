@@ -36,7 +36,7 @@ pub(crate) const IDENTITY: Identity = Identity {
 /// Runs the provisioner until a signal, or until the lease is lost.
 ///
 /// # Errors
-/// When the API server cannot be reached at start, the lease is lost, or a task ends that must not.
+/// When the API server cannot be reached at start, the lease is lost, or a task ends unexpectedly.
 pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let (caches, triggers) = Caches::watch(&mut runtime);
     let named_secrets = Named::new(&mut runtime, trim_named_secret);
@@ -92,7 +92,7 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
     Ok(runtime.run().await?)
 }
 
-/// Follows ops-manager's verdicts; fails when its address cannot be right.
+/// Follows the verdicts of ops-manager; fails when its address is invalid.
 fn follow(
     url: &str,
     name: &str,
@@ -108,17 +108,17 @@ fn follow(
     Ok(peer::grpc::follow(make, board, metrics, drain))
 }
 
-/// Everything that makes a `Pgpool` worth a look. What a `Pgpool` that is gone has left in memory is forgotten here.
+/// All reconcile triggers. Also forgets what is in memory about a deleted `Pgpool`.
 fn triggers_of(
     context: &Arc<Context>,
     watched: Triggers,
 ) -> impl futures::Stream<Item = ObjectRef<Pgpool>> + Send + 'static {
-    let heard = context.verdicts.changes();
-    let asked = context.health.changes();
+    let verdict_changes = context.verdicts.changes();
+    let health_changes = context.health.changes();
     let limiter_changes = context.rotation_limiter.changes();
-    let read = context.named_secrets.changes().boxed();
-    let elsewhere = context.remote_app_bindings.changes().boxed();
-    let scripts = context.jobs.changes().boxed();
+    let secret_changes = context.named_secrets.changes().boxed();
+    let app_binding_changes = context.remote_app_bindings.changes().boxed();
+    let job_changes = context.jobs.changes().boxed();
     let context = context.clone();
     select_all([
         watched.boxed(),
