@@ -122,12 +122,12 @@ fn triggers_of(
     let context = context.clone();
     select_all([
         watched.boxed(),
-        heard,
-        asked,
+        verdict_changes,
+        health_changes,
         limiter_changes,
-        read,
-        elsewhere,
-        scripts,
+        secret_changes,
+        app_binding_changes,
+        job_changes,
     ])
     .inspect(move |key| context.forget_if_gone(key))
 }
