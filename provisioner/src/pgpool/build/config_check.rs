@@ -64,7 +64,7 @@ fn hash(image: &str, conf: &str) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let mut hash = format!("{:x}", hash.finalize());
+    let mut hash = hex(&hash.finalize());
     hash.truncate(HASH_LENGTH);
     hash
 }

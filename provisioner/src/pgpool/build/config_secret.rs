@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 use super::config::{essence, pgpool_conf, pool_hba};
-use super::{metadata, opaque, paths, tls_secret};
+use super::{hex, metadata, opaque, paths, tls_secret};
 use crate::pgpool::decide::config_check::ConfigSecret;
 use crate::pgpool::validate::catalog::needs_restart;
 use crate::pgpool::validate::{Validated, is_ours};
@@ -58,7 +58,7 @@ pub(super) fn revision(validated: &Validated) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    format!("{:x}", hash.finalize())[..REVISION_LENGTH].to_owned()
+    hex(&hash.finalize())[..REVISION_LENGTH].to_owned()
 }
 
 /// The revision of a Secret with these files, if pods can keep it: its rules are those of the spec, and so are the settings that

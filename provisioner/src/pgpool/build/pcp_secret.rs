@@ -12,7 +12,7 @@ use crate::pgpool::validate::Validated;
 /// deletion policy `WipeOut`.
 pub(super) fn pcp_secret(validated: &Validated) -> Secret {
     let login = &validated.auth_secret.login;
-    let line = format!("{}:{:x}\n", login.user, Md5::digest(login.password.expose()));
+    let line = format!("{}:{}\n", login.user, hex(&Md5::digest(login.password.expose())));
     let files = BTreeMap::from([(paths::PCP_CONF.to_owned(), line)]);
     opaque(
         metadata::persistent(validated, &validated.names.pcp_secret),

@@ -11,7 +11,7 @@ use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::{metadata, paths};
+use super::{hex, metadata, paths};
 use crate::pgpool::decide::TlsMaterial;
 use crate::pgpool::decide::ca_overlap::{self, issuers};
 use crate::pgpool::validate::Validated;
@@ -39,7 +39,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         hash.update((content.len() as u64).to_be_bytes());
         hash.update(content);
     }
-    let hash = format!("{:x}", hash.finalize());
+    let hash = hex(&hash.finalize());
     let data: BTreeMap<_, _> = files
         .into_iter()
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
-use super::{config_secret, metadata};
+use super::{config_secret, hex, metadata};
 use crate::pgpool::decide::Workload;
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::sizes;
@@ -116,7 +116,7 @@ fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
 
 fn hash(template: &PodTemplateSpec) -> String {
     let text = serde_json::to_vec(template).unwrap_or_default();
-    format!("{:x}", Sha256::digest(text))[..HASH_LENGTH].to_owned()
+    hex(&Sha256::digest(text))[..HASH_LENGTH].to_owned()
 }
 
 /// The revision of the settings is part of the template, so that pods are replaced when they need a restart.

@@ -83,11 +83,11 @@ fn lines_that_pgpool_cannot_read_are_refused() {
         ("a = /tmp", "single quotes"),
         ("a = 1.2.3", "single quotes"),
         ("a = --1", "single quotes"),
-        ("a = x y", "something behind"),
-        ("a = 'x' 'y'", "something behind"),
+        ("a = x y", "text after"),
+        ("a = 'x' 'y'", "text after"),
         // pgpool takes two settings from one line: the second would escape every check.
-        ("max_pool = 5 ssl = off", "something behind"),
-        ("log_line_prefix = '%m' enable_pool_hba = off", "something behind"),
+        ("max_pool = 5 ssl = off", "text after"),
+        ("log_line_prefix = '%m' enable_pool_hba = off", "text after"),
         ("# fine\n\nmax_pool = 5 6", "line 3"),
     ];
     for (conf, part) in table {
@@ -150,7 +150,7 @@ fn what_pgpool_would_read_past_is_refused() {
         ("max_connections = 5", "ignore"),
         ("white_function_list = 'f'", "`read_only_function_list`: rename"),
         ("log_backend_messages = terse", "4.6"),
-        ("print_timestamp = on", "given up after 3.3"),
+        ("print_timestamp = on", "removed after 3.3"),
         ("load_balance_mode = nope", "for `on`: write `on` or `off`"),
         ("log_connections = 'maybe'", "write `on` or `off`"),
         ("use_watchdog = on", "watchdog"),

@@ -142,7 +142,7 @@ fn authorities_must_be_certificates() {
     assert_says(
         world.rejected(),
         Reason::AppBindingInvalid,
-        &["caBundle", "verify"],
+        &["caBundle", "verification"],
     );
 }
 
