@@ -151,7 +151,7 @@ fn what_pgpool_would_read_past_is_refused() {
         ("white_function_list = 'f'", "`read_only_function_list`: rename"),
         ("log_backend_messages = terse", "4.6"),
         ("print_timestamp = on", "removed after 3.3"),
-        ("load_balance_mode = nope", "for `on`: write `on` or `off`"),
+        ("load_balance_mode = nope", "as `on`: write `on` or `off`"),
         ("log_connections = 'maybe'", "write `on` or `off`"),
         ("use_watchdog = on", "watchdog"),
     ];
