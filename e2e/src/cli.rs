@@ -161,10 +161,11 @@ fn clean(workspace: &Workspace) -> anyhow::Result<()> {
     if Cluster::find()?.is_some() {
         bail!("the running cluster uses the cache: run `cargo e2e down` first");
     }
-    workspace.cache.clean()?;
-    workspace
-        .progress
-        .line(format_args!("removed {}", workspace.cache.root().display()));
+    workspace.builder.cache.clean()?;
+    workspace.progress.line(format_args!(
+        "removed {}",
+        workspace.builder.cache.root().display()
+    ));
     Ok(())
 }
 

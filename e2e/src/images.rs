@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use local_cluster::builder::Builder;
 use local_cluster::cache::Cache;
 use local_cluster::command::PATH;
 use local_cluster::components::Component;
 use local_cluster::images::{self, DebianImage, Image};
-use local_cluster::progress::Progress;
 use serde_json::json;
 
 /// The image of pgpool. Fully qualified, as the kubelet looks it up.
@@ -86,7 +86,7 @@ const EXPORTER_PROGRAM: Component = Component {
 };
 
 /// The image of pgpool and PostgreSQL, and the one of a newer pgpool.
-pub(crate) fn databases(cache: &Cache, progress: &Progress) -> anyhow::Result<Vec<Image>> {
+pub(crate) fn databases(builder: &Builder) -> anyhow::Result<Vec<Image>> {
     // Debian keeps the programs of PostgreSQL outside the usual path.
     let config = |version: u8| {
         json!({
@@ -95,8 +95,8 @@ pub(crate) fn databases(cache: &Cache, progress: &Progress) -> anyhow::Result<Ve
         })
     };
     std::thread::scope(|scope| {
-        let newer = scope.spawn(|| NEWER.make(&config(17), cache, progress));
-        let database = DATABASE.make(&config(15), cache, progress);
+        let newer = scope.spawn(|| NEWER.make(&config(17), builder));
+        let database = DATABASE.make(&config(15), builder);
         let newer = newer
             .join()
             .unwrap_or_else(|_| anyhow::bail!("building an image panicked"));
@@ -115,9 +115,9 @@ pub(crate) fn operator(name: &str, program: &Path, cache: &Cache) -> anyhow::Res
 
 /// The image of the exporter. The program has the same path as in the image of the real one; the tools are those that the
 /// provisioner runs around it.
-pub(crate) fn exporter(cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
+pub(crate) fn exporter(builder: &Builder) -> anyhow::Result<Image> {
     let sources = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/components"));
-    let programs = local_cluster::components::build(&[&EXPORTER_PROGRAM], sources, cache, progress)?;
+    let programs = local_cluster::components::build(&[&EXPORTER_PROGRAM], sources, builder)?;
     let program = programs.path("pgpool2_exporter")?.to_owned();
     let mut files = vec![(program, "/bin/pgpool2_exporter/pgpool2_exporter".to_owned())];
     for tool in ["/bin/sh", "/bin/sleep", "/bin/cat"] {
@@ -127,7 +127,7 @@ pub(crate) fn exporter(cache: &Cache, progress: &Progress) -> anyhow::Result<Ima
     files.sort();
     files.dedup();
     let config = json!({"User": "70:70", "Env": [format!("PATH={PATH}")]});
-    images::of_files("exporter-image", EXPORTER, &files, &config, cache)
+    images::of_files("exporter-image", EXPORTER, &files, &config, &builder.cache)
 }
 
 #[cfg(test)]

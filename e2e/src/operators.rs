@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use local_cluster::cache::Cache;
+use local_cluster::builder::Builder;
 use local_cluster::cluster::Cluster;
 use local_cluster::images::Image;
 use local_cluster::packages::{Need, need};
@@ -51,17 +51,12 @@ pub(crate) enum Profile {
 }
 
 /// Compiles both operators and builds their images.
-pub(crate) fn build(
-    root: &Path,
-    profile: Profile,
-    cache: &Cache,
-    progress: &Progress,
-) -> anyhow::Result<Vec<Operator>> {
-    let programs = compile(root, profile, cache, progress)?;
+pub(crate) fn build(root: &Path, profile: Profile, builder: &Builder) -> anyhow::Result<Vec<Operator>> {
+    let programs = compile(root, profile, builder)?;
     let image = |(name, program): (&'static str, PathBuf)| {
         Ok(Operator {
             name,
-            image: images::operator(name, &program, cache)?,
+            image: images::operator(name, &program, &builder.cache)?,
         })
     };
     programs.into_iter().map(image).collect()
@@ -71,13 +66,10 @@ pub(crate) fn build(
 pub(crate) fn compile(
     root: &Path,
     profile: Profile,
-    cache: &Cache,
-    progress: &Progress,
+    builder: &Builder,
 ) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-    packages::ensure(&[TOOLCHAIN], cache, progress)?;
-    let step = progress.step("compile the operators");
-    let log = cache.log("cargo-build")?;
-    command::run_logged(&mut cargo(root, profile), &log, |line| step.note(line.trim()))?;
+    packages::ensure(&[TOOLCHAIN], builder)?;
+    builder.run("compile the operators", "cargo-build", &mut cargo(root, profile))?;
     // Run again, when there is nothing left to compile, cargo prints the paths in a format for programs.
     let messages = command::output(cargo(root, profile).arg("--message-format=json"))?;
     let mut programs: Vec<_> = messages
@@ -89,7 +81,6 @@ pub(crate) fn compile(
     if programs.len() != NAMES.len() {
         bail!("cargo built {programs:?} instead of {NAMES:?}");
     }
-    step.done();
     Ok(programs)
 }
 

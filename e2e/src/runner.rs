@@ -105,7 +105,7 @@ fn unit(workspace: &Workspace, selection: &Selection) -> anyhow::Result<Tally> {
         .args(["test", "--locked", "--workspace", "--no-fail-fast"])
         .args(&selection.filter);
     let mut tally = Tally::default();
-    let log = workspace.cache.log("cargo-test")?;
+    let log = workspace.builder.cache.log("cargo-test")?;
     let ended = command::run_logged(&mut cargo, &log, |line| {
         if let Some(counted) = parse_result(line) {
             tally.add(counted);

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use local_cluster::artifacts::{self, Artifacts};
+use local_cluster::builder::Builder;
 use local_cluster::cache::Cache;
 use local_cluster::cluster::Cluster;
 use local_cluster::cluster_lock::LockOptions;
@@ -19,7 +20,7 @@ use crate::operators::{self, Profile};
 /// What the steps of one command share.
 #[derive(Clone)]
 pub(crate) struct Workspace {
-    pub(crate) cache: Cache,
+    pub(crate) builder: Builder,
     pub(crate) progress: Progress,
     /// The root of the source tree.
     pub(crate) root: PathBuf,
@@ -47,7 +48,10 @@ impl Workspace {
             );
         }
         Ok(Self {
-            cache,
+            builder: Builder {
+                cache,
+                progress: progress.clone(),
+            },
             progress,
             root: root.to_owned(),
             profile,
@@ -57,7 +61,7 @@ impl Workspace {
 
     /// The programs of a [`local_cluster::control_plane::ControlPlane`].
     pub(crate) fn control_plane(&self) -> anyhow::Result<Programs> {
-        artifacts::programs(components::CONTROL_PLANE, &self.cache, &self.progress)
+        artifacts::programs(components::CONTROL_PLANE, &self.builder)
     }
 
     /// The path of a kubectl for `target`.
@@ -66,7 +70,7 @@ impl Workspace {
             Target::Local(cluster) => Ok(cluster.program("kubectl")?.to_owned()),
             Target::Existing(_) => {
                 let kubernetes = [&components::KUBERNETES_COMMANDS];
-                let programs = artifacts::programs(&kubernetes, &self.cache, &self.progress)?;
+                let programs = artifacts::programs(&kubernetes, &self.builder)?;
                 Ok(programs.path("kubectl")?.to_owned())
             }
         }
@@ -74,15 +78,13 @@ impl Workspace {
 
     /// Starts the local cluster, or updates the running one, with or without the operators.
     pub(crate) fn up(&self, with_operators: bool) -> anyhow::Result<Cluster> {
-        let databases = || images::databases(&self.cache, &self.progress);
-        let mut artifacts = Artifacts::build(&self.cache, &self.progress, databases)?;
-        artifacts
-            .images
-            .push(images::exporter(&self.cache, &self.progress)?);
+        let databases = || images::databases(&self.builder);
+        let mut artifacts = Artifacts::build(&self.builder, databases)?;
+        artifacts.images.push(images::exporter(&self.builder)?);
         if !with_operators {
             return Cluster::up(&artifacts, self.lock, &self.progress);
         }
-        let operators = operators::build(&self.root, self.profile, &self.cache, &self.progress)?;
+        let operators = operators::build(&self.root, self.profile, &self.builder)?;
         artifacts
             .images
             .extend(operators.iter().map(|operator| operator.image.clone()));
@@ -120,7 +122,7 @@ impl Workspace {
 
     /// Compiles both operators; see [`operators::compile`].
     pub(crate) fn compile_operators(&self, profile: Profile) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
-        operators::compile(&self.root, profile, &self.cache, &self.progress)
+        operators::compile(&self.root, profile, &self.builder)
     }
 
     /// The CRD of the Prometheus operator's `ServiceMonitor`.
@@ -128,8 +130,7 @@ impl Workspace {
         let module = components::module(
             "github.com/prometheus-operator/prometheus-operator",
             "v0.85.0",
-            &self.cache,
-            &self.progress,
+            &self.builder,
         )?;
         Ok(module.join("example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"))
     }

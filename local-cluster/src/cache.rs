@@ -58,7 +58,7 @@ impl Cache {
 
     /// Returns the entry. If it does not exist yet, `make` fills an empty folder first; a second process that needs the
     /// same name waits for it.
-    pub fn entry(
+    pub(crate) fn entry(
         &self,
         name: &str,
         key: &Key,
@@ -130,7 +130,7 @@ pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
 
 /// The hash of a set of inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key(String);
+pub(crate) struct Key(String);
 
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,7 +141,7 @@ impl fmt::Display for Key {
 /// Collects the inputs of a [`Key`]. Each one is hashed with its label and length, so that no two sets of inputs are the
 /// same sequence of bytes.
 #[must_use]
-pub struct Inputs {
+pub(crate) struct Inputs {
     hasher: Context,
 }
 
@@ -154,13 +154,13 @@ impl Default for Inputs {
 }
 
 impl Inputs {
-    pub fn text(mut self, label: &str, value: &str) -> Self {
+    pub(crate) fn text(mut self, label: &str, value: &str) -> Self {
         self.part(label.as_bytes());
         self.part(value.as_bytes());
         self
     }
 
-    pub fn file(mut self, label: &str, path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn file(mut self, label: &str, path: &Path) -> anyhow::Result<Self> {
         let mut content = Vec::new();
         File::open(path)
             .and_then(|mut file| file.read_to_end(&mut content))
@@ -170,7 +170,7 @@ impl Inputs {
         Ok(self)
     }
 
-    pub fn key(self) -> Key {
+    pub(crate) fn key(self) -> Key {
         let digest = hex(self.hasher.finish().as_ref());
         Key(digest.chars().take(16).collect())
     }

@@ -44,7 +44,7 @@ pub struct ClusterLock {
 
 impl ClusterLock {
     /// Takes the lock; waits while another process holds it, unless `options` say otherwise.
-    pub fn acquire(options: LockOptions, progress: &Progress) -> anyhow::Result<Self> {
+    pub(crate) fn acquire(options: LockOptions, progress: &Progress) -> anyhow::Result<Self> {
         Self::acquire_at(Path::new(FILE), options, |holder| {
             progress.line(format_args!(
                 "waiting: {holder} (use --no-wait to fail instead, --kubeconfig for another cluster)"

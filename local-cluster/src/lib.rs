@@ -6,7 +6,7 @@
 //!
 //! | Modules | Concern |
 //! |---|---|
-//! | [`cache`], [`command`], [`progress`] | running slow commands once, and showing them |
+//! | [`cache`], [`command`], [`progress`], [`builder`] | running slow commands once, and showing them |
 //! | [`packages`], `go`, [`components`], [`images`], [`artifacts`] | what must exist before a cluster starts |
 //! | `pki`, [`process`], [`control_plane`], [`node`], [`cluster`], [`cluster_lock`] | starting and stopping the cluster |
 //! | [`target`] | this cluster, or one that the user names |
@@ -17,6 +17,7 @@
 
 pub mod artifacts;
 pub mod audit;
+pub mod builder;
 pub mod cache;
 pub mod cluster;
 pub mod cluster_lock;

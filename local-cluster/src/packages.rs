@@ -8,9 +8,8 @@ use std::process::Command;
 
 use anyhow::bail;
 
-use crate::cache::Cache;
-use crate::command::{find, run_logged};
-use crate::progress::Progress;
+use crate::builder::Builder;
+use crate::command::find;
 
 /// A program and its Debian package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +52,8 @@ pub const fn need(program: &'static str, package: &'static str) -> Need {
 
 /// Checks that every program of `needs` exists, and installs missing packages if the user is root on Debian. Otherwise the
 /// error says what to install.
-pub fn ensure(needs: &[&[Need]], cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
+pub fn ensure(needs: &[&[Need]], builder: &Builder) -> anyhow::Result<()> {
+    let progress = &builder.progress;
     let packages = missing(needs, exists);
     if packages.is_empty() {
         return Ok(());
@@ -70,28 +70,24 @@ pub fn ensure(needs: &[&[Need]], cache: &Cache, progress: &Progress) -> anyhow::
     if packages.contains(&"containerd") {
         progress.line("note: Debian's containerd package starts a service of its own; it is not used here");
     }
-    apt(
-        &["update"],
-        "apt-update",
-        "update the package lists",
-        cache,
-        progress,
-    )?;
+    let apt = |title: &str, log: &str, arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .arg("--quiet")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        builder.run(title, log, &mut command)
+    };
+    apt("update the package lists", "apt-update", &["update"])?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(&packages);
-    apt(
-        &install,
-        "apt-install",
-        &format!("install {list}"),
-        cache,
-        progress,
-    )?;
+    apt(&format!("install {list}"), "apt-install", &install)?;
     let still = missing(needs, exists);
     if !still.is_empty() {
         bail!(
             "still missing after installing {}: see {}",
             still.join(" "),
-            cache.log("apt-install")?.display()
+            builder.cache.log("apt-install")?.display()
         );
     }
     Ok(())
@@ -126,18 +122,6 @@ fn missing(needs: &[&[Need]], exists: impl Fn(&str) -> bool) -> Vec<&'static str
         }
     }
     packages
-}
-
-fn apt(arguments: &[&str], log: &str, title: &str, cache: &Cache, progress: &Progress) -> anyhow::Result<()> {
-    let step = progress.step(title);
-    let mut command = Command::new("apt-get");
-    command
-        .arg("--quiet")
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive");
-    run_logged(&mut command, &cache.log(log)?, |line| step.note(line))?;
-    step.done();
-    Ok(())
 }
 
 #[cfg(test)]

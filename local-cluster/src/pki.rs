@@ -17,10 +17,10 @@ use rcgen::{
 };
 
 /// The group of cluster administrators.
-pub const MASTERS: &str = "system:masters";
+pub(crate) const MASTERS: &str = "system:masters";
 
 /// The CA of one cluster and the folder of its files.
-pub struct Pki {
+pub(crate) struct Pki {
     folder: PathBuf,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -28,7 +28,7 @@ pub struct Pki {
 impl Pki {
     /// Creates the CA, the server certificate of kube-apiserver for `names` and `addresses`, its client certificate for
     /// kubelets, and the keys of service account tokens.
-    pub fn create(folder: &Path, names: &[&str], addresses: &[IpAddr]) -> anyhow::Result<Self> {
+    pub(crate) fn create(folder: &Path, names: &[&str], addresses: &[IpAddr]) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         let mut params = CertificateParams::default();
         params.distinguished_name = subject("cluster-ca", None);
@@ -62,12 +62,12 @@ impl Pki {
         Ok(pki)
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
     /// Writes `<file>.kubeconfig` for a user; `server` is the URL of the API server.
-    pub fn kubeconfig(
+    pub(crate) fn kubeconfig(
         &self,
         file: &str,
         server: &str,

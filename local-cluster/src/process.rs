@@ -35,12 +35,12 @@ impl Recorded {
         })
     }
 
-    pub fn load(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
         fs::write(path, serde_json::to_string(self)?).with_context(|| format!("writing {}", path.display()))
     }
 
@@ -49,12 +49,12 @@ impl Recorded {
     }
 
     /// Whether this process runs; a zombie does not.
-    pub fn alive(&self) -> bool {
+    pub(crate) fn alive(&self) -> bool {
         Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended)
     }
 
     /// Its running child processes.
-    pub fn children(&self) -> anyhow::Result<Vec<Self>> {
+    pub(crate) fn children(&self) -> anyhow::Result<Vec<Self>> {
         let mut children = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
@@ -88,7 +88,7 @@ impl Recorded {
     }
 
     /// Waits until it ends; an error if it still runs after `limit`.
-    pub fn wait_end(&self, limit: Duration) -> anyhow::Result<()> {
+    pub(crate) fn wait_end(&self, limit: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         while self.alive() {
             if start.elapsed() > limit {
@@ -148,7 +148,7 @@ impl Child {
         })
     }
 
-    pub fn record(&self) -> anyhow::Result<Recorded> {
+    pub(crate) fn record(&self) -> anyhow::Result<Recorded> {
         Recorded::of(self.process.id().cast_signed())
     }
 

@@ -29,7 +29,7 @@ use crate::process::Recorded;
 use crate::progress::Step;
 use crate::wait::{self, Hopeless};
 
-pub const CERT_MANAGER: &str = "cert-manager";
+pub(super) const CERT_MANAGER: &str = "cert-manager";
 
 /// Time for any one daemon to start; a busy CI machine is slow.
 const LIMIT: Duration = Duration::from_mins(2);

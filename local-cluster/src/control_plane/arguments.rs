@@ -11,13 +11,13 @@ use anyhow::Context as _;
 use crate::pki::Pki;
 
 /// The range of the addresses of Services.
-pub const SERVICE_CIDR: &str = "10.96.0.0/16";
+pub(crate) const SERVICE_CIDR: &str = "10.96.0.0/16";
 
 /// The address of the Service `kubernetes`: the first one of [`SERVICE_CIDR`].
-pub const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
+pub(crate) const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
 /// The path of the audit log in the folder of the cluster.
-pub const AUDIT_LOG: &str = "logs/audit.log";
+pub(crate) const AUDIT_LOG: &str = "logs/audit.log";
 
 /// One line for each response. No bodies, since the log is for counting.
 const AUDIT_POLICY: &str = "\
@@ -29,7 +29,7 @@ rules:
 ";
 
 /// Where the processes of one control plane keep their files and reach each other.
-pub struct Server {
+pub(crate) struct Server {
     folder: PathBuf,
     etcd: String,
     address: IpAddr,
@@ -40,13 +40,13 @@ pub struct Server {
 
 impl Server {
     /// Listens on loopback. etcd uses a socket file, so that only one port is needed.
-    pub fn on_loopback(folder: &Path, port: u16) -> anyhow::Result<Self> {
+    pub(crate) fn on_loopback(folder: &Path, port: u16) -> anyhow::Result<Self> {
         let etcd = format!("unix://{}", folder.join("etcd.sock").display());
         Self::new(folder, etcd, IpAddr::V4(Ipv4Addr::LOCALHOST), port, None)
     }
 
     /// Listens on all addresses. The ports are fixed, since the node has a network of its own.
-    pub fn on_node(folder: &Path, address: IpAddr) -> anyhow::Result<Self> {
+    pub(crate) fn on_node(folder: &Path, address: IpAddr) -> anyhow::Result<Self> {
         let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         Self::new(
             folder,
@@ -77,12 +77,12 @@ impl Server {
         })
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
     /// Nothing outlives the cluster, so etcd need not wait for the disk.
-    pub fn etcd(&self) -> Vec<String> {
+    pub(crate) fn etcd(&self) -> Vec<String> {
         flags(&[
             ("name", "local"),
             ("data-dir", &self.path("data/etcd")),
@@ -96,7 +96,7 @@ impl Server {
         ])
     }
 
-    pub fn apiserver(&self, pki: &Pki) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn apiserver(&self, pki: &Pki) -> anyhow::Result<Vec<String>> {
         let policy = self.folder.join("audit-policy.yaml");
         fs::write(&policy, AUDIT_POLICY).with_context(|| format!("writing {}", policy.display()))?;
         let file = |name: &str| pki.file(name).display().to_string();
@@ -142,7 +142,7 @@ impl Server {
     }
 }
 
-pub fn controller_manager(pki: &Pki, kubeconfig: &Path) -> Vec<String> {
+pub(crate) fn controller_manager(pki: &Pki, kubeconfig: &Path) -> Vec<String> {
     flags(&[
         ("kubeconfig", &kubeconfig.display().to_string()),
         (
@@ -157,7 +157,7 @@ pub fn controller_manager(pki: &Pki, kubeconfig: &Path) -> Vec<String> {
     ])
 }
 
-pub fn scheduler(kubeconfig: &Path) -> Vec<String> {
+pub(crate) fn scheduler(kubeconfig: &Path) -> Vec<String> {
     flags(&[
         ("kubeconfig", &kubeconfig.display().to_string()),
         ("leader-elect", "false"),
@@ -166,7 +166,7 @@ pub fn scheduler(kubeconfig: &Path) -> Vec<String> {
 }
 
 /// `--name=value` for each pair.
-pub fn flags(pairs: &[(&str, &str)]) -> Vec<String> {
+pub(crate) fn flags(pairs: &[(&str, &str)]) -> Vec<String> {
     pairs
         .iter()
         .map(|(name, value)| format!("--{name}={value}"))

@@ -16,7 +16,7 @@ use crate::process::Recorded;
 const PREFIX: &str = "pgpool-e2e-";
 
 /// Creates a folder in `base`, owned as long as the returned file is open.
-pub fn claim(base: &Path) -> anyhow::Result<(TempDir, File)> {
+pub(crate) fn claim(base: &Path) -> anyhow::Result<(TempDir, File)> {
     let folder = tempfile::Builder::new()
         .prefix(PREFIX)
         .tempdir_in(base)
@@ -31,7 +31,7 @@ pub fn claim(base: &Path) -> anyhow::Result<(TempDir, File)> {
 }
 
 /// Ends and removes the control planes in `base` whose owner has ended.
-pub fn sweep(base: &Path) -> anyhow::Result<()> {
+pub(crate) fn sweep(base: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(base)? {
         let folder = entry?.path();
         let ours = folder

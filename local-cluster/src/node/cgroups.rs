@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 /// The name of the subtree in each hierarchy.
-pub const ROOT: &str = "pgpool-e2e";
+pub(crate) const ROOT: &str = "pgpool-e2e";
 
 /// The CPU weight of all pods together, in the units of each version of control groups. With the default weight, a compiler
 /// with ten threads would leave the whole node a tenth of a core.
@@ -17,7 +17,7 @@ const WEIGHT: [(&str, &str); 2] = [("cpu.shares", "32768"), ("cpu.weight", "3200
 /// Time for a group to become empty after its processes are killed.
 const EMPTY: Duration = Duration::from_secs(10);
 
-pub fn create() -> anyhow::Result<()> {
+pub(crate) fn create() -> anyhow::Result<()> {
     for hierarchy in hierarchies()? {
         let root = hierarchy.path.join(ROOT);
         fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
@@ -47,7 +47,7 @@ pub fn create() -> anyhow::Result<()> {
 }
 
 /// Removes the subtree after its processes were killed.
-pub fn remove() -> anyhow::Result<()> {
+pub(crate) fn remove() -> anyhow::Result<()> {
     let start = Instant::now();
     for hierarchy in hierarchies()? {
         let root = hierarchy.path.join(ROOT);
@@ -64,7 +64,7 @@ pub fn remove() -> anyhow::Result<()> {
 }
 
 /// The roots of the subtree that exist.
-pub fn left() -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn left() -> anyhow::Result<Vec<PathBuf>> {
     let roots = hierarchies()?
         .into_iter()
         .map(|hierarchy| hierarchy.path.join(ROOT));

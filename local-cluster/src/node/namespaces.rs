@@ -30,14 +30,14 @@ use crate::process::{Recorded, redirect};
 const END: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Namespaces {
+pub(crate) struct Namespaces {
     anchor: Recorded,
     first: Recorded,
 }
 
 impl Namespaces {
     /// Creates the namespaces with their network and mounts. `state` is the folder of the cluster.
-    pub fn create(state: &Path, store: Store) -> anyhow::Result<Self> {
+    pub(crate) fn create(state: &Path, store: Store) -> anyhow::Result<Self> {
         let log = state.join("logs/namespaces.log");
         let mut unshare = Command::new("unshare");
         // Mounts and unmounts of the machine reach the inside, so that no file system is kept busy from there.
@@ -72,12 +72,12 @@ impl Namespaces {
         set_up.map(|()| namespaces)
     }
 
-    pub fn alive(&self) -> bool {
+    pub(crate) fn alive(&self) -> bool {
         self.anchor.alive() && self.first.alive()
     }
 
     /// A command that runs in all namespaces of the node.
-    pub fn node_command(&self, program: &Path) -> Command {
+    pub(crate) fn node_command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net={}", self.link("net").display()))
@@ -90,7 +90,7 @@ impl Namespaces {
     }
 
     /// A command of the machine that runs in the network of the cluster.
-    pub fn network_command(&self, program: &Path) -> Command {
+    pub(crate) fn network_command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--net={}", self.link("net").display()))
@@ -100,7 +100,7 @@ impl Namespaces {
     }
 
     /// The same, with `resolver` in place of `/etc/resolv.conf`.
-    pub fn named_command(&self, program: &Path, resolver: &Path) -> Command {
+    pub(crate) fn named_command(&self, program: &Path, resolver: &Path) -> Command {
         let mut command = self.network_command(Path::new("unshare"));
         command
             .args(["--mount", "--propagation", "slave", "/bin/sh", "-c"])
@@ -113,7 +113,7 @@ impl Namespaces {
 
     /// Starts a daemon of the node with its output in `<state>/logs/<name>.log`. It outlives this process. Returns the
     /// record of the `nsenter` around it, which ends when the daemon does.
-    pub fn daemon(
+    pub(crate) fn daemon(
         &self,
         name: &str,
         program: &Path,
@@ -131,7 +131,7 @@ impl Namespaces {
     }
 
     /// Runs a future on threads in the network of the cluster. Programs that it starts are there too.
-    pub fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
+    pub(crate) fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
         let link = self.link("net");
         let network = File::open(&link).with_context(|| format!("opening {}", link.display()))?;
         let for_workers = network.try_clone()?;
@@ -156,7 +156,7 @@ impl Namespaces {
     }
 
     /// Ends every process inside and waits until they have ended.
-    pub fn destroy(&self) -> anyhow::Result<()> {
+    pub(crate) fn destroy(&self) -> anyhow::Result<()> {
         // Ending the anchor ends the first process too, unless the anchor was killed earlier.
         self.anchor.signal(Signal::KILL)?;
         self.first.signal(Signal::KILL)?;

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::store::Store;
 use super::{CLUSTER_DOMAIN, NAME, POD_CIDR, cgroups};
 
-pub const PAUSE: &str = "docker.io/local/pause:1";
+pub(crate) const PAUSE: &str = "docker.io/local/pause:1";
 
 /// The part of the folder of the cluster that may be in memory.
-pub const DATA: &str = "data";
+pub(crate) const DATA: &str = "data";
 
 /// The shell script that sets up the namespaces.
 ///
@@ -19,7 +19,7 @@ pub const DATA: &str = "data";
 /// the namespaces. `/var/lib` gets little data, and an overlay can be on tmpfs even where the disk itself is an overlay, as
 /// in a container. A bridge without ports has the node's address, since not every kernel has a dummy device; it is also the
 /// default route, without which some daemons find no address of their own.
-pub fn set_up(state: &Path, address: IpAddr, store: Store) -> String {
+pub(crate) fn set_up(state: &Path, address: IpAddr, store: Store) -> String {
     let (fs, log) = (state.join("fs"), state.join("pod-logs"));
     let (fs, log, data) = (fs.display(), log.display(), state.join(DATA));
     let memory = match store {
@@ -44,7 +44,7 @@ pub fn set_up(state: &Path, address: IpAddr, store: Store) -> String {
 
 /// `restrict_oom_score_adj`: where lowering the score of a process is not permitted, no container would start, with a
 /// misleading error.
-pub fn containerd(state: &Path, store: Store) -> String {
+pub(crate) fn containerd(state: &Path, store: Store) -> String {
     let (state, data, snapshotter) = (state.display(), state.join(DATA), store.snapshotter());
     let data = data.display();
     let criterion = "plugins.\"io.containerd.grpc.v1.cri\"";
@@ -72,7 +72,7 @@ pub fn containerd(state: &Path, store: Store) -> String {
 
 /// The network of pods: each has its own link to the node, so that all traffic, also between two pods, passes the node's
 /// iptables rules without a kernel module for bridges.
-pub fn network(state: &Path) -> Value {
+pub(crate) fn network(state: &Path) -> Value {
     json!({
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -88,7 +88,7 @@ pub fn network(state: &Path) -> Value {
     })
 }
 
-pub fn kubelet(state: &Path, client_ca: &Path, address: IpAddr) -> Value {
+pub(crate) fn kubelet(state: &Path, client_ca: &Path, address: IpAddr) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -118,7 +118,7 @@ pub fn kubelet(state: &Path, client_ca: &Path, address: IpAddr) -> Value {
 }
 
 /// With every limit at 0, kube-proxy does not change the settings of the machine's kernel.
-pub fn proxy(kubeconfig: &Path) -> Value {
+pub(crate) fn proxy(kubeconfig: &Path) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -131,7 +131,7 @@ pub fn proxy(kubeconfig: &Path) -> Value {
 }
 
 /// A short TTL, since tests change Services often.
-pub fn dns(kubeconfig: &Path, address: IpAddr) -> String {
+pub(crate) fn dns(kubeconfig: &Path, address: IpAddr) -> String {
     format!(
         ".:53 {{\n    bind {address}\n    errors\n    kubernetes {CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {{\n        kubeconfig {}\n        ttl 5\n    }}\n}}\n",
         kubeconfig.display()
@@ -139,7 +139,7 @@ pub fn dns(kubeconfig: &Path, address: IpAddr) -> String {
 }
 
 /// The `resolv.conf` of programs that run in the network of the cluster, but not in a pod.
-pub fn resolver(address: IpAddr) -> String {
+pub(crate) fn resolver(address: IpAddr) -> String {
     format!(
         "nameserver {address}\nsearch default.svc.{CLUSTER_DOMAIN} svc.{CLUSTER_DOMAIN} {CLUSTER_DOMAIN}\noptions ndots:5\n"
     )

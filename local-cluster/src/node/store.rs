@@ -14,7 +14,7 @@ use crate::command;
 const PLENTY: u64 = 8 * 1024 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Store {
+pub(crate) enum Store {
     /// A tmpfs in the namespaces of the node.
     Memory,
     /// The folder of the cluster.
@@ -25,7 +25,7 @@ pub enum Store {
 
 impl Store {
     /// `state` is the folder of the cluster.
-    pub fn choose(state: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn choose(state: &Path) -> anyhow::Result<Self> {
         if available(&fs::read_to_string("/proc/meminfo")?).is_some_and(|memory| memory >= PLENTY) {
             return Ok(Self::Memory);
         }
@@ -39,7 +39,7 @@ impl Store {
     }
 
     /// The snapshotter of containerd. An overlay cannot be on another overlay; files are copied then.
-    pub fn snapshotter(self) -> &'static str {
+    pub(crate) fn snapshotter(self) -> &'static str {
         match self {
             Self::Memory | Self::Disk => "overlayfs",
             Self::Overlay => "native",
