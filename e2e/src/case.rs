@@ -1,5 +1,7 @@
 //! A test case that needs a cluster, and what it gets.
 
+pub(crate) mod shared_fixtures;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -11,8 +13,8 @@ use local_cluster::components::Programs;
 use local_cluster::control_plane::ControlPlane;
 use local_cluster::target::Target;
 
-use crate::cases::SharedFixtures;
 use crate::workspace::Workspace;
+use shared_fixtures::SharedFixtures;
 
 /// What a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

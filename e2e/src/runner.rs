@@ -13,8 +13,9 @@ use kube::api::{Api, DeleteParams};
 use local_cluster::control_plane::{CertManager, ControlPlane};
 use local_cluster::{command, diagnostics, manifests};
 
+use crate::case::shared_fixtures::SharedFixtures;
 use crate::case::{Case, Context, Place, Tier};
-use crate::cases::{self, SharedFixtures};
+use crate::cases;
 use crate::operators;
 use crate::workspace::Workspace;
 

@@ -131,7 +131,10 @@ impl Namespaces {
     }
 
     /// Runs a future on threads in the network of the cluster. Programs that it starts are there too.
-    pub(crate) fn run<T: Send>(&self, future: impl Future<Output = anyhow::Result<T>> + Send) -> anyhow::Result<T> {
+    pub(crate) fn run<T: Send>(
+        &self,
+        future: impl Future<Output = anyhow::Result<T>> + Send,
+    ) -> anyhow::Result<T> {
         let link = self.link("net");
         let network = File::open(&link).with_context(|| format!("opening {}", link.display()))?;
         let for_workers = network.try_clone()?;

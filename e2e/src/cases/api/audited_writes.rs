@@ -7,7 +7,7 @@ use anyhow::ensure;
 use jiff::Timestamp;
 use local_cluster::{audit, wait};
 
-use crate::cases::shared_fixtures::OperatorPair;
+use crate::case::shared_fixtures::OperatorPair;
 use crate::namespace::rbac::service_account;
 use crate::namespace::{SOON, TestNamespace};
 

@@ -5,8 +5,8 @@ use proto::v1::{Step, StepState};
 use shared_types::conditions::{self, ConditionType};
 use tonic::Code;
 
+use crate::case::shared_fixtures::watched;
 use crate::case::{Case, Context};
-use crate::cases::shared_fixtures::watched;
 use crate::namespace::TestNamespace;
 use crate::namespace::cert_manager::SECRETS;
 use crate::namespace::fixtures::{self, ISSUER, POOL};

@@ -16,7 +16,7 @@ use serde_json::json;
 use shared_types::conditions::Reason;
 
 use crate::case::Case;
-use crate::cases::shared_fixtures::{with_operators, without_cert_manager};
+use crate::case::shared_fixtures::{with_operators, without_cert_manager};
 use crate::namespace::cert_manager::{SERVER, wanted};
 use crate::namespace::fixtures::{self, ISSUER, POOL};
 use crate::namespace::pool::certificate_copy;

@@ -11,8 +11,8 @@ use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::Reason;
 
+use crate::case::shared_fixtures::{OperatorPair, watched};
 use crate::case::{Case, Context};
-use crate::cases::shared_fixtures::{OperatorPair, watched};
 use crate::namespace::TestNamespace;
 use crate::namespace::fixtures::{self, ISSUER, POOL};
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
 use crate::case::Case;
-use crate::cases::shared_fixtures::with_operators;
+use crate::case::shared_fixtures::with_operators;
 use crate::namespace::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::namespace::pool::Expected;
 use crate::namespace::{TestNamespace, equal};

@@ -7,8 +7,8 @@ use shared_types::PgpoolOpsRequestStatus;
 use shared_types::ops_request::OpsPhase;
 
 use super::audited_writes::Writes;
+use crate::case::shared_fixtures::watched;
 use crate::case::{Case, Context};
-use crate::cases::shared_fixtures::watched;
 use crate::namespace::fixtures::{self, Manifest, POOL};
 use crate::namespace::ops_request::request;
 use crate::namespace::{SOON, TestNamespace};

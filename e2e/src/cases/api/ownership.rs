@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
 
 use super::audited_writes::{Writes, now};
+use crate::case::shared_fixtures::{watched, with_operators};
 use crate::case::{Case, Context};
-use crate::cases::shared_fixtures::{watched, with_operators};
 use crate::namespace::cert_manager::SECRETS;
 use crate::namespace::fixtures::{self, ISSUER, POOL};
 use crate::namespace::{SOON, TestNamespace, equal};

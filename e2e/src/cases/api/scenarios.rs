@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::case::Case;
-use crate::cases::shared_fixtures::with_operators;
+use crate::case::shared_fixtures::with_operators;
 use crate::namespace::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::namespace::pool::check_condition;
 use crate::namespace::{SOON, TestNamespace, equal};

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use shared_types::Pgpool;
 use shared_types::conditions::{ConditionType, Reason};
 
+use crate::case::shared_fixtures::{OperatorPair, watched};
 use crate::case::{Case, Context};
-use crate::cases::shared_fixtures::{OperatorPair, watched};
 use crate::namespace::TestNamespace;
 use crate::namespace::fixtures::{self, Manifest, POOL};
 use crate::namespace::pool::Expected;

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use shared_types::Pgpool;
 
 use super::audited_writes::Writes;
+use crate::case::shared_fixtures::{watched, with_operators};
 use crate::case::{Case, Context};
-use crate::cases::shared_fixtures::{watched, with_operators};
 use crate::namespace::fixtures::{self, Manifest, POOL};
 use crate::namespace::{SOON, TestNamespace};
 
