@@ -197,7 +197,7 @@ impl Health {
         let is_news = before.is_none_or(|before| before.differs(&result));
         prober.result = Some(result);
         if is_news {
-            self.0.changed.wake(key.clone());
+            self.0.changed.wake(key);
         }
     }
 

@@ -100,7 +100,7 @@ impl ClusterRotationLimiter {
     pub(crate) fn update(&self, pgpool: &ObjectRef<Pgpool>, in_flight: Option<Timestamp>, waiting: bool) {
         let next = self.bucket().update(&key_of(pgpool), in_flight, waiting);
         for (namespace, name) in next {
-            self.0.freed.wake(ObjectRef::new(&name).within(&namespace));
+            self.0.freed.wake(&ObjectRef::new(&name).within(&namespace));
         }
     }
 

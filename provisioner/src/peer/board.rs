@@ -61,7 +61,7 @@ impl Board {
             .is_none_or(|known| known.verdict != verdict);
         state.entries.insert(key.clone(), Entry { verdict, fresh: true });
         if changed {
-            self.changed.wake(key.clone());
+            self.changed.wake(key);
         }
     }
 
@@ -69,7 +69,7 @@ impl Board {
     pub(crate) fn remove(&self, key: &ObjectRef<Pgpool>) {
         let mut state = self.lock();
         if state.entries.remove(key).is_some() {
-            self.changed.wake(key.clone());
+            self.changed.wake(key);
         }
     }
 
@@ -84,7 +84,7 @@ impl Board {
             .collect();
         for key in gone {
             state.entries.remove(&key);
-            self.changed.wake(key);
+            self.changed.wake(&key);
         }
     }
 
