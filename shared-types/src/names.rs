@@ -93,7 +93,7 @@ pub const ANNOTATION_RESTARTED_AT: &str = "pgpool.kubedb.com/restarted-at";
 /// Annotation of the stats Service: the value of `spec.monitor.agent`.
 pub const ANNOTATION_AGENT: &str = "monitoring.appscode.com/agent";
 
-/// The labels that select the pods of a Pgpool. They never change, because the selector of a StatefulSet is immutable.
+/// The labels that select the pods of a Pgpool. They never change, because the selector of a `StatefulSet` is immutable.
 #[must_use]
 pub fn selector_labels(name: &str) -> BTreeMap<String, String> {
     [

@@ -117,7 +117,7 @@ pub struct PgpoolSpec {
     /// Scripts to run once, when the pool becomes ready for the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<InitSpec>,
-    /// Changes to the pods and to the StatefulSet that runs them.
+    /// Changes to the pods and to the `StatefulSet` that runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
     /// Changes to the Services `primary` and `stats`.

@@ -67,15 +67,15 @@ pub(crate) fn limit(schema: &mut Schema, path: &str, keyword: &str, value: i64) 
     reason = "the paths are constants of this crate, and every test that makes a schema finds a wrong one"
 )]
 fn part<'a>(schema: &'a mut Schema, path: &str) -> &'a mut Map<String, Value> {
-    let mut pointer = String::new();
-    for step in path.replace("[]", ".[]").replace("{}", ".{}").split('.') {
-        match step {
-            "" => {}
-            "[]" => pointer.push_str("/items"),
-            "{}" => pointer.push_str("/additionalProperties"),
-            field => pointer.push_str(&format!("/properties/{field}")),
-        }
-    }
+    let path_of_steps = path.replace("[]", ".[]").replace("{}", ".{}");
+    let steps = path_of_steps.split('.').filter(|step| !step.is_empty());
+    let pointer: String = steps
+        .map(|step| match step {
+            "[]" => "/items".to_owned(),
+            "{}" => "/additionalProperties".to_owned(),
+            field => format!("/properties/{field}"),
+        })
+        .collect();
     let found = schema.pointer_mut(&pointer).and_then(Value::as_object_mut);
     found.unwrap_or_else(|| panic!("the schema has no {path}"))
 }

@@ -84,12 +84,13 @@ fn a_reason_of_a_later_version_costs_nothing_but_the_reason() {
 
 #[test]
 fn a_malformed_message_names_the_field() {
-    let error = |change: fn(&mut v1::Verdict)| {
+    type Change = fn(&mut v1::Verdict);
+    let error = |change: Change| {
         let mut message = v1::Verdict::from(&verdict());
         change(&mut message);
         decode(Message::Verdict(message)).unwrap_err()
     };
-    let rows: [(fn(&mut v1::Verdict), Malformed); 6] = [
+    let rows: [(Change, Malformed); 6] = [
         (|it| it.pgpool = None, Malformed::Missing("pgpool")),
         (
             |it| it.pgpool.as_mut().unwrap().namespace.clear(),

@@ -85,7 +85,7 @@ pub struct Backend {
     ))]
     pub flag: Option<String>,
     /// Share of read queries among all backends; 0 for none.
-    #[schemars(range(min = 0, max = 100000000))]
+    #[schemars(range(min = 0, max = 100_000_000))]
     pub weight: i32,
 }
 

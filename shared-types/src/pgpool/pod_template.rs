@@ -14,14 +14,14 @@ use crate::{
     schema,
 };
 
-/// Changes to the pods and to the StatefulSet that runs them.
+/// Changes to the pods and to the `StatefulSet` that runs them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
     /// Labels and annotations of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<PartialMetadata>,
-    /// Labels and annotations of the StatefulSet.
+    /// Labels and annotations of the `StatefulSet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub controller: Option<PartialMetadata>,
     /// Changes to the spec of the pods.
