@@ -20,8 +20,6 @@ pub mod clock;
 pub mod controller;
 mod error_chain;
 pub mod events;
-#[cfg(test)]
-mod fake_api;
 pub mod fence;
 pub mod gates;
 mod identity;

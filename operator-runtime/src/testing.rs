@@ -21,6 +21,7 @@
 #![expect(clippy::panic, reason = "this is how a test fails")]
 
 mod caches;
+mod fake_api;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +35,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 pub use self::caches::TestCache;
+pub use self::fake_api::FakeApi;
 
 /// How long a call may take to come.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{Availability, Cache, Changes};
-use crate::fake_api::FakeApi;
 use crate::runtime::Runtime;
 use crate::scope::Scope;
+use crate::testing::FakeApi;
 
 fn config_map(namespace: &str, name: &str, data: &str) -> Value {
     json!({
@@ -229,7 +229,7 @@ async fn an_api_server_that_is_away_is_waited_for() {
         "{:?}",
         runtime.gates().closed()
     );
-    let asked = api.log().len();
+    let asked = api.take_log().len();
     assert!((30..60).contains(&asked), "every 5 to 10 s: {asked}");
     api.down(false);
     let back = Instant::now();
@@ -270,7 +270,7 @@ async fn listed_namespaces_are_watched_one_by_one_and_cluster_kinds_whole() {
         Availability::Served,
         "seen whole"
     );
-    let lists = api.log();
+    let lists = api.take_log();
     assert!(
         lists
             .iter()
@@ -332,12 +332,12 @@ async fn a_watch_that_died_without_a_word_is_noticed_and_a_quiet_one_costs_littl
     let (runtime, cache, _changes) = started(&api);
     ready(&runtime).await;
     sleep(Duration::from_secs(1)).await;
-    api.log();
+    drop(api.take_log());
     sleep(Duration::from_hours(1)).await;
-    let asked = api.log().len();
+    let asked = api.take_log().len();
     assert!((40..=60).contains(&asked), "about once a minute: {asked}");
 
-    api.black_hole();
+    api.silence_watches();
     api.put("configmaps", &config_map("ns", "one", "1"));
     sleep(Duration::from_secs(90)).await;
     assert!(cache.get(Some("ns"), "one").is_some());
@@ -352,7 +352,7 @@ async fn a_kind_without_demand_is_not_watched_and_does_not_delay_readiness() {
         runtime.watch_on_demand::<ConfigMap, Namespace>(watcher::Config::default(), drop_large);
     ready(&runtime).await;
     sleep(Duration::from_mins(10)).await;
-    assert_eq!(api.log(), Vec::<String>::new());
+    assert_eq!(api.take_log(), Vec::<String>::new());
     assert_eq!(cache.availability(), Availability::Starting);
 
     let (one, other) = (ObjectRef::new("one"), ObjectRef::new("other"));
@@ -378,9 +378,9 @@ async fn a_kind_without_demand_is_not_watched_and_does_not_delay_readiness() {
         .await
         .unwrap();
     assert_eq!(cache.list().len(), 0);
-    api.log();
+    drop(api.take_log());
     sleep(Duration::from_mins(10)).await;
-    assert_eq!((api.log(), api.watches()), (Vec::<String>::new(), 0));
+    assert_eq!((api.take_log(), api.watches()), (Vec::<String>::new(), 0));
 
     demand.set(&one, true);
     availability

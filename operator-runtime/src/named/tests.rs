@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{Lookup, Named};
-use crate::fake_api::FakeApi;
 use crate::runtime::Runtime;
+use crate::testing::FakeApi;
 use crate::wake_set::Wakes;
 
 type Set = Named<Secret, ConfigMap>;
@@ -102,14 +102,14 @@ async fn following_the_same_again_changes_nothing() {
     set.follow(&who("a"), &names(&["one"]));
     settle().await;
     queued(&mut changes);
-    api.log();
+    drop(api.take_log());
     for _ in 0..10 {
         set.follow(&who("a"), &names(&["one"]));
         settle().await;
     }
     assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));
     assert!(queued(&mut changes).is_empty());
-    assert!(api.log().is_empty());
+    assert!(api.take_log().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +187,7 @@ async fn an_impossible_name_is_absent_and_causes_no_request() {
         assert!(matches!(set.lookup("ns", name), Lookup::Absent), "{name}");
     }
     assert!(matches!(set.lookup("n/s?x", "one"), Lookup::Absent));
-    assert!(api.log().is_empty());
+    assert!(api.take_log().is_empty());
     set.follow(&who("a"), &names(&["a.b-c.0"]));
     settle().await;
     assert_eq!(api.watches(), 1);
@@ -200,7 +200,7 @@ async fn a_watch_that_silently_died_is_noticed() {
     let set = Set::new(&mut runtime, |_| {});
     set.follow(&who("a"), &names(&["one"]));
     settle().await;
-    api.black_hole();
+    api.silence_watches();
     api.put("secrets", &secret("one", "1"));
     sleep(Duration::from_secs(90)).await;
     assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));

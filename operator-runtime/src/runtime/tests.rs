@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Runtime;
-use crate::fake_api::FakeApi;
 use crate::lease::LeaseConfig;
 use crate::shutdown::Stops;
+use crate::testing::FakeApi;
 
 fn runtime(api: &FakeApi) -> (Runtime, mpsc::UnboundedSender<()>) {
     let mut runtime = Runtime::for_test(api.client());
