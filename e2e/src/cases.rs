@@ -17,3 +17,19 @@ pub(crate) fn all(workspace: &Path) -> anyhow::Result<Vec<Case>> {
     cases.extend(guides::cases(workspace)?);
     Ok(cases)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_can_be_read_and_has_a_name_of_its_own() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let cases = all(&workspace).unwrap();
+        let names: BTreeSet<_> = cases.iter().map(|case| case.name.clone()).collect();
+        assert_eq!(names.len(), cases.len());
+        assert!(names.contains("issuers::one_of_the_cluster_issues"));
+    }
+}

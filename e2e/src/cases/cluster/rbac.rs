@@ -30,8 +30,12 @@ pub(crate) fn cases() -> Vec<Case> {
     )]
 }
 
+fn read() -> anyhow::Result<Rights> {
+    serde_yaml::from_str(RIGHTS).context("reading fixtures/rights.yaml")
+}
+
 async fn rights(context: Context) -> anyhow::Result<()> {
-    let rights: Rights = serde_yaml::from_str(RIGHTS).context("reading fixtures/rights.yaml")?;
+    let rights = read()?;
     for (operator, own) in [
         ("provisioner", &rights.provisioner),
         ("ops-manager", &rights.ops_manager),
@@ -40,4 +44,12 @@ async fn rights(context: Context) -> anyhow::Result<()> {
         check(&context.client, &service_account(operator), &own.allowed, &denied).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_rights_can_be_read() {
+        super::read().unwrap();
+    }
 }
