@@ -307,6 +307,11 @@ impl Condition {
 }
 
 impl Certificate {
+    /// How often it was issued.
+    pub(crate) fn revision(&self) -> Option<i64> {
+        self.status.as_ref()?.revision
+    }
+
     /// cert-manager is issuing it, or was requested to.
     pub(crate) fn is_issuing(&self) -> bool {
         self.condition("Issuing").is_some_and(Condition::is_true)

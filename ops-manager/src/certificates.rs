@@ -47,7 +47,7 @@ async fn converge(
     context: &Context,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    context.memory.complete(pgpool, &mut observed);
+    observed.recall(&context.memory, pgpool); // memory
     let validated = validate::validate(pgpool, &observed, &context.cluster_domain); // pure
     let decision = decide::decide(pgpool, &observed, validated, &context.limits, now); // pure
     let certificates = build::build(&decision); // pure

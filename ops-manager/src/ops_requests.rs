@@ -1,233 +1,150 @@
-//! The controller `ops_requests`: carries out what a `PgpoolOpsRequest` asks for, once, and says in its status how far
-//! it is.
+//! The controller `ops_requests`: carries out each `PgpoolOpsRequest` once, and reports its progress in the status.
 //!
-//! Most operations are a change of the spec of the Pgpool, which the provisioner then brings about as it does any change of
-//! a user's: this controller writes the change, and waits until the Pgpool says that it is done. It never touches a pod or
-//! a workload. So the provisioner is not paused meanwhile: it is the one who does the work.
+//! Most operations are a change of the spec of the Pgpool, which the provisioner then brings about like any change of a
+//! user: this controller writes the change, and waits until the Pgpool reports that it is done. It never touches a pod or a
+//! workload, and the provisioner is not paused meanwhile, since it does the work.
 //!
-//! Where a request stands is in its status and in the objects that it changes, and nowhere else: each step can be found
-//! done by whoever comes after a kill, and none is done twice.
+//! The progress of a request is in its status and in the objects that it changes, and nowhere else: a restarted process
+//! finds each step done, and none is done twice.
 
-pub(crate) mod apply;
-pub(crate) mod difference;
-pub(crate) mod error;
-pub(crate) mod observe;
-pub(crate) mod plan;
-pub(crate) mod queue;
-pub(crate) mod ranges;
-pub(crate) mod report;
+mod apply;
+mod decide;
+mod error;
+mod observe;
+mod operations;
+mod publish;
+mod report;
+mod resolution;
 pub(crate) mod status;
-pub(crate) mod validate;
+mod validate;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Outcome, clock};
-use shared_types::conditions::OpsReason;
-use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus, names};
-use tracing::info;
+use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
 use crate::context::Context;
-use apply::Effect;
+use decide::Next;
 use error::Error;
-use plan::Next;
-use queue::Turn;
-use report::Verdict;
-use validate::Admission;
+use observe::{Facts, Referenced};
+use operations::{Step, operation};
+use resolution::Resolution;
 
-/// Brings one request a step further.
+/// Reconciles one request.
 ///
 /// # Errors
-/// Only when the API server cannot be talked to. What is refused ends the request; what is missing is waited for.
+/// When the API server cannot be reached. What is rejected ends the request; what is missing is waited for.
 pub(crate) async fn reconcile(
     request: Arc<PgpoolOpsRequest>,
     context: Arc<Context>,
 ) -> Result<Outcome, Error> {
     let key = ObjectRef::from_obj(request.as_ref());
-    let over = request.status.as_ref().is_some_and(status::has_ended);
-    if over || request.metadata.deletion_timestamp.is_some() {
+    let has_ended = request.status.as_ref().is_some_and(status::has_ended);
+    if has_ended || request.metadata.deletion_timestamp.is_some() {
         context.pending.forget(&key);
         return Ok(Outcome::Converged);
     }
-    let outcome = settle(&request, &context, clock::now()).await;
+    let outcome = converge(&request, &context, clock::now()).await;
     context.forget_request_if_gone(&key);
     outcome
 }
 
-async fn settle(request: &PgpoolOpsRequest, context: &Context, now: Timestamp) -> Result<Outcome, Error> {
-    let standing = observe::status(context, request);
-    if status::has_ended(&standing) {
+async fn converge(request: &PgpoolOpsRequest, context: &Context, now: Timestamp) -> Result<Outcome, Error> {
+    let current = observe::status(context, request); // cache
+    if status::has_ended(&current) {
         return Ok(Outcome::Converged);
     }
-    if !status::has_started(&standing) {
-        let admission = admission(request, context, now).await?;
-        let begun = begin(request, context, &standing, admission, now).await?;
-        if let Some(outcome) = begun {
-            return Ok(outcome);
-        }
+    if !status::has_started(&current)
+        && let Some(resolution) = start(request, context, &current, now).await?
+    {
+        return Ok(resolution.outcome());
     }
-    let standing = observe::status(context, request);
-    let (status, result) = carry_out(request, context, standing, now).await;
+    let current = observe::status(context, request); // cache
+    let (status, result) = run_steps(request, context, current, now).await;
     // Also after a failure: what is done is done.
-    tell(request, context, status).await?;
-    result
+    publish::publish(context, request, status).await?; // client
+    Ok(result?.outcome())
 }
 
-/// Whether the request may begin, as far as itself and its Pgpool are concerned.
-async fn admission(
+/// Starts a request; returns why it does not start.
+async fn start(
     request: &PgpoolOpsRequest,
     context: &Context,
+    current: &PgpoolOpsRequestStatus,
     now: Timestamp,
-) -> Result<Admission, Error> {
-    let rivals = observe::rivals(context, request);
-    let pgpool = observe::pgpool(context, request);
-    let needs = match &pgpool {
-        // Client.
-        Some(pgpool) => observe::needs(&context.client, request, pgpool).await?,
-        None => validate::Needs::default(),
+) -> Result<Option<Resolution>, Error> {
+    let pgpool = observe::pgpool(context, request); // cache
+    let referenced = match &pgpool {
+        Some(pgpool) => {
+            let references = operation(request).references(request);
+            observe::referenced(&context.client, request, pgpool, references).await? // client
+        }
+        None => Referenced::default(),
     };
-    let since = queue::free_since(request, &rivals);
-    Ok(validate::admit(request, pgpool.as_deref(), &needs, since, now))
-}
-
-/// Says that the request has begun, or why not; in the second case with what comes of it.
-async fn begin(
-    request: &PgpoolOpsRequest,
-    context: &Context,
-    standing: &PgpoolOpsRequestStatus,
-    admission: Admission,
-    now: Timestamp,
-) -> Result<Option<Outcome>, Error> {
-    let _beginning = context.starting.lock().await;
-    let verdict = match (
-        queue::turn(request, &observe::rivals(context, request)),
-        admission,
-    ) {
-        (Turn::Superseded { by }, _) => Verdict::skipped(&by),
-        (_, Admission::Refuse { reason, message }) => Verdict::Failed { reason, message },
-        (
-            _,
-            Admission::Wait {
-                reason,
-                message,
-                after,
-            },
-        ) => Verdict::Waits {
-            reason,
-            message,
-            after,
-        },
-        (Turn::Behind { other }, Admission::Go) => Verdict::queued(&other),
-        (Turn::Mine, Admission::Go) => {
-            let replaced = plan::replaced(request, &observe::facts(context, request));
-            tell(request, context, report::begun(request, replaced, now)).await?;
-            return Ok(None);
+    let since = decide::free_since(request, &observe::rivals(context, request));
+    let admission = validate::validate(request, pgpool.as_deref(), &referenced, since, now); // pure
+    let _starting = context.starting.lock().await;
+    // Read again under the lock: another request may have started meanwhile.
+    let rivals = observe::rivals(context, request); // cache
+    let blocked = decide::start(request, &rivals, admission); // pure
+    let status = match &blocked {
+        Some(resolution) => report::not_started(request, current, resolution, now), // pure
+        None => {
+            let facts = observe::facts(context, request); // cache
+            report::started(request, decide::certificates_to_replace(request, &facts), now) // pure
         }
     };
-    let outcome = verdict.outcome();
-    tell(
-        request,
-        context,
-        report::unbegun(request, standing, &verdict, now),
-    )
-    .await?;
-    Ok(Some(outcome))
+    publish::publish(context, request, status).await?; // client
+    Ok(blocked)
 }
 
-/// Does every step that can be done now. What was done is in the status that comes back, whatever else came of it.
-async fn carry_out(
+/// Runs every step that can be done now. The status has what was done, also after a failure.
+async fn run_steps(
     request: &PgpoolOpsRequest,
     context: &Context,
     mut status: PgpoolOpsRequestStatus,
     now: Timestamp,
-) -> (PgpoolOpsRequestStatus, Result<Outcome, Error>) {
-    let steps = plan::steps(request);
+) -> (PgpoolOpsRequestStatus, Result<Resolution, Error>) {
+    let steps = operation(request).steps(request);
     loop {
-        let mut facts = observe::facts(context, request);
-        if plan::looks_at_control_port(&steps, &status) {
-            // Client.
-            match observe::control_port(&context.client, facts.pgpool.as_deref()).await {
-                Ok(found) => facts.control_port = found,
-                Err(error) => return (status, Err(error)),
-            }
-        }
-        // Pure.
-        let step = match plan::next(request, &steps, &status, &facts, now) {
-            Next::Do(step) => step,
-            Next::Reached { step, message } => {
-                report::reached(request, &mut status, step.milestone, message, now);
+        let facts = match observe_facts(request, context, &steps, &status).await {
+            Ok(facts) => facts,
+            Err(error) => return (status, Err(error)),
+        };
+        let resolution = match decide::next(request, &steps, &status, &facts, now) {
+            Next::Done { step, message } => {
+                report::step_done(request, &mut status, step.condition, message, now);
                 continue;
             }
-            Next::Waits(verdict) | Next::Ends(verdict) => {
-                report::settled(request, &mut status, &steps, &verdict, now);
-                return (status, Ok(verdict.outcome()));
-            }
+            Next::Do(step) => match apply::apply(request, step, &facts, &status, context, now).await {
+                Ok(Ok(done)) => {
+                    status.database_generation = done.generation.or(status.database_generation);
+                    report::step_done(request, &mut status, step.condition, done.message, now);
+                    continue;
+                }
+                Ok(Err(resolution)) => resolution,
+                Err(error) => return (status, Err(error)),
+            },
+            Next::Stop(resolution) => resolution,
         };
-        // Client.
-        match apply::carry_out(request, step, &facts, &status, context, now).await {
-            Ok(Effect::Done { generation, message }) => {
-                status.database_generation = generation.or(status.database_generation);
-                report::reached(request, &mut status, step.milestone, message, now);
-            }
-            Ok(Effect::Refused { reason, message }) => {
-                let verdict = Verdict::Failed { reason, message };
-                report::settled(request, &mut status, &steps, &verdict, now);
-                return (status, Ok(verdict.outcome()));
-            }
-            Ok(Effect::Later { message }) => {
-                let verdict = Verdict::Waits {
-                    reason: OpsReason::Progressing,
-                    message,
-                    after: Some(apply::SOON),
-                };
-                report::settled(request, &mut status, &steps, &verdict, now);
-                return (status, Ok(verdict.outcome()));
-            }
-            Err(error) => return (status, Err(error)),
-        }
+        report::resolved(request, &mut status, &steps, &resolution, now);
+        return (status, Ok(resolution));
     }
 }
 
-/// Writes the status when it differs, and an event when the request begins or ends.
-async fn tell(
+async fn observe_facts(
     request: &PgpoolOpsRequest,
     context: &Context,
-    status: PgpoolOpsRequestStatus,
-) -> Result<(), Error> {
-    let shown = request.status.clone().unwrap_or_default();
-    let before = observe::status(context, request);
-    let sent = operator_runtime::status::write_status(
-        &context.client,
-        names::OPS_MANAGER,
-        request,
-        &status,
-        &before,
-    );
-    if !sent.await.map_err(Error::Status)? {
-        return Ok(());
+    steps: &[Step],
+    status: &PgpoolOpsRequestStatus,
+) -> Result<Facts, Error> {
+    let mut facts = observe::facts(context, request);
+    if decide::needs_control_port(steps, status) {
+        facts.control_port = observe::control_port(&context.client, facts.pgpool.as_deref()).await?;
     }
-    let key = ObjectRef::from_obj(request);
-    context.pending.part(&key, shown, status.clone());
-    if before.phase == status.phase {
-        return Ok(());
-    }
-    if let Some(news) = report::news(&status) {
-        info!(request = %key, phase = ?status.phase, "operation: {}", news.message);
-        let action = request.spec.type_.condition().as_str();
-        if news.trouble {
-            context
-                .events
-                .warning(request, action, news.reason, &news.message)
-                .await;
-        } else {
-            context
-                .events
-                .normal(request, action, news.reason, &news.message)
-                .await;
-        }
-    }
-    Ok(())
+    Ok(facts)
 }
 
 #[cfg(test)]

@@ -10,13 +10,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::Lookup;
 use shared_types::explanation::Explanation;
 use shared_types::{Alias, Pgpool};
 use tls_bundle::Fingerprint;
 use tokio::time::Instant;
 
-use super::observe::Observed;
 use super::own_status::OwnStatus;
 use crate::cert_manager::Certificate;
 
@@ -63,6 +61,8 @@ type Version = (Option<String>, Option<String>);
 pub(crate) struct Recent {
     /// Our part of the status as it is in the API server.
     pub(crate) status: OwnStatus,
+    /// Certificates that were created and are not in the cache yet.
+    pub(crate) created: BTreeMap<Alias, Arc<Certificate>>,
     pub(crate) conflicts: BTreeMap<Alias, Explanation>,
     /// Leaf certificates that a new certificate was requested for.
     pub(crate) renewals: BTreeMap<Alias, Fingerprint>,
@@ -118,42 +118,36 @@ impl Memory {
         self.with(pgpool, |writes| writes.adopted.push(version(secret)));
     }
 
-    /// Adds to what the caches show what they do not show yet, and forgets what they show by now.
-    pub(crate) fn complete(&self, pgpool: &Pgpool, observed: &mut Observed) {
-        observed.recent = self.with(pgpool, |writes| {
-            for (alias, child) in &mut observed.children {
-                if child.certificate.is_some() {
-                    writes.created.remove(alias);
-                    continue;
-                }
-                let fresh = writes.created.get(alias).filter(|(_, at)| at.elapsed() < ARRIVAL);
-                child.certificate = fresh.map(|(certificate, _)| Arc::clone(certificate));
-            }
-            let shown = OwnStatus::of(pgpool);
+    /// Returns what the caches do not show yet, and forgets the rest. `certificates` and `secrets` are those in the caches.
+    pub(crate) fn recall<'a>(
+        &self,
+        pgpool: &Pgpool,
+        certificates: &[Alias],
+        secrets: impl Iterator<Item = &'a Secret>,
+    ) -> Recent {
+        let shown = OwnStatus::of(pgpool);
+        let secrets: Vec<_> = secrets.map(version).collect();
+        self.with(pgpool, |writes| {
             writes
                 .status
                 .take_if(|write| write.before != shown || write.at.elapsed() > ARRIVAL);
+            writes
+                .created
+                .retain(|alias, (_, at)| !certificates.contains(alias) && at.elapsed() < ARRIVAL);
             writes.conflicts.retain(|_, (_, at)| at.elapsed() < CONFLICT);
             writes.renewals.retain(|_, (_, at)| at.elapsed() < RENEWAL);
-            let secrets = observed
-                .children
-                .values()
-                .filter_map(|child| match &child.secret {
-                    Lookup::Present(secret) => Some(version(secret)),
-                    _ => None,
-                });
-            let secrets: Vec<_> = secrets.collect();
             writes.adopted.retain(|version| secrets.contains(version));
             Recent {
                 status: writes
                     .status
                     .as_ref()
                     .map_or(shown, |write| write.written.clone()),
+                created: without_time(&writes.created),
                 conflicts: without_time(&writes.conflicts),
                 renewals: without_time(&writes.renewals),
                 adopted: writes.adopted.clone(),
             }
-        });
+        })
     }
 
     pub(crate) fn forget(&self, key: &ObjectRef<Pgpool>) {
@@ -178,6 +172,8 @@ fn without_time<T: Clone>(entries: &BTreeMap<Alias, (T, Instant)>) -> BTreeMap<A
 
 #[cfg(test)]
 mod tests {
+    use operator_runtime::Lookup;
+
     use super::*;
     use crate::fixtures::{issued, pgpool};
 
@@ -191,7 +187,7 @@ mod tests {
 
     fn recent(memory: &Memory, pgpool: &Pgpool) -> Recent {
         let mut observed = issued(pgpool);
-        memory.complete(pgpool, &mut observed);
+        observed.recall(memory, pgpool);
         observed.recent
     }
 
@@ -220,7 +216,7 @@ mod tests {
             panic!("it is issued")
         };
         memory.record_adoption(&pgpool, &before);
-        memory.complete(&pgpool, &mut observed);
+        observed.recall(&memory, &pgpool);
         assert!(observed.recent.is_adopted(&before));
         let mut after = Secret::clone(&before);
         after.metadata.resource_version = Some("2".into());

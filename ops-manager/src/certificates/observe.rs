@@ -17,7 +17,7 @@ use shared_types::{Alias, Pgpool, names};
 
 pub(crate) use issuer_cas::IssuerCa;
 
-use super::memory::Recent;
+use super::memory::{Memory, Recent};
 use crate::caches::Caches;
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference};
 
@@ -54,6 +54,28 @@ pub(crate) enum IssuerState {
         message: String,
         created: Option<Timestamp>,
     },
+}
+
+impl Observed {
+    /// Adds what was written and is not in the caches yet.
+    pub(crate) fn recall(&mut self, memory: &Memory, pgpool: &Pgpool) {
+        let mut certificates = Vec::new();
+        for (alias, child) in &self.children {
+            if child.certificate.is_some() {
+                certificates.push(*alias);
+            }
+        }
+        let secrets = self.children.values().filter_map(|child| match &child.secret {
+            Lookup::Present(secret) => Some(secret.as_ref()),
+            _ => None,
+        });
+        self.recent = memory.recall(pgpool, &certificates, secrets);
+        for (alias, certificate) in &self.recent.created {
+            if let Some(child) = self.children.get_mut(alias) {
+                child.certificate = Some(Arc::clone(certificate));
+            }
+        }
+    }
 }
 
 /// An object that must exist before a certificate is requested.

@@ -1,7 +1,9 @@
-//! Carries out one step: the only place where anything but the status of a request is written.
+//! Carries out one step: the only place that writes anything but the status of a request.
 //!
-//! Each write is bound to the version of the object that it was computed from, so that nobody's edit is lost, and leaves its
-//! trace in the object, so that it is found done by whoever comes after a kill.
+//! Each write is bound to the version of the object that it was computed from, so no edit is lost, and can be recognized in
+//! the object, so a restarted process finds it done.
+
+pub(crate) mod merge_patch;
 
 use std::time::Duration;
 
@@ -16,50 +18,40 @@ use rand::RngExt;
 use rand::distr::Alphanumeric;
 use serde_json::{Value, json};
 use shared_types::conditions::OpsReason;
+use shared_types::explanation::Explanation;
 use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, names};
 use tracing::info;
 
 use super::error::Error;
-use super::plan::{self, Facts, Step, Task};
-use super::{difference, observe, report};
+use super::observe::{self, Facts};
+use super::operations::{Step, Task, operation};
+use super::resolution::Resolution;
+use super::{decide, report};
 use crate::cert_manager::renew::{Renewal, renew};
 use crate::context::Context;
 
-/// When to look again at what was about to change.
-pub(crate) const SOON: Duration = Duration::from_secs(1);
+/// Pause before an object that was being changed is read again.
+const SOON: Duration = Duration::from_secs(1);
 
-/// Others write to a Pgpool too: so often is a change computed anew at once.
+/// How often a change is computed again at once, since others write to a Pgpool too.
 const ATTEMPTS: usize = 3;
 
-/// What became of a step.
+/// A step that was carried out.
 #[derive(Debug)]
-pub(crate) enum Effect {
-    /// It is done.
-    Done {
-        /// The generation of the Pgpool that has the change, if it was changed.
-        generation: Option<i64>,
-        /// A sentence about it.
-        message: String,
-    },
-    /// It is not allowed or not possible.
-    Refused {
-        /// One word why.
-        reason: OpsReason,
-        /// A sentence why, and what helps.
-        message: String,
-    },
-    /// Something has to be seen first.
-    Later {
-        /// What it waits for.
-        message: String,
-    },
+pub(crate) struct Done {
+    /// Of the Pgpool, if it was changed.
+    pub(crate) generation: Option<i64>,
+    pub(crate) message: String,
 }
+
+/// `Err` if the step cannot be done, or not yet.
+type Effect = Result<Done, Resolution>;
 
 /// Carries out a step.
 ///
 /// # Errors
-/// When the API server cannot be talked to: nothing is known of the step then, and it has to be looked at again.
-pub(crate) async fn carry_out(
+/// When the API server cannot be reached: then it is not known whether the step was done.
+pub(crate) async fn apply(
     request: &PgpoolOpsRequest,
     step: &Step,
     facts: &Facts,
@@ -69,21 +61,19 @@ pub(crate) async fn carry_out(
 ) -> Result<Effect, Error> {
     match step.task {
         Task::Edit => {
-            let begin = report::begin(request, status).unwrap_or(now);
-            edit(request, begin, facts, context).await
+            let start = report::start_time(request, status).unwrap_or(now);
+            edit(request, start, facts, context).await
         }
         Task::NewPassword => new_password(request, facts, context, now).await,
-        Task::Reissue => reissue_all(request, facts, status, context, now).await,
-        // Nothing to do.
-        Task::Await(_) => Ok(Effect::Later {
-            message: String::new(),
-        }),
+        Task::Renew => renew_all(request, facts, status, context, now).await,
+        // Nothing to write.
+        Task::Await(_) => Ok(later("Waiting")),
     }
 }
 
 async fn edit(
     request: &PgpoolOpsRequest,
-    begin: Timestamp,
+    start: Timestamp,
     facts: &Facts,
     context: &Context,
 ) -> Result<Effect, Error> {
@@ -98,7 +88,7 @@ async fn edit(
         let Some(live) = observe::read(&api, name).await? else {
             return Ok(gone(name));
         };
-        let Some(change) = changed(request, begin, &live).map_err(|source| Error::Serialize {
+        let Some(change) = changed(request, start, &live).map_err(|source| Error::Serialize {
             what: what.clone(),
             source,
         })?
@@ -119,14 +109,12 @@ async fn edit(
                 context.pending.object(&key, written, facts.pgpool.as_deref());
                 return Ok(done);
             }
-            Err(error) => match refusal(&error) {
+            Err(error) => match rejection(&error) {
                 Some(404) => return Ok(gone(name)),
                 Some(409) => conflict = Some(error),
                 Some(_) => {
-                    return Ok(Effect::Refused {
-                        reason: OpsReason::ChangeRejected,
-                        message: format!("The API server does not take the change: {error}"),
-                    });
+                    let message = format!("The API server rejects the change: {error}");
+                    return Ok(Err(Resolution::failed(OpsReason::ChangeRejected, message)));
                 }
                 None => return Err(error),
             },
@@ -135,28 +123,28 @@ async fn edit(
     Err(conflict.unwrap_or(Error::Timeout { what }))
 }
 
-/// The same whether it was written now or is found written, since whoever looks again must not say anything else.
+/// The same whether it was written now or is found written: a repeated pass must report the same.
 fn edited(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Effect {
-    Effect::Done {
+    Ok(Done {
         generation: pgpool.metadata.generation,
         message: format!(
-            "The spec of Pgpool {} says what is asked for{}",
+            "The spec of Pgpool {} has the change{}",
             pgpool.name_any(),
-            plan::remark(request)
+            operation(request).remark(request)
         ),
-    }
+    })
 }
 
-/// What has to be sent so that the Pgpool says what is asked for.
+/// What to send so that the spec of the Pgpool has the change; `None` when it has it.
 fn changed(
     request: &PgpoolOpsRequest,
-    begin: Timestamp,
+    start: Timestamp,
     live: &Pgpool,
 ) -> Result<Option<Value>, serde_json::Error> {
     let mut spec = live.spec.clone();
-    plan::change(request, begin, &mut spec);
+    operation(request).change(request, start, &mut spec);
     let (before, after) = (serde_json::to_value(&live.spec)?, serde_json::to_value(&spec)?);
-    Ok(difference::difference(&before, &after))
+    Ok(merge_patch::difference(&before, &after))
 }
 
 /// The fields that a patch changes, for people.
@@ -171,14 +159,17 @@ fn fields(change: &Value) -> String {
 }
 
 fn gone(name: &str) -> Effect {
-    Effect::Refused {
-        reason: OpsReason::PgpoolNotFound,
-        message: format!("Pgpool {name} is gone"),
-    }
+    let message = format!("Pgpool {name} does not exist any more");
+    Err(Resolution::failed(OpsReason::PgpoolNotFound, message))
 }
 
-/// The Secret is the provisioner's, which keeps any password that it finds there. The mark tells that the password of
-/// this request is in it.
+fn later(message: impl Into<String>) -> Effect {
+    let explanation = Explanation::new(OpsReason::Progressing, message);
+    Err(Resolution::Waiting(explanation.after(SOON)))
+}
+
+/// The Secret belongs to the provisioner, which keeps any password that it finds there. An annotation shows that it has the
+/// password of this request.
 async fn new_password(
     request: &PgpoolOpsRequest,
     facts: &Facts,
@@ -193,40 +184,36 @@ async fn new_password(
     let what = format!("Secret {namespace}/{name}");
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let Some(secret) = observe::read(&api, &name).await? else {
-        return Ok(Effect::Refused {
-            reason: OpsReason::SecretNotFound,
-            message: format!("{what} with the credentials of the PCP user does not exist"),
-        });
+        let message = format!("{what} with the credentials of the PCP user does not exist");
+        return Ok(Err(Resolution::failed(OpsReason::SecretNotFound, message)));
     };
-    let done = || Effect::Done {
+    let done = Done {
         generation: None,
-        message: format!("{what} holds a new password, and the one before under password.prev"),
+        message: format!("{what} has a new password, and the previous one under password.prev"),
     };
-    let mark = request.uid().unwrap_or_default();
-    if secret.annotations().get(names::ANNOTATION_ROTATED_BY) == Some(&mark) {
-        return Ok(done());
+    let uid = request.uid().unwrap_or_default();
+    if secret.annotations().get(names::ANNOTATION_ROTATED_BY) == Some(&uid) {
+        return Ok(Ok(done));
     }
-    let patch = Patch::Merge(rotation(&secret, &mark, now));
+    let patch = Patch::Merge(new_credentials(&secret, &uid, now));
     match answered(&what, api.patch(&name, &params(), &patch)).await {
         Ok(_) => {
-            info!(%namespace, %name, "operation: made a new password");
-            Ok(done())
+            info!(%namespace, %name, "operation: set a new password");
+            Ok(Ok(done))
         }
-        Err(error) => match refusal(&error) {
-            // It is read anew.
-            Some(404 | 409) => Ok(Effect::Later {
-                message: format!("{what} changes at this moment"),
-            }),
-            Some(_) => Ok(Effect::Refused {
-                reason: OpsReason::ChangeRejected,
-                message: format!("The API server does not take the password: {error}"),
-            }),
+        Err(error) => match rejection(&error) {
+            // It is read again.
+            Some(404 | 409) => Ok(later(format!("{what} is being changed by someone else"))),
+            Some(_) => {
+                let message = format!("The API server rejects the password: {error}");
+                Ok(Err(Resolution::failed(OpsReason::ChangeRejected, message)))
+            }
             None => Err(error),
         },
     }
 }
 
-fn rotation(secret: &Secret, mark: &str, now: Timestamp) -> Value {
+fn new_credentials(secret: &Secret, uid: &str, now: Timestamp) -> Value {
     let bytes = |text: &[u8]| ByteString(text.to_vec());
     // 95 bits.
     let password: String = rand::rng()
@@ -240,7 +227,7 @@ fn rotation(secret: &Secret, mark: &str, now: Timestamp) -> Value {
             "resourceVersion": secret.resource_version(),
             "uid": secret.uid(),
             "annotations": {
-                names::ANNOTATION_ROTATED_BY: mark,
+                names::ANNOTATION_ROTATED_BY: uid,
                 names::ANNOTATION_AUTH_ACTIVE_FROM: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             },
         },
@@ -252,46 +239,43 @@ fn rotation(secret: &Secret, mark: &str, now: Timestamp) -> Value {
     })
 }
 
-/// Each certificate once: not those that were issued since the request began, nor those that are being issued.
-async fn reissue_all(
+/// Each certificate once: not those that were issued since the request started, nor those that are being issued.
+async fn renew_all(
     request: &PgpoolOpsRequest,
     facts: &Facts,
     status: &PgpoolOpsRequestStatus,
     context: &Context,
     now: Timestamp,
 ) -> Result<Effect, Error> {
-    let why = format!("PgpoolOpsRequest {} asks for it", request.name_any());
+    let why = format!("PgpoolOpsRequest {} requests it", request.name_any());
     for replaced in &status.replaced_certificates {
         let Some(certificate) = facts.certificates.get(&replaced.alias) else {
-            return Ok(Effect::Later {
-                message: format!("Waits for the Certificate {}", replaced.alias),
-            });
+            return Ok(later(format!("Waiting for the {} Certificate", replaced.alias)));
         };
-        if plan::is_replaced(replaced, certificate) {
+        if decide::is_replaced(replaced, certificate) {
             continue;
         }
         match renew(&context.client, certificate, &why, now)
             .await
-            .map_err(Error::Reissue)?
+            .map_err(Error::Renew)?
         {
-            Renewal::Requested(certificate_now) => {
+            Renewal::Requested(renewed) => {
                 let key = ObjectRef::from_obj(request);
-                context
-                    .pending
-                    .object(&key, *certificate_now, Some(certificate.as_ref()));
+                context.pending.object(&key, *renewed, Some(certificate.as_ref()));
             }
             Renewal::InProgress => {}
             Renewal::Stale => {
-                return Ok(Effect::Later {
-                    message: format!("The Certificate {} changes at this moment", replaced.alias),
-                });
+                let alias = replaced.alias;
+                return Ok(later(format!(
+                    "The {alias} Certificate is being changed by someone else"
+                )));
             }
         }
     }
-    Ok(Effect::Done {
+    Ok(Ok(Done {
         generation: None,
-        message: "cert-manager was asked for every certificate anew, with new keys".to_owned(),
-    })
+        message: "A new certificate with a new key was requested for every certificate".to_owned(),
+    }))
 }
 
 fn params() -> PatchParams {
@@ -312,9 +296,9 @@ async fn answered<T>(what: &str, request: impl Future<Output = Result<T, kube::E
     }
 }
 
-/// The status by which the API server refuses a write for what it is: another try would not differ. 404 and 409 are for the
-/// caller to understand.
-fn refusal(error: &Error) -> Option<u16> {
+/// The status code with which the API server rejects a write so that a retry would not help. 404 and 409 are for the caller
+/// to interpret.
+fn rejection(error: &Error) -> Option<u16> {
     let Error::Apply { source, .. } = error else {
         return None;
     };

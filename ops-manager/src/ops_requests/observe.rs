@@ -1,6 +1,9 @@
-//! Reads what a request is about: from the caches where it can, from the API server for the few things that only a request
-//! looks at. It decides nothing.
+//! Reads what a request depends on: from the caches where possible, from the API server for the few objects that only a
+//! request reads. It decides nothing.
 
+mod rival;
+
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -10,14 +13,72 @@ use kube::{Api, Client, Resource, ResourceExt};
 use md5::{Digest, Md5};
 use operator_runtime::REQUEST_TIMEOUT;
 use serde::de::DeserializeOwned;
-use shared_types::ops_request::OpsType;
+use shared_types::ops_request::ReplacedCertificate;
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
 
 use super::error::Error;
-use super::plan::Facts;
-use super::queue::Rival;
-use super::validate::{NamedSecret, Needs, SecretState};
+use crate::cert_manager::Certificate;
 use crate::context::Context;
+
+pub(crate) use rival::{Rival, RivalState};
+
+/// The objects that the steps of a request wait for.
+#[derive(Clone, Default)]
+pub(crate) struct Facts {
+    /// Without its pod template.
+    pub(crate) pgpool: Option<Arc<Pgpool>>,
+    pub(crate) certificates: BTreeMap<Alias, Arc<Certificate>>,
+    /// Whether pgpool's password file has the password of the Secret; `None` when it was not read.
+    pub(crate) control_port: Option<bool>,
+}
+
+impl Facts {
+    pub(crate) fn current_certificate(&self, alias: Alias) -> ReplacedCertificate {
+        let certificate = self.certificates.get(&alias);
+        let status = self.pgpool.iter().filter_map(|pgpool| pgpool.status.as_ref());
+        let mut entries = status.flat_map(|status| &status.certificates);
+        let entry = entries.find(|entry| entry.alias == alias);
+        ReplacedCertificate {
+            alias,
+            revision: certificate.and_then(|certificate| certificate.revision()),
+            fingerprint: entry.and_then(|entry| entry.fingerprint.clone()),
+        }
+    }
+}
+
+/// What a request refers to besides its Pgpool.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct References<'a> {
+    pub(crate) target_version: Option<&'a str>,
+    /// The name of a Secret, and the key that it needs.
+    pub(crate) secret: Option<(&'a str, &'static str)>,
+}
+
+/// The objects that [`References`] name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Referenced {
+    /// `None` if it is not in the catalogue.
+    pub(crate) target_version: Option<PgpoolVersion>,
+    /// `None` if it is not in the catalogue.
+    pub(crate) current_version: Option<PgpoolVersion>,
+    pub(crate) secret: Option<ReferencedSecret>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReferencedSecret {
+    /// `namespace/name`.
+    pub(crate) title: String,
+    pub(crate) key: &'static str,
+    pub(crate) state: SecretState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecretState {
+    Absent,
+    /// The key is missing or empty.
+    WithoutKey,
+    Complete,
+}
 
 /// The other requests for the same Pgpool.
 pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
@@ -52,7 +113,6 @@ pub(crate) fn pgpool(context: &Context, request: &PgpoolOpsRequest) -> Option<Ar
         .current(&ObjectRef::from_obj(request), name, cached)
 }
 
-/// What can be seen of the cluster.
 pub(crate) fn facts(context: &Context, request: &PgpoolOpsRequest) -> Facts {
     let Some(pgpool) = pgpool(context, request) else {
         return Facts::default();
@@ -73,77 +133,49 @@ pub(crate) fn facts(context: &Context, request: &PgpoolOpsRequest) -> Facts {
     }
 }
 
-/// What a request refers to beside its Pgpool, if anything.
+/// Reads what a request refers to besides its Pgpool.
 ///
 /// # Errors
 /// When the API server does not answer.
-pub(crate) async fn needs(
+pub(crate) async fn referenced(
     client: &Client,
     request: &PgpoolOpsRequest,
     pgpool: &Pgpool,
-) -> Result<Needs, Error> {
-    let spec = &request.spec;
-    let mut needs = Needs::default();
-    match spec.type_ {
-        OpsType::UpdateVersion => {
-            let api: Api<PgpoolVersion> = Api::all(client.clone());
-            let target = spec
-                .update_version
-                .as_ref()
-                .and_then(|update| update.target_version.as_deref());
-            if let Some(target) = target {
-                needs.target = read(&api, target).await?;
-                needs.current = read(&api, &pgpool.spec.version).await?;
-            }
-        }
-        OpsType::RotateAuth => {
-            let secret = spec
-                .authentication
-                .as_ref()
-                .and_then(|asked| asked.secret_ref.as_ref());
-            if let Some(secret) = secret {
-                needs.secret = Some(named_secret(client, request, &secret.name, "password").await?);
-            }
-        }
-        OpsType::Reconfigure => {
-            let secret = spec
-                .configuration
-                .as_ref()
-                .and_then(|asked| asked.config_secret.as_ref());
-            if let Some(secret) = secret {
-                needs.secret = Some(named_secret(client, request, &secret.name, "pgpool.conf").await?);
-            }
-        }
-        OpsType::Restart
-        | OpsType::VerticalScaling
-        | OpsType::HorizontalScaling
-        | OpsType::ReconfigureTls => {}
+    references: References<'_>,
+) -> Result<Referenced, Error> {
+    let mut referenced = Referenced::default();
+    if let Some(target) = references.target_version {
+        let api: Api<PgpoolVersion> = Api::all(client.clone());
+        referenced.target_version = read(&api, target).await?;
+        referenced.current_version = read(&api, &pgpool.spec.version).await?;
     }
-    Ok(needs)
+    if let Some((name, key)) = references.secret {
+        referenced.secret = Some(read_secret(client, request, name, key).await?);
+    }
+    Ok(referenced)
 }
 
-async fn named_secret(
+async fn read_secret(
     client: &Client,
     request: &PgpoolOpsRequest,
     name: &str,
     key: &'static str,
-) -> Result<NamedSecret, Error> {
+) -> Result<ReferencedSecret, Error> {
     let namespace = request.namespace().unwrap_or_default();
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let state = match read(&api, name).await? {
         None => SecretState::Absent,
-        Some(secret) if entry(&secret, key).is_some() => SecretState::Fits,
+        Some(secret) if entry(&secret, key).is_some() => SecretState::Complete,
         Some(_) => SecretState::WithoutKey,
     };
-    Ok(NamedSecret {
+    Ok(ReferencedSecret {
         title: format!("{namespace}/{name}"),
         key,
         state,
     })
 }
 
-/// Whether the file by which pgpool knows the PCP user holds the password that the Secret holds; `None` while one of the two
-/// is missing.
+/// Whether pgpool's password file has the password of the Secret; `None` while one of the two is missing.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -156,12 +188,12 @@ pub(crate) async fn control_port(client: &Client, pgpool: Option<&Pgpool>) -> Re
     let file = read(&api, &names::pcp_secret(pgpool)).await?;
     Ok(auth.zip(file).and_then(|(auth, file)| {
         let password = entry(&auth, "password")?;
-        Some(knows(entry(&file, "pcp.conf")?, password))
+        Some(has_password(entry(&file, "pcp.conf")?, password))
     }))
 }
 
-/// Whether a line of `pcp.conf`, `user:md5`, is about this password.
-fn knows(file: &[u8], password: &[u8]) -> bool {
+/// Whether a line of `pcp.conf`, `user:md5`, has this password.
+fn has_password(file: &[u8], password: &[u8]) -> bool {
     use std::fmt::Write as _;
     let mut hash = String::new();
     for byte in Md5::digest(password) {
@@ -173,7 +205,7 @@ fn knows(file: &[u8], password: &[u8]) -> bool {
         .any(|(_, known)| known.trim() == hash)
 }
 
-/// What stands in a Secret; nothing when it is empty.
+/// A value of a Secret, unless it is empty.
 pub(crate) fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     let value = secret.data.as_ref()?.get(key)?;
     Some(value.0.as_slice()).filter(|value| !value.is_empty())
@@ -199,14 +231,14 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::knows;
+    use super::has_password;
 
     #[test]
     fn a_line_of_pcp_conf_is_about_one_password() {
         // printf secret | md5sum
         let file = b"# users\npcp:5ebe2294ecd0e0f08eab7690d2a6ee69\n";
-        assert!(knows(file, b"secret"));
-        assert!(!knows(file, b"Secret"));
-        assert!(!knows(b"", b"secret"));
+        assert!(has_password(file, b"secret"));
+        assert!(!has_password(file, b"Secret"));
+        assert!(!has_password(b"", b"secret"));
     }
 }

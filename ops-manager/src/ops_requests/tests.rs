@@ -8,7 +8,7 @@ use operator_runtime::testing::{Call, Running, Script, TestCache};
 use serde_json::{Value, json};
 use shared_types::conditions::OpsCondition;
 use shared_types::ops_request::{OpsPhase, OpsType};
-use shared_types::{Alias, Pgpool};
+use shared_types::{Alias, Pgpool, names};
 
 use super::*;
 use crate::caches::mapping;
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     async fn settle(&self, request: &PgpoolOpsRequest) -> Result<Outcome, Error> {
-        settle(request, &self.context, now()).await
+        converge(request, &self.context, now()).await
     }
 
     /// The request as it stands after what was written.
@@ -119,7 +119,7 @@ fn begun_with(
     request: &PgpoolOpsRequest,
     change: impl FnOnce(&mut PgpoolOpsRequestStatus),
 ) -> PgpoolOpsRequest {
-    let mut status = report::begun(request, Vec::new(), now());
+    let mut status = report::started(request, Vec::new(), now());
     change(&mut status);
     PgpoolOpsRequest {
         status: Some(status),
@@ -205,7 +205,7 @@ async fn killed_while_it_waits_it_goes_on_waiting() {
     let scaling = scale("one");
     let one = begun_with(&scaling, |status| {
         status.database_generation = Some(2);
-        report::reached(
+        report::step_done(
             &scaling,
             status,
             OpsCondition::UpdateDatabase,
@@ -443,7 +443,7 @@ async fn each_certificate_is_asked_for_once() {
 #[tokio::test]
 async fn killed_between_certificates_the_rest_is_asked_for() {
     let rotate = request("one", OpsType::ReconfigureTls, "tls: {rotateCertificates: true}");
-    let facts = plan::Facts {
+    let facts = Facts {
         pgpool: Some(Arc::new(ready(1))),
         certificates: Alias::ALL
             .iter()
@@ -452,7 +452,7 @@ async fn killed_between_certificates_the_rest_is_asked_for() {
         control_port: None,
     };
     let one = begun_with(&rotate, |status| {
-        status.replaced_certificates = plan::replaced(&rotate, &facts);
+        status.replaced_certificates = decide::certificates_to_replace(&rotate, &facts);
     });
     let script =
         Script::new()

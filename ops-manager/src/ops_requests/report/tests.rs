@@ -5,38 +5,35 @@ use shared_types::ops_request::OpsType;
 use super::*;
 use crate::fixtures::ops::{reason, request, told};
 use crate::fixtures::{at, now};
+use crate::ops_requests::operations::operation;
 use crate::ops_requests::plan;
 use crate::ops_requests::status::last_step;
 
-fn waits(message: &str) -> Verdict {
-    Verdict::Waits {
-        reason: OpsReason::WaitingForPgpool,
-        message: message.into(),
-        after: None,
-    }
+fn waits(message: &str) -> Resolution {
+    Resolution::waiting(OpsReason::WaitingForPgpool, message)
 }
 
 #[test]
 fn steps_keep_their_order_and_the_end_is_last() {
     let request = request("one", OpsType::Restart, "{}");
-    let steps = plan::steps(&request);
-    let mut status = begun(&request, Vec::new(), now());
+    let steps = operation(&request).steps(&request);
+    let mut status = started(&request, Vec::new(), now());
     assert_eq!(told(&status), ["Restart", "Reconciling"]);
     assert_eq!(status.phase, Some(OpsPhase::Progressing));
-    reached(
+    step_done(
         &request,
         &mut status,
         OpsCondition::UpdateDatabase,
         "changed".into(),
         now(),
     );
-    settled(&request, &mut status, &steps, &waits("rolling"), now());
+    resolved(&request, &mut status, &steps, &waits("rolling"), now());
     assert_eq!(told(&status), ["Restart", "UpdateDatabase", "Reconciling"]);
     assert_eq!(
         reason(&status, OpsCondition::Reconciling),
         Some("WaitingForPgpool")
     );
-    reached(
+    step_done(
         &request,
         &mut status,
         OpsCondition::RestartPods,
@@ -44,11 +41,11 @@ fn steps_keep_their_order_and_the_end_is_last() {
         now(),
     );
     let message = "all".into();
-    settled(
+    resolved(
         &request,
         &mut status,
         &steps,
-        &Verdict::Successful { message },
+        &Resolution::Successful { message },
         now(),
     );
     assert_eq!(
@@ -73,19 +70,22 @@ fn steps_keep_their_order_and_the_end_is_last() {
 #[test]
 fn a_failure_names_the_step_and_says_that_nothing_goes_on() {
     let request = request("one", OpsType::Restart, "{}");
-    let mut status = begun(&request, Vec::new(), now());
-    reached(
+    let mut status = started(&request, Vec::new(), now());
+    step_done(
         &request,
         &mut status,
         OpsCondition::UpdateDatabase,
         "changed".into(),
         now(),
     );
-    let verdict = Verdict::Failed {
-        reason: OpsReason::TimedOut,
-        message: "too long".into(),
-    };
-    settled(&request, &mut status, &plan::steps(&request), &verdict, now());
+    let resolution = Resolution::failed(OpsReason::TimedOut, "too long");
+    resolved(
+        &request,
+        &mut status,
+        &operation(&request).steps(&request),
+        &resolution,
+        now(),
+    );
     assert_eq!(
         told(&status),
         ["Restart", "UpdateDatabase", "RestartPods", "Stalled", "Failed"]
@@ -93,27 +93,37 @@ fn a_failure_names_the_step_and_says_that_nothing_goes_on() {
     assert_eq!(find(&status, OpsCondition::RestartPods).unwrap().status, "False");
     assert!(!is_done(&status, OpsCondition::RestartPods));
     assert_eq!(reason(&status, OpsCondition::Failed), Some("TimedOut"));
-    let news = news(&status).unwrap();
-    assert_eq!((news.reason, news.trouble), ("Failed", true));
+    let event = announcement(&status).unwrap();
+    assert_eq!((event.reason, event.is_warning), ("Failed", true));
 }
 
 #[test]
-fn one_that_never_began_tells_no_step() {
+fn a_request_that_never_started_has_no_step() {
     let request = request("one", OpsType::Restart, "{}");
     let none = PgpoolOpsRequestStatus::default();
-    let queued = unbegun(&request, &none, &Verdict::queued("other"), now());
+    let queued = not_started(
+        &request,
+        &none,
+        &Resolution::waiting(OpsReason::Queued, "behind"),
+        now(),
+    );
     assert_eq!(
         (told(&queued), queued.phase),
         (vec!["Reconciling"], Some(OpsPhase::Pending))
     );
-    assert_eq!(news(&queued), None);
-    let skipped = unbegun(&request, &queued, &Verdict::skipped("other"), now());
+    assert_eq!(announcement(&queued), None);
+    let message = "newer".into();
+    let skipped = not_started(&request, &queued, &Resolution::Skipped { message }, now());
     assert_eq!(
         (told(&skipped), skipped.phase),
         (vec!["Skipped"], Some(OpsPhase::Skipped))
     );
-    let (reason, message) = (OpsReason::NoCertificates, "none".into());
-    let failed = unbegun(&request, &queued, &Verdict::Failed { reason, message }, now());
+    let failed = not_started(
+        &request,
+        &queued,
+        &Resolution::failed(OpsReason::NoCertificates, "none"),
+        now(),
+    );
     assert_eq!(
         (told(&failed), failed.phase),
         (vec!["Stalled", "Failed"], Some(OpsPhase::Failed))
@@ -123,20 +133,20 @@ fn one_that_never_began_tells_no_step() {
 #[test]
 fn times_move_with_the_status_alone() {
     let request = request("one", OpsType::Restart, "{}");
-    let mut status = begun(&request, Vec::new(), at("2026-06-01T12:00:00.7Z"));
+    let mut status = started(&request, Vec::new(), at("2026-06-01T12:00:00.7Z"));
     assert_eq!(
-        begin(&request, &status),
+        start_time(&request, &status),
         Some(at("2026-06-01T12:00:00Z")),
         "whole seconds"
     );
     let later = at("2026-06-01T12:05:00Z");
-    settled(&request, &mut status, &[], &waits("still"), later);
+    resolved(&request, &mut status, &[], &waits("still"), later);
     let waiting = find(&status, OpsCondition::Reconciling).unwrap();
     assert_eq!(waiting.last_transition_time.0, at("2026-06-01T12:00:00Z"));
     assert_eq!(waiting.message, "still");
     // Waiting is no step.
     assert_eq!(last_step(&status), Some(at("2026-06-01T12:00:00Z")));
-    reached(
+    step_done(
         &request,
         &mut status,
         OpsCondition::UpdateDatabase,

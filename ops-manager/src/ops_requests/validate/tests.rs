@@ -4,20 +4,23 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
+use shared_types::PgpoolVersion;
+use shared_types::ops_request::OpsType;
 use shared_types::pgpool::AuthSecret;
 
 use super::*;
 use crate::fixtures::ops::{ready, request, rolling};
 use crate::fixtures::{at, now};
+use crate::ops_requests::observe::{ReferencedSecret, SecretState};
 
-fn admitted(request: &PgpoolOpsRequest, pgpool: Option<&Pgpool>) -> Admission {
-    admit(request, pgpool, &Needs::default(), Some(now()), now())
+fn validated(request: &PgpoolOpsRequest, pgpool: Option<&Pgpool>) -> Option<Resolution> {
+    validate(request, pgpool, &Referenced::default(), Some(now()), now())
 }
 
-fn refused(admission: &Admission) -> Option<OpsReason> {
-    match admission {
-        Admission::Refuse { reason, .. } => Some(*reason),
-        Admission::Go | Admission::Wait { .. } => None,
+fn rejected(resolution: &Option<Resolution>) -> Option<OpsReason> {
+    match resolution {
+        Some(Resolution::Failed(explanation)) => Some(explanation.reason),
+        _ => None,
     }
 }
 
@@ -35,9 +38,9 @@ fn a_pool_that_is_not_ready_is_waited_for_unless_told_otherwise() {
         (starting, false),
         (edited, false),
     ] {
-        let admission = admitted(&patient, Some(&pool));
-        assert_eq!(admission == Admission::Go, goes, "{admission:?}");
-        assert_eq!(admitted(&eager, Some(&pool)), Admission::Go);
+        let admission = validated(&patient, Some(&pool));
+        assert_eq!(admission.is_none(), goes, "{admission:?}");
+        assert_eq!(validated(&eager, Some(&pool)), None);
     }
 }
 
@@ -47,15 +50,15 @@ fn a_pool_that_is_not_there_is_waited_for() {
     let mut going = ready(1);
     going.metadata.deletion_timestamp = Some(Time(now()));
     for pool in [None, Some(&going)] {
-        let Admission::Wait {
+        let Some(Resolution::Waiting(explanation)) = validated(&request, pool) else {
+            panic!("it starts without a Pgpool");
+        };
+        let Explanation {
             reason,
             message,
-            after,
-        } = admitted(&request, pool)
-        else {
-            panic!("it goes on without a Pgpool");
-        };
-        assert_eq!((reason, after), (OpsReason::PgpoolNotFound, None));
+            retry_after,
+        } = explanation;
+        assert_eq!((reason, retry_after), (OpsReason::PgpoolNotFound, None));
         assert!(message.contains("pool"), "{message}");
     }
 }
@@ -63,19 +66,19 @@ fn a_pool_that_is_not_there_is_waited_for() {
 #[test]
 fn waiting_has_an_end_where_the_user_gave_one() {
     let request = request("one", OpsType::Restart, "{timeout: 3m}");
-    let at_once = admit(&request, None, &Needs::default(), Some(now()), now());
+    let at_once = validate(&request, None, &Referenced::default(), Some(now()), now());
     assert!(
-        matches!(at_once, Admission::Wait { after: Some(left), .. } if left == Duration::from_mins(3)),
+        matches!(&at_once, Some(Resolution::Waiting(it)) if it.retry_after == Some(Duration::from_mins(3))),
         "{at_once:?}"
     );
-    let late = admit(
+    let late = validate(
         &request,
         None,
-        &Needs::default(),
+        &Referenced::default(),
         Some(now()),
         at("2026-06-01T12:03:00Z"),
     );
-    assert_eq!(refused(&late), Some(OpsReason::TimedOut));
+    assert_eq!(rejected(&late), Some(OpsReason::TimedOut));
 }
 
 #[test]
@@ -106,23 +109,23 @@ fn updates_go_where_the_catalogue_allows() {
         (json!({"denylist": ["< 4.5.0"]}), None),
     ];
     for (constraints, expected) in cases {
-        let needs = Needs {
-            target: Some(version("4.6.0", json!({}))),
-            current: Some(version("4.5.0", constraints.clone())),
+        let needs = Referenced {
+            target_version: Some(version("4.6.0", json!({}))),
+            current_version: Some(version("4.5.0", constraints.clone())),
             secret: None,
         };
-        let admission = admit(&request, Some(&ready(1)), &needs, None, now());
-        assert_eq!(refused(&admission), expected, "{constraints}");
+        let admission = validate(&request, Some(&ready(1)), &needs, None, now());
+        assert_eq!(rejected(&admission), expected, "{constraints}");
     }
-    let unknown = admitted(&request, Some(&ready(1)));
-    assert_eq!(refused(&unknown), Some(OpsReason::VersionNotFound));
-    let uncatalogued = Needs {
-        target: Some(version("4.6.0", json!({}))),
-        ..Needs::default()
+    let unknown = validated(&request, Some(&ready(1)));
+    assert_eq!(rejected(&unknown), Some(OpsReason::VersionNotFound));
+    let uncatalogued = Referenced {
+        target_version: Some(version("4.6.0", json!({}))),
+        ..Referenced::default()
     };
     assert_eq!(
-        admit(&request, Some(&ready(1)), &uncatalogued, None, now()),
-        Admission::Go
+        validate(&request, Some(&ready(1)), &uncatalogued, None, now()),
+        None
     );
 }
 
@@ -132,9 +135,9 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
     plain.spec.tls = None;
     plain.spec.ssl_mode = None;
     let rotate = request("one", OpsType::ReconfigureTls, "tls: {rotateCertificates: true}");
-    assert_eq!(admitted(&rotate, Some(&ready(1))), Admission::Go);
+    assert_eq!(validated(&rotate, Some(&ready(1))), None);
     assert_eq!(
-        refused(&admitted(&rotate, Some(&plain))),
+        rejected(&validated(&rotate, Some(&plain))),
         Some(OpsReason::NoCertificates)
     );
 
@@ -146,7 +149,7 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
     }]))
     .unwrap();
     assert_eq!(
-        refused(&admitted(&rotate, Some(&stopped))),
+        rejected(&validated(&rotate, Some(&stopped))),
         Some(OpsReason::CircuitOpen)
     );
 
@@ -156,9 +159,9 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
         ..AuthSecret::default()
     });
     let made = request("one", OpsType::RotateAuth, "{}");
-    assert_eq!(admitted(&made, Some(&ready(1))), Admission::Go);
+    assert_eq!(validated(&made, Some(&ready(1))), None);
     assert_eq!(
-        refused(&admitted(&made, Some(&external))),
+        rejected(&validated(&made, Some(&external))),
         Some(OpsReason::SecretExternallyManaged)
     );
     let named = request(
@@ -166,7 +169,7 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
         OpsType::RotateAuth,
         "authentication: {secretRef: {name: mine}}",
     );
-    assert_eq!(admitted(&named, Some(&external)), Admission::Go);
+    assert_eq!(validated(&named, Some(&external)), None);
 }
 
 #[test]
@@ -185,19 +188,19 @@ fn secrets_that_are_named_must_hold_what_is_needed() {
         for (state, expected) in [
             (SecretState::Absent, Some(OpsReason::SecretNotFound)),
             (SecretState::WithoutKey, Some(OpsReason::SecretInvalid)),
-            (SecretState::Fits, None),
+            (SecretState::Complete, None),
         ] {
-            let secret = NamedSecret {
+            let secret = ReferencedSecret {
                 title: "demo/mine".into(),
                 key: "password",
                 state,
             };
-            let needs = Needs {
+            let needs = Referenced {
                 secret: Some(secret),
-                ..Needs::default()
+                ..Referenced::default()
             };
-            let admission = admit(&request, Some(&ready(1)), &needs, None, now());
-            assert_eq!(refused(&admission), expected);
+            let admission = validate(&request, Some(&ready(1)), &needs, None, now());
+            assert_eq!(rejected(&admission), expected);
         }
     }
 }

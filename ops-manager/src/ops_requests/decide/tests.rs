@@ -1,10 +1,14 @@
 //! What each operation changes, and what comes next.
 
-mod changes;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use shared_types::Phase;
 use shared_types::conditions::ConditionType;
+
+use std::sync::Arc;
+
+use shared_types::Pgpool;
+use shared_types::conditions::OpsCondition;
+use shared_types::ops_request::OpsType;
 
 use super::*;
 use crate::cert_manager::{CertificateSpec, CertificateStatus, IssuerReference};
@@ -50,10 +54,10 @@ fn after(
     done: &[OpsCondition],
     generation: Option<i64>,
 ) -> PgpoolOpsRequestStatus {
-    let replaced = replaced(request, &facts(ready(1), 1));
-    let mut status = report::begun(request, replaced, now());
+    let replaced = certificates_to_replace(request, &facts(ready(1), 1));
+    let mut status = report::started(request, replaced, now());
     for step in done {
-        report::reached(request, &mut status, *step, String::new(), now());
+        report::step_done(request, &mut status, *step, String::new(), now());
     }
     status.database_generation = generation;
     status
@@ -61,13 +65,13 @@ fn after(
 
 /// What comes next, in one word: the condition of the step that is done or was reached, or the reason to wait or to end.
 fn word(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus, facts: &Facts) -> String {
-    match next(request, &steps(request), status, facts, now()) {
-        Next::Do(step) => format!("do {}", step.milestone),
-        Next::Reached { step, .. } => format!("reached {}", step.milestone),
-        Next::Waits(Verdict::Waits { reason, .. }) => format!("waits {reason}"),
-        Next::Ends(Verdict::Failed { reason, .. }) => format!("failed {reason}"),
-        Next::Ends(Verdict::Successful { .. }) => "done".to_owned(),
-        Next::Waits(other) | Next::Ends(other) => panic!("{other:?}"),
+    match next(request, &operation(request).steps(request), status, facts, now()) {
+        Next::Do(step) => format!("do {}", step.condition),
+        Next::Done { step, .. } => format!("reached {}", step.condition),
+        Next::Stop(Resolution::Waiting(it)) => format!("waits {}", it.reason),
+        Next::Stop(Resolution::Failed(it)) => format!("failed {}", it.reason),
+        Next::Stop(Resolution::Successful { .. }) => "done".to_owned(),
+        Next::Stop(other) => panic!("{other:?}"),
     }
 }
 
@@ -120,9 +124,11 @@ fn each_operation_is_a_list_of_steps() {
         ),
     ];
     for (type_, spec, expected) in cases {
-        let steps: Vec<_> = steps(&request("one", type_, spec))
+        let request = request("one", type_, spec);
+        let steps: Vec<_> = operation(&request)
+            .steps(&request)
             .iter()
-            .map(|step| step.milestone)
+            .map(|step| step.condition)
             .collect();
         assert_eq!(steps, expected, "{type_:?} {spec}");
     }
@@ -246,7 +252,7 @@ fn another_issuer_is_waited_for_until_it_has_issued_everything() {
     );
     let edited = after(&request, &[UpdateDatabase], Some(2));
     let mut changed = ready(2);
-    change(&request, now(), &mut changed.spec);
+    operation(&request).change(&request, now(), &mut changed.spec);
     assert_eq!(
         word(&request, &edited, &facts(changed.clone(), 1)),
         "waits WaitingForCertificates"
@@ -271,9 +277,9 @@ fn another_issuer_is_waited_for_until_it_has_issued_everything() {
 fn a_new_password_is_in_force_when_pgpool_has_it() {
     let request = request("one", OpsType::RotateAuth, "{}");
     let made = after(&request, &[UpdateCredential], None);
-    assert!(looks_at_control_port(&steps(&request), &made));
-    assert!(!looks_at_control_port(
-        &steps(&request),
+    assert!(needs_control_port(&operation(&request).steps(&request), &made));
+    assert!(!needs_control_port(
+        &operation(&request).steps(&request),
         &after(&request, &[], None)
     ));
     for (known, expected) in [
@@ -293,7 +299,7 @@ fn a_new_password_is_in_force_when_pgpool_has_it() {
 fn each_step_has_the_time_that_the_user_gives() {
     let request = request("one", OpsType::Restart, "{timeout: 2m}");
     let mut status = after(&request, &[], None);
-    report::reached(
+    report::step_done(
         &request,
         &mut status,
         UpdateDatabase,
@@ -301,19 +307,19 @@ fn each_step_has_the_time_that_the_user_gives() {
         at("2026-06-01T12:01:30Z"),
     );
     status.database_generation = Some(2);
-    let steps = steps(&request);
+    let steps = operation(&request).steps(&request);
     let facts = facts(rolling(2), 1);
     let waits = next(&request, &steps, &status, &facts, at("2026-06-01T12:03:00Z"));
-    let Next::Waits(Verdict::Waits { after, .. }) = waits else {
+    let Next::Stop(Resolution::Waiting(explanation)) = waits else {
         panic!("{waits:?}");
     };
     assert_eq!(
-        after,
+        explanation.retry_after,
         Some(Duration::from_secs(30)),
-        "and looks again when it is over"
+        "and reconciles again when it is over"
     );
     let over = next(&request, &steps, &status, &facts, at("2026-06-01T12:03:30Z"));
-    let Next::Ends(Verdict::Failed { reason, message }) = over else {
+    let Next::Stop(Resolution::Failed(Explanation { reason, message, .. })) = over else {
         panic!("{over:?}");
     };
     assert_eq!(reason, OpsReason::TimedOut);
@@ -325,7 +331,7 @@ fn each_step_has_the_time_that_the_user_gives() {
     let fresh = after_nothing(&request);
     assert!(matches!(
         next(&request, &steps, &fresh, &facts, at("2026-06-01T12:03:30Z")),
-        Next::Ends(_)
+        Next::Stop(_)
     ));
 }
 

@@ -3,12 +3,12 @@
 use super::*;
 use crate::fixtures::ops::{created, request};
 
-fn rival(name: &str, type_: OpsType, created: &str, stand: Stand) -> Rival {
+fn rival(name: &str, type_: OpsType, created: &str, state: RivalState) -> Rival {
     Rival {
         name: name.into(),
         type_,
         created: Some(created.parse().unwrap()),
-        stand,
+        state,
     }
 }
 
@@ -28,17 +28,17 @@ fn restart_beside(rivals: &[Rival]) -> Turn {
 #[test]
 fn one_at_a_time_and_the_oldest_first() {
     use OpsType::{HorizontalScaling, Reconfigure, Restart};
-    let one = |type_, created, stand| restart_beside(&[rival("x", type_, created, stand)]);
+    let one = |type_, created, state| restart_beside(&[rival("x", type_, created, state)]);
     assert_eq!(restart_beside(&[]), Turn::Mine);
-    assert_eq!(one(Restart, EARLY, Stand::Over(None)), Turn::Mine);
-    assert_eq!(one(Restart, LATE, Stand::Runs), behind("x"));
-    assert_eq!(one(HorizontalScaling, EARLY, Stand::Waits), behind("x"));
-    assert_eq!(one(HorizontalScaling, LATE, Stand::Waits), Turn::Mine);
+    assert_eq!(one(Restart, EARLY, RivalState::Ended(None)), Turn::Mine);
+    assert_eq!(one(Restart, LATE, RivalState::Running), behind("x"));
+    assert_eq!(one(HorizontalScaling, EARLY, RivalState::Waiting), behind("x"));
+    assert_eq!(one(HorizontalScaling, LATE, RivalState::Waiting), Turn::Mine);
     // It may be what the pool needs.
-    assert_eq!(one(HorizontalScaling, EARLY, Stand::Held), Turn::Mine);
+    assert_eq!(one(HorizontalScaling, EARLY, RivalState::Held), Turn::Mine);
     let both = [
-        rival("y", HorizontalScaling, EARLY, Stand::Waits),
-        rival("x", Reconfigure, LATE, Stand::Runs),
+        rival("y", HorizontalScaling, EARLY, RivalState::Waiting),
+        rival("x", Reconfigure, LATE, RivalState::Running),
     ];
     assert_eq!(restart_beside(&both), behind("x"), "whoever runs is named first");
 }
@@ -46,19 +46,28 @@ fn one_at_a_time_and_the_oldest_first() {
 #[test]
 fn of_one_type_the_newest_is_wanted() {
     let superseded = |by: &str| Turn::Superseded { by: by.into() };
-    let one = |name, created, stand| restart_beside(&[rival(name, OpsType::Restart, created, stand)]);
-    assert_eq!(one("x", LATE, Stand::Waits), superseded("x"));
-    assert_eq!(one("x", LATE, Stand::Held), superseded("x"));
-    assert_eq!(one("x", EARLY, Stand::Waits), Turn::Mine, "that one is skipped");
+    let one = |name, created, state| restart_beside(&[rival(name, OpsType::Restart, created, state)]);
+    assert_eq!(one("x", LATE, RivalState::Waiting), superseded("x"));
+    assert_eq!(one("x", LATE, RivalState::Held), superseded("x"));
+    assert_eq!(
+        one("x", EARLY, RivalState::Waiting),
+        Turn::Mine,
+        "that one is skipped"
+    );
     // Of one second the smallest name is the newest.
-    assert_eq!(one("a", NOON, Stand::Waits), superseded("a"));
-    assert_eq!(one("z", NOON, Stand::Waits), Turn::Mine);
+    assert_eq!(one("a", NOON, RivalState::Waiting), superseded("a"));
+    assert_eq!(one("z", NOON, RivalState::Waiting), Turn::Mine);
 }
 
 #[test]
 fn settings_add_up_in_their_order() {
     let mine = created(request("me", OpsType::Reconfigure, "{}"), NOON);
-    let beside = |created| turn(&mine, &[rival("x", OpsType::Reconfigure, created, Stand::Waits)]);
+    let beside = |created| {
+        turn(
+            &mine,
+            &[rival("x", OpsType::Reconfigure, created, RivalState::Waiting)],
+        )
+    };
     assert_eq!(beside(LATE), Turn::Mine);
     assert_eq!(beside(EARLY), behind("x"));
 }
@@ -93,7 +102,7 @@ fn the_time_to_wait_for_the_pool_begins_when_the_others_are_over() {
             "x",
             OpsType::Restart,
             EARLY,
-            Stand::Over(Some(at.parse().unwrap())),
+            RivalState::Ended(Some(at.parse().unwrap())),
         )
     };
     assert_eq!(free_since(&mine, &[]), Some(NOON.parse().unwrap()));

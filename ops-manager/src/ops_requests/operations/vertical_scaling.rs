@@ -1,7 +1,7 @@
 //! `VerticalScaling`: other resources of the container `pgpool`, or other nodes.
 //!
-//! The provisioner gives pods other CPU and memory while they run, wherever nothing else of them changes. A restart is
-//! therefore asked for by a mark of its own, as in the operation `Restart`.
+//! The provisioner changes CPU and memory of running pods where nothing else of them changes. So a restart is requested with
+//! an annotation of its own, as in the operation `Restart`.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Toleration};
@@ -10,28 +10,52 @@ use shared_types::ops_request::{NodeResources, VerticalScalingMode};
 use shared_types::pgpool::PodSpec;
 use shared_types::{PgpoolOpsRequest, PgpoolSpec};
 
-use super::{Goal, Step, edit, restart, until};
+use super::restart::restart_pods;
+use super::{Goal, Operation, Step, edit, wait_for};
 
-/// The container whose resources are meant.
+/// The name of pgpool's container.
 const PGPOOL: &str = "pgpool";
 
-pub(super) fn steps(request: &PgpoolOpsRequest) -> Vec<Step> {
-    let milestone = if is_in_place(request) {
-        OpsCondition::ResizePods
-    } else {
-        OpsCondition::RestartPods
-    };
-    vec![edit(), until(Goal::Ready, milestone)]
+pub(super) struct VerticalScaling;
+
+impl Operation for VerticalScaling {
+    fn steps(&self, request: &PgpoolOpsRequest) -> Vec<Step> {
+        let condition = if is_in_place(request) {
+            OpsCondition::ResizePods
+        } else {
+            OpsCondition::RestartPods
+        };
+        vec![edit(), wait_for(Goal::Ready, condition)]
+    }
+
+    fn change(&self, request: &PgpoolOpsRequest, start: Timestamp, spec: &mut PgpoolSpec) {
+        let Some(node) = node(request) else {
+            return;
+        };
+        let template = spec.pod_template.get_or_insert_default();
+        let pod = template.spec.get_or_insert_default();
+        let container = container(pod);
+        let differs = node.resources.is_some() && container.resources != node.resources;
+        if differs {
+            container.resources.clone_from(&node.resources);
+        }
+        place(node, pod);
+        if differs && !is_in_place(request) {
+            restart_pods(request, start, spec);
+        }
+    }
+
+    fn remark(&self, request: &PgpoolOpsRequest) -> &'static str {
+        if is_in_place(request) && node(request).is_some_and(moves) {
+            "; the choice of nodes changes too, which is not possible for a running pod: pods are replaced one by one"
+        } else {
+            ""
+        }
+    }
 }
 
-pub(super) fn remark(request: &PgpoolOpsRequest) -> &'static str {
-    let asked = request.spec.vertical_scaling.as_ref();
-    let asked = asked.and_then(|scaling| scaling.node.as_ref());
-    if is_in_place(request) && asked.is_some_and(moves) {
-        "; the choice of nodes changes too, which no pod can while it runs: pods are replaced one by one"
-    } else {
-        ""
-    }
+fn node(request: &PgpoolOpsRequest) -> Option<&NodeResources> {
+    request.spec.vertical_scaling.as_ref()?.node.as_ref()
 }
 
 fn is_in_place(request: &PgpoolOpsRequest) -> bool {
@@ -47,31 +71,6 @@ fn moves(asked: &NodeResources) -> bool {
         Some("LabelSelector" | "Taint")
     );
     chosen && key.is_some_and(|key| !key.is_empty())
-}
-
-pub(super) fn change(request: &PgpoolOpsRequest, begin: Timestamp, spec: &mut PgpoolSpec) {
-    let asked = request
-        .spec
-        .vertical_scaling
-        .as_ref()
-        .and_then(|scaling| scaling.node.as_ref());
-    let Some(asked) = asked else {
-        return;
-    };
-    let pod = spec
-        .pod_template
-        .get_or_insert_default()
-        .spec
-        .get_or_insert_default();
-    let resources = asked.resources.as_ref();
-    let differs = resources.is_some_and(|resources| container(pod).resources.as_ref() != Some(resources));
-    if differs {
-        container(pod).resources = resources.cloned();
-    }
-    place(asked, pod);
-    if differs && !is_in_place(request) {
-        restart::change(request, begin, spec);
-    }
 }
 
 fn container(pod: &mut PodSpec) -> &mut Container {

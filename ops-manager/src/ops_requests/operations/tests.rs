@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use shared_types::{Pgpool, PgpoolSpec};
 
-use super::super::change;
+use super::operation;
 use crate::fixtures::now;
 use crate::fixtures::ops::request;
-use crate::ops_requests::difference::difference;
+use crate::ops_requests::apply::merge_patch::difference;
 use shared_types::ops_request::OpsType;
 
 /// A spec with some fields, changed by a request; what differs then, and the same once more.
@@ -17,9 +17,9 @@ fn changed(type_: OpsType, asked: &str, spec: &str) -> Value {
     let before: PgpoolSpec = serde_json::from_value(before).unwrap();
     let request = request("one", type_, asked);
     let mut after = before.clone();
-    change(&request, now(), &mut after);
+    operation(&request).change(&request, now(), &mut after);
     let mut twice = after.clone();
-    change(&request, now(), &mut twice);
+    operation(&request).change(&request, now(), &mut twice);
     assert_eq!(twice, after, "done twice it differs");
     let [before, after] = [before, after].map(|spec| serde_json::to_value(spec).unwrap());
     difference(&before, &after).unwrap_or(Value::Null)
@@ -229,7 +229,8 @@ fn nothing_else_is_touched() {
         OpsType::ReconfigureTls,
     ] {
         let mut spec = pgpool.spec.clone();
-        change(&request("one", type_, "{}"), now(), &mut spec);
+        let request = request("one", type_, "{}");
+        operation(&request).change(&request, now(), &mut spec);
         assert_eq!(spec, pgpool.spec, "{type_:?} without anything to do");
     }
 }

@@ -1,0 +1,67 @@
+//! Which of the requests for one Pgpool is next. Pure.
+//!
+//! One operation runs at a time. Requests start in the order of their creation, except those that wait for their Pgpool:
+//! others may pass them, since one of these may be what the Pgpool needs. Of several waiting requests of the same type
+//! only the newest runs, except for changes of settings, which add up.
+
+use jiff::Timestamp;
+use shared_types::PgpoolOpsRequest;
+use shared_types::PgpoolOpsRequestStatus;
+use shared_types::ops_request::OpsType;
+
+use crate::ops_requests::observe::{Rival, RivalState};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Mine,
+    /// After another request.
+    Behind {
+        other: String,
+    },
+    /// Another request takes its place.
+    Superseded {
+        by: String,
+    },
+}
+
+pub(crate) fn turn(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Turn {
+    let me = Rival::new(request, &PgpoolOpsRequestStatus::default());
+    let newer = rivals.iter().filter(|rival| {
+        me.type_ != OpsType::Reconfigure
+            && rival.type_ == me.type_
+            && rival.is_waiting()
+            && rival.is_newer_than(&me)
+    });
+    if let Some(newest) = newer.max_by(|a, b| a.created.cmp(&b.created).then(b.name.cmp(&a.name))) {
+        return Turn::Superseded {
+            by: newest.name.clone(),
+        };
+    }
+    let first = rivals
+        .iter()
+        .filter(|rival| {
+            let earlier = rival.state == RivalState::Waiting && rival.order() < me.order();
+            let superseded = rival.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
+            rival.state == RivalState::Running || (earlier && !superseded)
+        })
+        .min_by_key(|rival| (rival.state != RivalState::Running, rival.order()));
+    match first {
+        Some(first) => Turn::Behind {
+            other: first.name.clone(),
+        },
+        None => Turn::Mine,
+    }
+}
+
+/// Since when only its Pgpool prevents a request from starting: since its creation, or the end of the last other one.
+pub(crate) fn free_since(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Option<Timestamp> {
+    let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    let ends = rivals.iter().filter_map(|rival| match rival.state {
+        RivalState::Ended(end) => end,
+        RivalState::Waiting | RivalState::Held | RivalState::Running => None,
+    });
+    ends.chain(created).max()
+}
+
+#[cfg(test)]
+mod tests;
