@@ -101,7 +101,7 @@ async fn broken(context: Context) -> anyhow::Result<()> {
         ConditionType::Stalled,
         Status::True,
         Reason::RolloutFailed,
-        &["0 of 3", "pool-2", "The others stay as they are"],
+        &["0 of 3", "pool-2", "The other pods are not"],
     );
     ns.has_condition_within(POOL, says, READY).await?;
     let now = uids(&ns).await?;

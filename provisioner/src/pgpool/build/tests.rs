@@ -14,6 +14,7 @@ mod init;
 mod init_runner;
 mod inputs;
 mod metrics_offer;
+mod owned;
 mod pods;
 mod services;
 mod smuggling;

@@ -218,7 +218,7 @@ fn checked(id: ConfigCheckId, validated: &Validated, live: &Live, now: Timestamp
         return Verdict::NotAccepted(Check {
             starts: true,
             kept: Some(name),
-            blocked: Blocked::waiting(Reason::CheckingConfiguration, "Asks pgpool to judge the settings"),
+            blocked: Blocked::waiting(Reason::CheckingConfiguration, "Checking the settings with pgpool"),
         });
     };
     let Some(blocked) = blocked_by(pod, validated, now) else {
@@ -253,7 +253,7 @@ fn blocked_by(pod: &Pod, validated: &Validated, now: Timestamp) -> Option<Blocke
         )),
         Some(End { code, output }) => {
             let message = format!(
-                "pgpool could not be asked about the settings: {title} ended with exit code {code}{}",
+                "pgpool could not check the settings: {title} ended with exit code {code}{}",
                 suffix(&output)
             );
             Some(Blocked::stuck(Reason::ConfigurationNotChecked, message).after(left(RETRY)))
@@ -261,11 +261,10 @@ fn blocked_by(pod: &Pod, validated: &Validated, now: Timestamp) -> Option<Blocke
         None => {
             let trouble = suffix(&pods::facts(pod, 0).trouble.unwrap_or_default());
             let Some(left) = left(START_TIMEOUT) else {
-                let message =
-                    format!("pgpool cannot be asked about the settings: {title} does not run{trouble}");
+                let message = format!("pgpool cannot check the settings: {title} does not run{trouble}");
                 return Some(Blocked::stuck(Reason::ConfigurationNotChecked, message));
             };
-            let message = format!("Waits until pgpool has judged the settings in {title}{trouble}");
+            let message = format!("Waiting for pgpool to check the settings in {title}{trouble}");
             Some(Blocked::waiting(Reason::CheckingConfiguration, message).after(left))
         }
     }
@@ -297,7 +296,7 @@ fn ended(pod: &Pod) -> Option<End> {
     if status.phase.as_deref() == Some("Failed") {
         return Some(End {
             code: -1,
-            output: "it was ended before it began".to_owned(),
+            output: "it ended before it started".to_owned(),
         });
     }
     None
@@ -319,7 +318,7 @@ fn complaint(output: &str, settings: &[Setting]) -> String {
         .find(|setting| output.contains(&format!("\"{}\"", setting.name)));
     let place = meant.map(|setting| format!("; `{}` is in {}", setting.name, setting.place));
     format!(
-        "pgpool does not take the settings: {output}{}. Correct it: until then what runs keeps its settings",
+        "pgpool rejects the settings: {output}{}. Fix them: until then running pods keep their settings",
         place.unwrap_or_default()
     )
 }

@@ -222,8 +222,6 @@ fn missing(certificate: &Certificate, leaf: &Lookup<Option<Fingerprint>>) -> Str
         Lookup::Forbidden => {
             format!("{title} may not be read by this operator: grant it get, list and watch on Secrets there")
         }
-        _ => format!(
-            "{title} is not there yet: cert-manager writes it, condition CertificatesReady tells how far that is"
-        ),
+        _ => format!("{title} does not exist yet: cert-manager creates it, see condition CertificatesReady"),
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn init_state(
         Lookup::Present(job) if job.metadata.deletion_timestamp.is_some() => InitState::Unknown,
         Lookup::Present(job) if !is_owned(job, pgpool) => waiting(
             Reason::NameConflict,
-            format!("{title} exists and is not of this Pgpool: rename or delete it"),
+            format!("{title} exists and does not belong to this Pgpool: rename or delete it"),
         ),
         Lookup::Present(job) => InitState::Exists(Arc::clone(job)),
         Lookup::Absent if workload.is_none() || !is_due(pgpool) => waiting(

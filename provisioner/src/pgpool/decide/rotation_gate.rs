@@ -174,8 +174,8 @@ fn window(pgpool: &Pgpool, default: Option<&Window>) -> Result<Option<Window>, N
 
 fn invalid_window(error: &NoWindow) -> Hold {
     let message = format!(
-        "Annotation {} cannot be read: {error}. Until it is corrected, new certificates wait until those that are \
-         served are about to end",
+        "Annotation {} is invalid: {error}. Until it is fixed, new certificates wait until the served ones are about to \
+         expire",
         names::ANNOTATION_MAINTENANCE_WINDOW
     );
     Hold::new(false, Reason::MaintenanceWindowInvalid, message)
@@ -240,8 +240,8 @@ impl Renewal<'_> {
         let when = opens.map_or_else(String::new, |opens| format!(", which opens at {opens}"));
         let until = opens.and_then(|opens| Duration::try_from(opens.duration_since(self.now)).ok());
         let message = format!(
-            "A new certificate waits for the maintenance window `{window}`{when}; the one that is served ends at {}, \
-             and shortly before that the window does not count",
+            "A new certificate waits for the maintenance window `{window}`{when}. The served certificate expires at \
+             {}; shortly before that the window is ignored",
             self.expires
         );
         let mut hold = Hold::new(true, Reason::WaitingForWindow, message);
@@ -251,8 +251,8 @@ impl Renewal<'_> {
 
     fn waits_for_others(&self, after: Duration) -> Hold {
         let message = format!(
-            "A new certificate waits for its turn, since the operator replaces only so many pods at once and in a \
-             minute for certificates; the one that is served ends at {}, and shortly before that no limit counts",
+            "A new certificate waits for the rotation limit (rotation.atOnce, rotation.podsPerMinute). The served \
+             certificate expires at {}; shortly before that the limit is ignored",
             self.expires
         );
         let mut hold = Hold::new(true, Reason::WaitingForRotationLimit, message);
@@ -262,8 +262,7 @@ impl Renewal<'_> {
 
     fn overrides_limits(&self) -> Hold {
         let message = format!(
-            "A new certificate is given to the pods beyond the limits of the operator, since the one that is served \
-             ends at {}",
+            "Pods get a new certificate although the rotation limit is reached, since the served one expires at {}",
             self.expires
         );
         Hold::new(false, Reason::LimitsOverridden, message)
@@ -275,8 +274,7 @@ impl Renewal<'_> {
             return self.invalid;
         };
         let message = format!(
-            "A new certificate is given to the pods outside the maintenance window `{window}`, since the one that is \
-             served ends at {}",
+            "Pods get a new certificate outside the maintenance window `{window}`, since the served one expires at {}",
             self.expires
         );
         Some(Hold::new(false, Reason::WindowOverridden, message))

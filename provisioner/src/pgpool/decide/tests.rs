@@ -120,7 +120,10 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
         else {
             panic!("not held")
         };
-        assert!(why.contains(part) && !why.contains("keeps running"), "{why}");
+        assert!(
+            why.contains(part) && !why.contains("keep their certificates"),
+            "{why}"
+        );
         assert_eq!(after, None);
 
         let mut running = patient(&pgpool, &pki);
@@ -134,7 +137,10 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
         let CertificateState::Held { message: why, .. } = plan.certificates else {
             panic!("not held")
         };
-        assert!(why.contains(part) && why.ends_with("keeps running"), "{why}");
+        assert!(
+            why.contains(part) && why.ends_with("keep their certificates"),
+            "{why}"
+        );
 
         // A workload from before TLS keeps its configuration with it.
         let mut plain = patient(&pgpool, &pki);

@@ -189,7 +189,11 @@ fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {
         }
     };
     let runs = situation.observed.live.stateful_set.is_some();
-    let consequence = if runs { "; what runs keeps running" } else { "" };
+    let consequence = if runs {
+        "; running pods keep their certificates"
+    } else {
+        ""
+    };
     CertificateState::Held {
         message: format!("{message}{consequence}"),
         retry_after,

@@ -86,7 +86,7 @@ impl<'a> Checks<'a> {
             return Some(NewCondition::new(
                 true,
                 yes,
-                "A login and a query through the pool went through",
+                "A login and a query through the pool succeeded",
             ));
         }
         if self.unanswered().next().is_some() {
@@ -97,7 +97,7 @@ impl<'a> Checks<'a> {
             Some((pod, message)) => {
                 NewCondition::new(false, no, format!("Pod {}{}: {message}", self.title, pod.name))
             }
-            None => NewCondition::new(Status::Unknown, no, "No pod is ready to be asked yet"),
+            None => NewCondition::new(Status::Unknown, no, "No pod is ready to be probed yet"),
         })
     }
 

@@ -46,7 +46,7 @@ impl Initialized {
                 NewCondition::new(
                     true,
                     Reason::InitSkipped,
-                    "`spec.init.initialized` says that nothing is to be run",
+                    "`spec.init.initialized` says that no scripts have to run",
                 ),
                 None,
             ),
@@ -69,20 +69,20 @@ fn job_says(job: &Job) -> NewCondition {
         .and_then(|status| status.failed)
         .unwrap_or_default();
     if ended(job, "Complete") {
-        let message = format!("{title} has run the scripts; delete it to have them run again");
+        let message = format!("{title} has run the scripts; delete it to run them again");
         return NewCondition::new(true, Reason::InitSucceeded, message);
     }
     if ended(job, "Failed") {
         let message = format!(
-            "{title} gave up, the scripts failed {failed} times: see {log}, correct them, then delete the Job to have \
-             them run again"
+            "{title} gave up after the scripts failed {failed} times: see {log}, fix them, then delete the Job to run \
+             them again"
         );
         return NewCondition::new(false, Reason::InitFailed, message);
     }
     let again = match failed {
         0 => String::new(),
-        1 => format!("; they failed once and are tried again, see {log}"),
-        _ => format!("; they failed {failed} times and are tried again, see {log}"),
+        1 => format!("; they failed once and are retried, see {log}"),
+        _ => format!("; they failed {failed} times and are retried, see {log}"),
     };
     NewCondition::new(
         false,

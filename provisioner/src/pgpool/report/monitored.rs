@@ -40,7 +40,7 @@ impl Monitored {
             Self::Known(NewCondition::new(true, Reason::MetricsExposed, message))
         };
         if !agent.reads_service_monitors() {
-            return yes(", and its annotations tell Prometheus so");
+            return yes(", and its annotations tell Prometheus to scrape them");
         }
         match (&observed.live.service_monitors, &applied.monitoring_failure) {
             (Lookup::Pending, _) => Self::Unknown,
@@ -55,7 +55,7 @@ impl Monitored {
             (Lookup::Forbidden, _) => no(
                 Reason::WriteForbidden,
                 format!(
-                    "ServiceMonitor {name} cannot be made: grant the operator's service account get, list, watch, \
+                    "ServiceMonitor {name} cannot be created: grant the operator's service account get, list, watch, \
                      create, patch and delete on servicemonitors of monitoring.coreos.com"
                 ),
             ),

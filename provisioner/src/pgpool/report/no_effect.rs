@@ -27,7 +27,7 @@ pub(super) fn without_effect(spec: &PgpoolSpec) -> Vec<String> {
         (
             "activeDeadlineSeconds",
             pod.active_deadline_seconds.is_some(),
-            "the pods of a workload run for ever",
+            "pods of a StatefulSet run until they are deleted",
         ),
         (
             "ephemeralContainers",
@@ -44,7 +44,7 @@ pub(super) fn without_effect(spec: &PgpoolSpec) -> Vec<String> {
         (
             "restartPolicy",
             pod.restart_policy.as_ref().is_some_and(|policy| !always(policy)),
-            "a workload knows only `Always`",
+            "a StatefulSet supports only `Always`",
         ),
     ];
     let asked = fields.iter().filter(|(_, asked, _)| *asked);
@@ -57,7 +57,7 @@ pub(super) fn unreadable(pgpool: &Pgpool) -> Option<String> {
     let asked = ca_overlap::unreadable_overlap(pgpool)?;
     let annotation = names::ANNOTATION_CA_OVERLAP;
     Some(format!(
-        "annotation `{annotation}` (`{asked}` is no duration; write one such as `10m`)"
+        "annotation `{annotation}` (`{asked}` is not a duration; use one such as `10m`)"
     ))
 }
 

@@ -24,12 +24,12 @@ pub(super) fn rolling(
         Action::UpToDate | Action::Unobserved => return None,
         Action::Replacing { pod } => waits(format!("pod {pod} is being replaced")),
         Action::Resizing { pod, resize, .. } => waits(resizing(pod, resize)),
-        Action::Proving { pod, why, left } => waits(format!("waits for pod {pod}: {why}")).after(*left),
+        Action::Proving { pod, why, left } => waits(format!("waiting for pod {pod}: {why}")).after(*left),
         Action::Waiting { why, after } => waits(why.clone()).after(*after),
         Action::Failed { pod, why } => {
             let message = format!(
-                "{done}; pod {pod} was replaced and does not serve as it should: {why}. The others stay as they are \
-                 until it does; correct what keeps it from that{verified_by}"
+                "{done}; pod {pod} was replaced and does not serve as it should: {why}. The other pods are not \
+                 replaced until it does; fix what the message names{verified_by}"
             );
             Blocked::stuck(Reason::RolloutFailed, message)
         }
@@ -39,7 +39,7 @@ pub(super) fn rolling(
 fn resizing(pod: &str, resize: &Resize) -> String {
     let what = format!("pod {pod} gets other CPU and memory while it runs");
     match resize {
-        Resize::InProgress { why } if !why.is_empty() => format!("{what}, its kubelet says: {why}"),
+        Resize::InProgress { why } if !why.is_empty() => format!("{what}, its kubelet reports: {why}"),
         _ => what,
     }
 }

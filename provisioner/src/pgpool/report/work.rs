@@ -98,7 +98,7 @@ impl Work {
                             message: done(pgpool, observed, verified_by),
                         };
                     };
-                    let message = format!("Running pods are reading what has changed{verified_by}");
+                    let message = format!("Running pods are reading the changes{verified_by}");
                     Blocked::waiting(Reason::ReloadingConfiguration, message).after(left)
                 }
             },
@@ -178,7 +178,7 @@ fn failed(error: &ApplyError) -> Blocked {
 }
 
 fn waiting_for_pods(trouble: &str, verified_by: &str) -> Blocked {
-    let message = format!("Waits for the pods to become ready{trouble}{verified_by}");
+    let message = format!("Waiting for the pods to become ready{trouble}{verified_by}");
     Blocked::waiting(Reason::WaitingForPods, message)
 }
 
@@ -201,11 +201,11 @@ fn done(pgpool: &Pgpool, observed: &Observed, verified_by: &str) -> String {
     };
     let overlap = match ca_overlap::accepted_until(pgpool, observed) {
         Some(until) => format!(
-            "; certificates of the earlier CA are accepted until {until}, for clients to take up new ones"
+            "; certificates of the former CA are accepted until {until}, so that clients can take new ones"
         ),
         None => String::new(),
     };
-    format!("Everything is as asked{overlap}{without_effect}{verified_by}")
+    format!("The Pgpool matches its spec{overlap}{without_effect}{verified_by}")
 }
 
 /// Says who verified the certificates where it was not ops-manager.
@@ -214,7 +214,7 @@ fn verified_by(judge: Option<Verifier>) -> &'static str {
         // A status must not change because the verdict came another way.
         None | Some(Verifier::Channel | Verifier::Status) => "",
         Some(Verifier::Provisioner) => {
-            "; ops-manager was silent, so the provisioner judged the certificates itself"
+            "; the provisioner verified the certificates itself, since ops-manager published no verdict"
         }
     }
 }

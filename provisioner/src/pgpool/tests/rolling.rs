@@ -69,7 +69,7 @@ async fn the_status_tells_which_pod_serves_what_and_whom_the_next_waits_for() {
     let (reason, message) = told(&stage);
     assert_eq!(reason, "RollingOut");
     assert!(
-        message.contains("0 of 3 pods serve the new certificate; waits for pod pool-2"),
+        message.contains("0 of 3 pods serve the new certificate; waiting for pod pool-2"),
         "{message}"
     );
     assert_eq!(partition(&stage), 2, "the next pod waits");

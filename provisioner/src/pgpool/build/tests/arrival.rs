@@ -16,7 +16,7 @@ const POD: &str = "/properties/podTemplate/properties/spec";
 /// Fields of a pod that do not arrive as they stand: what a workload's template cannot hold.
 const OTHERWISE: [(&str, &str); 5] = [
     ("activeDeadlineSeconds", "pods of a workload run for ever"),
-    ("restartPolicy", "a workload knows only `Always`"),
+    ("restartPolicy", "a StatefulSet supports only `Always`"),
     (
         "ephemeralContainers",
         "no part of a template: they are added to running pods",

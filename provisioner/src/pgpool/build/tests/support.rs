@@ -269,3 +269,13 @@ pub(crate) fn init_job(validated: &Validated, certificates: Option<&str>) -> Job
     };
     built(validated, decision).init_job.expect("a Job")
 }
+
+/// Everything that can be built without an init Job and a config check.
+pub(crate) fn objects(validated: &Validated, material: &TlsMaterial<'_>) -> Objects {
+    let decision = Decision {
+        tls_material: Some(material.clone()),
+        workload: Some(fixtures::workload(Some("pool-tls-0123"))),
+        ..fixtures::foundation_only()
+    };
+    built(validated, decision)
+}

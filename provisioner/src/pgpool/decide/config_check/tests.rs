@@ -139,9 +139,9 @@ fn pgpool_says_what_is_wrong_and_we_say_where() {
     let (told, kept) = judged(&settings, &asked(&settings, 1, ended_with(REJECTED, said)));
     assert_eq!(
         told,
-        "unfit: pgpool does not take the settings: invalid value for parameter \"log_min_messages\": \"loud\"; Available \
-         values: debug5, info; `log_min_messages` is in line 2 of `spec.configuration.inline`. Correct it: until then \
-         what runs keeps its settings"
+        "unfit: pgpool rejects the settings: invalid value for parameter \"log_min_messages\": \"loud\"; Available \
+         values: debug5, info; `log_min_messages` is in line 2 of `spec.configuration.inline`. Fix them: until then \
+         running pods keep their settings"
     );
     // The pod is the memory of it.
     assert!(kept);
@@ -191,14 +191,14 @@ fn a_pod_that_cannot_run_is_told_and_tried_again() {
         (
             1,
             json!({ "phase": "Pending" }),
-            format!("pending 59: Waits until pgpool has judged the settings in pod demo/{name}"),
+            format!("pending 59: Waiting for pgpool to check the settings in pod demo/{name}"),
             true,
         ),
         (
             10,
             pulling(),
             format!(
-                "pending 50: Waits until pgpool has judged the settings in pod demo/{name}: container config-check (far/away): \
+                "pending 50: Waiting for pgpool to check the settings in pod demo/{name}: container config-check (far/away): \
                  its image cannot be pulled (ImagePullBackOff)"
             ),
             true,
@@ -207,7 +207,7 @@ fn a_pod_that_cannot_run_is_told_and_tried_again() {
             61,
             unplaced(),
             format!(
-                "mute 0: pgpool cannot be asked about the settings: pod demo/{name} does not run: 0/1 nodes are available"
+                "mute 0: pgpool cannot check the settings: pod demo/{name} does not run: 0/1 nodes are available"
             ),
             true,
         ),
@@ -215,7 +215,7 @@ fn a_pod_that_cannot_run_is_told_and_tried_again() {
             1,
             ended_with(127, "sh: pgpool: not found"),
             format!(
-                "mute 119: pgpool could not be asked about the settings: pod demo/{name} ended with exit code 127: sh: \
+                "mute 119: pgpool could not check the settings: pod demo/{name} ended with exit code 127: sh: \
                  pgpool: not found"
             ),
             true,
@@ -224,8 +224,8 @@ fn a_pod_that_cannot_run_is_told_and_tried_again() {
             120,
             evicted,
             format!(
-                "mute 0: pgpool could not be asked about the settings: pod demo/{name} ended with exit code -1: it was \
-                 ended before it began"
+                "mute 0: pgpool could not check the settings: pod demo/{name} ended with exit code -1: it \
+                 ended before it started"
             ),
             false,
         ),

@@ -34,7 +34,7 @@ impl<'a> Leaves<'a> {
         let mounted = pod.certificate_revision()?;
         let Some(expected) = self.0.get(mounted) else {
             return Some(format!(
-                "mounts Secret {mounted}, which is gone: what it serves cannot be proven, and it could not start again"
+                "mounts Secret {mounted}, which no longer exists: what it serves cannot be verified, and it could not restart"
             ));
         };
         match &health.served {

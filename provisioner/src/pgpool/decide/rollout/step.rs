@@ -232,7 +232,7 @@ impl View<'_> {
             return Ok(());
         }
         let Some(health) = self.pod_health.get(&pod.uid) else {
-            return Err("it has not been asked yet what it serves".to_owned());
+            return Err("it has not been probed yet".to_owned());
         };
         let earlier = self
             .pods
@@ -284,7 +284,7 @@ impl View<'_> {
             _ => {}
         }
         let Some((ordinal, _)) = away.first() else {
-            let why = format!("the PodDisruptionBudget lets pod {name} not go at present");
+            let why = format!("the PodDisruptionBudget does not allow evicting pod {name} right now");
             return Some(Action::Waiting { why, after: None });
         };
         let left = away
@@ -296,7 +296,7 @@ impl View<'_> {
             return None;
         }
         let why = format!(
-            "pod {}-{ordinal} is not ready, and the PodDisruptionBudget lets pod {name} not go as well",
+            "pod {}-{ordinal} is not ready, so the PodDisruptionBudget does not allow replacing pod {name}",
             self.desired.name_any()
         );
         Some(Action::Waiting {

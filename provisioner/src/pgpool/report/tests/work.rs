@@ -178,7 +178,7 @@ fn rollouts_and_starts() {
     world.certificates(CertificateState::Verified(Verifier::Provisioner));
     let (reason, text) = reconciling(&world);
     assert_eq!(reason, "Converged");
-    assert!(text.contains("judged the certificates itself"), "{text}");
+    assert!(text.contains("verified the certificates itself"), "{text}");
     world.certificates(CertificateState::Verified(Verifier::Status));
     assert_eq!(
         reconciling(&world).1,
