@@ -165,8 +165,8 @@ fn a_missing_secret_is_named_whatever_is_said() {
     .enumerate()
     {
         for (lookup, cure) in [
-            (Lookup::Absent, "is not there yet"),
-            (Lookup::Pending, "is not there yet"),
+            (Lookup::Absent, "does not exist yet"),
+            (Lookup::Pending, "does not exist yet"),
             (Lookup::Forbidden, "grant it get, list and watch"),
         ] {
             let mut certificates = good.clone();
