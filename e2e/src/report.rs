@@ -52,7 +52,7 @@ pub(crate) fn run(
     }
 }
 
-/// What the reports about modes work with: a namespace, and PostgreSQLs of every kind.
+/// What the reports about modes work with: a namespace, and one `PostgreSQL` of every kind.
 struct Setup {
     ns: TestNamespace,
     tls: Database,

@@ -30,24 +30,24 @@ pub struct Args {
 #[command(next_help_heading = "Circuit breaker")]
 pub(crate) struct BreakerArgs {
     /// How often a certificate may be issued within the window before ops-manager stops requesting it.
-    #[arg(long, env = "PGPOOL_BREAKER_REVISIONS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) breaker_revisions: u32,
+    #[arg(id = "breaker_revisions", long = "breaker-revisions", env = "PGPOOL_BREAKER_REVISIONS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) revisions: u32,
     /// How often anyone other than cert-manager may overwrite a certificate Secret within the window before ops-manager
     /// stops requesting the certificate.
-    #[arg(long, env = "PGPOOL_BREAKER_OVERWRITES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) breaker_overwrites: u32,
+    #[arg(id = "breaker_overwrites", long = "breaker-overwrites", env = "PGPOOL_BREAKER_OVERWRITES", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) overwrites: u32,
     /// Length of the window, from the first counted change.
-    #[arg(long, env = "PGPOOL_BREAKER_WINDOW", default_value = "1h", value_parser = duration)]
-    pub(crate) breaker_window: Duration,
+    #[arg(id = "breaker_window", long = "breaker-window", env = "PGPOOL_BREAKER_WINDOW", default_value = "1h", value_parser = duration)]
+    pub(crate) window: Duration,
 }
 
 impl BreakerArgs {
     #[must_use]
     pub(crate) fn limits(self) -> Limits {
         Limits {
-            revisions: self.breaker_revisions,
-            overwrites: self.breaker_overwrites,
-            window: self.breaker_window,
+            revisions: self.revisions,
+            overwrites: self.overwrites,
+            window: self.window,
         }
     }
 }

@@ -89,12 +89,11 @@ async fn start(
     // Read again under the lock: another request may have started meanwhile.
     let rivals = observe::rivals(context, request); // cache
     let blocked = decide::start(request, &rivals, admission); // pure
-    let status = match &blocked {
-        Some(resolution) => report::not_started(request, current, resolution, now), // pure
-        None => {
-            let facts = observe::facts(context, request); // cache
-            report::started(request, decide::certificates_to_replace(request, &facts), now) // pure
-        }
+    let status = if let Some(resolution) = &blocked {
+        report::not_started(request, current, resolution, now) // pure
+    } else {
+        let facts = observe::facts(context, request); // cache
+        report::started(request, decide::certificates_to_replace(request, &facts), now) // pure
     };
     publish::publish(context, request, status).await?; // client
     Ok(blocked)

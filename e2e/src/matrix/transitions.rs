@@ -89,9 +89,10 @@ async fn change(
         })
     });
     let running: Vec<_> = running.collect();
-    let working = match running.is_empty() {
-        true => None,
-        false => Some(load.begin(&running).await?),
+    let working = if running.is_empty() {
+        None
+    } else {
+        Some(load.begin(&running).await?)
     };
     let begin = Instant::now();
     // Owned, since a borrowed item in a stream keeps a future from being sent between threads.

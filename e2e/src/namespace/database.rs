@@ -83,10 +83,10 @@ impl Database {
             .named(name)
             .with("/spec/clientConfig/caBundle", json!(base64(&self.ca().await?)))
             .with("/spec/clientConfig/service/query", json!("sslmode=verify-ca"));
-        Ok(match namespace == own {
-            true => binding,
-            false => binding.with("/spec/clientConfig/service/namespace", json!(own)),
-        })
+        if namespace == own {
+            return Ok(binding);
+        }
+        Ok(binding.with("/spec/clientConfig/service/namespace", json!(own)))
     }
 
     /// A Secret with its credentials for pods of another namespace, under the same name.

@@ -283,7 +283,7 @@ fn whole(code: u16, body: &Value) -> Result<Response<Sent>, std::io::Error> {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-    use kube::api::{Patch, PatchParams};
+    use kube::api::{DeleteParams, Patch, PatchParams};
     use kube::{Api, ResourceExt};
     use serde_json::json;
 
@@ -348,7 +348,7 @@ mod tests {
         api.patch("one", &params, &Patch::Apply(applied("1")))
             .await
             .unwrap();
-        api.delete("one", &Default::default()).await.unwrap();
+        api.delete("one", &DeleteParams::default()).await.unwrap();
         assert!(
             api.patch("one", &params, &Patch::Apply(applied("1")))
                 .await

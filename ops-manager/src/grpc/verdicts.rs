@@ -16,7 +16,7 @@ use crate::verdicts::{Subscription, VerdictStore};
 
 /// Serves verdicts while this replica leads, until `drain`.
 pub(crate) struct Verdicts {
-    verdicts: Arc<VerdictStore>,
+    store: Arc<VerdictStore>,
     leader: Leader,
     drain: CancellationToken,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Verdicts {
 impl Verdicts {
     pub(crate) fn new(verdicts: Arc<VerdictStore>, leader: Leader, drain: CancellationToken) -> Self {
         Self {
-            verdicts,
+            store: verdicts,
             leader,
             drain,
         }
@@ -40,7 +40,7 @@ impl VerdictService for Verdicts {
         _: Request<WatchVerdictsRequest>,
     ) -> Result<Response<Self::WatchVerdictsStream>, Status> {
         self.leader.check("", "")?;
-        let Subscription { current, changes } = self.verdicts.subscribe();
+        let Subscription { current, changes } = self.store.subscribe();
         let current = current.into_iter().map(Event::Verdict).chain([Event::Synced]);
         let changes = BroadcastStream::new(changes).map(|event| {
             event.map_err(|_| Status::unavailable("this client fell behind and has to call again"))

@@ -93,7 +93,7 @@ async fn edit(
             source,
         })?
         else {
-            return Ok(edited(request, &live));
+            return Ok(Ok(edited(request, &live)));
         };
         let fields = fields(&change);
         let patch = Patch::Merge(json!({
@@ -107,7 +107,7 @@ async fn edit(
                 let key = ObjectRef::from_obj(request);
                 let done = edited(request, &written);
                 context.pending.object(&key, written, facts.pgpool.as_deref());
-                return Ok(done);
+                return Ok(Ok(done));
             }
             Err(error) => match rejection(&error) {
                 Some(404) => return Ok(gone(name)),
@@ -124,15 +124,15 @@ async fn edit(
 }
 
 /// The same whether it was written now or is found written: a repeated pass must report the same.
-fn edited(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Effect {
-    Ok(Done {
+fn edited(request: &PgpoolOpsRequest, pgpool: &Pgpool) -> Done {
+    Done {
         generation: pgpool.metadata.generation,
         message: format!(
             "The spec of Pgpool {} has the change{}",
             pgpool.name_any(),
             operation(request).remark(request)
         ),
-    })
+    }
 }
 
 /// What to send so that the spec of the Pgpool has the change; `None` when it has it.

@@ -153,7 +153,7 @@ fn is_planned(ready: &Condition, after: &PgpoolStatus) -> bool {
             || ready.observed_generation < work.observed_generation)
 }
 
-/// The event for condition RotationHeld, if it is worth one. Waiting for the rotation limit is not: many Pgpools do.
+/// The event for condition `RotationHeld`, if it is worth one. Waiting for the rotation limit is not: many Pgpools do.
 fn kind_of_held(condition: &Condition) -> Option<Kind> {
     match Reason::from_word(&condition.reason)? {
         Reason::WaitingForRotationLimit => None,

@@ -14,7 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// A pool without TLS: here nothing is about certificates.
 fn pool(ns: &TestNamespace) -> anyhow::Result<Manifest> {
-    Ok(fixtures::plain_pgpool(ns.name())?)
+    fixtures::plain_pgpool(ns.name())
 }
 
 /// A provisioner that may do everything in the namespace of the Pgpool and nothing in that of PostgreSQL.

@@ -141,13 +141,13 @@ const WARNINGS: &str = include_str!("../../../fixtures/warnings.yaml");
 /// A field of the pool, its value, and the warning about it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Warning {
+struct Row {
     field: String,
     value: Value,
     warning: Option<String>,
 }
 
-fn expected_warnings() -> anyhow::Result<Vec<Warning>> {
+fn expected_warnings() -> anyhow::Result<Vec<Row>> {
     serde_yaml::from_str(WARNINGS).context("reading fixtures/warnings.yaml")
 }
 
@@ -164,7 +164,7 @@ async fn what_has_no_effect_is_warned_of(context: Context) -> anyhow::Result<()>
         manifests::apply_object(ns.client(), ns.name(), &entry).await?;
     }
     for row in expected_warnings()? {
-        let Warning {
+        let Row {
             field,
             value,
             warning,

@@ -86,6 +86,22 @@ async fn change(context: Context, change: Change) -> anyhow::Result<()> {
         Ok(())
     })
     .await?;
+    only_the_new_certificate_is_accepted(&before, &after).await?;
+
+    follower.calm(Some(&new.certificate()), LIMIT).await?;
+    let requested = between(&requests, &follower.requests());
+    let once = SECRETS.map(|certificate| (certificate.to_owned(), 1));
+    ensure!(
+        requested == once.into(),
+        "not one CertificateRequest for each certificate: {requested:?}"
+    );
+    Ok(())
+}
+
+async fn only_the_new_certificate_is_accepted(
+    before: &Clients<'_>,
+    after: &Clients<'_>,
+) -> anyhow::Result<()> {
     wait::until(
         "every pod refuses the earlier certificate, and none the new one",
         LIMIT,
@@ -100,21 +116,9 @@ async fn change(context: Context, change: Change) -> anyhow::Result<()> {
         },
     )
     .await?;
-    let refused: Vec<_> = after
-        .log_lines()
-        .await?
-        .into_iter()
-        .filter(Line::is_refused)
-        .collect();
+    let lines = after.log_lines().await?;
+    let refused: Vec<_> = lines.into_iter().filter(Line::is_refused).collect();
     ensure!(refused.is_empty(), "the new certificate was refused: {refused:?}");
-
-    follower.calm(Some(&new.certificate()), LIMIT).await?;
-    let requested = between(&requests, &follower.requests());
-    let once = SECRETS.map(|certificate| (certificate.to_owned(), 1));
-    ensure!(
-        requested == once.into(),
-        "not one CertificateRequest for each certificate: {requested:?}"
-    );
     Ok(())
 }
 

@@ -134,11 +134,12 @@ fn invalid(view: &View<'_>, leaf: Option<&Leaf>, failure: &Failure) -> Entry {
     let reason = Reason::from_word(failure.reason()).unwrap_or(Reason::IssueFailed);
     let mut message = failure.to_string();
     if let Some(writer) = view.child.and_then(|child| foreign_writer(&child.secret)) {
-        message +=
-            &format!("; it was written by {writer:?} and not by cert-manager: keep that writer away from it");
+        let cause =
+            format!("; it was written by {writer:?} and not by cert-manager: keep that writer away from it");
+        message.push_str(&cause);
     }
     if let Some(obstacle) = obstacle(view).or_else(|| failed(view)) {
-        message += &format!("; and {obstacle}");
+        message = format!("{message}; and {obstacle}");
     }
     let sentence = format!("{}: {message}", view.secret());
     Entry {
@@ -189,7 +190,11 @@ fn has_order(certificate: &Certificate, order: &Order) -> bool {
 /// The Secret does not have the new order yet.
 fn renewing(view: &View<'_>, leaf: Option<&Leaf>) -> Entry {
     let mut explanation = progress(view);
-    explanation.message += &format!("; meanwhile {} stays as it is", view.secret());
+    explanation.message = format!(
+        "{}; meanwhile {} stays as it is",
+        explanation.message,
+        view.secret()
+    );
     unready(view, leaf, explanation)
 }
 
@@ -209,7 +214,7 @@ fn outdated(view: &View<'_>, leaf: Option<&Leaf>, outdated: &Outdated) -> Entry 
         .or_else(|| stalled::stalled(view));
     let is_blocked = obstacle.is_some();
     let mut explanation = obstacle.unwrap_or_else(|| progress(view));
-    explanation.message += &format!("; meanwhile {stays}");
+    explanation.message = format!("{}; meanwhile {stays}", explanation.message);
     if is_blocked {
         unfinished(view, leaf, explanation)
     } else {
@@ -281,7 +286,9 @@ fn issuing(view: &View<'_>) -> String {
         .or_else(|| certificate.condition("Issuing"));
     let mut message = format!("cert-manager is issuing {}", view.certificate());
     match condition.map(Condition::message_or_reason) {
-        Some(cause) if !cause.is_empty() => message += &format!(": {}", clipped(cause)),
+        Some(cause) if !cause.is_empty() => {
+            message = format!("{message}: {}", clipped(cause));
+        }
         _ => {}
     }
     message

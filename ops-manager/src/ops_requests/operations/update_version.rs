@@ -19,7 +19,7 @@ impl Operation for UpdateVersion {
 
     fn change(&self, request: &PgpoolOpsRequest, _start: Timestamp, spec: &mut PgpoolSpec) {
         if let Some(target) = target(request) {
-            spec.version = target.to_owned();
+            target.clone_into(&mut spec.version);
         }
     }
 

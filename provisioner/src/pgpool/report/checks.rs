@@ -1,4 +1,4 @@
-//! Conditions ReplicaReady, AcceptingConnection and Ready, and the list of pods: from readiness and probe results.
+//! Conditions `ReplicaReady`, `AcceptingConnection` and `Ready`, and the list of pods: from readiness and probe results.
 
 use std::collections::BTreeMap;
 
