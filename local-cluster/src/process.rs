@@ -80,7 +80,7 @@ impl Recorded {
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(process) if self.alive() => match pidfd_send_signal(&process, signal) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-                Err(error) => Err(error).with_context(|| format!("signalling process {}", self.pid)),
+                Err(error) => Err(error).with_context(|| format!("signaling process {}", self.pid)),
             },
             Ok(_) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error).with_context(|| format!("finding process {}", self.pid)),

@@ -102,3 +102,16 @@ fn text(value: &Value) -> anyhow::Result<&str> {
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crate_has_the_lints_of_the_workspace() {
+        for one in crates().unwrap() {
+            let manifest = fs::read_to_string(root().join(&one.name).join("Cargo.toml")).unwrap();
+            assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{}", one.name);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod audited_writes;
 mod channel;
+mod charts;
 mod circuit_breaker;
 mod crash;
 mod damaged_secrets;
@@ -39,6 +40,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         channel::cases(),
         schema::cases(),
         policies::cases(),
+        charts::cases(),
     ];
     Ok(all.into_iter().flatten().collect())
 }

@@ -209,7 +209,7 @@ impl fmt::Display for Combination {
     }
 }
 
-/// Every mode with every method that it may have, with a number that differs between neighbours of either kind.
+/// Every mode with every method that it may have, with a number that differs between neighbors of either kind.
 fn pairs() -> Vec<(usize, Mode, ClientAuthMode)> {
     let mut pairs = Vec::new();
     for (row, mode) in Mode::all().into_iter().enumerate() {

@@ -130,7 +130,7 @@ fn labels_pass_on_unless_they_identify_the_object() {
 }
 
 #[test]
-fn the_watch_selector_finds_what_is_labelled() {
+fn the_watch_selector_finds_what_is_labeled() {
     let labels = selector_labels("pool");
     for term in SELECTOR.split(',') {
         let (key, value) = term.split_once('=').unwrap();

@@ -176,7 +176,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         "EC PRIVATE KEY",
         "ENCRYPTED PRIVATE KEY",
     ]);
-    let armoured = (label.clone(), random()).prop_map(|(label, der)| pem(label, &der).into_bytes());
+    let armored = (label.clone(), random()).prop_map(|(label, der)| pem(label, &der).into_bytes());
     // A SEQUENCE of the right length brings the parser past its first check.
     let sequence = (label, random()).prop_map(|(label, body)| {
         let mut der = vec![0x30, 0x82];
@@ -201,7 +201,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             }
             pem(label, &der).into_bytes()
         });
-    prop_oneof![random(), armoured, sequence, mutated]
+    prop_oneof![random(), armored, sequence, mutated]
 }
 
 proptest! {

@@ -120,7 +120,7 @@ pub fn good() -> Secret {
     Secret::issued(&root("root"), &leaf_params(), &p256())
 }
 
-/// Armours DER as PEM.
+/// Armors DER as PEM.
 pub fn pem(label: &str, der: &[u8]) -> String {
     use std::fmt::Write as _;
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -141,7 +141,7 @@ pub fn pem(label: &str, der: &[u8]) -> String {
             });
         }
     }
-    let mut armoured = format!("-----BEGIN {label}-----");
-    writeln!(armoured, "{text}\n-----END {label}-----").unwrap();
-    armoured
+    let mut armored = format!("-----BEGIN {label}-----");
+    writeln!(armored, "{text}\n-----END {label}-----").unwrap();
+    armored
 }

@@ -1,4 +1,4 @@
-//! Reference pages in Markdown, generated from the types, so that they cannot say anything else than what is served.
+//! Reference pages in Markdown, generated from the types, so that they describe exactly what the API server accepts.
 
 mod conditions;
 mod fields;
@@ -22,23 +22,23 @@ pub(super) fn pages() -> Vec<(String, String)> {
     pages
 }
 
-/// Said at the top of each page.
+/// At the top of each page.
 const GENERATED: &str = "<!-- Generated: cargo xtask generate -->";
 
-/// A text that stands in one cell of a table.
+/// A text as it is written in a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 
-/// Whether a schema is of an object with fields, and whether those are described here. Types of Kubernetes come without
-/// descriptions, since `kubectl explain` has them.
+/// The fields of a schema whose descriptions are ours. Types of Kubernetes come without descriptions, because
+/// `kubectl explain` has them.
 fn own_fields(schema: &Map<String, Value>) -> Option<&Map<String, Value>> {
     let fields = schema.get("properties")?.as_object()?;
     let described = fields.values().any(|field| field.get("description").is_some());
     described.then_some(fields)
 }
 
-/// The list of words that a field takes.
+/// The values that a field accepts.
 fn words(schema: &Map<String, Value>) -> Vec<&str> {
     let listed = schema
         .get("enum")

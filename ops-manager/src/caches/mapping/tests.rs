@@ -127,15 +127,15 @@ fn whatever_bears_the_label_concerns_its_pgpool() {
         }
     }
     let labels = |key: &str| Some(BTreeMap::from([(key.to_owned(), "plain".to_owned())]));
-    let labelled = |key| ObjectMeta {
+    let labeled = |key| ObjectMeta {
         labels: labels(key),
         ..meta(Some("demo"), "any")
     };
     assert_eq!(
-        by_label(&labelled("app.kubernetes.io/instance")),
+        by_label(&labeled("app.kubernetes.io/instance")),
         Some(ObjectRef::new("plain").within("demo"))
     );
-    assert_eq!(by_label(&labelled("app.kubernetes.io/name")), None);
+    assert_eq!(by_label(&labeled("app.kubernetes.io/name")), None);
     assert_eq!(by_label(&meta(Some("demo"), "any")), None);
 }
 

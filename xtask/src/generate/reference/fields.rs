@@ -12,7 +12,6 @@ use shared_types::{
 
 use super::{GENERATED, cell, links, own_fields, words};
 
-/// Writes the page of a kind.
 pub(super) fn page(crd: &CustomResourceDefinition) -> String {
     let names = &crd.spec.names;
     let schema = crds::schema(&names.kind).unwrap_or_default();
@@ -22,7 +21,7 @@ pub(super) fn page(crd: &CustomResourceDefinition) -> String {
         .chain(short)
         .collect::<Vec<_>>();
     let mut page = format!(
-        "# {}\n\n{GENERATED}\n\n{}.\n\n- `apiVersion: {}/{}`, `kind: {}`, {}\n- `kubectl get` knows it as {}\n\n",
+        "# {}\n\n{GENERATED}\n\n{}.\n\n- `apiVersion: {}/{}`, `kind: {}`, {}\n- `kubectl get` accepts {}\n\n",
         names.kind,
         schema
             .get("description")
@@ -34,13 +33,13 @@ pub(super) fn page(crd: &CustomResourceDefinition) -> String {
         crd.spec.scope.to_lowercase(),
         named.join(", "),
     );
-    let rules = Told::of(&schema);
+    let rules = Messages::of(&schema);
     for rule in rules.at("") {
         let _ = writeln!(page, "- {rule}");
     }
     page.push_str(
-        "\nA field that is not listed here is refused by `kubectl`, or dropped by clients that do not ask for strict \
-         validation.\n",
+        "\n`kubectl` rejects a field that is not listed here; clients without strict validation drop it \
+         silently.\n",
     );
     let mut sections = Sections {
         page,
@@ -55,20 +54,20 @@ pub(super) fn page(crd: &CustomResourceDefinition) -> String {
     sections.page
 }
 
-/// What rules say, by the field they blame.
-struct Told(BTreeMap<String, Vec<String>>);
+/// Messages of rules by the field that they name.
+struct Messages(BTreeMap<String, Vec<String>>);
 
-impl Told {
+impl Messages {
     fn of(schema: &Value) -> Self {
-        let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut messages: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for Rule {
             at, field, message, ..
         } in rules::rules_in(schema)
         {
             let place = format!("{at}{}", field.unwrap_or_default());
-            told.entry(place).or_default().push(message);
+            messages.entry(place).or_default().push(message);
         }
-        Self(told)
+        Self(messages)
     }
 
     fn at(&self, path: &str) -> &[String] {
@@ -78,7 +77,7 @@ impl Told {
 
 struct Sections {
     page: String,
-    rules: Told,
+    rules: Messages,
     required: Vec<String>,
 }
 
@@ -89,11 +88,11 @@ impl Sections {
         if let Some(text) = description(schema) {
             let _ = write!(self.page, "{text}\n\n");
         }
-        let told = self.rules.at(path).to_vec();
-        for rule in &told {
+        let messages = self.rules.at(path).to_vec();
+        for rule in &messages {
             let _ = writeln!(self.page, "- {rule}");
         }
-        if !told.is_empty() {
+        if !messages.is_empty() {
             self.page.push('\n');
         }
         self.page
@@ -123,7 +122,7 @@ impl Sections {
             let link = links::embedded("spec.init.script.").unwrap_or_default();
             let _ = writeln!(
                 self.page,
-                "| `configMap`, `secret` and so on | {link} | | Any volume source of Kubernetes, as it stands in a volume. |"
+                "| `configMap`, `secret` and so on | {link} | | Any volume source of Kubernetes, as in a volume. |"
             );
         }
         for (at, inner) in below {
@@ -138,12 +137,12 @@ impl Sections {
             (true, _) => "required".to_owned(),
             (false, unset) => unset.unwrap_or_default(),
         };
-        let mut says = vec![text];
-        says.extend(limits(field));
+        let mut texts = vec![text];
+        texts.extend(limits(field));
         for place in [at.to_owned(), format!("{at}[]"), format!("{at}{{}}")] {
             let has_section = own(field).is_some_and(|(step, _)| place == format!("{at}{step}"));
             if !has_section {
-                says.extend(self.rules.at(&place).iter().cloned());
+                texts.extend(self.rules.at(&place).iter().cloned());
             }
         }
         if own(field).is_none() {
@@ -151,15 +150,15 @@ impl Sections {
             let inside = self.rules.0.iter().filter(|(place, _)| {
                 place.starts_with(&format!("{at}[].")) || place.starts_with(&format!("{at}."))
             });
-            says.extend(inside.flat_map(|(_, told)| told.iter().cloned()));
+            texts.extend(inside.flat_map(|(_, messages)| messages.iter().cloned()));
         }
-        says.retain(|text| !text.is_empty());
+        texts.retain(|text| !text.is_empty());
         let _ = writeln!(
             self.page,
             "| `{name}` | {} | {} | {} |",
             kind(at, field),
             cell(&unset),
-            cell(&says.join("<br>"))
+            cell(&texts.join("<br>"))
         );
     }
 }
@@ -169,7 +168,7 @@ fn description(schema: &Map<String, Value>) -> Option<String> {
     Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The schema of an object of ours that a field holds, and the step to it.
+/// The schema of the object that a field contains, if it is ours, and the step to it.
 fn own(field: &Map<String, Value>) -> Option<(&'static str, &Map<String, Value>)> {
     if own_fields(field).is_some() {
         return Some(("", field));
@@ -220,7 +219,7 @@ fn kind(at: &str, field: &Map<String, Value>) -> String {
     format!("{shape}{name}")
 }
 
-/// What keywords of a schema demand.
+/// Limits that keywords of a schema set.
 fn limits(field: &Map<String, Value>) -> Vec<String> {
     let number = |key: &str| field.get(key).and_then(Value::as_f64);
     let mut limits = Vec::new();

@@ -8,8 +8,8 @@ use shared_types::{conditions::Reason, crds, policies, rules};
 
 use super::{GENERATED, cell};
 
-/// Reasons that stand for rules about more than one object; the operators tell them in conditions.
-const ELSEWHERE: &[(Reason, &str)] = &[
+/// Rules about more than one object, which the operators check, and the reason of the condition that reports them.
+const CHECKED_BY_OPERATORS: &[(Reason, &str)] = &[
     (
         Reason::VersionNotFound,
         "`spec.version` names a `PgpoolVersion` that exists",
@@ -20,7 +20,7 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     ),
     (
         Reason::AppBindingInvalid,
-        "the `AppBinding` says how to reach a PostgreSQL: one address, a query that can be read",
+        "the `AppBinding` has one address of a PostgreSQL, and a query that can be parsed",
     ),
     (
         Reason::BackendSecretNotFound,
@@ -44,46 +44,45 @@ const ELSEWHERE: &[(Reason, &str)] = &[
     ),
     (
         Reason::ConfigurationInvalid,
-        "each setting is one that pgpool knows, on a line of its own, and leaves TLS, authentication and paths alone; `X_USERNAME` \
-         and `X_PASSWORD` make a user; a backend group is one whose Service is known",
+        "each setting is one that pgpool knows, on its own line, and does not set TLS, authentication or paths; `X_USERNAME` \
+         and `X_PASSWORD` come in pairs; each backend group has a known Service",
     ),
     (
         Reason::NotSupported,
-        "`spec.authSecret` is a plain Secret; dates and names in certificates can be read",
+        "`spec.authSecret` is a plain Secret; dates and names in certificates can be parsed",
     ),
     (
         Reason::NameConflict,
-        "objects of the needed names are free: long names of two Pgpools may be cut to the same one, as \
-         `<name>-metrics-exporter-cert` is after 41 characters; the older keeps it",
+        "no other object has the name of a generated one. Long names are shortened (`<name>-metrics-exporter-cert` after 41 \
+         characters), so those of two Pgpools may be equal; the older Pgpool keeps the object",
     ),
     (
         Reason::SecretNameConflict,
-        "no other Pgpool and nobody else writes to the Secret of a certificate",
+        "no other Pgpool or controller writes the Secret of a certificate",
     ),
     (Reason::IssuerNotFound, "the issuer exists"),
     (
         Reason::IssuerKindUnsupported,
-        "the issuer is of a kind that cert-manager knows",
+        "the issuer is of a kind that cert-manager has",
     ),
     (
         Reason::WriteForbidden,
-        "Kubernetes takes the generated objects: rights, quotas, policies of the cluster",
+        "Kubernetes accepts the generated objects: permissions, quotas and policies of the cluster",
     ),
 ];
 
-/// Writes the page.
 pub(super) fn page() -> String {
     let mut page = format!(
-        "# Rules\n\n{GENERATED}\n\nWhat the API server refuses, it refuses with both operators down and before anything is \
-         stored. What depends on other objects becomes a condition: the object is stored, what runs keeps running, and the \
-         condition says what to do. See [conditions](conditions.md).\n\n\
-         - **schema**: a keyword of the definition, with the words of the API server\n\
+        "# Rules\n\n{GENERATED}\n\nThe API server rejects an invalid object before it is stored, even while both \
+         operators are down. Rules that depend on other objects become conditions: the object is stored, running pods keep \
+         running, and the condition says how to fix it. See [conditions](conditions.md).\n\n\
+         - **schema**: a keyword of the definition, with the message of the API server\n\
          - **CEL**: a rule of the definition, with the message below after the path of the field\n\
          - **policy**: a `ValidatingAdmissionPolicy` of the chart `pgpool-crds`\n\
-         - **condition**: told by an operator, under this reason\n\n\
-         A field that a definition does not know is refused by `kubectl` (`unknown field`), which asks for strict \
-         validation.\n\nWhat was stored before a rule existed stays as it is: the API server validates a field again when it \
-         changes, so an object with an old value can still be labeled, get a status, and be deleted.\n"
+         - **condition**: reported by an operator, with this reason\n\n\
+         `kubectl` rejects a field that a definition does not have (`unknown field`), because it requests strict \
+         validation.\n\nObjects that were stored before a rule existed stay valid: the API server validates a field again only when it \
+         changes, so an object with an old value can still be labeled, updated in its status, and deleted.\n"
     );
     for crd in crds::all() {
         let kind = &crd.spec.names.kind;
@@ -132,7 +131,7 @@ fn add_policies(page: &mut String) {
                 page,
                 "| `{name}` | {} | {} | {} |",
                 operations.join(", "),
-                if denies { "refuses" } else { "warns" },
+                if denies { "rejects" } else { "warns" },
                 cell(&validation.message.unwrap_or_default())
             );
         }
@@ -141,31 +140,31 @@ fn add_policies(page: &mut String) {
 
 fn add_conditions(page: &mut String) {
     page.push_str("\n### By conditions\n\n| What must hold | Reason |\n|---|---|\n");
-    for (reason, rule) in ELSEWHERE {
+    for (reason, rule) in CHECKED_BY_OPERATORS {
         let _ = writeln!(page, "| {} | [`{reason}`](conditions.md#reasons) |", cell(rule));
     }
 }
 
-/// Deletion, as far as policies reach.
+/// About deletion and what policies cannot prevent.
 const NAMESPACES: &str = "
 ## Deletion of a protected Pgpool
 
-`spec.deletionPolicy: DoNotTerminate` makes the API server refuse every deletion of the Pgpool: by a person, by a
-controller, by garbage collection. The policy fails closed, and works with both operators down. To delete it, change the
-field first:
+`spec.deletionPolicy: DoNotTerminate` makes the API server reject every deletion of the Pgpool: by a person, a
+controller or garbage collection. The policy fails closed and works while both operators are down. To delete the Pgpool,
+change the field first:
 
     kubectl patch pgpool NAME --type merge -p '{\"spec\":{\"deletionPolicy\":\"Delete\"}}'
 
-`kubectl delete namespace` is accepted all the same, since the API server does not look into a namespace. It then removes
-everything it may: Secrets, Services and the workload of the pool are gone, and the pool with them. The Pgpool stays, the
-namespace stays `Terminating`, and its condition `NamespaceDeletionContentFailure` names the Pgpool and the cure. Who must
-not take a pool down this way should have no right to delete the namespace: no policy can stand in for that.
+`kubectl delete namespace` is still accepted, because the API server does not check what a namespace contains. It deletes
+the Secrets, Services and the workload of the pool, so the pool stops. The Pgpool stays, the namespace stays
+`Terminating`, and its condition `NamespaceDeletionContentFailure` names the Pgpool and how to fix it. To prevent this,
+do not grant the permission to delete the namespace: no policy can replace that.
 
-`kubectl delete crd pgpools.kubedb.com` removes every Pgpool without asking any policy. `helm uninstall` leaves the
-definitions, but removes the policies; `--set policies.protection=false` switches the protection off.
+`kubectl delete crd pgpools.kubedb.com` deletes every Pgpool; policies do not apply to it. `helm uninstall` keeps the
+definitions, but removes the policies; `--set policies.protection=false` turns the protection off.
 
-Generated Secrets are not protected against deletion. The operators write them anew within seconds, and a policy in the way
-would also stop garbage collection.
+Generated Secrets are not protected against deletion. The operators recreate them within seconds, and a policy would
+also block garbage collection.
 ";
 
 /// Every rule in a schema: its field, where it is enforced, its message.
@@ -176,7 +175,7 @@ fn rows(schema: &Value) -> Vec<(String, &'static str, String)> {
             rows.extend(keywords(at, schema));
         }
     });
-    let told = rules::rules_in(schema).into_iter().map(|rule| {
+    let from_rules = rules::rules_in(schema).into_iter().map(|rule| {
         let field = format!("{}{}", rule.at, rule.field.unwrap_or_default());
         let field = if field.is_empty() {
             "metadata.name".to_owned()
@@ -185,14 +184,14 @@ fn rows(schema: &Value) -> Vec<(String, &'static str, String)> {
         };
         (field, "CEL", rule.message)
     });
-    rows.extend(told);
+    rows.extend(from_rules);
     rows.sort();
     rows
 }
 
 fn keywords(at: &str, schema: &Map<String, Value>) -> Vec<(String, &'static str, String)> {
     let mut rows = Vec::new();
-    let mut say = |field: &str, message: String| rows.push((field.to_owned(), "schema", message));
+    let mut add = |field: &str, message: String| rows.push((field.to_owned(), "schema", message));
     let limits = [
         ("minimum", "should be greater than or equal to"),
         ("maximum", "should be less than or equal to"),
@@ -207,31 +206,31 @@ fn keywords(at: &str, schema: &Map<String, Value>) -> Vec<(String, &'static str,
                 "maxLength" => " bytes",
                 _ => "",
             };
-            say(at, format!("{words} {limit}{unit}"));
+            add(at, format!("{words} {limit}{unit}"));
         }
     }
     let words = super::words(schema);
     if !words.is_empty() {
-        say(
+        add(
             at,
             format!("Unsupported value: supported values: {}", words.join(", ")),
         );
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
-        say(at, format!("should match `{pattern}`"));
+        add(at, format!("should match `{pattern}`"));
     }
     if schema
         .get("x-kubernetes-list-type")
         .is_some_and(|kind| kind == "map")
     {
-        say(at, "Duplicate value".to_owned());
+        add(at, "Duplicate value".to_owned());
     }
-    // What types of Kubernetes require is theirs to say.
+    // Required fields of Kubernetes types are described in its own reference.
     if super::own_fields(schema).is_some() {
         let required = schema.get("required").and_then(Value::as_array);
         for field in required.into_iter().flatten().filter_map(Value::as_str) {
             let dot = if at.is_empty() { "" } else { "." };
-            say(&format!("{at}{dot}{field}"), "Required value".to_owned());
+            add(&format!("{at}{dot}{field}"), "Required value".to_owned());
         }
     }
     rows

@@ -12,15 +12,15 @@ fn page(name: &str) -> String {
 #[test]
 fn every_rule_has_a_row() {
     let page = page("rules.md");
-    let told = |message: &str| assert!(page.contains(&cell(message)), "no row for: {message}");
+    let check = |message: &str| assert!(page.contains(&cell(message)), "no row for: {message}");
     for kind in KINDS {
         for rule in rules::rules_in(&crds::schema(kind).unwrap()) {
-            told(&rule.message);
+            check(&rule.message);
         }
     }
     for policy in policies::all() {
         for validation in policy.policy.spec.unwrap().validations.unwrap() {
-            told(&validation.message.unwrap());
+            check(&validation.message.unwrap());
         }
     }
 }
