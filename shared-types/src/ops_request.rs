@@ -1,5 +1,7 @@
 //! `PgpoolOpsRequest`: one operation on a Pgpool, carried out once.
 
+mod phase;
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -17,6 +19,8 @@ use crate::{
     rules::{pods, rule},
     schema,
 };
+
+pub use self::phase::OpsPhase;
 
 /// One operation on a Pgpool.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -429,25 +433,4 @@ fn selection_policy(_: &mut SchemaGenerator) -> Schema {
 
 fn replaced(generator: &mut SchemaGenerator) -> Schema {
     schema::list_map(&generator.subschema_for::<ReplacedCertificate>(), "alias")
-}
-
-/// Summary of the state of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum OpsPhase {
-    /// Waits for other requests, or has not started.
-    Pending,
-    /// In progress.
-    Progressing,
-    /// Done.
-    Successful,
-    /// Given up.
-    Failed,
-    /// Superseded before it started.
-    Skipped,
-    /// Waits for approval.
-    WaitingForApproval,
-    /// Approved.
-    Approved,
-    /// Denied.
-    Denied,
 }

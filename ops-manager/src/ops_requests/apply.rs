@@ -26,7 +26,7 @@ use super::error::Error;
 use super::observe::{self, Facts};
 use super::operations::{Step, Task, operation};
 use super::resolution::Resolution;
-use super::{decide, report};
+use super::{decide, status};
 use crate::cert_manager::renew::{Renewal, renew};
 use crate::context::Context;
 
@@ -61,7 +61,7 @@ pub(crate) async fn apply(
 ) -> Result<Effect, Error> {
     match step.task {
         Task::Edit => {
-            let start = report::start_time(request, status).unwrap_or(now);
+            let start = status::start_time(request, status).unwrap_or(now);
             edit(request, start, facts, context).await
         }
         Task::NewPassword => new_password(request, facts, context, now).await,

@@ -13,12 +13,6 @@ use super::operations::Step;
 use super::resolution::Resolution;
 use super::status::{find, has_ended, has_started, is_done};
 
-/// When the request started; `None` before.
-pub(crate) fn start_time(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
-    let condition = find(status, request.spec.type_.condition())?;
-    Some(condition.last_transition_time.0)
-}
-
 /// The status of a request that has not started.
 pub(crate) fn not_started(
     request: &PgpoolOpsRequest,

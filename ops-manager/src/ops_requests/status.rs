@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use shared_types::PgpoolOpsRequestStatus;
 use shared_types::conditions::{OpsCondition, Status};
 use shared_types::ops_request::OpsPhase;
+use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
 /// Successful or not, it has ended: nothing more is done about it.
 pub(crate) fn has_ended(status: &PgpoolOpsRequestStatus) -> bool {
@@ -35,4 +35,10 @@ pub(crate) fn last_step(status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
         condition.type_ != OpsCondition::Reconciling.as_str() && condition.status == Status::True.as_str()
     });
     done.map(|condition| condition.last_transition_time.0).max()
+}
+
+/// When the request started; `None` before.
+pub(crate) fn start_time(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
+    let condition = find(status, request.spec.type_.condition())?;
+    Some(condition.last_transition_time.0)
 }

@@ -25,13 +25,31 @@ pub(super) const STEPS: &[Steps] = &[
     Steps {
         folder: "ops-manager/src/certificates",
         modules: &[
-            "error", "observe", "validate", "decide", "build", "apply", "report", "publish",
+            "own_status",
+            "memory",
+            "error",
+            "observe",
+            "validate",
+            "decide",
+            "build",
+            "apply",
+            "report",
+            "publish",
         ],
     },
     Steps {
         folder: "ops-manager/src/ops_requests",
         modules: &[
-            "error", "observe", "validate", "decide", "build", "apply", "report", "publish",
+            "status",
+            "error",
+            "resolution",
+            "observe",
+            "operations",
+            "validate",
+            "decide",
+            "apply",
+            "report",
+            "publish",
         ],
     },
 ];

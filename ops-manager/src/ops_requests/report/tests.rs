@@ -6,8 +6,7 @@ use super::*;
 use crate::fixtures::ops::{reason, request, told};
 use crate::fixtures::{at, now};
 use crate::ops_requests::operations::operation;
-use crate::ops_requests::plan;
-use crate::ops_requests::status::last_step;
+use crate::ops_requests::status::{last_step, start_time};
 
 fn waits(message: &str) -> Resolution {
     Resolution::waiting(OpsReason::WaitingForPgpool, message)
