@@ -60,8 +60,8 @@ impl Caches {
         triggers.push(fan_out(changes, &pgpools, triggers::by_version));
         let (app_bindings, changes) = runtime.watch_optional(all(), |_: &mut AppBinding| {});
         triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
-        let labelled = watcher::Config::default().labels(names::SELECTOR);
-        let (service_monitors, changes, monitored) = runtime.watch_on_demand(labelled, |_| {});
+        let labeled = watcher::Config::default().labels(names::SELECTOR);
+        let (service_monitors, changes, monitored) = runtime.watch_on_demand(labeled, |_| {});
         triggers.push(by_label(changes));
         let users = watcher::Config::default().labels(names::USER_SELECTOR);
         let (user_secrets, changes, synced) = runtime.watch_on_demand(users, trim_user_secret);

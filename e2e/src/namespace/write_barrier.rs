@@ -212,8 +212,8 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = |url: &str| Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
         let gate = WriteBarrier::open(client(&url)).await.unwrap();
-        let traveller = client(&format!("http://{}", gate.address));
-        (gate, traveller)
+        let traveler = client(&format!("http://{}", gate.address));
+        (gate, traveler)
     }
 
     async fn write(client: &Client) -> Result<(), kube::Error> {

@@ -19,7 +19,7 @@ fn shown(keys: impl IntoIterator<Item = ObjectRef<Pgpool>>) -> Vec<String> {
         .collect()
 }
 
-fn labelled(labels: &str) -> Pod {
+fn labeled(labels: &str) -> Pod {
     parse(&format!(
         "metadata: {{name: any, namespace: demo, labels: {{{labels}}}}}"
     ))
@@ -41,7 +41,7 @@ fn an_object_concerns_the_pgpool_in_its_labels() {
         ("", vec![]),
     ];
     for (labels, expected) in rows {
-        assert_eq!(shown(by_label(&labelled(labels))), expected, "{labels}");
+        assert_eq!(shown(by_label(&labeled(labels))), expected, "{labels}");
     }
 }
 

@@ -10,9 +10,9 @@ const AUTH: &str = "/api/v1/namespaces/demo/secrets/pool-auth";
 async fn a_password_that_is_rotated_while_labels_change_stays() {
     let stage = Stage::new(&plain_pgpool());
     stage.finish().await;
-    let mut relabelled = serde_json::to_value(stage.pgpool()).unwrap();
-    relabelled["metadata"]["labels"]["team"] = "shop".into();
-    stage.api.put(POOL, relabelled);
+    let mut relabeled = serde_json::to_value(stage.pgpool()).unwrap();
+    relabeled["metadata"]["labels"]["team"] = "shop".into();
+    stage.api.put(POOL, relabeled);
     // The cache has not heard of it yet.
     stage.api.hold();
     let mut rotated: Value = stage.api.get(AUTH).unwrap();

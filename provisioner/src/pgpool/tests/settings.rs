@@ -127,7 +127,7 @@ async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
 }
 
 #[tokio::test]
-async fn a_judgement_survives_a_death_at_any_write() {
+async fn a_config_check_survives_a_death_at_any_write() {
     for writes in 0..30 {
         let stage = Stage::new(&plain_pgpool());
         set_conf(&stage, "max_pool = 3");

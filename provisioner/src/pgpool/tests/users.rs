@@ -1,4 +1,4 @@
-//! With `spec.syncUsers`: what happens to labelled Secrets happens to the pods' users.
+//! With `spec.syncUsers`: what happens to labeled Secrets happens to the pods' users.
 
 use super::*;
 

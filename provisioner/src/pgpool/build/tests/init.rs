@@ -100,7 +100,7 @@ fn scripts_see_what_the_user_gives_to_pgpool() {
     let world = World::plain().spec(
         "{init: {script: {configMap: {name: scripts}}}, podTemplate: {spec: {nodeSelector: {a: b}, \
          volumes: [{name: extra, emptyDir: {}}, {name: unused, emptyDir: {}}], containers: [{name: pgpool, \
-         env: [{name: PGDATABASE, value: shop}, {name: COLOUR, value: red}], \
+         env: [{name: PGDATABASE, value: shop}, {name: COLOR, value: red}], \
          volumeMounts: [{name: extra, mountPath: /extra}]}, {name: other, image: x}]}}}",
     );
     let job = job(&world);
@@ -112,7 +112,7 @@ fn scripts_see_what_the_user_gives_to_pgpool() {
         assert!(found.next().is_none(), "{name} stands there twice");
         value
     };
-    assert_eq!(value("COLOUR").as_deref(), Some("red"));
+    assert_eq!(value("COLOR").as_deref(), Some("red"));
     assert_eq!(
         value("PGDATABASE").as_deref(),
         Some("shop"),
@@ -140,7 +140,7 @@ fn no_password_stands_in_the_pod_and_no_key_of_the_pool() {
         World::tls().spec("{clientAuthMode: cert, init: {script: {configMap: {name: scripts}}}}"),
     ] {
         let job = job(&world);
-        let text = serde_json::to_string(&job).expect("serialises");
+        let text = serde_json::to_string(&job).expect("serializes");
         assert!(
             !text.contains(world.valid().backend.login.password.expose()),
             "{text}"

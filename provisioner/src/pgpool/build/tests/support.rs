@@ -71,7 +71,7 @@ impl World {
 
     /// Overlays the spec.
     pub(crate) fn overlaid(mut self, over: Value) -> Self {
-        let mut spec = serde_json::to_value(&self.pgpool.spec).expect("serialises");
+        let mut spec = serde_json::to_value(&self.pgpool.spec).expect("serializes");
         overlay(&mut spec, over);
         self.pgpool.spec = serde_json::from_value(spec).expect("a spec");
         self
@@ -79,7 +79,7 @@ impl World {
 
     /// Overlays the spec of the `AppBinding`.
     pub(crate) fn binding(mut self, yaml: &str) -> Self {
-        let mut spec = serde_json::to_value(&self.binding.spec).expect("serialises");
+        let mut spec = serde_json::to_value(&self.binding.spec).expect("serializes");
         overlay(&mut spec, parse(yaml));
         self.binding.spec = serde_json::from_value(spec).expect("a spec");
         self
@@ -178,7 +178,7 @@ pub(crate) fn file(secret: &Secret, key: &str) -> String {
 
 /// The whole object, contents of Secrets as text.
 pub(crate) fn readable(object: &impl Serialize) -> Value {
-    let mut value = serde_json::to_value(object).expect("serialises");
+    let mut value = serde_json::to_value(object).expect("serializes");
     if value["kind"] == "Secret" {
         let secret: Secret = serde_json::from_value(value.clone()).expect("a Secret");
         for (key, text) in value["data"].as_object_mut().expect("data") {

@@ -7,7 +7,7 @@ use super::*;
 use crate::fixtures::{inputs, plain_pgpool};
 use crate::pgpool::validate::{Validated, validate};
 
-/// A labelled Secret, as the cache has it; `minute` is its age.
+/// A labeled Secret, as the cache has it; `minute` is its age.
 fn secret(name: &str, minute: u8, data: &Value) -> Arc<Secret> {
     let data: serde_json::Map<_, _> = data.as_object().unwrap().clone();
     let mut secret: Secret = serde_json::from_value(json!({
