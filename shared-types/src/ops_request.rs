@@ -1,11 +1,10 @@
 //! `PgpoolOpsRequest`: one operation on a Pgpool, carried out once.
 
-mod phase;
+mod status;
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::Rule as CelRule;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -14,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     conditions::OpsCondition,
     object::{GoDuration, LocalReference, TypedReference},
-    pgpool::{Alias, Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
+    pgpool::{Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
     pgpool::{backends, only_pgpool_conf},
     rules::{pods, rule},
     schema,
 };
 
-pub use self::phase::OpsPhase;
+pub use status::{OpsPhase, PgpoolOpsRequestStatus, ReplacedCertificate};
 
 /// One operation on a Pgpool.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -368,49 +367,6 @@ pub struct RotateAuth {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restart {}
 
-/// Observed state of the request.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PgpoolOpsRequestStatus {
-    /// Summary of the state of the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::word::<OpsPhase>")]
-    pub phase: Option<OpsPhase>,
-    /// Generation of the spec that this status describes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Steps that are done, one condition each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "schema::conditions")]
-    pub conditions: Vec<Condition>,
-    /// Generation of the Pgpool that has the requested spec. Used to see when the provisioner has applied it.
-    // Must be stored: a user may have edited the Pgpool since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database_generation: Option<i64>,
-    /// Certificates before they were issued again. Only for requests that rotate certificates.
-    // Must be stored, so that each certificate is requested once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "replaced")]
-    pub replaced_certificates: Vec<ReplacedCertificate>,
-    /// Always empty. Kept for compatibility.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paused_backups: Vec<crate::app_binding::AppReference>,
-}
-
-/// A certificate before it was issued again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ReplacedCertificate {
-    /// Which certificate: `server`, `client` or `metrics-exporter`.
-    pub alias: Alias,
-    /// Revision of the `Certificate`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<i64>,
-    /// SHA-256 of the certificate, in lower-case hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fingerprint: Option<String>,
-}
-
 /// The parameters of an operation: set with its type, and only then.
 fn required_for(type_: &str, field: &str) -> CelRule {
     rule(
@@ -429,8 +385,4 @@ fn allowed_for(type_: &str, field: &str) -> CelRule {
 
 fn selection_policy(_: &mut SchemaGenerator) -> Schema {
     schema::one_of(&["LabelSelector", "Taint", "None"])
-}
-
-fn replaced(generator: &mut SchemaGenerator) -> Schema {
-    schema::list_map(&generator.subschema_for::<ReplacedCertificate>(), "alias")
 }

@@ -1,6 +1,6 @@
 //! The checkers that `lint` runs: which versions, and where they come from.
 //!
-//! A checker is installed when it is first used, into the user's cache folder, from PyPI or crates.io. It stays there
+//! A checker is installed when it is first used, into the user's cache folder, from `PyPI` or crates.io. It stays there
 //! until its version in the table changes.
 
 use std::{

@@ -177,7 +177,7 @@ fn the_common_name_is_compared_when_required() {
     );
     let nameless = issued(|params| params.distinguished_name = rcgen::DistinguishedName::new());
     let verification = nameless.verify_for(&for_user("postgres"));
-    assert!(only(&verification).to_string().contains("is absent"));
+    assert!(only(&verification).to_string().contains("is missing"));
 }
 
 #[test]
