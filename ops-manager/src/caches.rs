@@ -112,9 +112,11 @@ mod tests {
 
     use super::*;
 
+    type Reduce = fn(&mut Secret);
+
     #[test]
     fn no_passwords_and_no_keys_of_cas_are_kept() {
-        let rows: [(fn(&mut Secret), &[&str]); 2] = [
+        let rows: [(Reduce, &[&str]); 2] = [
             (reduce_secret, &["ca.crt", "tls.crt", "tls.key"]),
             (reduce_issuer_ca, &["tls.crt"]),
         ];

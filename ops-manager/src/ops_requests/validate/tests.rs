@@ -17,7 +17,7 @@ fn validated(request: &PgpoolOpsRequest, pgpool: Option<&Pgpool>) -> Option<Reso
     validate(request, pgpool, &Referenced::default(), Some(now()), now())
 }
 
-fn rejected(resolution: &Option<Resolution>) -> Option<OpsReason> {
+fn rejected(resolution: Option<&Resolution>) -> Option<OpsReason> {
     match resolution {
         Some(Resolution::Failed(explanation)) => Some(explanation.reason),
         _ => None,
@@ -78,7 +78,7 @@ fn waiting_has_an_end_where_the_user_gave_one() {
         Some(now()),
         at("2026-06-01T12:03:00Z"),
     );
-    assert_eq!(rejected(&late), Some(OpsReason::TimedOut));
+    assert_eq!(rejected(late.as_ref()), Some(OpsReason::TimedOut));
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn updates_go_where_the_catalogue_allows() {
             secret: None,
         };
         let admission = validate(&request, Some(&ready(1)), &needs, None, now());
-        assert_eq!(rejected(&admission), expected, "{constraints}");
+        assert_eq!(rejected(admission.as_ref()), expected, "{constraints}");
     }
     let unknown = validated(&request, Some(&ready(1)));
-    assert_eq!(rejected(&unknown), Some(OpsReason::VersionNotFound));
+    assert_eq!(rejected(unknown.as_ref()), Some(OpsReason::VersionNotFound));
     let uncatalogued = Referenced {
         target_version: Some(version("4.6.0", json!({}))),
         ..Referenced::default()
@@ -137,7 +137,7 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
     let rotate = request("one", OpsType::ReconfigureTls, "tls: {rotateCertificates: true}");
     assert_eq!(validated(&rotate, Some(&ready(1))), None);
     assert_eq!(
-        rejected(&validated(&rotate, Some(&plain))),
+        rejected(validated(&rotate, Some(&plain)).as_ref()),
         Some(OpsReason::NoCertificates)
     );
 
@@ -149,7 +149,7 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
     }]))
     .unwrap();
     assert_eq!(
-        rejected(&validated(&rotate, Some(&stopped))),
+        rejected(validated(&rotate, Some(&stopped)).as_ref()),
         Some(OpsReason::CircuitOpen)
     );
 
@@ -161,7 +161,7 @@ fn nothing_is_rotated_that_is_not_there_or_not_ours() {
     let made = request("one", OpsType::RotateAuth, "{}");
     assert_eq!(validated(&made, Some(&ready(1))), None);
     assert_eq!(
-        rejected(&validated(&made, Some(&external))),
+        rejected(validated(&made, Some(&external)).as_ref()),
         Some(OpsReason::SecretExternallyManaged)
     );
     let named = request(
@@ -200,7 +200,7 @@ fn secrets_that_are_named_must_hold_what_is_needed() {
                 ..Referenced::default()
             };
             let admission = validate(&request, Some(&ready(1)), &needs, None, now());
-            assert_eq!(rejected(&admission), expected);
+            assert_eq!(rejected(admission.as_ref()), expected);
         }
     }
 }

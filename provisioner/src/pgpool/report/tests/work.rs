@@ -60,7 +60,7 @@ fn work_and_what_it_waits_for() {
     });
     let retry = Some(Duration::from_secs(15));
     let certificates = "WaitingForCertificates";
-    let rows = [
+    let rows = vec![
         (held(None), certificates, false, waits(certificates, None)),
         (held(second), certificates, false, waits(certificates, second)),
         (World::new(), "Converged", false, Outcome::Converged),
