@@ -6,7 +6,7 @@
 //! | [`cli`], [`workspace`], [`runner`] | what a command does, in which order |
 //! | [`images`], [`operators`] | what runs in the cluster |
 //! | [`mod@case`], [`namespace`] | what test cases are written with |
-//! | [`cases`], [`guides`], [`demo`], [`bench`], [`soak`], [`report`], [`matrix`] | the cases, guides, demo, benchmarks, soak and reports themselves |
+//! | [`cases`], [`guides`], [`demo`], [`mod@bench`], [`soak`], [`report`], [`matrix`] | the cases, guides, demo, benchmarks, soak and reports themselves |
 
 // A program of this repository alone: documented where a name does not say it.
 #![allow(missing_docs)]

@@ -95,7 +95,17 @@ pub(crate) const LINT: &[Step] = &[
     },
     Step {
         what: "licenses, sources and duplicates of dependencies",
-        run: Checker(&CARGO_DENY, &["--locked", "check", "bans", "licenses", "sources"]),
+        run: Checker(
+            &CARGO_DENY,
+            &[
+                "--locked",
+                "check",
+                "--hide-inclusion-graph",
+                "bans",
+                "licenses",
+                "sources",
+            ],
+        ),
     },
     Step {
         what: "Clippy",
@@ -114,7 +124,8 @@ pub(crate) const LINT: &[Step] = &[
         what: "documentation of the code",
         run: Program(&[
             "cargo",
-            "--config=build.rustdocflags=['-D','warnings']",
+            // Private items are documented too, so that a link to one resolves.
+            "--config=build.rustdocflags=['-D', 'warnings', '-A', 'rustdoc::private_intra_doc_links']",
             "doc",
             "--workspace",
             "--no-deps",
