@@ -92,7 +92,7 @@ spec:
           secret:
             secretName: {{ include "pgpool-operator.channelSecret" . }}
             optional: true
-            defaultMode: 0440
+            defaultMode: 288 # 0440, in a form that every YAML parser reads as a number
       {{- with .Values.nodeSelector }}
       nodeSelector:
         {{- toYaml . | nindent 8 }}
