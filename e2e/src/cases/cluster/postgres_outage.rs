@@ -38,8 +38,8 @@ async fn played(context: &Context, database: &Database) -> anyhow::Result<()> {
     database.scale(0).await?;
     // In brackets: the name of the Secret begins alike.
     let binding = format!("(AppBinding {}/postgres)", database.namespace().name());
-    let cure = format!("{binding} runs and accepts connections");
-    let words = ["postgres.", &binding, &cure];
+    let fix = format!("{binding} is running and accepts connections");
+    let words = ["postgres.", &binding, &fix];
     let says = |condition| {
         Expected(
             condition,
