@@ -1,5 +1,7 @@
 //! What is watched, and what of it is kept. Wiring: the watches of this controller and the triggers they produce.
 
+pub(crate) mod mapping;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -20,7 +22,6 @@ use tokio_stream::wrappers::WatchStream;
 
 use crate::pgpool::observe::pods;
 use crate::prometheus::ServiceMonitor;
-use crate::triggers;
 
 /// Everything that is watched. Of kinds that others use, too, only the objects with our labels.
 #[derive(Clone)]
@@ -57,15 +58,15 @@ impl Caches {
         triggers.push(changes.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).boxed());
         // Missing rights on these two are reported in each Pgpool.
         let (versions, changes) = runtime.watch_optional(all(), |_: &mut PgpoolVersion| {});
-        triggers.push(fan_out(changes, &pgpools, triggers::by_version));
+        triggers.push(fan_out(changes, &pgpools, mapping::by_version));
         let (app_bindings, changes) = runtime.watch_optional(all(), |_: &mut AppBinding| {});
-        triggers.push(fan_out(changes, &pgpools, triggers::by_app_binding));
+        triggers.push(fan_out(changes, &pgpools, mapping::by_app_binding));
         let labeled = watcher::Config::default().labels(names::SELECTOR);
         let (service_monitors, changes, monitored) = runtime.watch_on_demand(labeled, |_| {});
         triggers.push(by_label(changes));
         let users = watcher::Config::default().labels(names::USER_SELECTOR);
         let (user_secrets, changes, synced) = runtime.watch_on_demand(users, trim_user_secret);
-        triggers.push(fan_out(changes, &pgpools, triggers::by_user_secret));
+        triggers.push(fan_out(changes, &pgpools, mapping::by_user_secret));
         let caches = Self {
             user_secrets,
             synced,
@@ -130,7 +131,7 @@ where
     K: Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     changes
-        .filter_map(|object| std::future::ready(triggers::by_label(object.as_ref())))
+        .filter_map(|object| std::future::ready(mapping::by_label(object.as_ref())))
         .boxed()
 }
 

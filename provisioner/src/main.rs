@@ -19,7 +19,6 @@ mod pgpool;
 mod prometheus;
 mod rotation_limiter;
 mod run;
-mod triggers;
 
 #[cfg(test)]
 mod fixtures;

@@ -5,7 +5,7 @@
 
 pub(crate) mod grpc;
 
-mod board;
+mod verdicts;
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use proto::verdict::Verdict;
 use shared_types::Pgpool;
 
-pub(crate) use board::Board;
+pub(crate) use verdicts::Board;
 
 /// Where verdicts come from.
 pub(crate) trait Verdicts: Send + Sync {

@@ -1,4 +1,4 @@
-//! From a watched object to the Pgpools and requests to reconcile because of it. Pure.
+//! Which objects to reconcile when another object changes. Pure.
 //!
 //! Generated objects name their Pgpool in a label, so most events cost one look-up however many Pgpools there are. Only
 //! what a spec refers to by name is searched for.

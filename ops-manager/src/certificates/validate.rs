@@ -4,7 +4,7 @@
 //! A refusal holds back new requests only. What a Secret holds already is verified all the same, so that a deleted issuer
 //! does not make the certificates of a running pool unready.
 
-mod gates;
+mod preconditions;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use shared_types::pgpool::{CertificateSpec, KeyEncoding, Subject};
 use shared_types::{Alias, Pgpool, certificates, names};
 use tls_bundle::Required;
 
-pub(crate) use gates::place_of;
+pub(crate) use preconditions::place_of;
 pub(crate) use refusal::Refusal;
 
 use super::observe::Observed;
@@ -110,12 +110,12 @@ pub(crate) fn validate(pgpool: &Pgpool, observed: &Observed, cluster_domain: &st
 fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &str) -> Wanted {
     let spec = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
     let dns_names = certificates::dns_names(pgpool, alias, cluster_domain);
-    let contested = gates::contested(pgpool, alias, observed);
-    let order = gates::open(pgpool, alias, observed).and_then(|issuer| {
+    let contested = preconditions::contested(pgpool, alias, observed);
+    let order = preconditions::open(pgpool, alias, observed).and_then(|issuer| {
         let names = subject_names(alias, &spec, &dns_names)?;
         let order = order(pgpool, alias, &spec, issuer, names)?;
-        gates::provisioner(pgpool, observed)?;
-        gates::secret_known(pgpool, alias, observed)?;
+        preconditions::provisioner(pgpool, observed)?;
+        preconditions::secret_known(pgpool, alias, observed)?;
         contested.clone().map_or(Ok(order), Err)
     });
     Wanted {
@@ -145,8 +145,8 @@ fn order(
             .filter(|subject| *subject != Subject::default()),
         names,
         usages: usages(alias),
-        duration: gates::duration(alias, "duration", spec.duration.as_ref())?,
-        renew_before: gates::duration(alias, "renewBefore", spec.renew_before.as_ref())?,
+        duration: preconditions::duration(alias, "duration", spec.duration.as_ref())?,
+        renew_before: preconditions::duration(alias, "renewBefore", spec.renew_before.as_ref())?,
         encoding: spec
             .private_key
             .as_ref()
@@ -185,7 +185,7 @@ fn subject_names(alias: Alias, spec: &CertificateSpec, ours: &[String]) -> Resul
         dns: certificates::union(ours, &spec.dns_names),
         ips: certificates::union(
             certificates::addresses(alias),
-            &gates::addresses(alias, &spec.ip_addresses)?,
+            &preconditions::addresses(alias, &spec.ip_addresses)?,
         ),
         uris: certificates::union(&[], &spec.uris),
         emails: certificates::union(&[], &spec.email_addresses),

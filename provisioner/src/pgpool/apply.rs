@@ -26,7 +26,7 @@ use super::decide::init_job::InitState;
 use super::decide::monitoring::Monitoring;
 use super::decide::rollout::{self, Action, Resize, Rollout};
 use super::decide::volume_sync::MountedSecrets;
-use super::decide::{Decision, probe, rotation};
+use super::decide::{Decision, probe, rotation_progress};
 use super::observe::pods::PodFacts;
 use super::observe::{CertificateRevision, Live, Observed};
 use crate::context::Context;
@@ -150,10 +150,10 @@ fn record_rotation(
     observed: &Observed,
     now: Timestamp,
 ) {
-    let rotation = rotation::rotation(decision, observed);
-    let rolls = rotation::takes_place(decision, &rotation).then_some(now);
+    let rotation = rotation_progress::rotation(decision, observed);
+    let rolls = rotation_progress::takes_place(decision, &rotation).then_some(now);
     context.rotation_limiter.update(key, rolls, decision.is_queued);
-    let mismatches = rotation::mismatches(observed);
+    let mismatches = rotation_progress::mismatches(observed);
     context.memory.record_rotation(key, rotation, mismatches, now);
 }
 

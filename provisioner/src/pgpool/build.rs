@@ -16,7 +16,7 @@ mod preview;
 mod service_account;
 mod service_monitor;
 mod services;
-mod tls_secret;
+mod tls_copy;
 mod users_secret;
 mod workload;
 
@@ -120,7 +120,7 @@ pub(crate) fn build(
         objects.service_monitor = service_monitor::service_monitor(validated);
     }
     if let Some(material) = &decision.tls_material {
-        objects.tls_copy = Some(tls_secret::tls_copy(validated, material));
+        objects.tls_copy = Some(tls_copy::tls_copy(validated, material));
     }
     if let Some(workload) = &decision.workload {
         objects.stateful_set = Some(workload::workload(validated, workload));

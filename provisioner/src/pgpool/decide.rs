@@ -8,12 +8,12 @@ pub(crate) mod ca_overlap;
 pub(crate) mod config_check;
 pub(crate) mod handoff;
 pub(crate) mod init_job;
-mod material;
 pub(crate) mod monitoring;
 pub(crate) mod probe;
 pub(crate) mod rollout;
-pub(crate) mod rotation;
 pub(crate) mod rotation_gate;
+pub(crate) mod rotation_progress;
+mod tls_copy;
 pub(crate) mod volume_sync;
 mod workload;
 
@@ -34,7 +34,7 @@ use init_job::InitState;
 use monitoring::Monitoring;
 use rotation_gate::Hold;
 
-pub(crate) use material::TlsMaterial;
+pub(crate) use tls_copy::TlsMaterial;
 pub(crate) use workload::{CertificateState, Workload};
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ mod certificate;
 mod certificate_revision;
 mod certificates;
 pub(crate) mod env_pairs;
-mod init;
-mod init_facts;
+mod init_job;
+mod init_job_facts;
+mod inputs;
 mod lookup;
 mod observed;
 mod owned;
 pub(crate) mod pods;
-mod references;
-mod referred;
+mod reference_names;
 pub(crate) mod sizes;
 mod subscriptions;
 
@@ -36,7 +36,7 @@ use pods::PodFacts;
 pub(crate) use certificate::Certificate;
 pub(crate) use certificate_revision::CertificateRevision;
 pub(crate) use certificates::{published, published_for};
-pub(crate) use init_facts::{ended, is_due, trim as trim_job};
+pub(crate) use init_job_facts::{ended, is_due, trim as trim_job};
 pub(crate) use lookup::Lookup;
 pub(crate) use observed::{ConfigCheck, Inputs, Live, Observed};
 #[cfg(test)]
@@ -59,8 +59,8 @@ pub(crate) async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) 
         .collect();
     let pods = own_pods(pgpool, context);
     Ok(Observed {
-        inputs: referred::inputs(pgpool, context).await?,
-        init: init::facts(pgpool, context).await?,
+        inputs: inputs::inputs(pgpool, context).await?,
+        init: init_job::facts(pgpool, context).await?,
         live: owned::live(pgpool, context),
         verdict: context.verdicts.get(pgpool),
         complete_for: context.memory.with(&key, |pool| {

@@ -2,12 +2,12 @@
 //!
 //! Computes this operator's part of the status only; the rest belongs to ops-manager and is read, never written.
 
-mod checks;
 mod initialized;
 mod monitored;
 mod no_effect;
 mod phase;
-mod rolling;
+mod pods;
+mod rollout;
 mod users;
 mod work;
 
@@ -25,9 +25,9 @@ use super::apply::Applied;
 use super::decide::Decision;
 use super::observe::Observed;
 use super::validate::Validated;
-use checks::Checks;
 use initialized::Initialized;
 use monitored::Monitored;
+use pods::Checks;
 use work::{CONFLICT_RETRY, Work};
 
 #[cfg(test)]

@@ -6,25 +6,25 @@
 mod address;
 mod auth_secret;
 mod backend;
-pub(crate) mod catalog;
 mod credentials;
 mod environment;
 mod explain;
-mod init;
+mod init_job;
 mod monitor;
 mod nodes;
+mod normalize;
 mod password_file;
-mod plain;
 mod pod_template;
-mod reference;
-mod release;
 mod reserved;
+mod resolve;
 mod resources;
 mod service_template;
 mod settings;
+pub(crate) mod settings_catalog;
 mod transforms;
 mod users;
 mod validated;
+mod version;
 
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
@@ -32,7 +32,7 @@ use shared_types::explanation::Blocked;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
-pub(crate) use init::{GIT_SECRET, Git, Init, Initialization, Source};
+pub(crate) use init_job::{GIT_SECRET, Git, Init, Initialization, Source};
 pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use validated::{
     AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, Names, PodOverrides, Release,
@@ -53,7 +53,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Bl
     check_spec(pgpool)?;
     monitor::check(pgpool)?;
     let (mut pod, environment) = pod_template::pod_template(pgpool, inputs)?;
-    let release = release::release(&pgpool.spec.version, inputs)?;
+    let release = version::release(&pgpool.spec.version, inputs)?;
     let monitoring = monitor::monitoring(pgpool, &release, pod.exporter.take())?;
     let backend = backend::backend(pgpool, inputs)?;
     let custom_settings = settings::custom_settings(pgpool, inputs, release.version)
@@ -86,7 +86,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Bl
         blocked_settings,
         custom_nodes: lists_nodes(pgpool),
         pod,
-        init: init::initialization(pgpool, inputs),
+        init: init_job::initialization(pgpool, inputs),
         primary_service: service_template::primary(&pgpool.spec.service_templates)?,
         monitoring,
     })

@@ -15,11 +15,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::config::{essence, pgpool_conf};
+use super::config::{effective_content, pgpool_conf};
 use super::{ConfigCheck, hex, metadata, opaque, paths, workload};
 use crate::pgpool::decide::config_check::{CONTAINER, REJECTED};
 use crate::pgpool::validate::Validated;
-use crate::pgpool::validate::catalog::is_secret;
+use crate::pgpool::validate::settings_catalog::is_secret;
 
 const CONFIG: &str = "pgpool-config";
 const RUN: &str = "run";
@@ -58,7 +58,7 @@ fn masked(conf: &str) -> String {
 
 fn hash(image: &str, conf: &str) -> String {
     let mut hash = Sha256::new();
-    let settings = essence::settings(conf);
+    let settings = effective_content::settings(conf);
     let parts = settings.iter().flat_map(|(name, value)| [*name, *value]);
     for part in std::iter::once(image).chain(parts) {
         hash.update((part.len() as u64).to_be_bytes());

@@ -10,10 +10,10 @@ use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::config::{essence, pgpool_conf, pool_hba};
-use super::{hex, metadata, opaque, paths, tls_secret};
+use super::config::{effective_content, pgpool_conf, pool_hba};
+use super::{hex, metadata, opaque, paths, tls_copy};
 use crate::pgpool::decide::config_check::ConfigSecret;
-use crate::pgpool::validate::catalog::needs_restart;
+use crate::pgpool::validate::settings_catalog::needs_restart;
 use crate::pgpool::validate::{Validated, is_ours};
 
 /// Hexadecimal digits of a revision.
@@ -52,7 +52,7 @@ pub(super) fn mounted(validated: &Validated) -> Vec<String> {
 pub(super) fn revision(validated: &Validated) -> String {
     let conf = pgpool_conf::render(validated);
     let mut hash = Sha256::new();
-    let settings = essence::settings(&conf);
+    let settings = effective_content::settings(&conf);
     let restarts = settings.iter().filter(|(name, _)| needs_restart(name));
     for part in restarts.flat_map(|(name, value)| [*name, *value]) {
         hash.update((part.len() as u64).to_be_bytes());
@@ -71,7 +71,7 @@ pub(super) fn revision_in_force(
     let text = |name: &str| std::str::from_utf8(&files.get(name)?.0).ok();
     let asked = self::files(validated);
     let firm = |conf| -> Vec<_> {
-        let settings = essence::settings(conf).into_iter();
+        let settings = effective_content::settings(conf).into_iter();
         settings.filter(|(name, _)| is_ours(name)).collect()
     };
     let conf = asked.get(paths::PGPOOL_CONF)?;
@@ -93,10 +93,7 @@ fn settings(validated: &Validated) -> BTreeMap<String, String> {
         ),
     ]);
     if !validated.backend.ca.is_empty() {
-        files.insert(
-            paths::BACKEND_CA.to_owned(),
-            tls_secret::pem(&validated.backend.ca),
-        );
+        files.insert(paths::BACKEND_CA.to_owned(), tls_copy::pem(&validated.backend.ca));
     }
     files
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use super::{config_check, config_secret, tls_secret, workload};
+use super::{config_check, config_secret, tls_copy, workload};
 use crate::pgpool::decide::config_check::ConfigCheckId;
 use crate::pgpool::decide::{self, TlsMaterial, Workload};
 use crate::pgpool::validate::Validated;
@@ -29,11 +29,11 @@ impl decide::Preview for Preview {
     }
 
     fn tls_copy(&self, validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
-        tls_secret::tls_copy(validated, material)
+        tls_copy::tls_copy(validated, material)
     }
 
     fn serves_exporter(&self, validated: &Validated, tls_copy: &Secret) -> bool {
-        !validated.exporter_shows_certificate() || tls_secret::has_exporter_pair(tls_copy)
+        !validated.exporter_shows_certificate() || tls_copy::has_exporter_pair(tls_copy)
     }
 
     fn stateful_set(&self, validated: &Validated, workload: &Workload) -> StatefulSet {

@@ -17,7 +17,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
-use super::material::{FormerCa, TlsMaterial};
+use super::tls_copy::{FormerCa, TlsMaterial};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{CertificateRevision, Observed};
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool};
 
-use super::material::entry;
+use super::tls_copy::entry;
 use super::{Situation, handoff};
 use crate::health::{Access, ClientCertificate, Pod};
 use crate::pgpool::observe::pods::PodFacts;

@@ -3,9 +3,9 @@
 //! Read from the pods themselves where possible: they are known earlier than the counters in the status of the workload, and
 //! a `Pgpool` is ready no sooner than that is known.
 
-mod proof;
+mod next_pod;
 mod resize;
-mod step;
+mod served_certificate;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::Secret;
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{CertificateRevision, Observed};
 
-pub(crate) use proof::Leaves;
+pub(crate) use next_pod::{Action, Step, View, next_pod};
 pub(crate) use resize::Resize;
-pub(crate) use step::{Action, Step, View, step};
+pub(crate) use served_certificate::Leaves;
 
 #[cfg(test)]
 mod tests;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::ca_overlap;
 use super::config_check::Settings;
 use super::handoff::{self, Handoff, HandoffView, PublishedVerdicts, Verifier};
-use super::material::TlsMaterial;
 use super::rollout::{self, Leaves, Step};
 use super::rotation_gate::{self, Gate, Hold};
+use super::tls_copy::TlsMaterial;
 use super::{Situation, probe};
 use crate::pgpool::observe::{self, CertificateRevision};
 use crate::rotation_limiter::Admission;
@@ -219,7 +219,7 @@ pub(super) fn workload(situation: &Situation<'_>, pods: &Pods<'_>, settings: &Se
         step: Step::default(),
     };
     let live = &situation.observed.live;
-    workload.step = rollout::step(&rollout::View {
+    workload.step = rollout::next_pod(&rollout::View {
         desired: &situation
             .policy
             .preview

@@ -13,10 +13,10 @@ use shared_types::{AppBinding, PgpoolVersion};
 
 use super::certificate::Certificate;
 use super::certificate_revision::CertificateRevision;
-use super::init_facts::InitFacts;
+use super::init_job_facts::InitFacts;
 use super::lookup::Lookup;
 use super::pods::PodFacts;
-use super::references::NamespacedName;
+use super::reference_names::NamespacedName;
 use crate::health::PodHealth;
 use crate::maintenance_window::Window;
 use crate::passwords::PasswordSource;

@@ -8,11 +8,11 @@ use operator_runtime::Scope;
 use shared_types::pgpool::{Agent, ScriptReference};
 use shared_types::{Pgpool, names};
 
-use super::init_facts::wanted;
+use super::init_job_facts::wanted;
 use super::lookup::Lookup;
 use super::observed::Observed;
-use super::references::{NamespacedName, References, binding_namespace};
-use crate::triggers;
+use super::reference_names::{NamespacedName, References, binding_namespace};
+use crate::caches::mapping;
 
 /// What has to be watched for a `Pgpool`; the default is nothing, for one that no longer exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ fn secrets(pgpool: &Pgpool, observed: &Observed) -> Vec<NamespacedName> {
         .collect();
     // With our labels it is in the cache already.
     let auth_secret = observed.inputs.auth_secret.present();
-    if auth_is_users || auth_secret.is_some_and(|secret| triggers::by_label(secret.as_ref()).is_none()) {
+    if auth_is_users || auth_secret.is_some_and(|secret| mapping::by_label(secret.as_ref()).is_none()) {
         secrets.push(auth);
     }
     secrets.extend(observed.unlabeled_certificates.iter().cloned());

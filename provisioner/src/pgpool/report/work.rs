@@ -9,7 +9,7 @@ use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 use shared_types::explanation::{Blocked, Explanation};
 
-use super::{NewCondition, no_effect, rolling};
+use super::{NewCondition, no_effect, rollout};
 use crate::pgpool::apply::{Applied, Progress};
 use crate::pgpool::decide::handoff::Verifier;
 use crate::pgpool::decide::rollout::{Rollout, rollout};
@@ -74,7 +74,7 @@ impl Work {
         verified_by: &str,
         now: Timestamp,
     ) -> Self {
-        if let Some(blocked) = rolling::rolling(pgpool, observed, decision, applied, verified_by) {
+        if let Some(blocked) = rollout::rolling(pgpool, observed, decision, applied, verified_by) {
             return Self::Blocked(blocked);
         }
         let replicas = pgpool.spec.replicas();

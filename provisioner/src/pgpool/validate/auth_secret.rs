@@ -7,7 +7,7 @@ use shared_types::explanation::Blocked;
 use shared_types::{Pgpool, names};
 
 use super::credentials::credential;
-use super::reference::{Reference, text};
+use super::resolve::{Reference, text};
 use super::{AuthSecret, Inputs};
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;

@@ -14,7 +14,7 @@ use shared_types::{AppBinding, ClientAuthMode, Pgpool};
 use super::address::{self, Address};
 use super::credentials::credential;
 use super::nodes::{self, Endpoint};
-use super::reference::{Reference, text};
+use super::resolve::{Reference, text};
 use super::transforms::transformed;
 use super::{Backend, Inputs};
 use crate::credential::Credential;

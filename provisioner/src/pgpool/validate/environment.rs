@@ -13,7 +13,7 @@ use super::Inputs;
 use super::credentials::credential;
 use super::explain::invalid_pod_template as invalid;
 use super::password_file;
-use super::reference::text;
+use super::resolve::text;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 use crate::pgpool::observe::env_pairs::{PASSWORD, USER, halves, reference};

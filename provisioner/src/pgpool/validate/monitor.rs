@@ -11,7 +11,7 @@ use shared_types::{Pgpool, names, ports};
 
 use super::explain::invalid;
 use super::resources::{SidecarDefaults, with_defaults};
-use super::{Monitoring, Release, plain, service_template};
+use super::{Monitoring, Release, normalize, service_template};
 
 /// Of container `exporter`, where the user sets none.
 const RESOURCES: SidecarDefaults = SidecarDefaults {
@@ -148,7 +148,7 @@ fn as_stored(container: Container) -> Result<Container, Blocked> {
         ))
     };
     let mut json = serde_json::to_value(container).map_err(no_container)?;
-    plain::remove_empty(&mut json);
+    normalize::remove_empty(&mut json);
     serde_json::from_value(json).map_err(no_container)
 }
 

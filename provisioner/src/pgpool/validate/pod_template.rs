@@ -9,7 +9,7 @@ use shared_types::{Pgpool, names};
 use super::environment::{self, Environment};
 use super::explain::invalid_pod_template as invalid;
 use super::resources::resources;
-use super::{Inputs, PodOverrides, plain, reserved};
+use super::{Inputs, PodOverrides, normalize, reserved};
 
 /// The user's changes to pods, and the pool users in the environment.
 pub(super) fn pod_template(pgpool: &Pgpool, inputs: &Inputs) -> Result<(PodOverrides, Environment), Blocked> {
@@ -63,8 +63,8 @@ fn core(requested: PodSpec) -> Result<CorePodSpec, Blocked> {
     };
     let no_pod = |error| invalid(&format!("is not a valid pod: {error}"));
     let mut json = serde_json::to_value(kept).map_err(no_pod)?;
-    plain::remove_empty(&mut json);
-    plain::reject_duplicates(&json).map_err(|problem| invalid(&problem))?;
+    normalize::remove_empty(&mut json);
+    normalize::reject_duplicates(&json).map_err(|problem| invalid(&problem))?;
     let mut spec: CorePodSpec = serde_json::from_value(json).map_err(no_pod)?;
     let whole = |container: &Container| {
         container.image.is_some() || !GENERATED_CONTAINERS.contains(&container.name.as_str())

@@ -2,20 +2,20 @@
 //! pod relies on, and where pgpool would silently ignore it. The config check covers the rest.
 
 mod check;
+mod forbidden;
 mod line;
-mod refusal;
 
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 
-use super::reference::{Reference, text};
+use super::resolve::{Reference, text};
 use super::{Inputs, Setting};
-use crate::pgpool::validate::catalog::Version;
+use crate::pgpool::validate::settings_catalog::Version;
 
 /// Whether only the operator may set it.
 pub(in crate::pgpool) fn is_ours(name: &str) -> bool {
-    refusal::refusal(name, false).is_some()
+    forbidden::refusal(name, false).is_some()
 }
 
 const FILE: &str = "pgpool.conf";
@@ -93,7 +93,7 @@ impl Reading {
         let Some((name, token)) = read else {
             return Ok(());
         };
-        if let Some(why) = refusal::refusal(name, self.own_backends) {
+        if let Some(why) = forbidden::refusal(name, self.own_backends) {
             return Err(format!(
                 "sets `{name}` in line {number}, which {why}: remove the line"
             ));

@@ -15,7 +15,7 @@ use super::Inputs;
 use super::credentials::credential;
 use super::environment::Environment;
 use super::password_file;
-use super::reference::text;
+use super::resolve::text;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 

@@ -9,7 +9,7 @@ use shared_types::explanation::{Blocked, Explanation};
 use shared_types::pgpool::{Agent, ServiceMonitor};
 use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 
-use super::init::Initialization;
+use super::init_job::Initialization;
 use crate::credential::Credential;
 
 /// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a

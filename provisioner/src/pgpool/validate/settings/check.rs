@@ -2,7 +2,7 @@
 //! in combination lock every client out or end pgpool at its start.
 
 use super::Setting;
-use crate::pgpool::validate::catalog::{self, Known, Version};
+use crate::pgpool::validate::settings_catalog::{self, Known, Version};
 
 /// Defaults of pgpool; where the operator writes a value, that one.
 const CHILDREN: u64 = 5;
@@ -14,7 +14,7 @@ const CACHE: u64 = 8 << 20;
 pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
     let text = |(major, minor): Version| format!("{major}.{minor}");
     let this = text(version);
-    Err(match catalog::known(name, version) {
+    Err(match settings_catalog::known(name, version) {
         Known::Yes => return Ok(()),
         Known::As(new) => format!("pgpool {this} calls `{new}`: rename it"),
         Known::Since(since) => format!(
@@ -33,7 +33,7 @@ pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
 
 /// Rejects a word that pgpool would silently read as `on`, and the watchdog.
 pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
-    if !catalog::is_switch(name) {
+    if !settings_catalog::is_switch(name) {
         return Ok(());
     }
     let word = bare(token).to_ascii_lowercase();

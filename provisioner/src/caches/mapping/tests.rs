@@ -48,7 +48,7 @@ fn an_object_concerns_the_pgpool_in_its_labels() {
 #[test]
 fn a_version_concerns_those_who_run_it() {
     let version = |name: &str| {
-        let mut version: PgpoolVersion = parse(include_str!("../fixtures/pgpool-version.yaml"));
+        let mut version: PgpoolVersion = parse(include_str!("../../fixtures/pgpool-version.yaml"));
         version.metadata.name = Some(name.to_owned());
         version
     };
@@ -61,7 +61,7 @@ fn a_version_concerns_those_who_run_it() {
 #[test]
 fn an_app_binding_concerns_those_behind_it_and_the_one_it_tells_about() {
     let binding = |namespace: &str, name: &str, instance: Option<&str>| {
-        let mut binding: AppBinding = parse(include_str!("../fixtures/app-binding.yaml"));
+        let mut binding: AppBinding = parse(include_str!("../../fixtures/app-binding.yaml"));
         binding.metadata.namespace = Some(namespace.to_owned());
         binding.metadata.name = Some(name.to_owned());
         binding.metadata.labels = instance.map(names::selector_labels);

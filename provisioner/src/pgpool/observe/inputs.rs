@@ -10,7 +10,7 @@ use operator_runtime::Availability;
 use shared_types::{AppBinding, Pgpool, names};
 
 use super::env_pairs;
-use super::references::{NamespacedName, References, binding_namespace};
+use super::reference_names::{NamespacedName, References, binding_namespace};
 use super::{Inputs, Lookup, cached, known, named};
 use crate::context::Context;
 use crate::pgpool::error::Error;

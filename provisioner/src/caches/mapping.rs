@@ -1,4 +1,4 @@
-//! Which `Pgpool`s to reconcile when another object changes. Pure.
+//! Which objects to reconcile when another object changes. Pure.
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! pgpool silently ignores a name that it does not know, so a typo would do nothing; and it silently ignores a changed value
 //! of a setting that it reads only at its start.
 
-mod likely;
+mod misspelling;
 mod table;
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ pub(crate) fn known(name: &str, version: Version) -> Known {
     if all().any(|name| name == base) {
         return Known::Yes;
     }
-    match likely::likely(name, candidates(version)) {
+    match misspelling::likely(name, candidates(version)) {
         None if version > NEWEST => Known::Yes,
         likely => Known::No(likely),
     }

@@ -103,7 +103,7 @@ pub(crate) enum Action {
 }
 
 /// Decides what happens next.
-pub(crate) fn step(view: &View<'_>) -> Step {
+pub(crate) fn next_pod(view: &View<'_>) -> Step {
     let up_to_date = Step::default();
     let Some(live) = view.live else { return up_to_date };
     if view.replaces_pods(live) {

@@ -4,7 +4,7 @@ use shared_types::PgpoolVersion;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 
-use super::{Inputs, Release, reference::Reference};
+use super::{Inputs, Release, resolve::Reference};
 
 /// User and group of the pods when the catalog names none.
 const DEFAULT_USER: i64 = 70;

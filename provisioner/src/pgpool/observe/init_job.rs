@@ -10,7 +10,7 @@ use kube::{Api, ResourceExt};
 use shared_types::pgpool::ScriptReference;
 use shared_types::{Pgpool, names};
 
-use super::init_facts::{InitFacts, is_due, wanted};
+use super::init_job_facts::{InitFacts, is_due, wanted};
 use super::{Lookup, known, named};
 use crate::context::Context;
 use crate::pgpool::error::Error;

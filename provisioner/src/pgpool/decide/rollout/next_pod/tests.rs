@@ -163,8 +163,8 @@ impl World {
         self
     }
 
-    fn step(&self) -> Step {
-        step(&View {
+    fn next_pod(&self) -> Step {
+        next_pod(&View {
             desired: &self.desired,
             live: Some(&self.live),
             budget: Some(&self.budget),
@@ -179,7 +179,7 @@ impl World {
 
     /// Partition, pods that are proven, and what happens in few words.
     fn told(&self) -> (i32, usize, String) {
-        let step = self.step();
+        let step = self.next_pod();
         let words = match step.action {
             Action::UpToDate => "level".to_owned(),
             Action::Unobserved => "unnoticed".to_owned(),
@@ -312,10 +312,10 @@ fn a_field_that_was_taken_out_of_the_template_is_a_change() {
         .desired
         .annotations_mut()
         .insert(names::ANNOTATION_TEMPLATE_HASH.to_owned(), "less".to_owned());
-    assert_eq!(world.step().partition, 2);
+    assert_eq!(world.next_pod().partition, 2);
     // One that an older operator made bears no note.
     world.live.metadata.annotations = None;
-    assert_eq!(world.step().partition, 0);
+    assert_eq!(world.next_pod().partition, 0);
 }
 
 #[test]
@@ -444,6 +444,6 @@ fn what_counts_as_proof() {
         ),
     ];
     for (what, world, proven) in rows {
-        assert_eq!(world.step().partition == 1, proven, "{what}");
+        assert_eq!(world.next_pod().partition == 1, proven, "{what}");
     }
 }
