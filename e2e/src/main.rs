@@ -8,7 +8,7 @@
 //! | [`mod@case`], [`namespace`] | what test cases are written with |
 //! | [`cases`], [`guides`], [`demo`], [`mod@bench`], [`soak`], [`report`], [`matrix`] | the cases, guides, demo, benchmarks, soak and reports themselves |
 
-// A program of this repository alone: documented where a name does not say it.
+// Used only in this repository: documented only where a name is not clear enough.
 #![allow(missing_docs)]
 
 mod bench;

@@ -223,7 +223,7 @@ async fn run_case(context: &Context, keep: bool, case: Case) -> bool {
     }
     if passed || !keep {
         let api: Api<Namespace> = Api::all(context.client);
-        // Nothing waits for its end. An API server that does not answer shows in the next case.
+        // Does not wait for the deletion. If the API server is unavailable, the next case fails.
         let _ = api.delete(&context.namespace, &DeleteParams::default()).await;
     }
     passed

@@ -133,8 +133,8 @@ impl Applier {
         }
     }
 
-    /// Creates an object that never changes afterwards. Returns `None` when an object of that name exists, whoever
-    /// owns it: only the right to create is needed.
+    /// Creates an object that never changes afterwards. Returns `None` when an object of that name exists, no matter
+    /// who owns it: only the `create` permission is needed.
     ///
     /// # Errors
     /// When the API server rejects the request.

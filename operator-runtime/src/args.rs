@@ -14,10 +14,10 @@ pub use crate::telemetry::LogArgs;
 /// Every flag the operators share; flatten it into the flags of the binary.
 #[derive(Args, Clone, Debug)]
 pub struct CommonArgs {
-    /// The log.
+    /// Flags for logging.
     #[command(flatten)]
     pub log: LogArgs,
-    /// The cluster.
+    /// Flags for the cluster.
     #[command(flatten)]
     pub kube: KubeArgs,
     /// The admin endpoint.

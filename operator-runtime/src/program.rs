@@ -77,7 +77,7 @@ where
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(operator = identity.name, "ended: {error:#}");
+            error!(operator = identity.name, "exited with an error: {error:#}");
             if !tracing::dispatcher::has_been_set() {
                 eprintln!("{}: {error:#}", identity.name);
             }

@@ -72,7 +72,7 @@ impl std::fmt::Debug for Call {
 }
 
 impl Call {
-    /// Expects a call. Unless told otherwise it is answered with its own body, as an API server would
+    /// Expects a call. By default it is answered with its own body, as an API server would
     /// answer an apply.
     #[must_use]
     pub fn new(method: Method, path: impl Into<String>) -> Self {

@@ -76,7 +76,7 @@ fn reduce_pgpool(pgpool: &mut Pgpool) {
 }
 
 /// Keeps certificates and keys, no passwords or configurations. Who wrote a certificate is read here, before the managed
-/// fields are dropped: it costs no request, and one annotation where somebody other than cert-manager did.
+/// fields are dropped: it costs no request, and one annotation if it was not cert-manager.
 fn reduce_secret(secret: &mut Secret) {
     let writer = foreign_writer::foreign_writer(secret.managed_fields());
     let annotations = secret.annotations_mut();

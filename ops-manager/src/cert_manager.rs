@@ -1,7 +1,7 @@
 //! The four kinds of cert-manager, as thin as we use them: what is not written here is dropped when an object
 //! is read, so that a cache of a thousand `CertificateRequest`s holds no CSR.
 //!
-//! Optional fields that nobody needs are never sent: a field we do not know cannot trip a version we do not know.
+//! Optional fields that are not needed are never sent, so that other versions of cert-manager do not reject them.
 
 pub(crate) mod renew;
 
@@ -189,21 +189,21 @@ pub struct CertificateStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Condition {
-    /// What is told.
+    /// The type of the condition.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// One word why.
+    /// The reason, in CamelCase.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// A sentence why.
+    /// The message for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When the status changed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_transition_time: Option<Time>,
-    /// The generation of a Certificate that it speaks of.
+    /// The generation of the Certificate that it is based on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
@@ -283,7 +283,7 @@ pub struct CertificateRequestStatus {
     /// `Ready`, `Approved`, `Denied`, `InvalidRequest`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
-    /// When it failed for good; may stand there without a `Ready` condition.
+    /// When it failed permanently; may be set without a `Ready` condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_time: Option<Time>,
 }

@@ -50,7 +50,7 @@ impl VerdictStore {
         }
         let verdict = Arc::new(verdict);
         verdicts.insert(key, Arc::clone(&verdict));
-        // Sent under the lock: whoever subscribes now sees the verdict exactly once.
+        // Sent under the lock: a new subscriber sees the verdict exactly once.
         self.notify(Event::Verdict(verdict));
     }
 

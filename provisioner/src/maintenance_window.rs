@@ -1,7 +1,7 @@
 //! Maintenance windows: the times at which rotations may start. Pure.
 //!
 //! `Sat,Sun 02:00-05:00 Europe/Berlin; Mon-Fri 03:00-04:00`: days, times, and a time zone of the IANA database, UTC by
-//! default; several windows are separated by semicolons. `daily` stands for all days. A window that ends before it starts
+//! default; several windows are separated by semicolons. `daily` means every day. A window that ends before it starts
 //! ends on the next day; one that ends when it starts lasts for a day.
 
 use std::fmt;
@@ -46,15 +46,13 @@ pub(crate) enum NoWindow {
     #[error("{0:?} is not of the form `Sat,Sun 02:00-05:00 Europe/Berlin`")]
     Form(String),
     /// A day is none.
-    #[error("{0:?} is no day: write Mon, Tue, Wed, Thu, Fri, Sat, Sun, a range such as Mon-Fri, or daily")]
+    #[error("{0:?} is not a day: use Mon, Tue, Wed, Thu, Fri, Sat, Sun, a range such as Mon-Fri, or daily")]
     Day(String),
     /// A time is none.
-    #[error("{0:?} is no time of the day such as 02:30")]
+    #[error("{0:?} is not a time of day such as 02:30")]
     Time(String),
     /// A time zone is not known.
-    #[error(
-        "{0:?} is no time zone that is known here: write one of the IANA database, such as Europe/Berlin"
-    )]
+    #[error("{0:?} is not a known time zone: use one from the IANA database, such as Europe/Berlin")]
     Zone(String),
 }
 

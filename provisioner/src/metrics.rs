@@ -57,7 +57,7 @@ impl Metrics {
             );
             registry.register(
                 "pgpool_served_fingerprint_mismatches",
-                "Ready pods that serve another certificate than the mounted one, or none",
+                "Ready pods that serve no certificate, or one other than the mounted one",
                 metrics.mismatches.clone(),
             );
         });

@@ -1,6 +1,6 @@
 //! Why something is not done yet, in the form in which every step of both operators hands it on.
 //!
-//! A step that cannot continue returns an [`Explanation`]. Whether somebody has to act is the difference between
+//! A step that cannot continue returns an [`Explanation`]. Whether a person has to act is the difference between
 //! [`Blocked::Waiting`] and [`Blocked::Stuck`]. The report step turns it into a condition.
 
 use std::fmt;
@@ -52,7 +52,7 @@ impl<R> fmt::Display for Explanation<R> {
 pub enum Blocked<R = Reason> {
     /// Not known: caches are syncing or the API server is unreachable. The status stays as it is.
     Unknown,
-    /// In progress: continues by itself.
+    /// In progress: continues without intervention.
     Waiting(Explanation<R>),
     /// Continues only after someone has fixed what the message names.
     Stuck(Explanation<R>),

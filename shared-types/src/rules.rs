@@ -1,7 +1,7 @@
 //! Validation rules of the definitions: what the API server can decide from one object.
 //!
-//! A rule stands at the type or field that it is about, as `#[x_kube(validation = …)]`. Rules of embedded core types
-//! cannot stand there: [`pods`] adds them to the schema. Each rule is a CEL expression with the message that users
+//! A rule is defined on the type or field it validates, as `#[x_kube(validation = …)]`. Rules of embedded core types
+//! cannot be defined there: [`pods`] adds them to the schema. Each rule is a CEL expression with the message that users
 //! read. The API server puts the path of the field in front of it. Where a keyword of the schema is enough (`enum`,
 //! `minimum`, `required`), there is no rule. Lists and texts that a rule reads have an upper bound, because the API
 //! server rejects definitions whose rules could cost too much.
@@ -80,7 +80,7 @@ fn part<'a>(schema: &'a mut Schema, path: &str) -> &'a mut Map<String, Value> {
     found.unwrap_or_else(|| panic!("the schema has no {path}"))
 }
 
-/// A rule as it stands in the schema of a kind.
+/// A rule as it appears in the schema of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Path of the schema that has the rule, such as `spec.tls.certificates[]`; empty for the whole object.
@@ -93,7 +93,7 @@ pub struct Rule {
     pub field: Option<String>,
 }
 
-/// A limit as it stands in the schema of a kind.
+/// A limit as it appears in the schema of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// Path of the schema that has the limit, as in [`Rule::at`].

@@ -198,7 +198,7 @@ pub enum ChainFault {
         not_after: Timestamp,
     },
     /// A CA allows fewer CAs below it.
-    #[error("the CA {subject:?} does not allow so many CAs below it")]
+    #[error("the CA {subject:?} does not allow this many CAs below it")]
     TooLong {
         /// The CA.
         subject: String,

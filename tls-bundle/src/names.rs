@@ -1,5 +1,5 @@
 //! Which names a certificate covers, by the rules that OpenSSL and rustls share: only subject alternative names
-//! count; a wildcard stands for exactly one whole label at the left and needs two more labels.
+//! count; a wildcard matches exactly one whole label at the left and needs two more labels.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! What comes into force while a pool runs: users in labeled Secrets, settings that need no restart; and what looking
 //! after a pool costs it.
 //!
-//! A client in the cluster logs in to each pod by itself, over and over, and writes since when it works as it should. A
-//! pgpool is many processes, so once is not enough: it has to go so several times in a row, and the first of these counts.
+//! A client in the cluster logs in to each pod separately and repeatedly, and records since when logins work. A
+//! pgpool is many processes, so one login is not enough: several in a row must succeed, and the first of these counts.
 
 mod client;
 mod health;

@@ -1,6 +1,6 @@
 //! Whether an output is the one that a page promises. Pure.
 //!
-//! Line by line. `…` stands for anything within a line; a line of nothing but `…` for any number of lines.
+//! Line by line. `…` matches any text within a line; a line that consists only of `…` matches any number of lines.
 //! Blanks count as one, since the widths of columns follow the names in them; blank lines do not count.
 
 /// Stands for what is different for each reader.

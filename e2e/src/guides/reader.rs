@@ -40,7 +40,7 @@ pub(crate) async fn follow(context: Context, file: &Path, shown: &str) -> anyhow
     transcript::check(&steps, &mark, &printed).with_context(|| shown.to_owned())
 }
 
-/// What the page "What you need" lists: the version in the catalog, and an `AppBinding` of the namespace
+/// Creates what the page "What you need" lists: the version in the catalog, and an `AppBinding` of the namespace
 /// for a PostgreSQL.
 async fn provide(context: &Context) -> anyhow::Result<()> {
     let database = context.database().await?;

@@ -78,7 +78,7 @@ impl Load {
             ("certificates", CERTIFICATES, certificates),
             ("tmp", "/tmp", json!({"emptyDir": {}})),
         ];
-        // The trap ends the pod at once; a shell does not end by itself while it waits.
+        // The trap ends the pod at once; without it, a shell does not end while it waits.
         let stay = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done";
         let pod = psql::pod(NAME, stay, &format!("{NAME}-password"), &volumes);
         ns.put(&pod).await?;

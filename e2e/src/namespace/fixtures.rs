@@ -37,7 +37,7 @@ pub(crate) fn postgres_plain(namespace: &str) -> String {
     )
 }
 
-/// The user's pool in front of the PostgreSQL in the namespace `database`, as it stands in the fixture.
+/// The user's pool in front of the PostgreSQL in the namespace `database`, as defined in the fixture.
 pub(crate) fn pgpool(database: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(&PGPOOL.replace(PLACE, database))
 }

@@ -133,7 +133,7 @@ impl Operator {
         Ok(())
     }
 
-    /// Asks it to end, and fails unless it does so in time and without complaint.
+    /// Stops the process, and fails unless it exits in time and without an error.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
         let child = self.child.take().context("it was killed")?;
         let status = child.stop(GRACE)?;

@@ -1,4 +1,4 @@
-//! The manifests of `KubeDB`'s documentation, each applied as it stands with the strictest validation of the API server,
+//! The manifests of `KubeDB`'s documentation, each applied unchanged with the strictest validation of the API server,
 //! and followed to the state that the documentation promises. They are read from a folder of the user's: none is here.
 //!
 //! | Module | Concern |

@@ -71,7 +71,7 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
     }
 }
 
-/// Waits for the next event; `None` when the watch must be restarted. A watch notices by itself that its
+/// Waits for the next event; `None` when the watch must be restarted. A watch detects that its
 /// connection is dead, a list does not.
 async fn next<K>(
     events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),

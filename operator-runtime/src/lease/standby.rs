@@ -117,7 +117,7 @@ fn explain(api: &LeaseApi, error: &LeaseError) {
             debug!(lease = %api.config().name, %error, "another process was faster");
         }
         LeaseError::Timeout | LeaseError::Api(_) => {
-            warn!(lease = %api.config().name, %error, "the lease could not be taken");
+            warn!(lease = %api.config().name, %error, "the lease could not be acquired");
         }
     }
 }

@@ -59,7 +59,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     LeadershipLost(#[from] Lost),
     /// A second signal skipped the drain.
-    #[error("stopped at once by a second signal")]
+    #[error("stopped immediately by a second signal")]
     StopForced,
     /// Some tasks ignored the drain.
     #[error("the tasks did not end within {0:?}")]

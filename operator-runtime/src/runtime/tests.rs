@@ -116,7 +116,7 @@ async fn a_second_stop_ends_the_waiting() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("stopped at once by a second signal")
+            .contains("stopped immediately by a second signal")
     );
     assert_eq!(asked.elapsed().as_secs(), 2);
 }

@@ -73,7 +73,7 @@ fn has_name_conflict(pgpool: &Pgpool) -> bool {
 }
 
 /// Whether two Pgpools could name the same certificate Secret. Default names of two Pgpools differ unless they are cut,
-/// so that most pairs are told apart without building any name.
+/// so that most pairs are distinguished without building any name.
 pub(crate) fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
     one.metadata.namespace == other.metadata.namespace
         && one.metadata.name != other.metadata.name

@@ -29,7 +29,7 @@ pub(crate) struct Decision {
     pub(crate) blocked: BTreeMap<Alias, Explanation>,
     /// Our Certificates to delete.
     pub(crate) delete: Vec<Arc<Certificate>>,
-    /// Certificates to request anew although their specs stay the same.
+    /// Certificates to reissue although their specs have not changed.
     pub(crate) reissue: Vec<Reissue>,
     /// The counts of the circuit breaker, for the status.
     pub(crate) changes: BTreeMap<Alias, CertificateChanges>,

@@ -43,7 +43,7 @@ impl VerdictService for Verdicts {
         let Subscription { current, changes } = self.store.subscribe();
         let current = current.into_iter().map(Event::Verdict).chain([Event::Synced]);
         let changes = BroadcastStream::new(changes).map(|event| {
-            event.map_err(|_| Status::unavailable("this client fell behind and has to call again"))
+            event.map_err(|_| Status::unavailable("the client fell behind and must call again"))
         });
         let events = stream::iter(current.map(Ok)).chain(changes);
         let responses = events

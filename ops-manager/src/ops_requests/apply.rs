@@ -159,7 +159,7 @@ fn fields(change: &Value) -> String {
 }
 
 fn gone(name: &str) -> Effect {
-    let message = format!("Pgpool {name} does not exist any more");
+    let message = format!("Pgpool {name} no longer exists");
     Err(Resolution::failed(OpsReason::PgpoolNotFound, message))
 }
 
@@ -184,12 +184,12 @@ async fn new_password(
     let what = format!("Secret {namespace}/{name}");
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
     let Some(secret) = observe::read(&api, &name).await? else {
-        let message = format!("{what} with the credentials of the PCP user does not exist");
+        let message = format!("{what}, which contains the credentials of the PCP user, does not exist");
         return Ok(Err(Resolution::failed(OpsReason::SecretNotFound, message)));
     };
     let done = Done {
         generation: None,
-        message: format!("{what} has a new password, and the previous one under password.prev"),
+        message: format!("{what} has a new password; the previous one is in key password.prev"),
     };
     let uid = request.uid().unwrap_or_default();
     if secret.annotations().get(names::ANNOTATION_ROTATED_BY) == Some(&uid) {
@@ -203,7 +203,7 @@ async fn new_password(
         }
         Err(error) => match rejection(&error) {
             // It is read again.
-            Some(404 | 409) => Ok(later(format!("{what} is being changed by someone else"))),
+            Some(404 | 409) => Ok(later(format!("{what} is being changed by another client"))),
             Some(_) => {
                 let message = format!("The API server rejects the password: {error}");
                 Ok(Err(Resolution::failed(OpsReason::ChangeRejected, message)))
@@ -267,7 +267,7 @@ async fn renew_all(
             Renewal::Stale => {
                 let alias = replaced.alias;
                 return Ok(later(format!(
-                    "The {alias} Certificate is being changed by someone else"
+                    "The {alias} Certificate is being changed by another client"
                 )));
             }
         }

@@ -42,9 +42,7 @@ pub(crate) fn start(
     let turn = queue::turn(request, rivals);
     if let Turn::Superseded { by } = turn {
         return Some(Resolution::Skipped {
-            message: format!(
-                "PgpoolOpsRequest {by} of the same type is newer and takes the place of this one"
-            ),
+            message: format!("PgpoolOpsRequest {by} of the same type is newer and replaces this one"),
         });
     }
     match (admission, turn) {
@@ -91,11 +89,11 @@ pub(crate) fn next<'a>(
 ) -> Next<'a> {
     let name = &request.spec.database_ref.name;
     let Some(step) = next_step(steps, status) else {
-        let message = format!("Everything requested for Pgpool {name} is done");
+        let message = format!("All requested changes to Pgpool {name} are complete");
         return Next::Stop(Resolution::Successful { message });
     };
     let Some(pgpool) = facts.pgpool.as_deref() else {
-        let message = format!("Pgpool {name} does not exist any more");
+        let message = format!("Pgpool {name} no longer exists");
         return Next::Stop(Resolution::failed(OpsReason::PgpoolNotFound, message));
     };
     let left = time_left(request, status::last_step(status), now);

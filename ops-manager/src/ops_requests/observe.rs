@@ -57,9 +57,9 @@ pub(crate) struct References<'a> {
 /// The objects that [`References`] name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Referenced {
-    /// `None` if it is not in the catalogue.
+    /// `None` if it is not in the catalog.
     pub(crate) target_version: Option<PgpoolVersion>,
-    /// `None` if it is not in the catalogue.
+    /// `None` if it is not in the catalog.
     pub(crate) current_version: Option<PgpoolVersion>,
     pub(crate) secret: Option<ReferencedSecret>,
 }

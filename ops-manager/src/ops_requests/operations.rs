@@ -77,7 +77,7 @@ pub(crate) enum Task {
     Edit,
     /// Give the PCP user a new password.
     NewPassword,
-    /// Request every certificate anew.
+    /// Reissue every certificate.
     Renew,
     /// Wait for a goal.
     Await(Goal),
@@ -117,7 +117,7 @@ fn reject_secret(referenced: &Referenced) -> Option<Explanation<OpsReason>> {
     match state {
         SecretState::Absent => Some(Explanation::new(
             OpsReason::SecretNotFound,
-            format!("There is no Secret {title}: create it first, with key {key}"),
+            format!("Secret {title} does not exist: create it with key {key}"),
         )),
         SecretState::WithoutKey => Some(Explanation::new(
             OpsReason::SecretInvalid,

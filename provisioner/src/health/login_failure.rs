@@ -44,7 +44,7 @@ pub(crate) enum LoginFailure {
     #[error(
         "{backend} rejects pgpool before it asks for a password; see its log for the reason: if it is `connection \
          requires a valid client certificate`, add a line to pg_hba.conf without `cert` and `clientcert` that matches \
-         the pods, since pgpool has no certificate to present; otherwise add a line that matches them at all, or check \
+         the pods, since pgpool has no certificate to present; otherwise add any line that matches the pods, or check \
          that PostgreSQL has started and has free connections"
     )]
     BackendRejects { backend: String },

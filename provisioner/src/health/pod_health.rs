@@ -94,8 +94,8 @@ impl PodHealth {
             Some(same @ Login::Refused { fault, .. }) if *fault == failure.fault() => same.clone(),
             _ => Login::from_failure(&failure),
         };
-        // A connection that broke before the handshake shows no certificate: while logins count as accepted, the last
-        // one stays.
+        // A connection that fails before the handshake yields no certificate. While logins are accepted, keep the last
+        // known one.
         let last_served = match login {
             Login::Accepted | Login::ReadOnly { .. } => before.and_then(|before| before.served.clone()),
             Login::Refused { .. } => None,

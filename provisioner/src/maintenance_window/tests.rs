@@ -68,11 +68,14 @@ fn what_is_no_window_says_why() {
         ("02:00-05:00", "form"),
         ("Sat 02:00", "form"),
         ("Sat 02:00-05:00 Europe/Berlin now", "form"),
-        ("Caturday 02:00-05:00", "\"Caturday\" is no day"),
-        ("Mon-Freitag 02:00-05:00", "\"Freitag\" is no day"),
-        ("Sat 2-5", "\"2\" is no time"),
-        ("Sat 02:00-25:00", "\"25:00\" is no time"),
-        ("Sat 02:00-05:00 Atlantis", "\"Atlantis\" is no time zone"),
+        ("Caturday 02:00-05:00", "\"Caturday\" is not a day"),
+        ("Mon-Freitag 02:00-05:00", "\"Freitag\" is not a day"),
+        ("Sat 2-5", "\"2\" is not a time"),
+        ("Sat 02:00-25:00", "\"25:00\" is not a time"),
+        (
+            "Sat 02:00-05:00 Atlantis",
+            "\"Atlantis\" is not a known time zone",
+        ),
         ("Sat 02:00-05:00; nonsense", "form"),
     ];
     for (text, part) in rows {

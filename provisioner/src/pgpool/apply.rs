@@ -32,9 +32,9 @@ use super::observe::{CertificateRevision, Live, Observed};
 use crate::context::Context;
 use writer::Writer;
 
-/// What has become of a decision.
+/// The result of applying a decision.
 pub(crate) enum Progress {
-    /// There was none: something is in the way.
+    /// There was no decision: something prevents it.
     Stopped,
     /// An object of a needed name belongs to someone else. The message names it, and how to fix that.
     Conflict { message: String },
@@ -201,7 +201,7 @@ async fn write(
         }
         written_set = Some(written);
     }
-    // The pool is none the worse for scripts that cannot run.
+    // Scripts that cannot run do not affect the pool.
     let (init, init_failure) = match Box::pin(start_init(writer, &decision.init, init_job)).await {
         Ok(state) => (state, None),
         Err(error) => (InitState::Unknown, Some(error)),

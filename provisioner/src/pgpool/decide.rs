@@ -1,8 +1,8 @@
 //! Decides what becomes of a `Pgpool`: which settings and certificates its pods get, which pods may be replaced now, and
 //! what has to be deleted. One [`Decision`], computed once, before any object is built.
 //!
-//! Pure but for one question: where only other Pgpools could be in the way of a rotation, the [`RotationLimiter`] is asked,
-//! and a place at it is taken.
+//! Pure except for one call: if only other Pgpools could delay a rotation, it asks the [`RotationLimiter`],
+//! which may reserve a slot.
 
 pub(crate) mod ca_overlap;
 pub(crate) mod config_check;

@@ -108,8 +108,8 @@ fn check_spec(pgpool: &Pgpool) -> Result<(), Blocked> {
         return Err(Blocked::stuck(
             Reason::NotSupported,
             format!(
-                "The name `{name}` cannot name a Service and pods: use at most {MAX_NAME_LENGTH} lower-case letters, \
-                 digits and dashes, a letter first."
+                "The name `{name}` is invalid for Services and pods: use at most {MAX_NAME_LENGTH} lowercase letters, \
+                 digits and hyphens, starting with a letter."
             ),
         ));
     }

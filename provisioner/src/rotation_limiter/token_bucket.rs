@@ -11,7 +11,7 @@ use super::{Admission, Limits, Request};
 #[cfg(test)]
 mod tests;
 
-/// A rotation that is in flight for longer is stuck, and does not count any more.
+/// A rotation that is in flight for longer is stuck, and no longer counts.
 const STUCK_AFTER: Duration = Duration::from_mins(15);
 /// The soonest and the latest that a waiting Pgpool requests again.
 const MIN_RETRY: Duration = Duration::from_secs(1);

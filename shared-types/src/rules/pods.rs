@@ -276,12 +276,12 @@ pub(crate) fn git_root() -> CelRule {
     .field_path(".args")
 }
 
-/// A path with `..`: what it means cannot be told from its text.
+/// A path with `..`: the text alone does not show what it refers to.
 const UP: &str = r"(^|/)\.\.(/|$)";
 
 /// A pattern for paths at or below one of these, however they are written.
 fn at_or_below(paths: &[&str]) -> String {
-    // What may stand between two parts: `//`, `/./`.
+    // What may separate two path elements: `//`, `/./`.
     const GAP: &str = r"/+(\./+)*";
     let path = |path: &&str| {
         let parts = path.split('/').filter(|part| !part.is_empty());

@@ -12,7 +12,7 @@ use super::attributes::{self, is_for_tests};
 #[derive(Default)]
 pub(super) struct Mentions {
     pub(super) paths: Vec<Vec<String>>,
-    /// Name in the module, and what it stands for.
+    /// Name in the module, and the path that it refers to.
     pub(super) imports: Vec<(String, Vec<String>)>,
     pub(super) globs: Vec<Vec<String>>,
 }

@@ -45,7 +45,7 @@ enum Meaning {
 
 struct Resolver<'a> {
     tree: &'a Tree,
-    /// Imports that are being followed: `use tls::tls` means another `tls` than itself, and globs may go in circles.
+    /// Imports that are being followed: `use tls::tls` means another `tls` than itself, and globs may form cycles.
     followed: BTreeSet<(ModuleId, Vec<String>, Option<String>)>,
 }
 

@@ -128,7 +128,7 @@ async fn standing(ns: &TestNamespace, rival: &Rival) -> anyhow::Result<(usize, O
     Ok((rival.requests(), workload.spec))
 }
 
-/// Writes its own pair whenever another one stands in the Secret, and counts what cert-manager does about it.
+/// Writes its own pair whenever the Secret contains another one, and counts the reactions of cert-manager.
 struct Rival {
     pair: Pair,
     requests: Arc<Mutex<BTreeSet<String>>>,

@@ -157,7 +157,7 @@ async fn as_asked(ns: &TestNamespace, found: &DynamicObject) -> anyhow::Result<(
     Ok(())
 }
 
-/// What is impossible is reported, and stops nothing else.
+/// An invalid ServiceMonitor is reported, and does not block anything else.
 async fn answered(ns: &TestNamespace) -> anyhow::Result<()> {
     let endpoints = json!([{"port": "metrics", "relabelings": [{"action": "nonsense"}]}]);
     let bad = json!({"agent": "prometheus.io/operator", "prometheus": {"serviceMonitor": {"endpoints": endpoints}}});

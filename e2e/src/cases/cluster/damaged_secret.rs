@@ -93,7 +93,7 @@ async fn played(
     cluster.start_cert_manager()?;
     ns.certificates_ready(POOL)
         .await
-        .context("after cert-manager has mended the Secret")?;
+        .context("after cert-manager has repaired the Secret")?;
     // It issued a new pair, which the pods take over one by one.
     wait::until("both pods serve the new certificate", READY, async || {
         let pgpool = ns.pgpool(POOL).await?;

@@ -1,4 +1,4 @@
-//! PostgreSQL stops and starts again: the pool reports it, its pods stay as they are, and it recovers by itself.
+//! PostgreSQL stops and starts again: the pool reports it, its pods stay as they are, and it recovers automatically.
 
 use serde_json::json;
 use shared_types::Phase;

@@ -28,7 +28,7 @@ async fn under_load(context: Context) -> anyhow::Result<()> {
     let mut follower = Follower::of_new_pool(&ns, &pool, READY).await?;
     let ca = ns.secret_text(SERVER, "ca.crt").await?;
     let load = Load::start(&ns, POOL, context.database().await?, &ca, Login::Password).await?;
-    // The server's alone, all three as when their time ends together, the server's alone.
+    // The server certificate only, then all three as if they expired together, then the server certificate only.
     for certificates in [&SECRETS[..1], &SECRETS, &SECRETS[..1]] {
         let goal = Goal {
             pods: PODS,

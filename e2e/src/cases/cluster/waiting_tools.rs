@@ -73,7 +73,7 @@ impl Chart {
 
 impl Drop for Chart {
     fn drop(&mut self) {
-        // A leftover would be in nobody's way.
+        // A leftover directory does no harm.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

@@ -204,12 +204,12 @@ fn message(pgpool: &Pgpool, alias: Alias, changes: &CertificateChanges, present:
     let (by, fix) = match &changes.writer {
         Some(writer) => (
             format!(", last by {writer:?},"),
-            "keep that writer away from the Secret",
+            "stop that writer from changing the Secret",
         ),
         None => (
             String::new(),
             "find out why it keeps being issued: another Certificate with this secretName, an issuer whose certificates \
-             expire at once, someone who keeps requesting it",
+             expire immediately, or a client that keeps requesting it",
         ),
     };
     let kept = if present {

@@ -134,8 +134,9 @@ fn invalid(view: &View<'_>, leaf: Option<&Leaf>, failure: &Failure) -> Entry {
     let reason = Reason::from_word(failure.reason()).unwrap_or(Reason::IssueFailed);
     let mut message = failure.to_string();
     if let Some(writer) = view.child.and_then(|child| foreign_writer(&child.secret)) {
-        let cause =
-            format!("; it was written by {writer:?} and not by cert-manager: keep that writer away from it");
+        let cause = format!(
+            "; it was written by {writer:?} and not by cert-manager: stop that writer from changing it"
+        );
         message.push_str(&cause);
     }
     if let Some(obstacle) = obstacle(view).or_else(|| failed(view)) {

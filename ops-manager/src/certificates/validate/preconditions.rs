@@ -153,7 +153,7 @@ pub(super) fn secret_known(pgpool: &Pgpool, alias: Alias, observed: &Observed) -
     }
 }
 
-/// Someone else has the Secret or the Certificate.
+/// Rejects a Secret or a Certificate that belongs to another owner.
 pub(super) fn contested(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<Refusal> {
     secret_taken(pgpool, alias, observed)
         .or_else(|| secret_foreign(pgpool, alias, observed))

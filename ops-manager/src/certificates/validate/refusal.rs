@@ -19,7 +19,7 @@ pub(crate) enum Refusal {
     #[error("the {alias} certificate has no issuer; set spec.tls.issuerRef")]
     IssuerUnnamed { alias: &'static str },
     #[error(
-        "{kind} {name} cannot issue: cert-manager knows the kinds Issuer and ClusterIssuer; correct the kind in issuerRef, or name the apiGroup of an external issuer"
+        "{kind} {name} cannot issue: cert-manager supports the kinds Issuer and ClusterIssuer; correct the kind in issuerRef, or name the apiGroup of an external issuer"
     )]
     IssuerKindUnsupported { kind: String, name: String },
     #[error("{kind} {place} does not exist; create it, or correct issuerRef")]

@@ -76,7 +76,7 @@ impl Operation for ReconfigureTls {
         let has_some = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
         if adds_none && !has_some {
             let message = format!(
-                "Pgpool {name} has no TLS, so there are no certificates to rotate: add some with spec.tls.issuerRef"
+                "Pgpool {name} does not use TLS and has no certificates to rotate: set spec.tls.issuerRef"
             );
             return Some(Explanation::new(OpsReason::NoCertificates, message));
         }

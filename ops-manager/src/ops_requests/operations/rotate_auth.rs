@@ -53,7 +53,7 @@ impl Operation for RotateAuth {
             return Some(Explanation::new(
                 OpsReason::SecretExternallyManaged,
                 format!(
-                    "Secret {name} is managed by its owner alone, as spec.authSecret.externallyManaged says: change its \
+                    "Secret {name} is managed externally (spec.authSecret.externallyManaged is true): change its \
                      password there, or name another Secret in spec.authentication.secretRef"
                 ),
             ));

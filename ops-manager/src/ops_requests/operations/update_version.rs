@@ -41,11 +41,11 @@ impl Operation for UpdateVersion {
             return Some(Explanation::new(
                 OpsReason::VersionNotFound,
                 format!(
-                    "There is no PgpoolVersion {target}: name one of the catalogue, see kubectl get pgpoolversions"
+                    "PgpoolVersion {target} does not exist: choose one from the catalog, see kubectl get pgpoolversions"
                 ),
             ));
         };
-        // A current version that is no longer in the catalogue has no constraints.
+        // A current version that is no longer in the catalog has no constraints.
         let current_version = referenced.current_version.as_ref()?;
         let constraints = current_version.spec.update_constraints.as_ref()?;
         let version = &target_version.spec.version;

@@ -57,7 +57,7 @@ pub(super) async fn write(
     written(auth, &mut failures);
     written(budget, &mut failures);
     written(binding, &mut failures);
-    // A conflict is for the user to fix and counts first; the rest is tried again anyway.
+    // Report a conflict first, since the user must resolve it; other failures are retried anyway.
     failures.sort_by_key(|failure| !matches!(failure, ApplyError::NameConflict { .. }));
     (mounted, failures.into_iter().next().map_or(Ok(()), Err))
 }

@@ -1,7 +1,7 @@
-//! Settings that pgpool is to judge, and the pod in which it does: the image of the pool reads the file as a reload would,
-//! which takes it milliseconds and no network, and ends.
+//! Builds the settings to check and the pod that checks them: the image of the pool reads the file as a reload would,
+//! which takes milliseconds and needs no network, and exits.
 //!
-//! The pod bears the account, the place and the security of the pods of the pool, but not the labels that Services, the
+//! The pod has the account, placement and security settings of the pods of a pool, but not the labels that Services, the
 //! budget and the workload select by.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ const MODE: i32 = 0o440;
 const NAME_LENGTH: usize = 10;
 /// Hexadecimal digits of the hash.
 const HASH_LENGTH: usize = 32;
-/// What stands for a password: pgpool takes any text, so none needs to leave its Secret.
+/// Replaces each password: pgpool takes any text, so none needs to leave its Secret.
 const MASK: &str = "'masked'";
 
 /// Builds both.
@@ -146,8 +146,8 @@ fn container(validated: &Validated) -> Container {
     }
 }
 
-/// `pgpool reload` reads the whole file before it looks for the process to tell, which here is the shell itself. A pattern
-/// that is no regular expression is a mere warning to pgpool, which then goes without it. The exit code tells a refusal
+/// `pgpool reload` reads the whole file before it looks for the process to signal, here the shell itself. A pattern
+/// that is not a regular expression only causes a warning, and pgpool ignores it. The exit code separates a rejection
 /// from a pgpool that is not there.
 fn script() -> String {
     let (run, conf) = (paths::RUN, format!("{}/{}", paths::ETC, paths::PGPOOL_CONF));

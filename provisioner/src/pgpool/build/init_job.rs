@@ -63,7 +63,7 @@ if [ -d "$what" ]; then
 elif [ -f "$what" ]; then
   run "$what" || fail $? "$what failed"
 else
-  fail 66 "there is no $what: correct spec.init.script.scriptPath"
+  fail 66 "$what does not exist: correct spec.init.script.scriptPath"
 fi
 echo "init-script: all done"
 "#;

@@ -1,4 +1,4 @@
-//! Objects as they would be, for decisions.
+//! Builds objects without applying them, as input for decisions.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Secret;

@@ -31,7 +31,7 @@ pub(super) fn primary(validated: &Validated) -> Service {
     }
 }
 
-/// Names the pods. Only ready ones, which is the default: whoever connects to a pod by name expects it to serve.
+/// Names the pods. Only ready ones, which is the default: a client that connects to a pod by name expects it to serve.
 pub(super) fn governing(validated: &Validated) -> Service {
     let mut port = ServicePort {
         name: Some("primary".to_owned()),

@@ -52,7 +52,7 @@ pub(crate) enum ConfigSecret {
     /// It is written. The hash says that pgpool has checked the settings; `None` where it had no need to.
     Write { checked_hash: Option<String> },
     /// It is not touched: pgpool might not start with what the spec asks for, or pods that read it have no certificates
-    /// yet and would refuse everybody after a restart with settings for TLS.
+    /// yet and would reject every client after a restart with settings for TLS.
     #[default]
     Leave,
 }
@@ -77,7 +77,7 @@ pub(super) enum Settings {
     Wait { check: Check },
 }
 
-/// How the check of settings stands that pods do not get.
+/// The state of the check of settings that pods do not get.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     starts: bool,

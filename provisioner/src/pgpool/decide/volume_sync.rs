@@ -1,7 +1,7 @@
 //! Which pods need a volume sync because a Secret that they mount has changed. Pure.
 //!
 //! The kubelet refreshes a changed Secret in a pod after a minute or so, or immediately when the pod itself changes. So
-//! each running pod has an annotation with the versions of the Secrets that it was last synced with, and is annotated anew
+//! each running pod has an annotation with the versions of the Secrets that it was last synced with, and is annotated again
 //! when they differ. Everything is read from the cluster: a process that dies between the change of a Secret and the
 //! annotation is followed by one that sees the same.
 //!

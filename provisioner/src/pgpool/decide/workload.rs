@@ -61,7 +61,7 @@ pub(super) struct Mounted {
     pub(super) exporter: bool,
 }
 
-/// The certificates of pods, settings aside.
+/// The certificates of pods, without the settings.
 pub(super) struct Pods<'a> {
     pub(super) state: CertificateState,
     /// `None` while nothing may run yet.
@@ -126,7 +126,7 @@ fn handoff(situation: &Situation<'_>) -> Handoff {
     handoff::verify(handoff, &observed.certificates, situation.now)
 }
 
-/// The newest certificates with every CA that is trusted beside theirs, or those that pods have while the newest have to
+/// The newest certificates with all additional trusted CAs, or the current ones of the pods while the newest have to
 /// wait.
 fn newest<'a>(situation: &Situation<'a>, verifier: Verifier, mut material: TlsMaterial<'a>) -> Pods<'a> {
     let Situation {

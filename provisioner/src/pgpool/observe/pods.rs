@@ -190,7 +190,7 @@ fn halted(container: &ContainerStatus) -> Option<String> {
         let reason = ended.reason.as_deref().unwrap_or("Error");
         let code = ended.exit_code;
         return Some(format!(
-            "{title} does not stay up, it ended with {reason} (exit code {code})"
+            "{title} keeps restarting; it last ended with {reason} (exit code {code})"
         ));
     }
     let reason = waiting.filter(|reason| !HARMLESS.contains(reason))?;

@@ -46,7 +46,7 @@ impl Initialized {
                 NewCondition::new(
                     true,
                     Reason::InitSkipped,
-                    "`spec.init.initialized` says that no scripts have to run",
+                    "`spec.init.initialized` is true, so no scripts are run",
                 ),
                 None,
             ),

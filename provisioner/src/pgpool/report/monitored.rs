@@ -47,8 +47,8 @@ impl Monitored {
             (Lookup::Absent, _) => no(
                 Reason::PrometheusOperatorAbsent,
                 format!(
-                    "The API server does not know the kind ServiceMonitor (monitoring.coreos.com/v1): install the \
-                     Prometheus operator, ServiceMonitor {name} follows by itself; or set `spec.monitor.agent` to \
+                    "The API server does not serve the kind ServiceMonitor (monitoring.coreos.com/v1): install the \
+                     Prometheus operator, then ServiceMonitor {name} is created automatically; or set `spec.monitor.agent` to \
                      `prometheus.io/builtin`"
                 ),
             ),

@@ -87,7 +87,7 @@ impl Work {
                 Rollout::Replacing { updated } => Blocked::waiting(
                     Reason::RollingOut,
                     format!(
-                        "{updated} of {all} pods are up to date, the others follow one by one{verified_by}"
+                        "{updated} of {all} pods are up to date; the others are replaced one by one{verified_by}"
                     ),
                 ),
                 Rollout::Settled if ready < all => waiting_for_pods(&trouble(observed), verified_by),
@@ -120,11 +120,9 @@ impl Work {
                 NewCondition::new(false, Reason::Converged, "")
             }
             Self::Blocked(Blocked::Waiting(explanation)) => NewCondition::explained(true, explanation),
-            Self::Blocked(Blocked::Stuck(Explanation { reason, .. })) => NewCondition::new(
-                false,
-                *reason,
-                "Stopped before everything was done, see condition Stalled",
-            ),
+            Self::Blocked(Blocked::Stuck(Explanation { reason, .. })) => {
+                NewCondition::new(false, *reason, "Stopped before completion, see condition Stalled")
+            }
             Self::Done { message } => NewCondition::new(false, Reason::Converged, message.clone()),
         }
     }
@@ -172,7 +170,7 @@ fn failed(error: &ApplyError) -> Blocked {
         Some(400..=408 | 410..=428 | 430..=499) => {
             Blocked::stuck(Reason::ConfigurationInvalid, error.to_string())
         }
-        // Busy, late or cut off: the next attempt will do, and a status would meet the same.
+        // Overload, timeout or lost connection: retry. Writing a status would fail in the same way.
         _ => Blocked::Unknown,
     }
 }
@@ -211,7 +209,7 @@ fn done(pgpool: &Pgpool, observed: &Observed, verified_by: &str) -> String {
 /// Says who verified the certificates where it was not ops-manager.
 fn verified_by(judge: Option<Verifier>) -> &'static str {
     match judge {
-        // A status must not change because the verdict came another way.
+        // A status must not change because the verdict arrived by another path.
         None | Some(Verifier::Channel | Verifier::Status) => "",
         Some(Verifier::Provisioner) => {
             "; the provisioner verified the certificates itself, since ops-manager published no verdict"

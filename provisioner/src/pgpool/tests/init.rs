@@ -64,7 +64,7 @@ fn jobs(log: &[String]) -> usize {
     log.iter().filter(job).count()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn scripts_run_once_when_the_pool_is_ready() {
     let stage = Stage::new(&with_scripts(tls_pgpool(), &map()));
     stage.put_map();
@@ -101,7 +101,7 @@ async fn scripts_run_once_when_the_pool_is_ready() {
     ));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn scripts_wait_for_pods_that_serve() {
     let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.put_map();
@@ -111,7 +111,7 @@ async fn scripts_wait_for_pods_that_serve() {
     assert!(stage.api.get::<Job>(JOB).is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_scripts_nothing_is_asked() {
     let stage = Stage::new(&plain_pgpool());
     stage.finish().await;
@@ -128,7 +128,7 @@ async fn without_scripts_nothing_is_asked() {
     assert_eq!(stage.reason(ConditionType::Initialized), None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_missing_source_is_named_and_waited_for() {
     let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.finish().await;
@@ -155,7 +155,7 @@ async fn a_missing_source_is_named_and_waited_for() {
     assert!(matches!(followed, operator_runtime::Lookup::Absent));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failed_scripts_take_nothing_from_the_pool() {
     let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.put_map();
@@ -180,7 +180,7 @@ async fn failed_scripts_take_nothing_from_the_pool() {
     assert_eq!(stage.initialized(), "False/InitRunning");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_foreign_job_of_the_name_is_left_alone() {
     let stage = Stage::new(&with_scripts(plain_pgpool(), &map()));
     stage.put_map();
@@ -196,7 +196,7 @@ async fn a_foreign_job_of_the_name_is_left_alone() {
     assert_eq!(jobs(&stage.api.log()), 0);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn certificates_that_scripts_still_need_stay() {
     let stage = Stage::new(&with_scripts(tls_pgpool(), &map()));
     stage.put_map();
@@ -220,7 +220,7 @@ async fn certificates_that_scripts_still_need_stay() {
     assert!(stage.api.get::<Secret>(&path).is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn bad_scripts_are_named_and_the_pool_runs() {
     let both = json!({ "configMap": { "name": "a" }, "secret": { "secretName": "b" } });
     let stage = Stage::new(&with_scripts(plain_pgpool(), &both));

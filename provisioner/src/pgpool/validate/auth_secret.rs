@@ -42,7 +42,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     }
     let secret = Reference {
         what: &what,
-        how_to_fix: "create it, or let the operator do so by `spec.authSecret.externallyManaged: false`",
+        how_to_fix: "create it, or set `spec.authSecret.externallyManaged` to false to have the operator create it",
         absent: Reason::AuthSecretNotFound,
         forbidden: Reason::AuthSecretNotFound,
     }
@@ -51,7 +51,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
         return Err(Blocked::stuck(
             Reason::NameConflict,
             format!(
-                "{what} is managed for another object according to its labels: name another Secret in `spec.authSecret.name`, or set \
+                "{what} belongs to another object, according to its labels: name another Secret in `spec.authSecret.name`, or set \
                  `spec.authSecret.externallyManaged` to share it."
             ),
         ));

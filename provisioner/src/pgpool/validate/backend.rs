@@ -153,7 +153,7 @@ fn secret(
         return Err(Blocked::stuck(
             Reason::NotSupported,
             format!(
-                "{} refers to a Secret of another API group: name a plain Secret.",
+                "{} refers to a Secret of another API group: use a core Secret.",
                 place.what
             ),
         ));

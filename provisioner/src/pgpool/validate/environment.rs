@@ -71,7 +71,7 @@ fn alone(prefix: &str, there: &str, missing: &str) -> Explanation {
     Explanation::new(
         Reason::UserVariableIncomplete,
         format!(
-            "`{prefix}{there}` of container `pgpool` in `spec.podTemplate` names no user without `{prefix}{missing}`: \
+            "`{prefix}{there}` of container `pgpool` in `spec.podTemplate` has no effect without `{prefix}{missing}`: \
              add that, or remove it."
         ),
     )
@@ -120,7 +120,7 @@ impl Reader<'_> {
         }
         let Some(reference) = reference(variable) else {
             return Err(invalid(&format!(
-                "takes `{}` of container `pgpool` from something else than a Secret: use `value` or \
+                "takes `{}` of container `pgpool` from something other than a Secret: use `value` or \
                  `valueFrom.secretKeyRef`",
                 variable.name
             )));

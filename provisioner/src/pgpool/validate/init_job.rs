@@ -207,7 +207,7 @@ fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<
             Blocked::stuck(
                 Reason::NotSupported,
                 format!(
-                    "PgpoolVersion `{}` names no image for git: set its `spec.gitSyncer.image`, or give the scripts in \
+                    "PgpoolVersion `{}` has no git-sync image: set its `spec.gitSyncer.image`, or give the scripts in \
                      a ConfigMap.",
                     name.unwrap_or_default()
                 ),
@@ -234,7 +234,7 @@ fn git(repository: &GitRepo, root: &str, link: &str, inputs: &Inputs) -> Result<
     })
 }
 
-/// An option of git-sync: `--name=value`, `--name value`, or the environment variable that stands for it.
+/// An option of git-sync: `--name=value`, `--name value`, or the equivalent environment variable.
 fn option(git: &GitRepo, name: &str) -> Option<String> {
     let mut args = git.args.iter().map(|arg| arg.trim());
     while let Some(arg) = args.next() {

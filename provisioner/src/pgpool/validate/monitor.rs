@@ -30,7 +30,7 @@ pub(super) fn check(pgpool: &Pgpool) -> Result<(), Blocked> {
     };
     if monitor.agent.is_none() {
         return Err(invalid(
-            "`spec.monitor` names no agent: set `spec.monitor.agent` to `prometheus.io/operator` or \
+            "`spec.monitor` has no agent: set `spec.monitor.agent` to `prometheus.io/operator` or \
              `prometheus.io/builtin`, or remove `spec.monitor`.",
         ));
     }
@@ -85,7 +85,7 @@ fn check_env(env: &[EnvVar], place: &str) -> Result<(), Blocked> {
     let reserved = |variable: &&EnvVar| EXPORTER_ENV.contains(&variable.name.as_str());
     env.iter().find(reserved).map_or(Ok(()), |variable| {
         Err(invalid(&format!(
-            "`{place}` sets `{}`, which is reserved: remove it, how the exporter reaches pgpool follows from the spec.",
+            "`{place}` sets `{}`, which is reserved: remove it. The operator sets how the exporter connects.",
             variable.name
         )))
     })
@@ -144,7 +144,7 @@ pub(super) fn monitoring(
 fn as_stored(container: Container) -> Result<Container, Blocked> {
     let no_container = |error| {
         invalid(&format!(
-            "`spec.monitor.prometheus.exporter` makes no container: {error}."
+            "`spec.monitor.prometheus.exporter` is not a valid container: {error}."
         ))
     };
     let mut json = serde_json::to_value(container).map_err(no_container)?;

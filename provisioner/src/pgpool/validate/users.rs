@@ -64,8 +64,8 @@ pub(super) fn users(
                 }
             }
             problems.push(Explanation::new(Reason::UserSecretForbidden, format!(
-                    "`spec.syncUsers` has no effect, what is known stays: the provisioner does not see Secrets in \
-                     namespace `{}`, serve that namespace too.",
+                    "`spec.syncUsers` has no effect, and known users are kept: the provisioner does not watch \
+                     namespace `{}`. Add it to the watched namespaces.",
                     backend_namespace(pgpool)
                 )));
         }
@@ -141,7 +141,7 @@ fn synced(
                 Some(user) => {
                     problems.push(broken(
                         secret,
-                        &format!("{problem}, and its user keeps the known password"),
+                        &format!("{problem}, and the user keeps the current password"),
                     ));
                     Ok(user)
                 }
@@ -160,8 +160,8 @@ fn synced(
         if let Some(first) = users.get(&name) {
             let different = given.iter().find(|it| it.user.password != first.password);
             problems.extend(different.map(|it| Explanation::new(Reason::UserConflict, format!(
-                    "{} gives the user `{name}` another password than the AppBinding or `spec.podTemplate`, which \
-                     count: correct or remove it.",
+                    "{} gives the user `{name}` a different password than the AppBinding or `spec.podTemplate`, which \
+                     take precedence: correct or remove it.",
                     title(it.secret)
                 ))));
         } else if let Some(user) = chosen(&name, &given, known, problems) {
@@ -181,7 +181,7 @@ fn chosen(
     let counts = given.iter().find(in_force).or(given.first())?;
     if let Some(other) = given.iter().find(|it| it.user.password != counts.user.password) {
         problems.push(Explanation::new(Reason::UserConflict, format!(
-                "{} and {} give the user `{name}` different passwords, and the former counts: remove one of them.",
+                "{} and {} give the user `{name}` different passwords, and the former is used: remove one of them.",
                 title(counts.secret),
                 title(other.secret)
             )));

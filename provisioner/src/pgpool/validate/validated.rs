@@ -20,7 +20,7 @@ pub(crate) struct Validated {
     pub(crate) name: String,
     /// `metadata.namespace`.
     pub(crate) namespace: String,
-    /// Controller reference for everything that goes when the `Pgpool` goes.
+    /// Controller reference for all objects that are deleted with the `Pgpool`.
     pub(crate) owner: OwnerReference,
     /// Labels of every object.
     pub(crate) labels: BTreeMap<String, String>,
@@ -51,7 +51,7 @@ pub(crate) struct Validated {
     /// The user's own lines of `pgpool.conf`, each name once.
     pub(crate) custom_settings: Vec<Setting>,
     /// Why the settings that the user asks for cannot be used. Then there are none in `custom_settings`, and what would be
-    /// written without them is for nobody: pods keep those that they have.
+    /// written without them is not used: pods keep their current settings.
     pub(crate) blocked_settings: Option<Blocked>,
     /// Whether the nodes are the user's own list.
     pub(crate) custom_nodes: bool,
@@ -71,7 +71,7 @@ impl Validated {
         self.ssl_mode.enabled()
     }
 
-    /// Whether there is an exporter that judges the certificate of pgpool.
+    /// Whether there is an exporter that verifies the certificate of pgpool.
     pub(crate) fn exporter_verifies(&self) -> bool {
         let strict = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
         self.monitoring.is_some() && strict
@@ -83,7 +83,7 @@ impl Validated {
         self.monitoring.is_some() && self.client_auth_mode == ClientAuthMode::Cert
     }
 
-    /// Whether the user had a hand in `pgpool.conf`, so that pgpool is asked before a pod gets it.
+    /// Whether the user configured part of `pgpool.conf`, so that pgpool checks it before a pod gets it.
     pub(crate) fn customized(&self) -> bool {
         self.custom_nodes || !self.custom_settings.is_empty()
     }
@@ -155,7 +155,7 @@ pub(crate) struct Backend {
 /// One PostgreSQL as pgpool sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BackendNode {
-    /// DNS name or address, free of anything that needs quoting.
+    /// DNS name or address, without characters that need quoting.
     pub(crate) host: String,
     /// TCP port.
     pub(crate) port: u16,
@@ -172,7 +172,7 @@ pub(crate) struct AuthSecret {
     pub(crate) name: String,
     /// Whether we write it; otherwise it is the user's and only read.
     pub(crate) ours: bool,
-    /// What stands in it, or will.
+    /// The credentials that it contains, or will contain.
     pub(crate) login: Credential,
     /// The resource version that it was read in; `None` for one that is yet to be made.
     pub(crate) version: Option<String>,
@@ -183,7 +183,7 @@ pub(crate) struct AuthSecret {
 pub(crate) struct Setting {
     /// Name as pgpool of this release knows it.
     pub(crate) name: String,
-    /// The value as it stands in the file: one token, quoted where needed.
+    /// The value as written in the file: one token, quoted where needed.
     pub(crate) token: String,
     /// Where the user wrote it.
     pub(crate) place: String,

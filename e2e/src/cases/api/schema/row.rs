@@ -31,7 +31,7 @@ pub(super) struct Row {
     given: BTreeMap<String, Value>,
     /// The path of the field, such as `/spec/replicas`.
     pub(crate) field: String,
-    /// `null` stands for the absence of the field, here and below.
+    /// `null` means that the field is absent, here and below.
     pub(crate) accepts: Vec<Value>,
     pub(crate) rejects: Vec<Rejected>,
 }

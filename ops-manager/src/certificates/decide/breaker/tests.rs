@@ -185,7 +185,10 @@ fn a_writer_that_keeps_overwriting_is_named() {
     // The circuit opens at the third time, and what follows is not counted.
     let words = "was issued 3 times and overwritten 3 times, last by \"external-secrets\", since";
     assert!(message.contains(words), "{message}");
-    assert!(message.contains("keep that writer away"), "{message}");
+    assert!(
+        message.contains("stop that writer from changing the Secret"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn waiting(view: &View<'_>, request: &CertificateRequest) -> String {
     let approved = request.condition("Approved").is_some_and(Condition::is_true);
     if !approved {
         return format!(
-            "nobody has approved {name}; check that the approver runs (cert-manager's own, or approver-policy and its \
+            "{name} is not approved; check that the approver runs (cert-manager's own, or approver-policy and its \
              policies), or approve it: cmctl approve"
         );
     }

@@ -36,7 +36,7 @@ const HALTS: [Halt; 4] = [
     (
         "nobody approves",
         |observed| request(observed, vec![]),
-        "nobody has approved CertificateRequest demo/pool-server-cert-1; check that the approver runs",
+        "CertificateRequest demo/pool-server-cert-1 is not approved; check that the approver runs",
     ),
     (
         "nobody answers",

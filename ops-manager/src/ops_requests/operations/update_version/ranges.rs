@@ -1,6 +1,6 @@
-//! Ranges of versions, as the catalogue lists them in `updateConstraints`. Pure.
+//! Ranges of versions, as the catalog lists them in `updateConstraints`. Pure.
 //!
-//! The notation is that of the Go library Masterminds/semver, which the catalogues of `KubeDB` are written for:
+//! The notation is that of the Go library Masterminds/semver, which the catalogs of `KubeDB` are written for:
 //! comparisons joined by commas or blanks must all hold, alternatives are joined by `||`. A version here is up to three numbers;
 //! what follows a dash is left aside.
 
@@ -42,7 +42,7 @@ fn comparisons(part: &str) -> Option<Vec<(String, Version)>> {
 
 fn holds(operator: &str, bound: Version, version: Version) -> bool {
     let (low, this) = (bound.numbers, version.numbers);
-    // What is left out stands for any.
+    // Omitted parts match any number.
     let same = |digits: usize| low[..digits] == this[..digits];
     match operator {
         "" | "=" | "==" => same(bound.given),

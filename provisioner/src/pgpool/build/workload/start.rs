@@ -46,7 +46,7 @@ lacks_file() {{
 if lacks_file; then
   trap 'exit 143' TERM INT QUIT
   echo "pgpool is not started: {conf} names $file, which this pod does not have. The pod is of an earlier revision, from\
- before TLS was set up like this, and will be replaced." >&2
+ before the current TLS settings, and will be replaced." >&2
   while lacks_file; do
     sleep 1 & wait $!
     cd -P {etc}/..data

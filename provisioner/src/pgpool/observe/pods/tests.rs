@@ -153,7 +153,8 @@ fn trouble_is_told_in_words_that_do_not_change_by_themselves() {
     }
     // Up and down again.
     let last = "lastState: {terminated: {reason: OOMKilled, exitCode: 137}}";
-    let expected = "container pgpool (pgpool2:9) does not stay up, it ended with OOMKilled (exit code 137)";
+    let expected =
+        "container pgpool (pgpool2:9) keeps restarting; it last ended with OOMKilled (exit code 137)";
     for now in [
         "restartCount: 3, state: {waiting: {reason: CrashLoopBackOff}}",
         "restartCount: 4, state: {running: {}}",

@@ -18,15 +18,15 @@ pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
         Known::Yes => return Ok(()),
         Known::As(new) => format!("pgpool {this} calls `{new}`: rename it"),
         Known::Since(since) => format!(
-            "only pgpool {} and later knows, but this is {this}: remove the line, or choose a later `spec.version`",
+            "requires pgpool {} or later, but this is {this}: remove the line, or choose a later `spec.version`",
             text(since)
         ),
         Known::Until(last) => format!("pgpool removed after {}: remove the line", text(last)),
         Known::No(Some(likely)) => {
-            format!("pgpool {this} does not know and would ignore: write `{likely}` if that is meant")
+            format!("pgpool {this} does not support and would ignore: write `{likely}` instead")
         }
         Known::No(None) => {
-            format!("pgpool {this} does not know and would ignore: correct the name, or remove the line")
+            format!("pgpool {this} does not support and would ignore: correct the name, or remove the line")
         }
     })
 }
