@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 use operator_runtime::CommonArgs;
 use operator_runtime::args::{duration, duration_or_none};
 
+use crate::across_namespaces::AcrossNamespaces;
 use crate::maintenance_window::Window;
 
 /// Every flag of the provisioner.
@@ -17,6 +18,17 @@ pub(crate) struct Args {
     pub(crate) peer: PeerArgs,
     #[command(flatten)]
     pub(crate) certificates: CertificateArgs,
+    #[command(flatten)]
+    pub(crate) postgres: PostgresArgs,
+}
+
+/// Flags about PostgreSQL.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(next_help_heading = "PostgreSQL")]
+pub(crate) struct PostgresArgs {
+    /// Which AppBindings of other namespaces Pgpools may use.
+    #[arg(long, env = "PGPOOL_ACROSS_NAMESPACES", value_enum, default_value_t)]
+    pub(crate) across_namespaces: AcrossNamespaces,
 }
 
 /// Flags about certificates.

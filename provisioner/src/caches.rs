@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
 
+use crate::across_namespaces::{AcrossNamespaces, Refused};
 use crate::pgpool::observe::pods;
 use crate::prometheus::ServiceMonitor;
 
@@ -45,13 +46,16 @@ pub(crate) struct Caches {
     pub(crate) user_secrets: Cache<Secret>,
     /// The `Pgpool`s that sync users.
     pub(crate) synced: Demand<Pgpool>,
+    /// The `Pgpool`s that must not notice what changes in the namespace of their `AppBinding`.
+    pub(crate) refused: Refused,
 }
 
 /// The `Pgpool`s to reconcile.
 pub(crate) type Triggers = SelectAll<BoxStream<'static, ObjectRef<Pgpool>>>;
 
 impl Caches {
-    pub(crate) fn watch(runtime: &mut Runtime) -> (Self, Triggers) {
+    pub(crate) fn watch(runtime: &mut Runtime, across: AcrossNamespaces) -> (Self, Triggers) {
+        let refused = Refused::default();
         let all = watcher::Config::default;
         let mut triggers = SelectAll::new();
         let (pgpools, changes) = runtime.watch(all(), |_: &mut Pgpool| {});
@@ -60,16 +64,23 @@ impl Caches {
         let (versions, changes) = runtime.watch_optional(all(), |_: &mut PgpoolVersion| {});
         triggers.push(fan_out(changes, &pgpools, mapping::by_version));
         let (app_bindings, changes) = runtime.watch_optional(all(), |_: &mut AppBinding| {});
-        triggers.push(fan_out(changes, &pgpools, mapping::by_app_binding));
+        let known = refused.clone();
+        triggers.push(fan_out(changes, &pgpools, move |binding, pgpools| {
+            mapping::by_app_binding(binding, pgpools, across, &known)
+        }));
         let labeled = watcher::Config::default().labels(names::SELECTOR);
         let (service_monitors, changes, monitored) = runtime.watch_on_demand(labeled, |_| {});
         triggers.push(by_label(changes));
         let users = watcher::Config::default().labels(names::USER_SELECTOR);
         let (user_secrets, changes, synced) = runtime.watch_on_demand(users, trim_user_secret);
-        triggers.push(fan_out(changes, &pgpools, mapping::by_user_secret));
+        let known = refused.clone();
+        triggers.push(fan_out(changes, &pgpools, move |secret, pgpools| {
+            mapping::by_user_secret(secret, pgpools, &known)
+        }));
         let caches = Self {
             user_secrets,
             synced,
+            refused,
             service_monitors,
             monitored,
             secrets: ours(runtime, &mut triggers, trim_owned_secret),
@@ -135,13 +146,11 @@ where
         .boxed()
 }
 
-/// Which of all `Pgpool`s depend on an object.
-type Dependents<K> = fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>>;
-
+/// `dependents` returns which of all `Pgpool`s depend on an object.
 fn fan_out<K>(
     changes: impl Stream<Item = Arc<K>> + Send + 'static,
     pgpools: &Cache<Pgpool>,
-    dependents: Dependents<K>,
+    dependents: impl Fn(&K, &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> + Send + 'static,
 ) -> BoxStream<'static, ObjectRef<Pgpool>>
 where
     K: Send + Sync + 'static,

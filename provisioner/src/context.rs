@@ -11,6 +11,7 @@ use operator_runtime::events::Events;
 use operator_runtime::{Applier, Named, Scope};
 use shared_types::{AppBinding, Pgpool};
 
+use crate::across_namespaces::AcrossNamespaces;
 use crate::caches::Caches;
 use crate::health::Health;
 use crate::maintenance_window::Window;
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     pub(crate) passwords: PasswordSource,
     /// The namespaces that this process serves.
     pub(crate) scope: Scope,
+    /// Which `AppBinding`s of other namespaces may be used.
+    pub(crate) across_namespaces: AcrossNamespaces,
     pub(crate) cluster_domain: String,
     /// How long ops-manager may take to verify certificates.
     pub(crate) handoff_grace: Duration,
@@ -66,12 +69,14 @@ impl Context {
             jobs,
             service_monitors,
             user_secrets,
+            refused,
         } = subscriptions;
         self.named_secrets.follow(key, secrets);
         self.remote_app_bindings.follow(key, remote_app_bindings);
         self.jobs.follow(key, jobs);
         self.caches.monitored.set(key, *service_monitors);
         self.caches.synced.set(key, *user_secrets);
+        self.caches.refused.set(key, *refused);
     }
 
     /// Forgets a `Pgpool` that no longer exists.

@@ -4,6 +4,7 @@
 //! The process is cache → reconcile → API server and holds no other state that matters: it can be killed between
 //! any two lines, and the channel to the other operator can be cut, without changing where a `Pgpool` ends up.
 
+mod across_namespaces;
 mod args;
 mod caches;
 mod context;

@@ -56,6 +56,8 @@ async fn reconcile_existing(
         limiter: &context.rotation_limiter.for_pgpool(key),
         handoff_grace: context.handoff_grace,
     };
+    // Until it is observed again: a change meanwhile has to trigger another reconcile.
+    context.caches.refused.set(key, false);
     // Client: caches, and at most one request.
     let observed = observe::observe(pgpool, context, now).await?;
     context.subscribe(key, &Subscriptions::of(pgpool, &observed, &context.scope));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::stream::{StreamExt, select_all};
+use futures::stream::{BoxStream, StreamExt, select_all};
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::args::ChannelArgs;
 use operator_runtime::channel::client::ConnectError;
@@ -38,7 +38,7 @@ pub(crate) const IDENTITY: Identity = Identity {
 /// # Errors
 /// When the API server cannot be reached at start, the lease is lost, or a task ends unexpectedly.
 pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
-    let (caches, triggers) = Caches::watch(&mut runtime);
+    let (caches, triggers) = Caches::watch(&mut runtime, args.postgres.across_namespaces);
     let named_secrets = Named::new(&mut runtime, trim_named_secret);
     let remote_app_bindings = Named::new(&mut runtime, |_| {});
     let jobs = Named::new(&mut runtime, observe::trim_job);
@@ -72,6 +72,7 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
         memory: Memory::new(metrics.clone()),
         passwords: PasswordSource::default(),
         scope: runtime.scope(),
+        across_namespaces: args.postgres.across_namespaces,
         cluster_domain: args.common.kube.cluster_domain.clone(),
         handoff_grace: args.peer.handoff_grace,
         ca_overlap: args.certificates.ca_overlap,
@@ -117,7 +118,7 @@ fn triggers_of(
     let health_changes = context.health.changes();
     let limiter_changes = context.rotation_limiter.changes();
     let secret_changes = context.named_secrets.changes().boxed();
-    let app_binding_changes = context.remote_app_bindings.changes().boxed();
+    let app_binding_changes = remote_app_binding_changes(context);
     let job_changes = context.jobs.changes().boxed();
     let context = context.clone();
     select_all([
@@ -130,4 +131,13 @@ fn triggers_of(
         job_changes,
     ])
     .inspect(move |key| context.forget_if_gone(key))
+}
+
+/// Changes of `AppBinding`s in namespaces that this process does not serve, without those that a `Pgpool` must not notice.
+fn remote_app_binding_changes(context: &Arc<Context>) -> BoxStream<'static, ObjectRef<Pgpool>> {
+    let context = context.clone();
+    let changes = context.remote_app_bindings.changes();
+    changes
+        .filter(move |key| std::future::ready(observe::may_notice_app_binding(key, &context)))
+        .boxed()
 }

@@ -1,11 +1,11 @@
 //! `AppBinding`: how to connect to an application, here the PostgreSQL of a pool. Other applications use the kind too:
 //! only what no application could use is rejected.
 
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{object::TypedReference, rules::rule, schema};
+use crate::{names, object::TypedReference, rules::rule, schema};
 
 /// How to connect to an application, and the Secrets with its credentials.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +51,29 @@ pub struct AppBindingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
     pub parameters: Option<serde_json::Value>,
+}
+
+/// A longer [`ANNOTATION_ALLOWED_NAMESPACES`] allows nothing: room for 256 names of 63 characters.
+///
+/// [`ANNOTATION_ALLOWED_NAMESPACES`]: names::ANNOTATION_ALLOWED_NAMESPACES
+pub const MAX_ALLOWED_NAMESPACES: usize = 16 * 1024;
+
+impl AppBinding {
+    /// Whether its owner allows Pgpools of another namespace to use it: the annotation
+    /// [`ANNOTATION_ALLOWED_NAMESPACES`](names::ANNOTATION_ALLOWED_NAMESPACES) lists that namespace or `*`, separated by
+    /// commas.
+    ///
+    /// An entry that is no name of a namespace allows nothing, and the others still count.
+    #[must_use]
+    pub fn allows(&self, namespace: &str) -> bool {
+        let annotation = self.annotations().get(names::ANNOTATION_ALLOWED_NAMESPACES);
+        annotation
+            .filter(|list| list.len() <= MAX_ALLOWED_NAMESPACES)
+            .is_some_and(|list| {
+                let mut entries = list.split(',').map(str::trim);
+                entries.any(|entry| !entry.is_empty() && (entry == "*" || entry == namespace))
+            })
+    }
 }
 
 /// The object that runs an application.
@@ -187,4 +210,41 @@ pub struct AddKeysFrom {
 pub struct RemoveKey {
     /// The key in the Secret.
     pub key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_annotation_of_its_owner_lets_another_namespace_in() {
+        let long = format!("shop,{}", "a,".repeat(MAX_ALLOWED_NAMESPACES / 2));
+        let rows: [(Option<&str>, bool); 16] = [
+            (None, false),
+            (Some(""), false),
+            (Some(","), false),
+            (Some("shop"), true),
+            (Some("*"), true),
+            (Some("a, shop ,b"), true),
+            (Some("a,*"), true),
+            (Some("\n shop\t"), true),
+            (Some("UPPER, no name!, shop"), true),
+            (Some("Shop"), false),
+            (Some("shop2"), false),
+            (Some("my-shop"), false),
+            (Some("sh*"), false),
+            (Some("**"), false),
+            (Some("a shop"), false),
+            (Some(&long), false),
+        ];
+        for (annotation, allowed) in rows {
+            let mut binding = AppBinding::new("pg", AppBindingSpec::default());
+            if let Some(value) = annotation {
+                let key = names::ANNOTATION_ALLOWED_NAMESPACES.to_owned();
+                binding.annotations_mut().insert(key, value.to_owned());
+            }
+            assert_eq!(binding.allows("shop"), allowed, "{annotation:.40?}");
+            assert!(!binding.allows("") || annotation.is_some_and(|it| it.contains('*')));
+        }
+    }
 }

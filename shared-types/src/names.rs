@@ -77,6 +77,8 @@ pub const ANNOTATION_TRUSTED_CAS: &str = "pgpool.kubedb.com/trusted-cas";
 /// Annotation of a Pgpool: how long pods trust an earlier client CA after the last certificate has been replaced, such as
 /// `10m`; `0s` for not at all.
 pub const ANNOTATION_CA_OVERLAP: &str = "pgpool.kubedb.com/ca-overlap";
+/// Annotation of an `AppBinding`: the other namespaces whose Pgpools may use it, such as `shop, billing`; `*` for all.
+pub const ANNOTATION_ALLOWED_NAMESPACES: &str = "pgpool.kubedb.com/allowed-namespaces";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 
@@ -250,6 +252,14 @@ pub fn certificate_secret(pgpool: &Pgpool, alias: Alias) -> String {
     chosen
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| certificate(pgpool, alias))
+}
+
+/// The namespace of the `AppBinding` that a Pgpool refers to: its own unless it names another.
+#[must_use]
+pub fn app_binding_namespace(pgpool: &Pgpool) -> String {
+    let named = pgpool.spec.postgres_ref.namespace.clone();
+    let named = named.filter(|name| !name.is_empty());
+    named.or_else(|| pgpool.namespace()).unwrap_or_default()
 }
 
 /// The service account of the pods: the one in the spec, or a generated one.

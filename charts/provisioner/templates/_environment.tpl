@@ -5,6 +5,8 @@
 - name: PGPOOL_PEER_NAME
   value: {{ . | quote }}
 {{- end }}
+- name: PGPOOL_ACROSS_NAMESPACES
+  value: {{ .Values.postgresRef.acrossNamespaces | quote }}
 - name: PGPOOL_CA_OVERLAP
   value: {{ .Values.caOverlap | quote }}
 - name: PGPOOL_ROTATION_AT_ONCE

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use kube::api::DynamicObject;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use shared_types::names;
 
 /// Step 1: a CA and the issuer that signs with it.
 pub(crate) const ISSUER: &str = include_str!("../../fixtures/issuer.yaml");
@@ -46,7 +47,7 @@ pub(crate) fn plain_pgpool(database: &str) -> anyhow::Result<Manifest> {
     Ok(pgpool(database)?.without_tls())
 }
 
-/// The `AppBinding` of the PostgreSQL in a namespace, without a CA.
+/// The `AppBinding` of the PostgreSQL in a namespace, without a CA. Pools of all namespaces may use it.
 pub(crate) fn app_binding(namespace: &str) -> Manifest {
     let spec = json!({
         "type": "postgres",
@@ -57,6 +58,10 @@ pub(crate) fn app_binding(namespace: &str) -> Manifest {
     let kind = ("appcatalog.appscode.com/v1alpha1", "AppBinding");
     Manifest::of(kind.0, kind.1, DATABASE, json!({"spec": spec}))
         .with("/metadata/namespace", json!(namespace))
+        .with(
+            "/metadata/annotations",
+            json!({ names::ANNOTATION_ALLOWED_NAMESPACES: "*" }),
+        )
 }
 
 pub(crate) fn credentials(namespace: &str, password: &str) -> Manifest {

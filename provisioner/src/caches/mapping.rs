@@ -7,6 +7,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 
+use crate::across_namespaces::{AcrossNamespaces, Refused};
+
 #[cfg(test)]
 mod tests;
 
@@ -29,20 +31,29 @@ pub(crate) fn by_version(version: &PgpoolVersion, pgpools: &[Arc<Pgpool>]) -> Ve
     users.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).collect()
 }
 
-/// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` describes.
-pub(crate) fn by_app_binding(binding: &AppBinding, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+/// The `Pgpool`s in front of the PostgreSQL of an `AppBinding`, and the one that the `AppBinding` describes. One that was
+/// refused the use of it notices a change only if that is its consent.
+pub(crate) fn by_app_binding(
+    binding: &AppBinding,
+    pgpools: &[Arc<Pgpool>],
+    across: AcrossNamespaces,
+    refused: &Refused,
+) -> Vec<ObjectRef<Pgpool>> {
     let (namespace, name) = (binding.namespace(), binding.name_any());
     let users = pgpools
         .iter()
-        .filter(|pgpool| is_in_front_of(pgpool, namespace.as_ref(), &name));
-    users
-        .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref()))
-        .chain(by_label(binding))
-        .collect()
+        .filter(|pgpool| is_in_front_of(pgpool, namespace.as_ref(), &name))
+        .map(|pgpool| (ObjectRef::from_obj(pgpool.as_ref()), pgpool))
+        .filter(|(key, pgpool)| !refused.contains(key) || across.permits(pgpool, Some(binding)));
+    users.map(|(key, _)| key).chain(by_label(binding)).collect()
 }
 
-/// The `Pgpool`s that sync the users of a PostgreSQL.
-pub(crate) fn by_user_secret(secret: &Secret, pgpools: &[Arc<Pgpool>]) -> Vec<ObjectRef<Pgpool>> {
+/// The `Pgpool`s that sync the users of a PostgreSQL, and may.
+pub(crate) fn by_user_secret(
+    secret: &Secret,
+    pgpools: &[Arc<Pgpool>],
+    refused: &Refused,
+) -> Vec<ObjectRef<Pgpool>> {
     let namespace = secret.namespace();
     let Some(instance) = secret.labels().get(names::LABEL_INSTANCE) else {
         return Vec::new();
@@ -52,15 +63,10 @@ pub(crate) fn by_user_secret(secret: &Secret, pgpools: &[Arc<Pgpool>]) -> Vec<Ob
         .filter(|pgpool| pgpool.spec.sync_users == Some(true))
         .filter(|pgpool| is_in_front_of(pgpool, namespace.as_ref(), instance))
         .map(|pgpool| ObjectRef::from_obj(pgpool.as_ref()))
+        .filter(|key| !refused.contains(key))
         .collect()
 }
 
 fn is_in_front_of(pgpool: &Pgpool, namespace: Option<&String>, name: &str) -> bool {
-    let reference = &pgpool.spec.postgres_ref;
-    let place = reference
-        .namespace
-        .clone()
-        .filter(|name| !name.is_empty())
-        .or_else(|| pgpool.namespace());
-    reference.name == name && place.as_ref() == namespace
+    pgpool.spec.postgres_ref.name == name && namespace == Some(&names::app_binding_namespace(pgpool))
 }

@@ -37,6 +37,7 @@ pub(crate) use certificate::Certificate;
 pub(crate) use certificate_revision::CertificateRevision;
 pub(crate) use certificates::{published, published_for};
 pub(crate) use init_job_facts::{ended, is_due, trim as trim_job};
+pub(crate) use inputs::may_notice_app_binding;
 pub(crate) use lookup::Lookup;
 pub(crate) use observed::{ConfigCheck, Inputs, Live, Observed};
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod auth;
 mod cluster;
+mod consent;
 mod death;
 mod delivery;
 mod init;

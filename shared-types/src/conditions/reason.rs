@@ -28,7 +28,8 @@ words! {
         AppBindingNotFound,
         /// The `AppBinding` does not say how to connect to a PostgreSQL.
         AppBindingInvalid,
-        /// The operator has no permission to read the `AppBinding`.
+        /// The operator has no permission to read the `AppBinding`, or the `AppBinding` is in another namespace and does
+        /// not allow Pgpools of this one. The latter reads the same if it does not exist.
         AppBindingForbidden,
         /// The Secret that the `AppBinding` names does not exist.
         BackendSecretNotFound,

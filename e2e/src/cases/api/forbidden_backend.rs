@@ -32,10 +32,10 @@ async fn forbidden(context: Context) -> anyhow::Result<()> {
         let pool = pool(&ns)?.with("/spec/postgresRef/namespace", json!(database.name()));
         ns.put(&pool).await?;
         let binding = format!("{}/{DATABASE}", database.name());
-        ns.waiting(
+        ns.stalled(
             POOL,
             Reason::AppBindingForbidden,
-            &["AppBinding", &binding, "grant", "`get`"],
+            &["AppBinding", &binding, "the provisioner may not read it"],
         )
         .await?;
         database

@@ -67,8 +67,15 @@ fn an_app_binding_concerns_those_behind_it_and_the_one_it_tells_about() {
         binding.metadata.labels = instance.map(names::selector_labels);
         binding
     };
-    let concerned =
-        |namespace, name, instance| shown(by_app_binding(&binding(namespace, name, instance), &pgpools()));
+    let concerned = |namespace, name, instance| {
+        let binding = binding(namespace, name, instance);
+        shown(by_app_binding(
+            &binding,
+            &pgpools(),
+            AcrossNamespaces::Granted,
+            &Refused::default(),
+        ))
+    };
     assert_eq!(concerned("demo", "pg", None), ["demo/pool"]);
     assert_eq!(concerned("db", "pg", None), ["demo/other"]);
     assert_eq!(
@@ -82,4 +89,44 @@ fn an_app_binding_concerns_those_behind_it_and_the_one_it_tells_about() {
         ["demo/other"],
         "its own, as others find it"
     );
+}
+
+#[test]
+fn who_was_refused_notices_nothing_but_consent() {
+    let mut binding: AppBinding = parse(include_str!("../../fixtures/app-binding.yaml"));
+    binding.metadata.namespace = Some("db".to_owned());
+    let user: Secret =
+        parse("metadata: {name: ann, namespace: db, labels: {app.kubernetes.io/instance: pg}}");
+    let mut pgpools = pgpools();
+    Arc::make_mut(&mut pgpools[1]).spec.sync_users = Some(true);
+    let refused = Refused::default();
+    let noticed = |binding: &AppBinding, across| {
+        let by_user = shown(by_user_secret(&user, &pgpools, &refused));
+        (
+            shown(by_app_binding(binding, &pgpools, across, &refused)),
+            by_user,
+        )
+    };
+    let other = ["demo/other".to_owned()];
+    let none = [String::new(); 0];
+    let (granted, all) = (AcrossNamespaces::Granted, AcrossNamespaces::All);
+    let mut withdrawn = binding.clone();
+    withdrawn.metadata.annotations = None;
+    let (by_binding, by_user) = noticed(&withdrawn, granted);
+    assert_eq!(
+        (&by_binding[..], &by_user[..]),
+        (&other[..], &other[..]),
+        "it uses both"
+    );
+    refused.set(&ObjectRef::from_obj(pgpools[1].as_ref()), true);
+    for (binding, across, expected) in [
+        (&withdrawn, granted, &none[..]),
+        (&binding, granted, &other[..]),
+        (&binding, AcrossNamespaces::None, &none[..]),
+        (&withdrawn, all, &other[..]),
+    ] {
+        let (by_binding, by_user) = noticed(binding, across);
+        assert_eq!(by_binding, expected);
+        assert_eq!(by_user, none);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use shared_types::{Alias, ClientAuthMode, Pgpool};
+use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
 use super::tls_copy::entry;
 use super::{Situation, handoff};
@@ -115,7 +115,7 @@ fn trust(observed: &Observed, next: Option<&CertificateRevision>, tls_copy: Opti
 
 fn backend(pgpool: &Pgpool, validated: &Validated) -> String {
     let reference = &pgpool.spec.postgres_ref;
-    let namespace = reference.namespace.as_deref().unwrap_or(&validated.namespace);
+    let namespace = names::app_binding_namespace(pgpool);
     let nodes = validated.backend.nodes.iter();
     let addresses: Vec<_> = nodes.map(|node| format!("{}:{}", node.host, node.port)).collect();
     format!(

@@ -10,15 +10,16 @@ use operator_runtime::Availability;
 use shared_types::{AppBinding, Pgpool, names};
 
 use super::env_pairs;
-use super::reference_names::{NamespacedName, References, binding_namespace};
+use super::reference_names::{NamespacedName, References};
 use super::{Inputs, Lookup, cached, known, named};
+use crate::across_namespaces::{AcrossNamespaces, Consent, is_across};
 use crate::context::Context;
 use crate::pgpool::error::Error;
 
 /// Reads what a `Pgpool` refers to.
 pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs, Error> {
     let key = ObjectRef::from_obj(pgpool);
-    let app_binding = app_binding(pgpool, context);
+    let (app_binding, consent) = app_binding(pgpool, context);
     let references = References::of(pgpool, &app_binding);
     let namespace = key.namespace.clone().unwrap_or_default();
     let read = |reference: Option<&NamespacedName>| {
@@ -33,13 +34,14 @@ pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs,
     let in_force = context.caches.secrets.get(key.namespace.as_deref(), &users);
     let mut inputs = Inputs {
         env_secrets,
-        synced: synced(pgpool, context),
+        synced: synced(pgpool, consent, context),
         users_in_force: context.memory.pending.current(&key, &users, in_force),
         version: cached(&context.caches.versions, None, &pgpool.spec.version),
         backend_secret: read(references.backend.as_ref()),
         backend_tls_secret: read(references.backend_tls.as_ref()),
         configuration_secret: read(references.configuration.as_ref()),
         app_binding,
+        consent,
         auth_secret: Lookup::Pending,
         passwords: context.passwords,
         cluster_domain: context.cluster_domain.clone(),
@@ -64,10 +66,10 @@ fn is_pending(secret: &Lookup<Arc<Secret>>) -> bool {
 }
 
 /// The Secrets of users.
-fn synced(pgpool: &Pgpool, context: &Context) -> Option<Lookup<Vec<Arc<Secret>>>> {
-    let asked = pgpool.spec.sync_users == Some(true);
+fn synced(pgpool: &Pgpool, consent: Consent, context: &Context) -> Option<Lookup<Vec<Arc<Secret>>>> {
+    let asked = pgpool.spec.sync_users == Some(true) && consent == Consent::Given;
     let caches = &context.caches;
-    let namespace = binding_namespace(pgpool);
+    let namespace = names::app_binding_namespace(pgpool);
     asked.then(|| match caches.user_secrets.availability_in(&namespace) {
         Availability::Starting => Lookup::Pending,
         Availability::Absent => Lookup::Absent,
@@ -79,14 +81,35 @@ fn synced(pgpool: &Pgpool, context: &Context) -> Option<Lookup<Vec<Arc<Secret>>>
     })
 }
 
-/// The `AppBinding`. In a namespace that this process does not serve it is watched by name alone.
-fn app_binding(pgpool: &Pgpool, context: &Context) -> Lookup<Arc<AppBinding>> {
-    let (namespace, name) = (&binding_namespace(pgpool), &pgpool.spec.postgres_ref.name);
+/// The `AppBinding`, and whether the `Pgpool` may use it. Without consent it is unknown, too: no later step can tell whether
+/// it exists.
+fn app_binding(pgpool: &Pgpool, context: &Context) -> (Lookup<Arc<AppBinding>>, Consent) {
+    match context.across_namespaces {
+        AcrossNamespaces::None if is_across(pgpool) => (Lookup::Forbidden, Consent::SwitchedOff),
+        mode => match known_app_binding(pgpool, context) {
+            Lookup::Pending if !mode.permits(pgpool, None) => (Lookup::Pending, Consent::Unknown),
+            found if mode.permits(pgpool, found.present().map(AsRef::as_ref)) => (found, Consent::Given),
+            _ => (Lookup::Forbidden, Consent::Missing),
+        },
+    }
+}
+
+/// In a namespace that this process does not serve it is watched by name alone.
+fn known_app_binding(pgpool: &Pgpool, context: &Context) -> Lookup<Arc<AppBinding>> {
+    let namespace = &names::app_binding_namespace(pgpool);
+    let name = &pgpool.spec.postgres_ref.name;
     if context.scope.contains(namespace) {
         cached(&context.caches.app_bindings, Some(namespace), name)
     } else {
         known(context.remote_app_bindings.lookup(namespace, name))
     }
+}
+
+/// Whether a change of the `AppBinding` may trigger a `Pgpool`: not if it was refused and still is.
+pub(crate) fn may_notice_app_binding(key: &ObjectRef<Pgpool>, context: &Context) -> bool {
+    let pgpool = context.caches.pgpools.get(key.namespace.as_deref(), &key.name);
+    let is_given = |pgpool: Arc<Pgpool>| app_binding(&pgpool, context).1 == Consent::Given;
+    !context.caches.refused.contains(key) || pgpool.is_some_and(is_given)
 }
 
 /// The auth Secret. A cache that lags behind our own write would make us replace a password that is in use, so that it does

@@ -17,6 +17,7 @@ use super::init_job_facts::InitFacts;
 use super::lookup::Lookup;
 use super::pods::PodFacts;
 use super::reference_names::NamespacedName;
+use crate::across_namespaces::Consent;
 use crate::health::PodHealth;
 use crate::maintenance_window::Window;
 use crate::passwords::PasswordSource;
@@ -29,8 +30,10 @@ use crate::prometheus::ServiceMonitor;
 pub(crate) struct Inputs {
     /// `spec.version`.
     pub(crate) version: Lookup<Arc<PgpoolVersion>>,
-    /// `spec.postgresRef`.
+    /// `spec.postgresRef`; [`Lookup::Forbidden`] without consent.
     pub(crate) app_binding: Lookup<Arc<AppBinding>>,
+    /// Whether the `Pgpool` may use that `AppBinding`.
+    pub(crate) consent: Consent,
     /// `spec.secret` of the `AppBinding`, in its namespace.
     pub(crate) backend_secret: Option<Lookup<Arc<Secret>>>,
     /// `spec.tlsSecret` of the `AppBinding`, in its namespace.
@@ -41,7 +44,7 @@ pub(crate) struct Inputs {
     pub(crate) configuration_secret: Option<Lookup<Arc<Secret>>>,
     /// The Secrets that pairs in the environment of container `pgpool` refer to, by name.
     pub(crate) env_secrets: BTreeMap<String, Lookup<Arc<Secret>>>,
-    /// With `spec.syncUsers`: the labeled Secrets beside PostgreSQL.
+    /// With `spec.syncUsers` and consent: the labeled Secrets beside PostgreSQL.
     pub(crate) synced: Option<Lookup<Vec<Arc<Secret>>>>,
     /// The current password file: it records which user had which password.
     pub(crate) users_in_force: Option<Arc<Secret>>,

@@ -24,7 +24,7 @@ pub(super) struct References {
 impl References {
     pub(super) fn of(pgpool: &Pgpool, app_binding: &Lookup<Arc<AppBinding>>) -> Self {
         let namespace = pgpool.namespace().unwrap_or_default();
-        let backend_namespace = binding_namespace(pgpool);
+        let backend_namespace = names::app_binding_namespace(pgpool);
         let binding = app_binding.present().map(|binding| &binding.spec);
         let of_binding =
             |secret: Option<&TypedReference>| Some((backend_namespace.clone(), secret?.name.clone()));
@@ -47,11 +47,4 @@ fn is_external(pgpool: &Pgpool) -> bool {
     auth_secret
         .and_then(|secret| secret.externally_managed)
         .unwrap_or(false)
-}
-
-/// The namespace of the `AppBinding`: that of the `Pgpool` unless it names another.
-pub(super) fn binding_namespace(pgpool: &Pgpool) -> String {
-    let named = pgpool.spec.postgres_ref.namespace.clone();
-    let named = named.filter(|name| !name.is_empty());
-    named.or_else(|| pgpool.namespace()).unwrap_or_default()
 }

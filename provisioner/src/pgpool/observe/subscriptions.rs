@@ -11,7 +11,8 @@ use shared_types::{Pgpool, names};
 use super::init_job_facts::wanted;
 use super::lookup::Lookup;
 use super::observed::Observed;
-use super::reference_names::{NamespacedName, References, binding_namespace};
+use super::reference_names::{NamespacedName, References};
+use crate::across_namespaces::Consent;
 use crate::caches::mapping;
 
 /// What has to be watched for a `Pgpool`; the default is nothing, for one that no longer exists.
@@ -27,6 +28,8 @@ pub(crate) struct Subscriptions {
     pub(crate) service_monitors: bool,
     /// Whether the users of the PostgreSQL are needed.
     pub(crate) user_secrets: bool,
+    /// Whether changes beside the `AppBinding` must not trigger it, for want of consent.
+    pub(crate) refused: bool,
 }
 
 impl Subscriptions {
@@ -35,8 +38,9 @@ impl Subscriptions {
     pub(crate) fn of(pgpool: &Pgpool, observed: &Observed, scope: &Scope) -> Self {
         let namespace = pgpool.namespace().unwrap_or_default();
         let mut remote_app_bindings = Vec::new();
-        let backend_namespace = binding_namespace(pgpool);
-        if !scope.contains(&backend_namespace) {
+        let backend_namespace = names::app_binding_namespace(pgpool);
+        let consent = observed.inputs.consent;
+        if consent != Consent::SwitchedOff && !scope.contains(&backend_namespace) {
             remote_app_bindings.push((backend_namespace, pgpool.spec.postgres_ref.name.clone()));
         }
         let mut jobs = Vec::new();
@@ -49,7 +53,8 @@ impl Subscriptions {
             remote_app_bindings,
             jobs,
             service_monitors: reads_service_monitors(pgpool, stats_service),
-            user_secrets: pgpool.spec.sync_users == Some(true),
+            user_secrets: consent == Consent::Given && pgpool.spec.sync_users == Some(true),
+            refused: matches!(consent, Consent::Missing | Consent::SwitchedOff),
         }
     }
 }

@@ -10,6 +10,7 @@ use operator_runtime::{Applier, Named, Runtime, Scope};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::across_namespaces::AcrossNamespaces;
 use crate::fixtures::{certificate_verdict, verdict_on};
 use crate::health::{Access, Health, LoginFailure, Pod, Probe, Prober, ServedCertificate};
 use crate::metrics::Metrics;
@@ -114,6 +115,7 @@ impl Stage {
             memory: memory::Memory::default(),
             passwords: PasswordSource::default(),
             scope: Scope::All,
+            across_namespaces: AcrossNamespaces::default(),
             cluster_domain: "cluster.local".to_owned(),
             handoff_grace: grace,
             ca_overlap: Duration::ZERO,

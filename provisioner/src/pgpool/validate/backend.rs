@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::object::TypedReference;
-use shared_types::{AppBinding, ClientAuthMode, Pgpool};
+use shared_types::{AppBinding, ClientAuthMode, Pgpool, names};
 
 use super::address::{self, Address};
 use super::credentials::credential;
@@ -17,6 +17,7 @@ use super::nodes::{self, Endpoint};
 use super::resolve::{Reference, text};
 use super::transforms::transformed;
 use super::{Backend, Inputs};
+use crate::across_namespaces::Consent;
 use crate::credential::Credential;
 use shared_types::certificates::CLIENT_USER;
 
@@ -25,6 +26,7 @@ use crate::pgpool::observe::Lookup;
 /// Reads the `AppBinding` and its Secrets.
 pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Blocked> {
     let place = Place::of(pgpool);
+    consent(pgpool, &place, inputs)?;
     let binding = Reference {
         what: &place.what,
         how_to_fix: "create it, or correct `spec.postgresRef`",
@@ -64,6 +66,38 @@ pub(super) fn backend(pgpool: &Pgpool, inputs: &Inputs) -> Result<Backend, Block
     })
 }
 
+/// Whether the `Pgpool` may use what is in the other namespace. The message is the same whether or not anything is there.
+fn consent(pgpool: &Pgpool, place: &Place, inputs: &Inputs) -> Result<(), Blocked> {
+    let what = &place.what;
+    let annotation = names::ANNOTATION_ALLOWED_NAMESPACES;
+    let namespace = pgpool.namespace().unwrap_or_default();
+    let refusal = match inputs.consent {
+        Consent::Given => return Ok(()),
+        Consent::Unknown => return Err(Blocked::Unknown),
+        Consent::Missing => format!(
+            "{what} does not exist, or does not allow Pgpools of namespace `{namespace}`, or the provisioner may not read \
+             it: ask its owner to add `{namespace}` to its annotation `{annotation}`, or refer to an AppBinding in \
+             namespace `{namespace}`."
+        ),
+        Consent::SwitchedOff => format!(
+            "{what} is in another namespace, which this installation does not allow (`postgresRef.acrossNamespaces` of the \
+             provisioner's chart is `none`): refer to an AppBinding in namespace `{namespace}`."
+        ),
+    };
+    let copies = match inputs.users_in_force {
+        Some(_) => {
+            " Until then nothing of this Pgpool is changed, its certificates included. Its pods go on with the passwords \
+             that were copied to this namespace; these are not renewed, and only other passwords in PostgreSQL make them \
+             useless."
+        }
+        None => "",
+    };
+    Err(Blocked::stuck(
+        Reason::AppBindingForbidden,
+        format!("{refusal}{copies}"),
+    ))
+}
+
 /// The `AppBinding`, for messages.
 struct Place {
     namespace: String,
@@ -73,13 +107,8 @@ struct Place {
 
 impl Place {
     fn of(pgpool: &Pgpool) -> Self {
-        let reference = &pgpool.spec.postgres_ref;
-        let named = reference
-            .namespace
-            .clone()
-            .filter(|namespace| !namespace.is_empty());
-        let namespace = named.or_else(|| pgpool.namespace()).unwrap_or_default();
-        let what = format!("AppBinding `{namespace}/{}`", reference.name);
+        let namespace = names::app_binding_namespace(pgpool);
+        let what = format!("AppBinding `{namespace}/{}`", pgpool.spec.postgres_ref.name);
         Self { namespace, what }
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 use shared_types::explanation::{Blocked, Explanation};
+use shared_types::{Pgpool, names};
 
 use super::Inputs;
 use super::credentials::credential;
@@ -66,7 +66,7 @@ pub(super) fn users(
             problems.push(Explanation::new(Reason::UserSecretForbidden, format!(
                     "`spec.syncUsers` has no effect, and known users are kept: the provisioner does not watch \
                      namespace `{}`. Add it to the watched namespaces.",
-                    backend_namespace(pgpool)
+                    names::app_binding_namespace(pgpool)
                 )));
         }
         Some(Lookup::Present(secrets)) => {
@@ -81,20 +81,12 @@ pub(super) fn users(
     Ok((users.into_values().collect(), problems))
 }
 
-fn backend_namespace(pgpool: &Pgpool) -> String {
-    let named = pgpool.spec.postgres_ref.namespace.clone();
-    named
-        .filter(|namespace| !namespace.is_empty())
-        .or_else(|| pgpool.namespace())
-        .unwrap_or_default()
-}
-
 /// The Secrets other than the one that the `AppBinding` names; the oldest first.
 fn others<'a>(pgpool: &Pgpool, inputs: &Inputs, secrets: &'a [Arc<Secret>]) -> Vec<&'a Secret> {
     let binding = inputs.app_binding.present();
     let own = binding.and_then(|binding| {
         Some((
-            backend_namespace(pgpool),
+            names::app_binding_namespace(pgpool),
             binding.spec.secret.as_ref()?.name.clone(),
         ))
     });
