@@ -4,10 +4,15 @@
 #
 #   docker build --build-arg OPERATOR=ops-manager --tag ops-manager .
 #   docker build --build-arg OPERATOR=provisioner --tag provisioner .
+#
+# A release pins both base images by digest: see docs/src/release.md.
 
 ARG OPERATOR
+ARG BUILD_IMAGE=rust:1.95-bookworm
+# The C library and nothing else: no shell, no package manager, no root. Of the same Debian release as above.
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM rust:1.95-bookworm AS build
+FROM ${BUILD_IMAGE} AS build
 ARG OPERATOR
 WORKDIR /build
 COPY . .
@@ -17,8 +22,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --package "${OPERATOR}" \
     && cp "target/release/${OPERATOR}" /operator
 
-# The C library and nothing else: no shell, no package manager, no root. Of the same Debian release as above.
-FROM gcr.io/distroless/cc-debian12:nonroot AS base
+FROM ${RUNTIME_IMAGE} AS base
 ARG OPERATOR
 COPY --from=build /operator /usr/local/bin/${OPERATOR}
 USER 65534:65534

@@ -1,7 +1,10 @@
 //! The task runner of the workspace. `cargo xtask help` lists the verbs.
 
+mod advisories;
 mod generate;
 mod imports;
+mod permissions;
+mod sbom;
 mod scripts;
 mod tasks;
 mod tools;
@@ -36,9 +39,11 @@ enum Verb {
     },
     /// Check which file imports which: cycles, steps, layers, sizes of files
     Imports,
+    /// Write a software bill of materials for each operator into target/sbom
+    Sbom,
     /// Run every test: unit tests, and those on a cluster of their own
     Test,
-    /// Start a cluster with a Pgpool in it and watch its certificates change
+    /// Create a local cluster with both operators and a Pgpool with TLS, and run a query through it
     Demo,
     /// Run what CI runs
     Ci,
@@ -50,6 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Lint => tasks::run(tasks::LINT),
         Verb::Generate { check } => generate::run(check)?,
         Verb::Imports => imports::run()?,
+        Verb::Sbom => sbom::run()?,
         Verb::Test => tasks::run(tasks::TEST),
         Verb::Demo => tasks::run(tasks::DEMO),
         Verb::Ci => tasks::run(tasks::CI),

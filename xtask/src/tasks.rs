@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    generate, imports, scripts,
+    advisories, generate, imports, permissions, scripts,
     tools::{BUF, CARGO_DENY, CARGO_SHEAR, HADOLINT, LYCHEE, SHELLCHECK, TYPOS, Tool},
     workspace,
 };
@@ -63,12 +63,16 @@ pub(crate) const LINT: &[Step] = &[
         run: Check(|| generate::run(true)),
     },
     Step {
+        what: "permissions in the book",
+        run: Check(permissions::run),
+    },
+    Step {
         what: "spelling",
         run: Checker(&TYPOS, &[]),
     },
     Step {
         what: "scripts of this repository",
-        run: Checker(&SHELLCHECK, &[".ci/run"]),
+        run: Checker(&SHELLCHECK, &[".ci/run", "release/images"]),
     },
     Step {
         what: "scripts in generated objects",
@@ -106,6 +110,10 @@ pub(crate) const LINT: &[Step] = &[
                 "sources",
             ],
         ),
+    },
+    Step {
+        what: "known vulnerabilities of dependencies",
+        run: Check(advisories::run),
     },
     Step {
         what: "Clippy",

@@ -32,6 +32,12 @@ pub(crate) const BUF: Tool = Tool {
     version: "1.75.0",
     registry: PyPi,
 };
+pub(crate) const CARGO_CYCLONEDX: Tool = Tool {
+    program: "cargo-cyclonedx",
+    package: "cargo-cyclonedx",
+    version: "0.5.9",
+    registry: CratesIo,
+};
 pub(crate) const CARGO_DENY: Tool = Tool {
     program: "cargo-deny",
     package: "cargo-deny",

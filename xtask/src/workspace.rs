@@ -1,7 +1,7 @@
 //! What Cargo knows about this workspace: its crates, their targets and dependencies, and their source files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -44,6 +44,32 @@ pub(crate) fn crates() -> anyhow::Result<Vec<Crate>> {
         .iter()
         .map(|package| one_crate(&root, package))
         .collect()
+}
+
+/// The crates that are compiled into a crate of this workspace, itself included: `name version`.
+pub(crate) fn compiled_crates(name: &str, target: &str) -> anyhow::Result<BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--edges=normal",
+            "--prefix=none",
+            "--format={p}",
+        ])
+        .args(["--package", name, "--target", target])
+        .current_dir(root())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout)?;
+    Ok(text
+        .lines()
+        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty())
+        .collect())
 }
 
 fn one_crate(root: &Path, package: &Value) -> anyhow::Result<Crate> {
