@@ -26,7 +26,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "pgpool-operator.serviceAccount" -}}
-{{- default (ternary (include "pgpool-operator.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- default (include "pgpool-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end }}
 
 {{- define "pgpool-operator.image" -}}

@@ -21,6 +21,12 @@
 {{- fail (printf "podLabels must not contain the selector label %s: remove it" $key) -}}
 {{- end -}}
 {{- end -}}
+{{- if not (or $values.serviceAccount.create $values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false: set serviceAccount.name to the ServiceAccount that the operator runs as. It gets the permissions of the operator, so it must be one that no other pod uses" -}}
+{{- end -}}
+{{- if and (not $values.serviceAccount.create) (eq $values.serviceAccount.name "default") -}}
+{{- fail "serviceAccount.name is default, which every pod of the namespace uses unless it names another: choose a ServiceAccount that only the operator uses" -}}
+{{- end -}}
 {{- $renew := include "pgpool-operator.seconds" $values.lease.renew | float64 -}}
 {{- if ge $renew (include "pgpool-operator.seconds" $values.lease.duration | float64) -}}
 {{- fail (printf "lease.renew (%s) must be shorter than lease.duration (%s)" $values.lease.renew $values.lease.duration) -}}

@@ -27,6 +27,14 @@ const REJECTED: &[(&str, &str)] = &[
         "set metrics.expose to true",
     ),
     ("podLabels.app\\.kubernetes\\.io/name=other", "remove it"),
+    (
+        "serviceAccount.create=false",
+        "set serviceAccount.name to the ServiceAccount",
+    ),
+    (
+        "serviceAccount.create=false,serviceAccount.name=default",
+        "choose a ServiceAccount that only the operator uses",
+    ),
     ("lease.renew=15s", "must be shorter than lease.duration"),
     (
         "channel.renewBefore=2160h",
