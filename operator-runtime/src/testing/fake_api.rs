@@ -82,7 +82,12 @@ impl FakeApi {
             return Err(std::io::Error::other("connection refused"));
         }
         if let Some(code) = state.refused(&place) {
-            let (code, body) = refusal(code, if code == 403 { "Forbidden" } else { "NotFound" });
+            let reason = match code {
+                403 => "Forbidden",
+                422 => "Invalid",
+                _ => "NotFound",
+            };
+            let (code, body) = refusal(code, reason);
             return whole(code, &body);
         }
         if watched {

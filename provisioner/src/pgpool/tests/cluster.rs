@@ -66,7 +66,7 @@ fn revision(template: &Value) -> String {
     format!("pool-{hash}")
 }
 
-/// A new pod.
+/// A new pod. The earlier one of that name is deleted first: only then is the new one created at another time.
 fn run(stage: &Stage, spec: &Value, ordinal: i64, revision: &str) {
     let template = &spec["template"];
     let volumes = template["spec"]["volumes"].clone();
@@ -89,9 +89,9 @@ fn run(stage: &Stage, spec: &Value, ordinal: i64, revision: &str) {
     if let Some(leaf) = leaf(stage, &volumes) {
         stage.prober.0.lock().unwrap().serve.insert(uid, leaf);
     }
-    stage
-        .api
-        .put(&format!("/api/v1/namespaces/demo/pods/pool-{ordinal}"), pod);
+    let path = format!("/api/v1/namespaces/demo/pods/pool-{ordinal}");
+    stage.api.remove(&path);
+    stage.api.put(&path, pod);
 }
 
 /// What a kubelet has given to containers: all that is asked for.

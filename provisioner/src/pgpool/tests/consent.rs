@@ -33,8 +33,7 @@ fn put_user(stage: &Stage, password: &str) {
 }
 
 fn remove(stage: &Stage, path: &str) {
-    let object: Value = stage.api.get(path).unwrap();
-    stage.api.remove(path, object);
+    stage.api.remove(path);
 }
 
 /// Everything that somebody who may read the namespace `demo` sees.

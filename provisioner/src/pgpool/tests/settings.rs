@@ -9,7 +9,7 @@ impl Stage {
             .api
             .contents()
             .into_keys()
-            .filter(|path| is_judge(path))
+            .filter(|path| is_config_check(path))
             .collect();
         for path in &pods {
             let mut pod: Value = self.api.get(path).unwrap();
@@ -24,8 +24,8 @@ impl Stage {
     }
 }
 
-fn is_judge(path: &str) -> bool {
-    path.starts_with("/api/v1/namespaces/demo/pods/pool-config-")
+fn is_config_check(path: &str) -> bool {
+    path.starts_with("/namespaces/demo/pods/pool-config-")
 }
 
 fn set_conf(stage: &Stage, conf: &str) {
