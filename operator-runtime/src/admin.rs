@@ -1,6 +1,7 @@
 //! The admin endpoint: liveness, readiness, metrics, over plain HTTP on loopback.
 //!
-//! It responds from the start of the process until its end, with and without leadership. It changes nothing.
+//! It responds from the start of the process until its end, with and without leadership. It changes nothing. It runs on
+//! the async runtime that does the work, so it does not respond when that runtime is stuck.
 
 use std::net::SocketAddr;
 
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::gates::Gates;
+use crate::liveness::Liveness;
 use crate::metrics::SharedRegistry;
 
 /// What the endpoint reports.
@@ -24,13 +26,15 @@ pub struct Admin {
     pub registry: SharedRegistry,
     /// Cancelled when the process begins to stop; from then on it is not ready.
     pub drain: CancellationToken,
+    /// Whether the process makes progress; one that does not is not alive.
+    pub liveness: Liveness,
 }
 
 impl Admin {
     /// Returns the routes.
     pub fn router(self) -> Router {
         Router::new()
-            .route("/livez", get(|| async { "ok\n" }))
+            .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self)
@@ -49,6 +53,13 @@ impl Admin {
         let served = axum::serve(listener, self.router())
             .with_graceful_shutdown(async move { stop.cancelled().await });
         Ok(tokio::spawn(async move { served.await }))
+    }
+}
+
+async fn livez(State(admin): State<Admin>) -> impl IntoResponse {
+    match admin.liveness.stuck() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("stuck: {why}\n")),
     }
 }
 

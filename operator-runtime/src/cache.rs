@@ -117,10 +117,6 @@ where
     {
         changes::subscribe(&self.changed, self.store.clone())
     }
-
-    pub(crate) fn store(&self) -> Store<K> {
-        self.store.clone()
-    }
 }
 
 /// What the watches of a cache need of the process.

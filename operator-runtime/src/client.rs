@@ -13,6 +13,7 @@ use tower::{Layer, Service};
 use crate::args::KubeArgs;
 use crate::fence::Fence;
 use crate::metrics::Metrics;
+use crate::retry_after;
 
 /// How long the API server may take for one request. Shorter than the renew deadline of the lease, so that
 /// no write is in flight when the lease is lost.
@@ -32,28 +33,59 @@ pub enum ClientError {
     Build(#[from] kube::Error),
 }
 
-/// Builds the client. Returns it with the namespace of this process.
-pub(crate) async fn connect(
-    args: &KubeArgs,
-    fence: &Fence,
-    metrics: &Metrics,
-) -> Result<(Client, String), ClientError> {
-    let config = match &args.kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path)?;
-            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await?,
-    };
-    let namespace = config.default_namespace.clone();
-    let client = ClientBuilder::try_from(config)?
-        .with_layer(&Counting(metrics.clone()))
-        .with_layer(fence)
-        .build();
-    Ok((client, namespace))
+/// How to reach the API server.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    config: Config,
+    fence: Fence,
+    metrics: Metrics,
 }
 
-/// Counts requests by method and status code.
+/// Never shows the configuration: it holds credentials.
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl Connector {
+    /// Reads the configuration of the cluster.
+    pub(crate) async fn load(args: &KubeArgs, fence: &Fence, metrics: &Metrics) -> Result<Self, ClientError> {
+        let config = match &args.kubeconfig {
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(path)?;
+                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
+            }
+            None => Config::infer().await?,
+        };
+        Ok(Self::new(config, fence, metrics))
+    }
+
+    fn new(mut config: Config, fence: &Fence, metrics: &Metrics) -> Self {
+        // It would repeat requests below the fence, where they are not counted, up to 15 times.
+        config.default_retry = false;
+        Self {
+            config,
+            fence: fence.clone(),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// Returns the namespace of this process.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.config.default_namespace
+    }
+
+    /// Builds a client with connections of its own, which belong to the async runtime that this is called on.
+    pub(crate) fn client(&self) -> Result<Client, ClientError> {
+        let builder = ClientBuilder::try_from(self.config.clone())?
+            .with_layer(&Counting(self.metrics.clone()))
+            .with_layer(&self.fence);
+        Ok(builder.build())
+    }
+}
+
+/// Counts requests by method and status code, and reads when to ask again.
 #[derive(Clone, Debug)]
 struct Counting(Metrics);
 
@@ -95,6 +127,9 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await;
+            if let Ok(response) = &response {
+                retry_after::read(response);
+            }
             // 0: there was no response.
             metrics.requested(
                 method,
@@ -115,3 +150,6 @@ fn label(method: &Method) -> &'static str {
         _ => "OTHER",
     }
 }
+
+#[cfg(test)]
+mod tests;

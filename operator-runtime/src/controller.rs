@@ -2,30 +2,38 @@
 //!
 //! It decides when an object is reconciled and how many are at a time; the operator decides what a reconcile
 //! does. An object is never reconciled twice concurrently, at most `concurrency` objects are, and one that keeps
-//! failing is retried with growing delays without delaying any other. About an object it keeps only the number of
+//! failing is retried with growing delays without delaying any other. Namespaces take turns, so the number of
+//! objects of one does not delay those of another. About an object it keeps only the number of
 //! consecutive failures and the outcome of its last reconcile, for metrics, until the object is deleted.
+//!
+//! Not `kube::runtime::applier`: it serves objects in the order of their triggers, from whichever namespace, and a panic
+//! in one reconcile ends all of them.
 
+mod attempt;
+mod queue;
 mod tracker;
 
-use std::convert::Infallible;
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use kube::runtime::controller::{Action, Error};
+use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Config, applier};
-use kube::{Resource, ResourceExt};
-use tokio::time::Instant;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tokio_util::task::TaskTracker;
 
+use self::attempt::{Attempt, Next, attempt, panicked};
+use self::queue::Queue;
 use self::tracker::Tracker;
 use crate::cache::{Availability, Cache};
-use crate::error_chain;
+use crate::liveness::Liveness;
 use crate::metrics::Metrics;
 use crate::outcome::Outcome;
-use crate::ownership::{Key, Ownership};
+use crate::ownership::Ownership;
 
 /// The class of a write to a namespace that is being deleted. It is no failure: the object is about to be deleted too.
 pub(crate) const NAMESPACE_TERMINATING: &str = "namespace_terminating";
@@ -49,6 +57,10 @@ pub struct Options {
     pub metrics: Metrics,
     /// Whether this process acts on an object, checked at the start of every reconcile.
     pub ownership: Arc<dyn Ownership>,
+    /// Where the controller shows that it makes progress.
+    pub liveness: Liveness,
+    /// Counts the reconciles in progress, also those that were aborted and did not end yet.
+    pub reconciles: TaskTracker,
 }
 
 /// Reconciles objects until the drain, and lets reconciles in progress finish.
@@ -70,40 +82,31 @@ pub async fn drive<K, C, E, Fut>(
     if !listed(&cache, &options.drain).await {
         return;
     }
-    let tracker = Arc::new(Tracker::new(options.name, options.metrics.clone()));
-    let queue = {
-        let tracker = Arc::clone(&tracker);
-        triggers
-            .inspect(move |key| tracker.queued(key))
-            .take_until(options.drain.clone().cancelled_owned())
-            .map(Ok::<_, Infallible>)
-    };
-    let retry = {
-        let tracker = Arc::clone(&tracker);
-        move |object: Arc<K>, error: &E, _: Arc<C>| failed(&tracker, &ObjectRef::from(object.as_ref()), error)
-    };
-    let config = Config::default().concurrency(options.concurrency);
-    let reconcile = Arc::new(reconcile);
-    let attempt = {
-        let tracker = Arc::clone(&tracker);
-        move |object, context| {
-            Box::pin(attempt(
-                options.clone(),
-                Arc::clone(&tracker),
-                Arc::clone(&reconcile),
-                object,
-                context,
-            ))
+    let progress = options.liveness.queue(options.name);
+    let mut controller = Controller::new(options, cache, context, reconcile);
+    let mut triggers = pin!(triggers.take_until(controller.options.drain.clone().cancelled_owned()));
+    let mut stops = false;
+    loop {
+        let mut started = false;
+        if !stops {
+            controller.queue.advance(Instant::now());
+            started = controller.start();
+            progress.looked_at(started, controller.queue.has_ready());
+        } else if controller.running.is_empty() {
+            progress.looked_at(started, false);
+            return;
         }
-    };
-    applier(attempt, retry, context, cache.store(), queue, config)
-        .for_each(|end| {
-            if let Err(Error::ObjectNotFound(key)) = end {
-                tracker.forget(&key);
-            }
-            std::future::ready(())
-        })
-        .await;
+        let due = controller.queue.next_due();
+        tokio::select! {
+            biased;
+            Some(ended) = controller.running.join_next_with_id() => controller.ended(ended),
+            trigger = triggers.next(), if !stops => match trigger {
+                Some(key) => controller.triggered(key),
+                None => stops = true,
+            },
+            () = until(due), if !stops => {}
+        }
+    }
 }
 
 /// Waits until the cache is filled. Returns false when the drain came first.
@@ -119,63 +122,96 @@ where
     }
 }
 
-async fn attempt<K, C, E, Fut>(
-    options: Options,
-    tracker: Arc<Tracker>,
-    reconcile: Arc<impl Fn(Arc<K>, Arc<C>) -> Fut>,
-    object: Arc<K>,
-    context: Arc<C>,
-) -> Result<Action, E>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
-    E: Classified,
-    Fut: Future<Output = Result<Outcome, E>>,
-{
-    let key = ObjectRef::from(object.as_ref());
-    tracker.taken(&key);
-    let namespace = object.meta().namespace.as_deref();
-    let name = object.name_any();
-    let ours = options.ownership.owns(Key {
-        namespace,
-        name: &name,
-    });
-    if options.drain.is_cancelled() || !ours {
-        debug!(controller = options.name, object = %key, "skipped: this process does not own the object, or is stopping");
-        return Ok(Action::await_change());
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
-    options.metrics.started(options.name);
-    let started = Instant::now();
-    let result = match reconcile(Arc::clone(&object), context).await {
-        Err(error) if error.class() == NAMESPACE_TERMINATING => {
-            debug!(controller = options.name, object = %key, "waiting for the deletion of the namespace");
-            Ok(Outcome::Waiting {
-                reason: "NamespaceTerminating",
-                after: None,
-            })
-        }
-        result => result,
-    };
-    let label = result.as_ref().map_or("error", |outcome| outcome.label());
-    options.metrics.ended(options.name, label, started.elapsed());
-    let outcome = result?;
-    tracker.succeeded(&key, object.meta().uid.as_deref(), outcome);
-    Ok(Action::requeue(outcome.requeue(&mut rand::rng())))
 }
 
-fn failed<K, E>(tracker: &Tracker, key: &ObjectRef<K>, error: &E) -> Action
+/// What is queued, and what runs.
+struct Controller<K, C, R>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
-    E: Classified + 'static,
 {
-    let (failures, delay) = tracker.failed(key, error.class());
-    let (controller, error) = (tracker.controller(), error_chain(error));
-    // A lasting failure is logged at the 1st, 2nd, 4th, 8th… attempt.
-    if failures.is_power_of_two() {
-        warn!(controller, object = %key, failures, ?delay, %error, "reconcile failed");
-    } else {
-        debug!(controller, object = %key, failures, ?delay, %error, "reconcile failed");
+    options: Options,
+    cache: Cache<K>,
+    context: Arc<C>,
+    reconcile: Arc<R>,
+    tracker: Arc<Tracker>,
+    queue: Queue<ObjectRef<K>>,
+    running: JoinSet<Next>,
+    objects: HashMap<Id, ObjectRef<K>>,
+}
+
+impl<K, C, E, Fut, R> Controller<K, C, R>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    C: Send + Sync + 'static,
+    E: Classified + Send + 'static,
+    Fut: Future<Output = Result<Outcome, E>> + Send + 'static,
+    R: Fn(Arc<K>, Arc<C>) -> Fut + Send + Sync + 'static,
+{
+    fn new(options: Options, cache: Cache<K>, context: Arc<C>, reconcile: R) -> Self {
+        Self {
+            tracker: Arc::new(Tracker::new(options.name, options.metrics.clone())),
+            options,
+            cache,
+            context,
+            reconcile: Arc::new(reconcile),
+            queue: Queue::new(),
+            running: JoinSet::new(),
+            objects: HashMap::new(),
+        }
     }
-    Action::requeue(delay)
+
+    fn triggered(&mut self, key: ObjectRef<K>) {
+        self.tracker.queued(&key);
+        self.queue.trigger(key);
+    }
+
+    /// Starts reconciles while there is room. Returns whether any was started.
+    fn start(&mut self) -> bool {
+        let mut started = false;
+        while self.running.len() < usize::from(self.options.concurrency)
+            && let Some(key) = self.queue.start()
+        {
+            started = true;
+            let Some(object) = self.cache.get(key.namespace.as_deref(), &key.name) else {
+                self.tracker.forget(&key);
+                self.queue.finished(key, None);
+                continue;
+            };
+            let attempt = attempt(Attempt {
+                options: self.options.clone(),
+                tracker: Arc::clone(&self.tracker),
+                object,
+                context: Arc::clone(&self.context),
+                reconcile: Arc::clone(&self.reconcile),
+            });
+            let attempt = self
+                .options
+                .liveness
+                .observe(format!("the reconcile of {key}"), attempt);
+            let task = self.options.reconciles.track_future(attempt);
+            let id = self.running.spawn(task).id();
+            self.objects.insert(id, key);
+        }
+        started
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Next), JoinError>) {
+        let (id, next) = match ended {
+            Ok((id, next)) => (id, Some(next)),
+            Err(error) => (error.id(), None),
+        };
+        let Some(key) = self.objects.remove(&id) else {
+            return;
+        };
+        let next = next.unwrap_or_else(|| panicked(&self.options, &self.tracker, &key));
+        let due = next.and_then(|delay| Instant::now().checked_add(delay));
+        self.queue.finished(key, due);
+    }
 }
 
 #[cfg(test)]

@@ -11,25 +11,32 @@
 //!   the change was observed; the times in the Lease are informative only.
 //! * Every write names the resource version it is based on, so only one of two concurrent attempts succeeds.
 //!
+//! * Both run on a thread with an async runtime and connections of their own, so that no work delays a renewal. The
+//!   leader observes the work instead ([`Liveness`]): a process that is stuck stops to lead, and ends.
+//!
 //! The monotonic clock stops while a machine is suspended. After it resumes, a leader may still send what it had
 //! in progress, until its first renewal fails.
 
 mod api;
 mod leader;
 mod standby;
+mod thread;
 
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use kube::Client;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::api::LeaseApi;
 pub use self::standby::{Claim, Record, claim};
+pub use self::thread::ElectionError;
+pub(crate) use self::thread::elect;
 use crate::args::LeaseArgs;
 use crate::fence::Fence;
 use crate::identity::Identity;
+use crate::liveness::Liveness;
 use crate::metrics::Metrics;
 
 /// The configuration of leader election.
@@ -131,6 +138,23 @@ pub enum Lost {
     /// Another process holds the lease.
     #[error("the lease is held by {0}")]
     Taken(String),
+    /// This process makes no progress.
+    #[error("this process is stuck, so another one should lead: {0}")]
+    Stuck(String),
+    /// Nobody renews the lease.
+    #[error("the renewal of the lease ended, which is a bug")]
+    Ended,
+}
+
+/// What leader election reads and changes of its process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Open while this process leads.
+    pub fence: Fence,
+    /// The metrics to update.
+    pub metrics: Metrics,
+    /// Whether the process works; one that does not stops to lead.
+    pub liveness: Liveness,
 }
 
 /// Held leadership. It is renewed in the background until it is released or lost.
@@ -138,24 +162,45 @@ pub enum Lost {
 pub struct LeaseGuard {
     lost: oneshot::Receiver<Lost>,
     release: CancellationToken,
-    task: JoinHandle<()>,
+    /// Resolves when the renewal has ended.
+    ended: oneshot::Receiver<()>,
+    /// Dropped with the guard, which shows the thread of the renewal that the process noticed how it ended.
+    _in_use: Option<Sender<()>>,
 }
 
-/// Waits until this process leads, however long that takes, and keeps renewing from then on. The fence is open
-/// while it leads.
-pub async fn acquire(client: Client, config: LeaseConfig, fence: Fence, metrics: Metrics) -> LeaseGuard {
+/// Waits until this process leads, however long that takes, and keeps renewing from then on, on the async runtime that
+/// this is called on. The fence is open while it leads.
+pub async fn acquire(client: Client, config: LeaseConfig, process: Process) -> LeaseGuard {
+    let (leader, guard) = candidate(client, config, process).await;
+    tokio::spawn(leader);
+    guard
+}
+
+/// Waits until this process leads. Returns the future that renews the lease, and the guard that ends it.
+async fn candidate(
+    client: Client,
+    config: LeaseConfig,
+    process: Process,
+) -> (impl Future<Output = ()> + Send + use<>, LeaseGuard) {
     let api = LeaseApi::new(client, config);
-    metrics.leads(&api.config().name, false);
+    process.metrics.leads(&api.config().name, false);
     let held = standby::stand_by(&api).await;
     let (lost, receiver) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
     let release = CancellationToken::new();
-    let leader = leader::Leader::new(api, held, fence, metrics);
-    let task = tokio::spawn(leader.keep(release.clone(), lost));
-    LeaseGuard {
+    let guard = LeaseGuard {
         lost: receiver,
-        release,
-        task,
-    }
+        release: release.clone(),
+        ended,
+        _in_use: None,
+    };
+    let leader = leader::Leader::new(api, held, process);
+    let renewing = async move {
+        leader.keep(release, lost).await;
+        // Nobody waits for it while the process ends otherwise.
+        let _ = end.send(());
+    };
+    (renewing, guard)
 }
 
 impl LeaseGuard {
@@ -163,16 +208,17 @@ impl LeaseGuard {
     pub async fn lost(&mut self) -> Lost {
         match (&mut self.lost).await {
             Ok(lost) => lost,
-            // The task ends without a message only after it released the lease.
-            Err(_) => std::future::pending().await,
+            // The renewal ends without a message after it released the lease, or by a panic.
+            Err(_) if self.release.is_cancelled() => std::future::pending().await,
+            Err(_) => Lost::Ended,
         }
     }
 
     /// Releases the lease, so that a standby takes over at once.
     pub async fn release(self) {
         self.release.cancel();
-        // The task has a deadline, and nothing depends on its success.
-        let _ = self.task.await;
+        // The renewal has a deadline, and nothing depends on its success.
+        let _ = self.ended.await;
     }
 }
 

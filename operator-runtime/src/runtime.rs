@@ -1,39 +1,48 @@
 //! Start and stop of a process, and the tasks in between.
 //!
 //! Every task is spawned through [`Runtime::spawn`] and joined here. A task must not end before the drain:
-//! a process that lost one exits, so that the kubelet restarts it.
+//! a process that lost one exits, so that the kubelet restarts it. That includes a panic; a panic in the reconcile of
+//! one object ends neither the controller nor the process.
 
 mod error;
 mod tasks;
 mod watches;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use kube::Client;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::info;
 
 pub use self::error::RuntimeError;
 pub use self::tasks::IntoEnd;
-use self::tasks::{End, join_all, next_end, unexpected};
+use self::tasks::{End, Panicked, join_all, next_end, unexpected};
 use crate::admin::Admin;
 use crate::args::CommonArgs;
+use crate::client::Connector;
 use crate::controller::Options;
 use crate::events::Events;
 use crate::fence::Fence;
 use crate::gates::Gates;
 use crate::identity::Identity;
-use crate::lease::{LeaseConfig, LeaseGuard, Lost, acquire};
+use crate::lease::{LeaseConfig, LeaseGuard, Lost, Process, acquire, elect};
+use crate::liveness::Liveness;
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::ownership::Ownership;
 use crate::scope::Scope;
 use crate::shutdown::Stops;
-use crate::{client, telemetry};
+use crate::{panics, telemetry};
 
 /// How long a drain may take. The kubelet kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// How long aborted reconciles may take to end: they do at their next request.
+const ABORT: Duration = Duration::from_secs(1);
 
 /// How often a start logs which gates it waits for.
 const GATE_LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -43,6 +52,8 @@ const GATE_LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Runtime {
     identity: Identity,
     client: ClientHandle,
+    /// Makes the client of the lease; `None` in tests, where the lease uses the one client.
+    connector: Option<Connector>,
     gates: Gates,
     registry: SharedRegistry,
     metrics: Metrics,
@@ -51,6 +62,8 @@ pub struct Runtime {
     ownership: Arc<dyn Ownership>,
     concurrency: u16,
     fence: Fence,
+    liveness: Liveness,
+    reconciles: TaskTracker,
     lease: Option<LeaseConfig>,
     guard: Option<LeaseGuard>,
     stops: Stops,
@@ -77,17 +90,20 @@ impl Runtime {
         // Fails only when a provider is installed already; there is no other than this one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         telemetry::install(&args.log)?;
+        panics::install_hook();
         info!(operator = identity.name, version = identity.version, "starting");
         let registry = SharedRegistry::default();
         let metrics = Metrics::register(&registry);
         let fence = Fence::default();
-        let (client, namespace) = client::connect(&args.kube, &fence, &metrics).await?;
-        let lease = LeaseConfig::from_args(identity, &args.lease, namespace)?;
+        let connector = Connector::load(&args.kube, &fence, &metrics).await?;
+        let lease = LeaseConfig::from_args(identity, &args.lease, connector.namespace().to_owned())?;
+        let liveness = Liveness::default();
         let (gates, drain) = (Gates::default(), CancellationToken::new());
         let admin = Admin {
             gates: gates.clone(),
             registry: registry.clone(),
             drain: drain.clone(),
+            liveness: liveness.clone(),
         };
         let stop = CancellationToken::new();
         let address = args.admin.admin_address;
@@ -95,9 +111,11 @@ impl Runtime {
             .serve(address, stop.clone())
             .await
             .map_err(|source| RuntimeError::AdminAddress { address, source })?;
+        tokio::spawn(liveness.clone().beat());
         Ok(Self {
             identity,
-            client: ClientHandle(client),
+            client: ClientHandle(connector.client()?),
+            connector: Some(connector),
             gates,
             registry,
             metrics,
@@ -106,6 +124,8 @@ impl Runtime {
             ownership: Arc::new(fence.clone()),
             concurrency: args.max_concurrent_reconciles,
             fence,
+            liveness,
+            reconciles: TaskTracker::new(),
             lease,
             guard: None,
             stops: Stops::signals().map_err(RuntimeError::Signals)?,
@@ -129,6 +149,7 @@ impl Runtime {
                 field_manager: "test",
             },
             client: ClientHandle(client),
+            connector: None,
             gates: Gates::default(),
             metrics: Metrics::register(&registry),
             registry,
@@ -137,6 +158,8 @@ impl Runtime {
             ownership: Arc::new(fence.clone()),
             concurrency: 4,
             fence,
+            liveness: Liveness::default(),
+            reconciles: TaskTracker::new(),
             lease: None,
             guard: None,
             stops: Stops::Never,
@@ -215,6 +238,8 @@ impl Runtime {
             drain: self.drain(),
             metrics: self.metrics(),
             ownership: self.ownership(),
+            liveness: self.liveness.clone(),
+            reconciles: self.reconciles.clone(),
         }
     }
 
@@ -225,7 +250,14 @@ impl Runtime {
         F: Future<Output: IntoEnd> + Send + 'static,
     {
         if !self.drain.is_cancelled() {
-            self.tasks.spawn(async move { (name, task.await.into_end()) });
+            let observed = self.liveness.observe(format!("the task {name}"), task);
+            self.tasks.spawn(async move {
+                let ended = AssertUnwindSafe(observed).catch_unwind().await;
+                (
+                    name,
+                    ended.map_or_else(|_| Err(Panicked.into()), IntoEnd::into_end),
+                )
+            });
         }
     }
 
@@ -235,14 +267,18 @@ impl Runtime {
     /// start, so the caller continues as usual.
     ///
     /// # Errors
-    /// When a task ends.
+    /// When a task ends, or when the leader election cannot run.
     pub async fn lead(&mut self) -> Result<(), RuntimeError> {
         let leading = leading(
             self.client(),
+            self.connector.clone(),
             self.gates(),
             self.lease.clone(),
-            self.fence.clone(),
-            self.metrics(),
+            Process {
+                fence: self.fence.clone(),
+                metrics: self.metrics(),
+                liveness: self.liveness.clone(),
+            },
         );
         tokio::select! {
             biased;
@@ -257,7 +293,7 @@ impl Runtime {
                 Err(unexpected(end))
             }
             guard = leading => {
-                self.guard = guard;
+                self.guard = guard?;
                 Ok(())
             }
         }
@@ -307,6 +343,8 @@ impl Runtime {
         };
         // A task that was not joined must not act once the lease is released.
         self.tasks.shutdown().await;
+        self.reconciles.close();
+        let _ = tokio::time::timeout(ABORT, self.reconciles.wait()).await;
         if let Some(guard) = self.guard.take() {
             guard.release().await;
         }
@@ -317,22 +355,25 @@ impl Runtime {
 /// Waits until this process leads.
 async fn leading(
     client: Client,
+    connector: Option<Connector>,
     gates: Gates,
     lease: Option<LeaseConfig>,
-    fence: Fence,
-    metrics: Metrics,
-) -> Option<LeaseGuard> {
+    process: Process,
+) -> Result<Option<LeaseGuard>, RuntimeError> {
     while tokio::time::timeout(GATE_LOG_INTERVAL, gates.opened())
         .await
         .is_err()
     {
         info!("waiting for {}", gates.closed().join("; "));
     }
-    if let Some(config) = lease {
-        return Some(acquire(client, config, fence, metrics).await);
-    }
-    fence.open_for_good();
-    None
+    let Some(config) = lease else {
+        process.fence.open_for_good();
+        return Ok(None);
+    };
+    Ok(Some(match connector {
+        Some(connector) => elect(move || connector.client(), config, process).await?,
+        None => acquire(client, config, process).await,
+    }))
 }
 
 /// Waits until leadership is lost; never returns without a lease.

@@ -1,10 +1,10 @@
-//! Wakes reconciles: a queue of objects to reconcile again, each at most once.
+//! Wakes reconciles: a queue of objects to reconcile again, each at most once, with turns between namespaces.
 //!
 //! A source of news owns a [`WakeSet`] and calls [`WakeSet::wake`]; a controller merges the streams that
 //! [`WakeSet::subscribe`] returns into its triggers. A wake-up says that something changed,
 //! not what: the reconcile reads the current state.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt::{self, Debug, Formatter};
 use std::hash::Hash;
 use std::pin::Pin;
@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
+
+use crate::fair::{Lanes, Tenant};
 
 /// The sending side: wakes every subscription. Clones are the same set.
 ///
@@ -53,16 +55,16 @@ impl<K, V> Debug for WakeSet<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash> WakeSet<K> {
+impl<K: Clone + Eq + Hash + Tenant> WakeSet<K> {
     /// Wakes every subscription with this key.
     pub fn wake(&self, key: &K) {
         self.push(key, key);
     }
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> WakeSet<K, V> {
+impl<K: Clone + Eq + Hash + Tenant, V: Clone> WakeSet<K, V> {
     /// Adds an item to every subscription. It replaces an item of the same key that was not polled yet, and
-    /// keeps its place.
+    /// keeps its place among those of its namespace.
     pub fn push(&self, key: &K, item: &V) {
         let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for queue in queues.iter().filter_map(Weak::upgrade) {
@@ -86,7 +88,7 @@ impl<K: Clone + Eq + Hash, V: Clone> WakeSet<K, V> {
     fn add(&self, initial: Option<Initial<K, V>>) -> Wakes<K, V> {
         let queue = Arc::new(Queue(Mutex::new(Pending {
             initial,
-            order: VecDeque::new(),
+            order: Lanes::default(),
             latest: HashMap::new(),
             waker: None,
         })));
@@ -104,12 +106,12 @@ struct Queue<K, V>(Mutex<Pending<K, V>>);
 struct Pending<K, V> {
     /// Present until the first poll.
     initial: Option<Initial<K, V>>,
-    order: VecDeque<K>,
+    order: Lanes<K>,
     latest: HashMap<K, V>,
     waker: Option<Waker>,
 }
 
-impl<K: Clone + Eq + Hash, V> Queue<K, V> {
+impl<K: Clone + Eq + Hash + Tenant, V> Queue<K, V> {
     /// Returns the waker of a stream that waits for an item.
     fn push(&self, key: K, item: V) -> Option<Waker> {
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,15 +124,16 @@ impl<K: Clone + Eq + Hash, V> Queue<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Pending<K, V> {
+impl<K: Clone + Eq + Hash + Tenant, V> Pending<K, V> {
     fn push(&mut self, key: K, item: V) {
         if self.latest.insert(key.clone(), item).is_none() {
-            self.order.push_back(key);
+            self.order.push(key);
         }
     }
 
     fn pop(&mut self) -> Option<V> {
-        let key = self.order.pop_front()?;
+        let key = self.order.pop(usize::MAX)?;
+        self.order.done(key.tenant());
         self.latest.remove(&key)
     }
 }
@@ -146,7 +149,7 @@ impl<K, V> Debug for Wakes<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Stream for Wakes<K, V> {
+impl<K: Clone + Eq + Hash + Tenant, V> Stream for Wakes<K, V> {
     type Item = V;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<V>> {
@@ -168,6 +171,8 @@ impl<K: Clone + Eq + Hash, V> Stream for Wakes<K, V> {
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt, StreamExt};
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::runtime::reflector::ObjectRef;
 
     use super::*;
 
@@ -208,6 +213,20 @@ mod tests {
         assert_eq!(drained(&mut wakes), [1]);
         set.push(&"late", &3);
         assert_eq!(drained(&mut wakes), [3]);
+    }
+
+    #[test]
+    fn the_wake_ups_of_one_namespace_do_not_delay_those_of_another() {
+        let set = WakeSet::default();
+        let mut wakes = set.subscribe();
+        let key = |namespace: &str, name: &str| ObjectRef::<Secret>::new(name).within(namespace);
+        for number in 0..1000 {
+            set.wake(&key("many", &number.to_string()));
+        }
+        set.wake(&key("few", "one"));
+        let next = std::iter::from_fn(|| wakes.next().now_or_never().flatten());
+        let place = next.take(1001).position(|key| key.name == "one");
+        assert_eq!(place, Some(1));
     }
 
     #[tokio::test]

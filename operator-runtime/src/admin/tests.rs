@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Admin;
 use crate::args::AdminArgs;
 use crate::gates::Gates;
+use crate::liveness::Liveness;
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::probe::{Check, ProbeArgs, probe, request};
 
@@ -43,6 +44,7 @@ async fn readiness_names_what_it_waits_for() {
         CancellationToken::new(),
     );
     let admin = Admin {
+        liveness: Liveness::default(),
         gates: gates.clone(),
         registry: registry.clone(),
         drain: drain.clone(),
@@ -98,6 +100,7 @@ async fn readiness_names_what_it_waits_for() {
 async fn an_address_that_is_taken_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = Admin {
+        liveness: Liveness::default(),
         gates: Gates::default(),
         registry: SharedRegistry::default(),
         drain: CancellationToken::new(),

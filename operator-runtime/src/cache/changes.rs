@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 
+use crate::fair::Tenant;
 use crate::wake_set::{WakeSet, Wakes};
 
 /// Every object of the cache first, then the latest state of whatever changes.
@@ -19,6 +20,12 @@ pub struct StateKey {
     name: String,
     uid: Option<String>,
     deleted: bool,
+}
+
+impl Tenant for StateKey {
+    fn tenant(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
 }
 
 impl StateKey {

@@ -1,13 +1,11 @@
 //! When an object was last changed, the only part of its managed fields that is kept.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
 use kube::Resource;
 
 /// The API server writes whole seconds, and reads the clock once for each of the two times.
-const ROUNDING: Duration = Duration::from_secs(1);
+const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
 
 /// Returns when an object was last changed, by the clock of the API server; `None` when it was not changed since
 /// its creation. Works on complete managed fields, and on those that [`keep_last_change`] leaves.
@@ -17,7 +15,7 @@ pub fn last_change(object: &impl Resource) -> Option<Timestamp> {
     let entries = meta.managed_fields.iter().flatten();
     let last = entries.filter_map(|entry| Some(entry.time.as_ref()?.0)).max()?;
     let created = meta.creation_timestamp.as_ref().map(|time| time.0);
-    (created.is_none_or(|created| last > created + ROUNDING)).then_some(last)
+    (created.is_none_or(|created| last.duration_since(created) > ROUNDING)).then_some(last)
 }
 
 /// Drops managed fields except what [`last_change`] needs. For the `reduce` function of a watch.
@@ -51,7 +49,7 @@ mod tests {
 
     #[test]
     fn only_a_change_after_the_creation_counts() {
-        let rows: [(&[&str], Option<&str>); 5] = [
+        let rows: [(&[&str], Option<&str>); 6] = [
             (&[], None),
             (&["2026-11-24T10:00:00Z"], None),
             (&["2026-11-24T10:00:01Z"], None),
@@ -60,6 +58,8 @@ mod tests {
                 &["2026-11-24T11:00:00Z", "2026-11-24T10:30:00Z"],
                 Some("2026-11-24T11:00:00Z"),
             ),
+            // The last time that can be represented: users may write managed fields.
+            (&["9999-12-30T22:00:00Z"], Some("9999-12-30T22:00:00Z")),
         ];
         for (times, expected) in rows {
             let mut secret = secret(times);

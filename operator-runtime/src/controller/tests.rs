@@ -13,8 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{Classified, NAMESPACE_TERMINATING, Options, drive};
+use crate::liveness::Liveness;
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::outcome::Outcome;
 use crate::ownership::{Everything, Key, Ownership};
@@ -76,6 +78,8 @@ impl Rig {
             drain: drain.clone(),
             metrics: Metrics::register(&registry),
             ownership,
+            liveness: Liveness::default(),
+            reconciles: TaskTracker::new(),
         };
         let (triggers, receiver) = mpsc::unbounded_channel();
         let queue = StreamExt::boxed(stream::select(
@@ -314,4 +318,59 @@ async fn an_object_that_is_gone_is_forgotten() {
     rig.objects.apply(object("a"));
     sleep(Duration::from_millis(600)).await;
     assert!(rig.count("a") >= calls + 2, "its failures are forgotten too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_the_failure_of_its_object_alone() {
+    let rig = Rig::of(&["bad", "good"], |name| async move {
+        assert!(name != "bad", "on purpose");
+        Ok(Outcome::Converged)
+    });
+    sleep(Duration::from_mins(2)).await;
+    let bad = rig.count("bad");
+    assert!((5..=15).contains(&bad), "{bad}");
+    assert_eq!(rig.count("good"), 1);
+    rig.triggers.send(key("good")).unwrap();
+    sleep(Duration::from_millis(10)).await;
+    assert_eq!(rig.count("good"), 2, "the controller goes on");
+    for line in [
+        r#"pgpool_operator_objects{controller="test",outcome="failing",reason="panic"} 1"#.to_owned(),
+        format!(r#"controller_runtime_reconcile_errors_total{{controller="test",class="panic"}} {bad}"#),
+        r#"controller_runtime_active_workers{controller="test"} 0"#.to_owned(),
+    ] {
+        assert!(rig.shows(&line), "{line}: {}", rig.registry.encode().unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconcile_that_never_ends_is_ended_and_retried() {
+    let rig = Rig::of(&["hangs", "good"], |name| async move {
+        if name == "hangs" {
+            std::future::pending::<()>().await;
+        }
+        Ok(Outcome::Converged)
+    });
+    sleep(Duration::from_mins(5)).await;
+    assert_eq!((rig.count("hangs"), rig.count("good")), (3, 1));
+    assert!(rig.shows(r#"pgpool_operator_objects{controller="test",outcome="failing",reason="timeout"} 1"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_many_failing_objects_does_not_delay_another() {
+    let many: Vec<String> = (0..1000).map(|number| format!("many-{number}")).collect();
+    let names: Vec<&str> = many.iter().map(String::as_str).collect();
+    let rig = Rig::of(&names, |name| async move {
+        sleep(Duration::from_millis(100)).await;
+        if name == "one" {
+            Ok(Outcome::Converged)
+        } else {
+            Err(Failure("test"))
+        }
+    });
+    sleep(Duration::from_secs(5)).await;
+    let mut other = object("one");
+    other.metadata.namespace = Some("other".to_owned());
+    rig.objects.apply(other);
+    sleep(Duration::from_millis(201)).await;
+    assert_eq!(rig.count("one"), 1, "it started when the next place was free");
 }

@@ -105,16 +105,21 @@ impl Tracker {
         });
     }
 
-    /// Stores a failure. Returns the number of consecutive failures, and the delay before the next attempt.
-    pub(super) fn failed<K: Resource>(&self, key: &ObjectRef<K>, class: &'static str) -> (u32, Duration) {
+    /// Stores a failure. Returns the number of consecutive failures, and the delay before the next attempt: no
+    /// shorter than what the API server `asked` for, as far as that is no longer than the longest delay.
+    pub(super) fn failed<K: Resource>(
+        &self,
+        key: &ObjectRef<K>,
+        class: &'static str,
+        asked: Option<Duration>,
+    ) -> (u32, Duration) {
         self.metrics.failed(self.controller, class);
         self.with(key, |entry| {
             self.set_state(entry, (FAILING, class));
             entry.failures = entry.failures.saturating_add(1);
-            (
-                entry.failures,
-                self.backoff.delay(entry.failures, &mut rand::rng()),
-            )
+            let delay = self.backoff.delay(entry.failures, &mut rand::rng());
+            let asked = asked.unwrap_or_default().min(self.backoff.cap);
+            (entry.failures, delay.max(asked))
         })
     }
 

@@ -8,10 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::Lost;
 use super::api::{LeaseApi, LeaseError, holder};
-use crate::fence::Fence;
-use crate::metrics::Metrics;
+use super::{Lost, Process};
 
 /// How long to wait after a failed renewal.
 const RETRY: Duration = Duration::from_secs(1);
@@ -21,27 +19,20 @@ pub(super) struct Leader {
     held: Lease,
     /// When the last successful renewal was sent.
     renewed: Instant,
-    fence: Fence,
-    metrics: Metrics,
+    process: Process,
 }
 
 impl Leader {
     /// `held` is the Lease and when the request that took it was sent.
-    pub(super) fn new(
-        api: LeaseApi,
-        (held, renewed): (Lease, Instant),
-        fence: Fence,
-        metrics: Metrics,
-    ) -> Self {
-        fence.open_until(renewed + api.config().renew);
-        metrics.leads(&api.config().name, true);
+    pub(super) fn new(api: LeaseApi, (held, renewed): (Lease, Instant), process: Process) -> Self {
+        process.fence.open_until(renewed + api.config().renew);
+        process.metrics.leads(&api.config().name, true);
         info!(lease = %api.config().name, identity = %api.config().identity, "leading");
         Self {
             api,
             held,
             renewed,
-            fence,
-            metrics,
+            process,
         }
     }
 
@@ -52,8 +43,8 @@ impl Leader {
             () = release.cancelled() => None,
             why = self.renew_until_lost() => Some(why),
         };
-        self.fence.close();
-        self.metrics.leads(&self.api.config().name, false);
+        self.process.fence.close();
+        self.process.metrics.leads(&self.api.config().name, false);
         if let Some(why) = ended {
             warn!(lease = %self.api.config().name, %why, "leadership is lost");
             // The receiver is gone when the process is exiting anyway.
@@ -76,6 +67,9 @@ impl Leader {
             tokio::time::sleep_until(next.min(deadline)).await;
             if Instant::now() >= deadline {
                 return Lost::Deadline(renew);
+            }
+            if let Some(why) = self.process.liveness.stuck() {
+                return Lost::Stuck(why);
             }
             let sent = Instant::now();
             let attempt = tokio::time::timeout_at(deadline, self.api.renew(&self.held)).await;
@@ -102,7 +96,7 @@ impl Leader {
     fn hold(&mut self, lease: Lease, sent: Instant) {
         self.held = lease;
         self.renewed = sent;
-        self.fence.open_until(sent + self.api.config().renew);
+        self.process.fence.open_until(sent + self.api.config().renew);
     }
 
     /// Reads the Lease after someone else wrote it. An annotation or a deletion is no reason to stop; another

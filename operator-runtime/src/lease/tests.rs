@@ -6,8 +6,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Claim, LeaseConfig, LeaseConfigError, LeaseGuard, Lost, Record, acquire, claim};
+use super::{Claim, LeaseConfig, LeaseConfigError, LeaseGuard, Lost, Process, Record, acquire, claim};
 use crate::fence::Fence;
+use crate::liveness::Liveness;
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::testing::FakeApi;
 
@@ -26,10 +27,17 @@ fn config(identity: &str) -> LeaseConfig {
 }
 
 async fn lead(api: &FakeApi, identity: &str) -> (LeaseGuard, Fence) {
+    lead_with(api, identity, Liveness::default()).await
+}
+
+async fn lead_with(api: &FakeApi, identity: &str, liveness: Liveness) -> (LeaseGuard, Fence) {
     let fence = Fence::default();
-    let metrics = Metrics::register(&SharedRegistry::default());
-    let guard = acquire(api.client(), config(identity), fence.clone(), metrics).await;
-    (guard, fence)
+    let process = Process {
+        fence: fence.clone(),
+        metrics: Metrics::register(&SharedRegistry::default()),
+        liveness,
+    };
+    (acquire(api.client(), config(identity), process).await, fence)
 }
 
 fn held_by(holder: &str) -> Value {
@@ -176,6 +184,30 @@ async fn a_short_outage_costs_nothing() {
     let lost = tokio::time::timeout(Duration::from_mins(2), leader.lost()).await;
     assert!(lost.is_err(), "{lost:?}");
     assert!(fence.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_without_progress_leaves_the_lease_to_a_standby() {
+    let api = FakeApi::default();
+    let liveness = Liveness::default();
+    let (mut leader, fence) = lead_with(&api, "a", liveness.clone()).await;
+    let standby = tokio::spawn({
+        let api = api.clone();
+        async move { lead(&api, "b").await }
+    });
+    // Objects wait, and no reconcile starts.
+    liveness.queue("pgpool").looked_at(false, true);
+    let why = leader.lost().await;
+    assert!(matches!(why, Lost::Stuck(_)), "{why}");
+    assert!(!fence.is_open());
+    let left = Instant::now();
+    let (_keeper, fence) = standby.await.unwrap();
+    assert!(
+        fence.is_open() && left.elapsed() <= DURATION,
+        "{:?}",
+        left.elapsed()
+    );
+    assert_eq!(holder(&api).as_deref(), Some("b"));
 }
 
 #[tokio::test(start_paused = true)]

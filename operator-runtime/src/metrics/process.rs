@@ -2,8 +2,12 @@
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
+
+use crate::panics;
 
 /// Reads `/proc/self` at every scrape.
 #[derive(Debug)]
@@ -11,6 +15,14 @@ pub(super) struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let panics = ConstCounter::new(panics::count());
+        let family = encoder.encode_descriptor(
+            "pgpool_operator_panics",
+            "Panics, each of which is a bug; the log has their locations",
+            None,
+            MetricType::Counter,
+        )?;
+        panics.encode(family)?;
         // Without the file this metric is missing, and no other.
         let Some(resident) = status_field("VmRSS:") else {
             return Ok(());
@@ -20,7 +32,7 @@ impl Collector for Process {
             "process_resident_memory",
             "Memory of this process that is in RAM",
             Some(&Unit::Bytes),
-            prometheus_client::metrics::MetricType::Gauge,
+            MetricType::Gauge,
         )?;
         gauge.encode(family)
     }

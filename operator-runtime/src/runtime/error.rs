@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::task::JoinError;
 use tower::BoxError;
 use tracing_subscriber::filter::ParseError;
 
 use crate::client::ClientError;
-use crate::lease::{LeaseConfigError, Lost};
+use crate::lease::{ElectionError, LeaseConfigError, Lost};
 
 /// Why a process did not start, or ended with a failure.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +45,12 @@ pub enum RuntimeError {
         #[source]
         source: BoxError,
     },
-    /// A task panicked.
-    #[error("a task panicked")]
-    TaskPanicked(#[source] JoinError),
+    /// A task was ended from outside.
+    #[error("a task was aborted")]
+    TaskAborted,
+    /// There is no leader election.
+    #[error(transparent)]
+    Election(#[from] ElectionError),
     /// The admin endpoint ended before the process.
     #[error("the admin endpoint ended")]
     AdminEnded,

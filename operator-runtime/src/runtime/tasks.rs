@@ -2,7 +2,7 @@
 
 use tokio::task::{JoinError, JoinSet};
 use tower::BoxError;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::error::RuntimeError;
 use crate::error_chain;
@@ -25,6 +25,11 @@ impl<E: Into<BoxError>> IntoEnd for Result<(), E> {
     }
 }
 
+/// A task panicked. The message of the panic is left out, since it may quote what users wrote.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it panicked, which is a bug; an earlier line of the log has the location")]
+pub(super) struct Panicked;
+
 /// The name of a task, and how it ended.
 pub(super) type End = (&'static str, Result<(), BoxError>);
 
@@ -40,7 +45,7 @@ pub(super) fn unexpected(end: Result<End, JoinError>) -> RuntimeError {
     match end {
         Ok((name, Ok(()))) => RuntimeError::TaskEnded(name),
         Ok((name, Err(source))) => RuntimeError::TaskFailed { name, source },
-        Err(error) => RuntimeError::TaskPanicked(error),
+        Err(_) => RuntimeError::TaskAborted,
     }
 }
 
@@ -51,7 +56,7 @@ pub(super) async fn join_all(tasks: &mut JoinSet<End>) {
             Ok((task, Err(error))) => {
                 warn!(task, error = %error_chain(error.as_ref()), "a task failed while stopping");
             }
-            Err(error) => error!(%error, "a task panicked while stopping"),
+            Err(_) => warn!("a task was aborted while stopping"),
         }
     }
 }

@@ -71,7 +71,7 @@ async fn a_task_that_panics_ends_the_process() {
             .await
             .unwrap_err()
             .to_string()
-            .contains("a task panicked")
+            .contains("the task part failed")
     );
 }
 

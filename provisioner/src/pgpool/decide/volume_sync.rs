@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::cache::last_change;
@@ -22,11 +22,11 @@ mod tests;
 
 /// A pod created this long after a change may still have started without it: the node may receive the change a little
 /// later than we do, and times are whole seconds.
-const MARGIN: Duration = Duration::from_secs(3);
+const MARGIN: SignedDuration = SignedDuration::from_secs(3);
 
 /// How long after a sync a pod has read the change: its kubelet refreshes the volume immediately, the shell in the pod checks
 /// once a second, and pgpool reloads immediately, except for processes that serve a query. Measured: a second and a half.
-const READING: Duration = Duration::from_secs(5);
+const READING: SignedDuration = SignedDuration::from_secs(5);
 
 /// The time that is left until every pod has read what it was synced with; `None` when it has passed. `synced_now`: a pod
 /// was synced just now.
@@ -35,13 +35,13 @@ const READING: Duration = Duration::from_secs(5);
 /// that lies in the future by more than a little does not count.
 pub(crate) fn reading_time_left(pods: &[PodFacts], synced_now: bool, now: Timestamp) -> Option<Duration> {
     if synced_now {
-        return Some(READING);
+        return Duration::try_from(READING).ok();
     }
     let times = pods.iter().filter_map(|pod| pod.synced_at);
-    let left =
-        times.filter_map(|synced_at| Duration::try_from((synced_at + READING).duration_since(now)).ok());
-    let plausible = left.filter(|left| !left.is_zero() && *left <= READING + MARGIN);
-    plausible.max()
+    // Users may write any time into managed fields: differences never overflow, sums would.
+    let left = times.filter_map(|synced_at| READING.checked_sub(now.duration_since(synced_at)));
+    let plausible = left.filter(|left| left.is_positive() && *left <= READING.saturating_add(MARGIN));
+    plausible.max().and_then(|left| Duration::try_from(left).ok())
 }
 
 /// The Secrets that pods mount and that may change while they run.
@@ -85,7 +85,10 @@ impl MountedSecrets {
             .filter(|pod| match &pod.synced_versions {
                 Some(synced) => *synced != versions,
                 // It mounted the current versions when it started, unless something changed since.
-                None => changed.is_some_and(|changed| pod.created.is_none_or(|it| it < changed + MARGIN)),
+                None => changed.is_some_and(|changed| {
+                    pod.created
+                        .is_none_or(|created| created.duration_since(changed) < MARGIN)
+                }),
             })
             .collect()
     }

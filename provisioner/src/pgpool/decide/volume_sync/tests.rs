@@ -145,3 +145,24 @@ fn a_pod_that_was_told_is_given_time_to_read() {
         );
     }
 }
+
+#[test]
+fn times_at_both_ends_of_the_calendar_are_only_times() {
+    for time in [Timestamp::MIN, Timestamp::MAX] {
+        for now in [
+            Timestamp::MIN,
+            Timestamp::MAX,
+            "2026-11-24T11:00:00Z".parse().unwrap(),
+        ] {
+            let pod = PodFacts {
+                created: Some(now),
+                synced_at: Some(time),
+                ..pod("2026-11-24T10:00:10Z", None)
+            };
+            let left = reading_time_left(std::slice::from_ref(&pod), false, now);
+            assert_eq!(left.is_some(), time == now, "{time} {now}");
+            let written = delivered(Some("9999-12-30T22:00:00Z"));
+            assert_eq!(written.outdated(&[pod]).len(), usize::from(now != Timestamp::MAX));
+        }
+    }
+}
