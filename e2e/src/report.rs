@@ -1,5 +1,6 @@
 //! Reports: long tables about what holds in a cluster, for people who want to see all of it.
 
+mod hostile;
 pub(crate) mod manifests;
 mod modes;
 mod transitions;
@@ -36,6 +37,8 @@ pub(crate) enum Report {
         #[arg(long, value_name = "FOLDER")]
         folder: PathBuf,
     },
+    /// Hostile objects of a user with rights in one namespace: what becomes of each, and of everybody else.
+    Hostile(hostile::Options),
 }
 
 /// Makes one in the local cluster, or in the one of `kubeconfig`. The exit status shows whether all is as expected.
@@ -44,11 +47,22 @@ pub(crate) fn run(
     kubeconfig: Option<&Path>,
     report: &Report,
 ) -> anyhow::Result<ExitCode> {
-    let target = workspace.prepare(kubeconfig)?;
+    let target = || workspace.prepare(kubeconfig);
     match report {
-        Report::Modes => target.run(modes::report(workspace, &target)),
-        Report::Transitions { part } => target.run(transitions::report(workspace, &target, *part)),
-        Report::Manifests { folder } => target.run(manifests::report(workspace, &target, folder)),
+        Report::Modes => {
+            let target = target()?;
+            target.run(modes::report(workspace, &target))
+        }
+        Report::Transitions { part } => {
+            let target = target()?;
+            target.run(transitions::report(workspace, &target, *part))
+        }
+        Report::Manifests { folder } => {
+            let target = target()?;
+            target.run(manifests::report(workspace, &target, folder))
+        }
+        // It starts a control plane of its own, on which nothing else depends.
+        Report::Hostile(options) => hostile::report(workspace, options),
     }
 }
 

@@ -148,7 +148,7 @@ impl Child {
         })
     }
 
-    pub(crate) fn record(&self) -> anyhow::Result<Recorded> {
+    pub fn record(&self) -> anyhow::Result<Recorded> {
         Recorded::of(self.process.id().cast_signed())
     }
 

@@ -8,6 +8,7 @@ mod crash;
 mod damaged_secrets;
 mod deletion;
 mod forbidden_backend;
+mod hostile;
 mod late_cert_manager;
 mod lease;
 mod name_conflicts;
@@ -41,6 +42,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         schema::cases(),
         policies::cases(),
         charts::cases(),
+        hostile::cases(),
     ];
     Ok(all.into_iter().flatten().collect())
 }

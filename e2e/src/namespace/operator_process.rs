@@ -23,6 +23,7 @@ const LINES: usize = 25;
 pub(crate) struct OperatorArgs {
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl OperatorArgs {
@@ -31,6 +32,7 @@ impl OperatorArgs {
         let plan = Self {
             program: program.to_owned(),
             arguments: vec!["run".to_owned()],
+            environment: Vec::new(),
         };
         let kubeconfig = kubeconfig.display().to_string();
         let nowhere = kubeconfig.clone() + ".no-channel";
@@ -57,6 +59,12 @@ impl OperatorArgs {
         let prefix = format!("--{option}=");
         self.arguments.retain(|argument| !argument.starts_with(&prefix));
         self.arguments.push(prefix + value);
+        self
+    }
+
+    /// The same with variables of the environment, which arguments override.
+    pub(crate) fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
         self
     }
 
@@ -129,8 +137,33 @@ impl Operator {
 
     pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.plan.program);
-        self.child = Some(self.plane.spawn(&self.name, command.args(&self.plan.arguments))?);
+        command.args(&self.plan.arguments);
+        command.envs(self.plan.environment.iter().cloned());
+        self.child = Some(self.plane.spawn(&self.name, &mut command)?);
         Ok(())
+    }
+
+    /// The process, as long as it runs.
+    pub(crate) fn pid(&self) -> anyhow::Result<i32> {
+        Ok(self.child.as_ref().context("it was killed")?.record()?.pid())
+    }
+
+    /// Where it serves health and metrics.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The file with all that it has logged.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.plane.logs().join(format!("{}.log", self.name))
+    }
+
+    /// Ends the process, by force if it still runs after `grace`. It may have ended already.
+    pub(crate) fn end(&mut self, grace: Duration) -> anyhow::Result<()> {
+        match self.child.take() {
+            Some(child) => child.stop(grace).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Stops the process, and fails unless it exits in time and without an error.
@@ -147,8 +180,7 @@ impl Operator {
 
     /// The last lines of its log that hold `word`.
     pub(crate) fn log_lines(&self, word: &str) -> String {
-        let path = self.plane.logs().join(format!("{}.log", self.name));
-        let log = std::fs::read_to_string(path).unwrap_or_default();
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<_> = log.lines().filter(|line| line.contains(word)).collect();
         let last = &lines[lines.len().saturating_sub(LINES)..];
         format!("{} logged last:\n{}", self.name, last.join("\n"))

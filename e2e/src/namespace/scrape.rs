@@ -25,18 +25,21 @@ impl TestNamespace {
             .next()
             .context("the Service has no port")?
             .port;
-        tokio::time::timeout(SCRAPE, get(&format!("{address}:{port}")))
+        tokio::time::timeout(SCRAPE, get(&format!("{address}:{port}"), "/metrics"))
             .await
             .with_context(|| format!("{name} does not answer"))?
             .with_context(|| format!("scraping {name}"))
     }
 }
 
-async fn get(address: &str) -> anyhow::Result<String> {
+/// What an address answers to a GET of a path, without TLS.
+///
+/// # Errors
+/// When the status is not 200.
+pub(crate) async fn get(address: &str, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.0\r\nHost: metrics\r\n\r\n")
-        .await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: metrics\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP")?;

@@ -5,7 +5,6 @@ mod cluster;
 mod consent;
 mod death;
 mod delivery;
-mod foreign_pods;
 mod init;
 mod renewal;
 mod resizing;

@@ -1,7 +1,5 @@
 //! How probes sum up to the health of a pod, and which results differ.
 
-use shared_types::conditions::Reason;
-
 use crate::health::*;
 
 fn health(login: Login, failures: u32, served: Option<ServedCertificate>) -> PodHealth {
@@ -22,7 +20,6 @@ fn leaf(byte: u8) -> ServedCertificate {
 fn refused(kind: &'static str, message: &str) -> Login {
     Login::Refused {
         fault: kind.into(),
-        reason: None,
         message: message.to_owned(),
     }
 }
@@ -103,11 +100,7 @@ fn probes_sum_up_to_the_health_of_a_pod() {
         1,
     );
     let expected = health(
-        Login::Refused {
-            fault: "plain-text".into(),
-            reason: Some(Reason::PodsNotServing),
-            message: LoginFailure::PlainText.to_string(),
-        },
+        refused("plain-text", &LoginFailure::PlainText.to_string()),
         2,
         None,
     );

@@ -201,7 +201,6 @@ impl World {
 fn refused() -> Login {
     Login::Refused {
         fault: "no".into(),
-        reason: None,
         message: "no".to_owned(),
     }
 }
