@@ -6,6 +6,7 @@
 
 mod access;
 mod connector;
+mod guard;
 mod login;
 mod login_failure;
 mod pod_health;
@@ -21,15 +22,15 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::WakeSet;
+use operator_runtime::{FairShare, WakeSet};
 use shared_types::Pgpool;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::metrics::Metrics;
 
-pub(crate) use access::{Access, ClientCertificate, Pod};
+pub(crate) use access::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
 pub(crate) use login::NetworkProber;
 pub(crate) use login_failure::LoginFailure;
 pub(crate) use pod_health::{Login, PodHealth};
@@ -68,7 +69,8 @@ struct Inner {
     prober: Arc<dyn Prober>,
     metrics: Metrics,
     drain: CancellationToken,
-    connections: Semaphore,
+    /// By namespace: pods that do not answer must not delay the probes of other namespaces.
+    connections: FairShare<String>,
     changed: WakeSet<ObjectRef<Pgpool>>,
     pools: Mutex<HashMap<ObjectRef<Pgpool>, Pool>>,
 }
@@ -93,7 +95,7 @@ impl Health {
             prober,
             metrics,
             drain,
-            connections: Semaphore::new(MAX_CONNECTIONS),
+            connections: FairShare::new(MAX_CONNECTIONS),
             changed: WakeSet::default(),
             pools: Mutex::default(),
         }))
@@ -105,7 +107,7 @@ impl Health {
         let mut pools = self.lock();
         let pool = pools.entry(key.clone()).or_default();
         if let Some(access) = access {
-            let access = access.remembering_certificate_of(pool.access.as_deref());
+            let access = access.remembering(pool.access.as_deref());
             if pool.access.as_deref() != Some(&access) {
                 pool.access = Some(Arc::new(access));
             }
@@ -174,13 +176,6 @@ impl Health {
             result: None,
             _task: AbortOnDropHandle::new(task),
         }
-    }
-
-    async fn probe(&self, target: &Target) -> Option<Probe> {
-        // The semaphore is never closed, so this does not fail; without a permit there would be no result.
-        let _permit = self.0.connections.acquire().await.ok()?;
-        let (pod, access) = (target.pod.clone(), target.access.clone());
-        Some(self.0.prober.probe(pod, access).await)
     }
 
     /// Records a result, and triggers a reconcile if it differs from the previous one.

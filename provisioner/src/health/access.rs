@@ -5,8 +5,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use shared_types::SslMode;
+use tls_bundle::Fingerprint;
+use tokio::time::Instant;
 
 use crate::credential::Credential;
+
+/// How long md5 is still answered after `spec.clientAuthMode` has changed: longer than pods need to reload their rules.
+const MD5_GRACE: Duration = Duration::from_secs(60);
 
 /// A pod that can be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +21,44 @@ pub(crate) struct Pod {
     pub(crate) ip: IpAddr,
     /// Whether the readiness probe of the kubelet has passed.
     pub(crate) ready: bool,
-    /// Whether it has certificates: during a rollout, pods with and without coexist.
-    pub(crate) tls: bool,
+    pub(crate) identity: PodIdentity,
+    /// Why no connection to it is opened.
+    pub(crate) address_refusal: Option<AddressRefusal>,
+}
+
+/// By what a pod is recognized before anything is sent to it. Pods of one pool differ during a rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PodIdentity {
+    /// It has no certificates.
+    PlainText,
+    /// It serves the certificate that its Secret contains.
+    Certificate {
+        leaf: Fingerprint,
+        /// The Secret that the pod mounts.
+        secret: String,
+    },
+    /// It has certificates, and nothing says which: the Secret that it mounts is gone, or cannot be read.
+    Unknown {
+        /// The Secret that the pod mounts.
+        secret: String,
+    },
+}
+
+/// Why no connection to the address of a pod is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AddressRefusal {
+    /// No network plugin gives such an address to a pod, so somebody else has written it into its status.
+    #[error(
+        "its status has the address {0}, which no pod can have, so no connection was opened; delete the pod, and find out who \
+         may change the status of pods in this namespace"
+    )]
+    Impossible(IpAddr),
+    /// Every process on the node can answer there.
+    #[error(
+        "it has the address of its node, {0}, where any process of the node could answer, so no login was sent; remove \
+         `hostNetwork` from `spec.podTemplate`, or use TLS, by which the operator recognizes the pod"
+    )]
+    Node(IpAddr),
 }
 
 /// How to log in to the pods of one `Pgpool`.
@@ -35,6 +76,11 @@ pub(crate) struct Access {
     /// one false alarm at worst.
     pub(crate) previous_client_certificate: Option<ClientCertificate>,
     pub(crate) login: Credential,
+    /// Whether pods without TLS may ask for an md5 hash of the password. Pods with TLS always may.
+    pub(crate) md5: bool,
+    /// Until when they still may, after it was no longer allowed: they reload their rules a few seconds later. Set by
+    /// [`Health::set_targets`](super::Health::set_targets).
+    pub(crate) md5_until: Option<Instant>,
     /// The Secret that [`Self::login`] comes from, for messages: `namespace/name`.
     pub(crate) login_source: String,
     /// The PostgreSQL behind the pool, for messages: its address and the `AppBinding` that names it.
@@ -53,15 +99,27 @@ impl Access {
     /// The `sslMode` for one pod: that of the clients, but never TLS with a pod that has no certificates, and never
     /// plain text with a pod that may insist on TLS.
     pub(crate) fn mode(&self, pod: &Pod) -> SslMode {
-        match (pod.tls, self.ssl_mode) {
-            (false, _) => SslMode::Disable,
-            (true, SslMode::Disable) => SslMode::Require,
-            (true, mode) => mode,
+        match (&pod.identity, self.ssl_mode) {
+            (PodIdentity::PlainText, _) => SslMode::Disable,
+            (_, SslMode::Disable) => SslMode::Require,
+            (_, mode) => mode,
         }
     }
 
-    /// Remembers the client certificate that was presented until now, where none is presented from now on.
-    pub(super) fn remembering_certificate_of(mut self, before: Option<&Self>) -> Self {
+    /// Whether an md5 hash of the password is answered without TLS now.
+    pub(super) fn answers_md5(&self) -> bool {
+        self.md5 || self.md5_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Remembers how logins worked until now: the client certificate that was presented where none is presented from now
+    /// on, and that md5 was allowed.
+    pub(super) fn remembering(mut self, before: Option<&Self>) -> Self {
+        self.md5_until = match before {
+            _ if self.md5 => None,
+            Some(before) if before.md5 => Instant::now().checked_add(MD5_GRACE),
+            Some(before) => before.md5_until,
+            None => None,
+        };
         self.previous_client_certificate = match before {
             Some(before) if self.client.is_none() => before
                 .client

@@ -1,25 +1,28 @@
-//! A TLS connection that records the certificate that the server presents, accepted or not.
+//! A TLS connection to a pod that shows the certificate it was given, and to nobody else.
 //!
-//! How strictly the certificate is verified follows `sslMode` as in libpq: up to `require` not at all, `verify-ca` by its
-//! chain, `verify-full` by chain and name. Opens no connection itself: the caller passes the stream.
+//! In every `sslMode` the leaf must be the expected one, and the server must have its key: otherwise the handshake fails
+//! before anything about the login is sent, a client certificate included. In addition the certificate is verified as
+//! clients verify it: `verify-ca` by its chain, `verify-full` by chain and name. What was presented is recorded, accepted or
+//! not. Opens no connection itself: the caller passes the stream.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use shared_types::SslMode;
+use tls_bundle::Fingerprint;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use super::sniffer::ResponseSniffer;
-use super::transcript::Transcript;
+use super::transcript::{Refusal, Transcript};
 use super::{Access, ClientCertificate};
 
 #[cfg(test)]
@@ -48,15 +51,17 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Prepares a connection that verifies the server as `mode` demands. The transcript shows what the connection
-    /// observes.
+    /// Prepares a connection to a server with the leaf certificate `expected`, which is verified as `mode` demands, too.
+    /// Without `expected` no server is accepted. The transcript shows what the connection observes.
     pub(super) fn new(
         access: &Access,
+        expected: Option<Fingerprint>,
         mode: SslMode,
         provider: &Arc<CryptoProvider>,
     ) -> Result<(Self, Transcript), TlsSetupError> {
         let transcript = Transcript::default();
-        let verifier = RecordingVerifier {
+        let verifier = PodVerifier {
+            expected,
             transcript: transcript.clone(),
             provider: provider.clone(),
             chain: match mode {
@@ -70,7 +75,7 @@ impl Connector {
             .map_err(TlsSetupError::Settings)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let config = match &access.client {
+        let mut config = match &access.client {
             Some(pair) => {
                 let (chain, key) = parse(pair).map_err(TlsSetupError::ClientCertificate)?;
                 config
@@ -79,6 +84,8 @@ impl Connector {
             }
             None => config.with_no_client_auth(),
         };
+        // Every connection shows the certificate anew.
+        config.resumption = Resumption::disabled();
         let connector = Self {
             config: Arc::new(config),
             name: ServerName::try_from(access.server_name.clone()).map_err(TlsSetupError::ServerName)?,
@@ -111,9 +118,10 @@ fn parse(
     Ok((chain, key))
 }
 
-/// Records the leaf certificate before verifying it.
+/// Accepts the leaf certificate of one pod. Records what is presented before verifying it.
 #[derive(Debug)]
-struct RecordingVerifier {
+struct PodVerifier {
+    expected: Option<Fingerprint>,
     transcript: Transcript,
     provider: Arc<CryptoProvider>,
     /// `None` accepts any chain.
@@ -121,7 +129,7 @@ struct RecordingVerifier {
     verifies_name: bool,
 }
 
-impl ServerCertVerifier for RecordingVerifier {
+impl ServerCertVerifier for PodVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -131,6 +139,10 @@ impl ServerCertVerifier for RecordingVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.transcript.record_leaf(end_entity);
+        if self.expected != Some(Fingerprint::of_der(end_entity)) {
+            self.transcript.record_refusal(Refusal::Certificate);
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
         let Some(chain) = &self.chain else {
             return Ok(ServerCertVerified::assertion());
         };
@@ -186,10 +198,9 @@ where
         self.transcript.record_tls_start();
         Box::pin(async move {
             let connector = tokio_rustls::TlsConnector::from(self.config);
-            Ok(ResponseSniffer {
-                stream: Box::new(connector.connect(self.name, stream).await?),
-                transcript: Some(self.transcript),
-            })
+            let stream = Box::new(connector.connect(self.name, stream).await?);
+            // The server has proven that it is the pod, so an md5 hash gives nothing away.
+            Ok(ResponseSniffer::guarding(stream, self.transcript, true))
         })
     }
 }

@@ -19,6 +19,8 @@ pub(crate) fn access() -> Access {
             user: "postgres".to_owned(),
             password: Password::new("hunter2"),
         },
+        md5: true,
+        md5_until: None,
         login_source: "demo/pg-auth".to_owned(),
         backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
         writes: true,

@@ -1,19 +1,22 @@
 //! Logs in to one pod and runs one query, over a connection that records the served certificate.
 //!
+//! With TLS, the pod proves first that it has the key of the certificate that it was given. Without TLS nothing proves who
+//! answers, so only such requests for the password are answered whose answers do not contain it. Time and bytes are limited.
+//!
 //! One TCP connection to the IP of the pod; a second one where the pod still expects the previous client certificate.
 //! Writes nothing, least of all to the user's database: whether PostgreSQL accepts writes is queried, not tried.
 
 use std::error::Error;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt, stream};
 use operator_runtime::error_chain;
 use rustls::crypto::CryptoProvider;
 use shared_types::{SslMode, ports};
+use tls_bundle::Fingerprint;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
@@ -21,11 +24,15 @@ use tokio_postgres::config::SslMode as Negotiation;
 
 use super::connector::Connector;
 use super::sniffer::{BackendRejection, ResponseSniffer};
-use super::transcript::Transcript;
-use super::{Access, LoginFailure, Pod, Probe, Prober};
+use super::transcript::{Refusal, Transcript};
+use super::{Access, LoginFailure, Pod, PodIdentity, Probe, Prober};
 
 #[cfg(test)]
 mod tests;
+
+/// How long a connection may take to open. A packet that was lost is sent again after one second; somebody who drops all
+/// packets must not hold a connection for longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A database that every PostgreSQL has.
 const DATABASE: &str = "postgres";
@@ -60,9 +67,10 @@ impl NetworkProber {
 impl Prober for NetworkProber {
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
         let attempt = Attempt {
-            address: (pod.ip, self.port),
+            port: self.port,
             mode: access.mode(&pod),
             provider: self.provider.clone(),
+            pod: Arc::new(pod),
             access,
         };
         attempt.probe().boxed()
@@ -72,7 +80,8 @@ impl Prober for NetworkProber {
 /// A probe of one pod.
 #[derive(Clone)]
 struct Attempt {
-    address: (IpAddr, u16),
+    pod: Arc<Pod>,
+    port: u16,
     mode: SslMode,
     provider: Arc<CryptoProvider>,
     access: Arc<Access>,
@@ -102,12 +111,15 @@ impl Attempt {
 
     /// Makes one connection.
     async fn connect(&self, time_left: Duration) -> Probe {
-        let (connector, transcript) = match Connector::new(&self.access, self.mode, &self.provider) {
+        let prepared = self.expected_leaf().and_then(|expected| {
+            Connector::new(&self.access, expected, self.mode, &self.provider).map_err(LoginFailure::from)
+        });
+        let (connector, transcript) = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => {
+            Err(failure) => {
                 return Probe {
                     served: None,
-                    login: Err(error.into()),
+                    login: Err(failure),
                 };
             }
         };
@@ -121,17 +133,34 @@ impl Attempt {
         }
     }
 
+    /// The certificate that the pod must serve; `None` for a pod without TLS.
+    fn expected_leaf(&self) -> Result<Option<Fingerprint>, LoginFailure> {
+        if let Some(refusal) = self.pod.address_refusal {
+            return Err(refusal.into());
+        }
+        match &self.pod.identity {
+            PodIdentity::PlainText => Ok(None),
+            PodIdentity::Certificate { leaf, .. } => Ok(Some(*leaf)),
+            PodIdentity::Unknown { secret } => Err(LoginFailure::CertificateUnknown {
+                secret: secret.clone(),
+            }),
+        }
+    }
+
     async fn log_in(&self, connector: Connector, transcript: &Transcript) -> Result<(), LoginFailure> {
-        let stream = TcpStream::connect(self.address)
-            .await
-            .map_err(|source| LoginFailure::Unreachable { source })?;
-        let stream = ResponseSniffer {
-            stream,
-            // Under TLS, the sniffer of the connector sees the decrypted response.
-            transcript: (self.mode == SslMode::Disable).then(|| transcript.clone()),
+        let connecting = TcpStream::connect((self.pod.ip, self.port));
+        let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(connected) => connected.map_err(|source| LoginFailure::Unreachable { source })?,
+            Err(_) => return Err(LoginFailure::NoConnection(CONNECT_TIMEOUT)),
+        };
+        let stream = if self.mode == SslMode::Disable {
+            ResponseSniffer::guarding(stream, transcript.clone(), self.access.answers_md5())
+        } else {
+            // The connector guards what TLS protects.
+            ResponseSniffer::counting(stream, transcript.clone())
         };
         let to_failure = |error: tokio_postgres::Error| self.failure(&error, transcript);
-        let (client, connection) = self
+        let (client, mut connection) = self
             .postgres_config()
             .connect_raw(stream, connector)
             .await
@@ -145,7 +174,10 @@ impl Attempt {
             drop(client);
             rows
         };
-        let (rows, end) = futures::join!(query, connection);
+        // Read as messages, since the connection as a future logs the notices that a server sends.
+        let messages = stream::poll_fn(|cx| connection.poll_message(cx));
+        let end = messages.try_for_each(|_| std::future::ready(Ok(())));
+        let (rows, end) = futures::join!(query, end);
         let rows = rows.map_err(to_failure)?;
         end.map_err(to_failure)?;
         if writes && is_read_only(&rows) {
@@ -175,6 +207,9 @@ impl Attempt {
     }
 
     fn failure(&self, error: &tokio_postgres::Error, transcript: &Transcript) -> LoginFailure {
+        if let Some(refusal) = transcript.refusal() {
+            return self.refused(refusal, transcript);
+        }
         let backend = self.access.backend.clone();
         match BackendRejection::parse(&transcript.response()) {
             Some(BackendRejection::Error) => return LoginFailure::BackendRejects { backend },
@@ -190,10 +225,15 @@ impl Attempt {
                 .unwrap_or_default();
             return LoginFailure::Rejected {
                 user: self.access.login.user.clone(),
-                answer: format!("{}{detail}", answer.message()),
+                answer: quoted(&format!("{}{detail}", answer.message())),
                 login_source: self.access.login_source.clone(),
                 backend,
-                code: answer.code().code().to_owned(),
+                code: sqlstate(answer.code().code()),
+            };
+        }
+        if is_authentication_error(error) {
+            return LoginFailure::NotAuthentic {
+                reason: quoted(&error_chain(error)),
             };
         }
         let cause = error
@@ -204,16 +244,54 @@ impl Attempt {
             // before the handshake.
             None if self.mode != SslMode::Disable && !transcript.tls_started() => LoginFailure::PlainText,
             Some(cause) if is_tls_error(cause) => LoginFailure::Handshake {
-                reason: cause.to_string(),
+                reason: quoted(&cause.to_string()),
             },
             Some(cause) => LoginFailure::Broken {
-                reason: cause.to_string(),
+                reason: quoted(&cause.to_string()),
             },
             None => LoginFailure::Broken {
-                reason: error_chain(error),
+                reason: quoted(&error_chain(error)),
             },
         }
     }
+
+    fn refused(&self, refusal: Refusal, transcript: &Transcript) -> LoginFailure {
+        match (refusal, &self.pod.identity, transcript.served()) {
+            (Refusal::Password(request), ..) => LoginFailure::PasswordRefused(request),
+            (Refusal::Certificate, PodIdentity::Certificate { leaf, secret }, Some(served)) => {
+                LoginFailure::WrongCertificate {
+                    served: served.fingerprint,
+                    expected: *leaf,
+                    secret: secret.clone(),
+                }
+            }
+            // A pod without certificates is not asked for TLS, so a certificate that it shows has a counterpart above.
+            (Refusal::Certificate | Refusal::TooLong, ..) => LoginFailure::TooLong,
+        }
+    }
+}
+
+/// What a server sent, so that it fits into a status: the beginning, in one line.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 500;
+    let shown = text.chars().take(LONGEST);
+    let mut shown: String = shown.map(|it| if it.is_control() { ' ' } else { it }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// An error code of PostgreSQL, or a placeholder for what is none: five letters and digits.
+fn sqlstate(code: &str) -> String {
+    let is_code = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_code { code } else { "XXXXX" }.to_owned()
+}
+
+/// Whether the exchange about the password failed, such as by a server that could not prove that it knows the password.
+fn is_authentication_error(error: &tokio_postgres::Error) -> bool {
+    // tokio-postgres keeps the kind to itself, and this is all that it prints for it.
+    error.to_string().starts_with("authentication error")
 }
 
 /// Whether pgpool rejected the login because no client certificate was presented.

@@ -4,20 +4,55 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
+use shared_types::conditions::Reason;
 use shared_types::ports;
+use tls_bundle::Fingerprint;
 
+use super::AddressRefusal;
 use super::connector::TlsSetupError;
-
-/// The kind of [`LoginFailure::BackendRejects`].
-pub(crate) const BACKEND_REJECTS: &str = "backend-rejects";
-/// The kind of [`LoginFailure::BackendUntrusted`].
-pub(crate) const BACKEND_UNTRUSTED: &str = "backend-untrusted";
+use super::guard::PasswordRequest;
 
 /// Why a login failed. The text appears in the status, so it never contains a password.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoginFailure {
     #[error("port {} cannot be reached: {source}", ports::PGPOOL)]
     Unreachable { source: io::Error },
+    #[error(
+        "port {} accepted no connection within {} s: all children of pgpool are busy, or a NetworkPolicy keeps the \
+         operator out",
+        ports::PGPOOL,
+        .0.as_secs()
+    )]
+    NoConnection(Duration),
+    #[error(transparent)]
+    Address(#[from] AddressRefusal),
+    #[error(
+        "mounts Secret {secret}, which no longer exists or has no certificate: what the pod must serve is unknown, so no login \
+         was sent, and it could not restart; delete the pod"
+    )]
+    CertificateUnknown { secret: String },
+    #[error(
+        "serves the certificate {served} instead of {expected} from Secret {secret}, so no login was sent; delete the pod, and if \
+         that does not help find out what answers at its address"
+    )]
+    WrongCertificate {
+        served: Fingerprint,
+        expected: Fingerprint,
+        secret: String,
+    },
+    #[error(
+        "{0}, which the operator does not answer; delete the pod, and if that does not help find out what answers at its address"
+    )]
+    PasswordRefused(PasswordRequest),
+    #[error(
+        "did not prove that it knows the password ({reason}); delete the pod, and if that does not help find out what answers \
+         at its address"
+    )]
+    NotAuthentic { reason: String },
+    #[error(
+        "sends far more than a login and a query take; delete the pod, and find out what answers at its address"
+    )]
+    TooLong,
     #[error(transparent)]
     TlsSetup(#[from] TlsSetupError),
     /// Pgpool declines TLS when it could not use its certificate at start.
@@ -71,22 +106,54 @@ impl LoginFailure {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
+            Self::NoConnection(_) => "no-connection",
+            Self::Address(_) => "address-refused",
+            Self::CertificateUnknown { .. } => "certificate-unknown",
+            Self::WrongCertificate { .. } => "wrong-certificate",
+            Self::PasswordRefused(_) => "password-refused",
+            Self::NotAuthentic { .. } => "not-authentic",
+            Self::TooLong => "too-long",
             Self::TlsSetup(_) => "unusable",
             Self::PlainText => "plain-text",
             Self::Handshake { .. } => "handshake",
             Self::Rejected { .. } => "rejected",
-            Self::BackendRejects { .. } => BACKEND_REJECTS,
-            Self::BackendUntrusted { .. } => BACKEND_UNTRUSTED,
+            Self::BackendRejects { .. } => "backend-rejects",
+            Self::BackendUntrusted { .. } => "backend-untrusted",
             Self::Broken { .. } => "broken",
             Self::ReadOnly { .. } => "read-only",
             Self::Timeout(_) => "timeout",
         }
     }
 
+    /// The reason that conditions report for this failure, if it has one of its own.
+    pub(crate) fn reason(&self) -> Option<Reason> {
+        Some(match self {
+            Self::Address(_) => Reason::PodAddressRefused,
+            Self::CertificateUnknown { .. } | Self::WrongCertificate { .. } | Self::PlainText => {
+                Reason::PodsNotServing
+            }
+            Self::PasswordRefused(_) => Reason::PasswordRequestRefused,
+            Self::NotAuthentic { .. } => Reason::PodNotAuthentic,
+            Self::TooLong => Reason::PodResponseInvalid,
+            Self::BackendRejects { .. } => Reason::BackendRejectsPool,
+            Self::BackendUntrusted { .. } => Reason::BackendCertificateUntrusted,
+            Self::Unreachable { .. }
+            | Self::NoConnection(_)
+            | Self::TlsSetup(_)
+            | Self::Handshake { .. }
+            | Self::Rejected { .. }
+            | Self::Broken { .. }
+            | Self::ReadOnly { .. }
+            | Self::Timeout(_) => return None,
+        })
+    }
+
     /// Identifies the failure: its kind, and the SQLSTATE where the server sent one.
     pub(crate) fn fault(&self) -> Cow<'static, str> {
         match self {
             Self::Rejected { code, .. } => format!("{} {code}", self.kind()).into(),
+            Self::Address(refusal) => format!("{} {refusal}", self.kind()).into(),
+            Self::PasswordRefused(request) => format!("{} {request}", self.kind()).into(),
             _ => self.kind().into(),
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use shared_types::conditions::Reason;
 
-use super::{LoginFailure, Probe, ServedCertificate, login_failure};
+use super::{LoginFailure, Probe, ServedCertificate};
 
 /// What the probes of a pod have shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) enum Login {
     Refused {
         /// Identifies the failure: two messages with the same fault are the same result.
         fault: Cow<'static, str>,
+        /// The reason that conditions report, if the failure has one of its own.
+        reason: Option<Reason>,
         /// What is wrong and how to fix it, in one sentence.
         message: String,
     },
@@ -42,6 +44,7 @@ impl Login {
             LoginFailure::ReadOnly { .. } => Self::ReadOnly { message },
             _ => Self::Refused {
                 fault: failure.fault(),
+                reason: failure.reason(),
                 message,
             },
         }
@@ -49,13 +52,9 @@ impl Login {
 
     /// The reason that a condition reports for this failure, if it has one of its own.
     pub(crate) fn reason(&self) -> Option<Reason> {
-        let Self::Refused { fault, .. } = self else {
-            return None;
-        };
-        match fault.as_ref() {
-            login_failure::BACKEND_REJECTS => Some(Reason::BackendRejectsPool),
-            login_failure::BACKEND_UNTRUSTED => Some(Reason::BackendCertificateUntrusted),
-            _ => None,
+        match self {
+            Self::Refused { reason, .. } => *reason,
+            Self::Accepted | Self::ReadOnly { .. } => None,
         }
     }
 

@@ -43,9 +43,13 @@ pub(super) async fn run(health: Health, key: ObjectRef<Pgpool>, mut targets: wat
             () = sleep_until(due) => {
                 // The period counts from the start of a probe, so that a slow answer does not stretch it.
                 due = Instant::now() + target.access.period;
-                if let Some(probe) = health.probe(&target).await {
-                    health.record(&key, &target, probe);
-                }
+                let permit = health.0.connections.acquire(key.namespace.clone().unwrap_or_default()).await;
+                // Addresses pass from pod to pod: what was known before the wait may be outdated.
+                target = targets.borrow_and_update().clone();
+                let (pod, access) = (target.pod.clone(), target.access.clone());
+                let probe = health.0.prober.probe(pod, access).await;
+                drop(permit);
+                health.record(&key, &target, probe);
             }
         }
     }
@@ -59,6 +63,8 @@ fn outdates_result(before: &Target, now: &Target) -> bool {
     let (old, new) = (&before.access, &now.access);
     !before.pod.ready
         || before.pod.ip != now.pod.ip
+        || before.pod.identity != now.pod.identity
+        || before.pod.address_refusal != now.pod.address_refusal
         || old.server_name != new.server_name
         || old.ssl_mode != new.ssl_mode
         || old.trust != new.trust

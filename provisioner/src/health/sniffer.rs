@@ -1,4 +1,5 @@
-//! Reads along what a pod responds, for responses that break the protocol and that no client library can parse.
+//! Reads along what a pod responds: ends a connection that sends too much, or asks for the password in a way that would
+//! give it away, and keeps the beginning of responses that break the protocol and that no client library can parse.
 //!
 //! When PostgreSQL does not answer pgpool with an authentication request, pgpool (4.3 to 4.7, `src/auth/pool_auth.c`)
 //! sends the beginning of a message of protocol version 2, and then a message that names the byte it received instead.
@@ -10,15 +11,24 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::transcript::Transcript;
+use super::guard::{LoginGuard, Objection};
+use super::transcript::{Refusal, Transcript};
+
+/// What a pod may send on one connection: rustls accepts a handshake of 64 KiB, and a login with a query takes about one
+/// KiB.
+const MOST_BYTES: usize = 128 * 1024;
 
 /// What precedes the byte that pgpool received.
 const PREFIX: &[u8] = b"backend response with kind '";
 
-/// A stream that records what it reads.
+/// A stream that watches what it reads.
 pub(super) struct ResponseSniffer<S> {
-    pub(super) stream: S,
-    pub(super) transcript: Option<Transcript>,
+    stream: S,
+    transcript: Transcript,
+    /// `None` below TLS, where nothing can be read.
+    guard: Option<LoginGuard>,
+    /// Bytes that may still come.
+    room: usize,
 }
 
 /// Why PostgreSQL sent pgpool no authentication request.
@@ -43,6 +53,48 @@ impl BackendRejection {
     }
 }
 
+impl<S> ResponseSniffer<S> {
+    /// Counts what is read, and no more.
+    pub(super) fn counting(stream: S, transcript: Transcript) -> Self {
+        Self {
+            stream,
+            transcript,
+            guard: None,
+            room: MOST_BYTES,
+        }
+    }
+
+    /// Reads the messages of a login, too. `md5` is whether md5 hashes of the password are answered.
+    pub(super) fn guarding(stream: S, transcript: Transcript, md5: bool) -> Self {
+        Self {
+            guard: Some(LoginGuard::new(md5)),
+            ..Self::counting(stream, transcript)
+        }
+    }
+
+    /// Looks at bytes that were read.
+    ///
+    /// # Errors
+    /// When the connection must end.
+    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(room) = self.room.checked_sub(bytes.len()) else {
+            self.transcript.record_refusal(Refusal::TooLong);
+            return Err(io::Error::other("the pod sends too much"));
+        };
+        self.room = room;
+        let Some(guard) = &mut self.guard else {
+            return Ok(());
+        };
+        self.transcript.record_response(bytes);
+        guard.receive(bytes).map_err(|objection| {
+            if let Objection::Password(request) = &objection {
+                self.transcript.record_refusal(Refusal::Password(request.clone()));
+            }
+            io::Error::other(objection)
+        })
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for ResponseSniffer<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -51,8 +103,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for ResponseSniffer<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if let (Poll::Ready(Ok(())), Some(transcript)) = (&polled, &self.transcript) {
-            transcript.record_response(&buffer.filled()[before..]);
+        if let Poll::Ready(Ok(())) = &polled {
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            if let Err(error) = self.inspect(read) {
+                // What was objected to reaches nobody.
+                buffer.set_filled(before);
+                return Poll::Ready(Err(error));
+            }
         }
         polled
     }

@@ -66,7 +66,8 @@ fn pod(uid: &str, ready: bool) -> Pod {
         uid: uid.to_owned(),
         ip: [10, 0, 0, 1].into(),
         ready,
-        tls: false,
+        identity: PodIdentity::PlainText,
+        address_refusal: None,
     }
 }
 
@@ -198,6 +199,62 @@ async fn no_pod_is_probed_twice_in_a_period() {
     }
 }
 
+/// Never answers for pods of one Pgpool, as where a NetworkPolicy drops packets; records when the others were probed.
+struct Blocked(Mutex<Vec<u64>>, Instant);
+
+impl Prober for Blocked {
+    fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
+        let login = Ok(());
+        let mut takes = Duration::ZERO;
+        if pod.uid.starts_with("blocked") {
+            takes = access.timeout;
+        } else {
+            self.0.lock().unwrap().push(self.1.elapsed().as_secs());
+        }
+        sleep(takes).map(|()| Probe { served: None, login }).boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_whose_pods_do_not_answer_delays_no_other() {
+    let prober = Arc::new(Blocked(Mutex::default(), Instant::now()));
+    let health = Health::new(prober.clone(), Metrics::default(), CancellationToken::new());
+    let slow = Access {
+        timeout: Duration::from_secs(30),
+        ..access("u")
+    };
+    for namespace in ["blocked-a", "blocked-b", "blocked-c"] {
+        for pool in 0..100 {
+            let key = ObjectRef::new(&format!("pool-{pool}")).within(namespace);
+            let pods = (0..9).map(|ordinal| pod(&format!("blocked {namespace} {pool} {ordinal}"), true));
+            health.set_targets(&key, pods.collect(), Some(slow.clone()));
+        }
+    }
+    sleep(Duration::from_secs(45)).await;
+    health.set_targets(&key(), vec![pod("a", true)], Some(access("u")));
+    sleep(Duration::from_secs(25)).await;
+    assert_eq!(*prober.0.lock().unwrap(), [45, 55, 65]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn md5_is_answered_for_a_while_after_it_was_no_longer_allowed() {
+    let stage = Stage::new([]);
+    let set = |md5| {
+        let access = Access { md5, ..access("u") };
+        stage
+            .health
+            .set_targets(&key(), vec![pod("a", true)], Some(access));
+        stage.health.lock()[&key()].access.clone().unwrap()
+    };
+    assert!(!set(false).answers_md5());
+    assert!(set(true).answers_md5());
+    assert!(set(false).answers_md5(), "pods have not reloaded their rules yet");
+    stage.until(59).await;
+    assert!(set(false).answers_md5());
+    stage.until(61).await;
+    assert!(!set(false).answers_md5());
+}
+
 #[tokio::test(start_paused = true)]
 async fn deleted_pods_are_forgotten() {
     let stage = Stage::new([]);
@@ -248,6 +305,9 @@ async fn only_a_different_result_triggers_a_reconcile() {
 #[test]
 fn the_ssl_mode_of_a_probe_fits_what_the_pod_can_do() {
     use SslMode::{Disable, Prefer, Require, VerifyFull};
+    let with = PodIdentity::Unknown {
+        secret: "pool-tls-a".to_owned(),
+    };
     let rows = [
         (false, VerifyFull, Disable, "from before TLS"),
         (true, Disable, Require, "from before TLS was disabled"),
@@ -262,7 +322,7 @@ fn the_ssl_mode_of_a_probe_fits_what_the_pod_can_do() {
         };
         assert_eq!(
             access.mode(&Pod {
-                tls,
+                identity: if tls { with.clone() } else { PodIdentity::PlainText },
                 ..pod("a", true)
             }),
             expected,

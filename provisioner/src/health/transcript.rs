@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ServedCertificate;
+use super::guard::PasswordRequest;
 
 /// Bytes of the response that are kept: pgpool's message comes first and is shorter.
 const KEPT_BYTES: usize = 512;
@@ -16,6 +17,18 @@ struct State {
     tls_started: bool,
     leaf: Option<Vec<u8>>,
     response: Vec<u8>,
+    refusal: Option<Refusal>,
+}
+
+/// Why the operator ended a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The served certificate is another than the pod must have.
+    Certificate,
+    /// The pod asked for the password in a way that would give it away.
+    Password(PasswordRequest),
+    /// The pod sent more than a login and a query take.
+    TooLong,
 }
 
 impl Transcript {
@@ -30,7 +43,14 @@ impl Transcript {
     pub(super) fn record_response(&self, bytes: &[u8]) {
         self.with(|state| {
             let room = KEPT_BYTES.saturating_sub(state.response.len());
-            state.response.extend(&bytes[..bytes.len().min(room)]);
+            state.response.extend(bytes.iter().take(room));
+        });
+    }
+
+    /// The first refusal counts: it ends the connection.
+    pub(super) fn record_refusal(&self, refusal: Refusal) {
+        self.with(|state| {
+            state.refusal.get_or_insert(refusal);
         });
     }
 
@@ -46,6 +66,11 @@ impl Transcript {
     /// The first bytes of the server's response, decrypted if there was a handshake.
     pub(super) fn response(&self) -> Vec<u8> {
         self.with(|state| state.response.clone())
+    }
+
+    /// Why the operator ended the connection; `None` when it did not.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.with(|state| state.refusal.clone())
     }
 
     fn with<T>(&self, access: impl FnOnce(&mut State) -> T) -> T {

@@ -13,6 +13,7 @@ mod init_job_facts;
 mod inputs;
 mod lookup;
 mod observed;
+mod own_pods;
 mod owned;
 pub(crate) mod pods;
 mod reference_names;
@@ -24,14 +25,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Resource, ResourceExt};
 use operator_runtime::Cache;
-use shared_types::{Pgpool, names};
+use shared_types::Pgpool;
 
 use super::error::Error;
 use crate::context::Context;
-use pods::PodFacts;
 
 pub(crate) use certificate::Certificate;
 pub(crate) use certificate_revision::CertificateRevision;
@@ -40,6 +40,7 @@ pub(crate) use init_job_facts::{ended, is_due, trim as trim_job};
 pub(crate) use inputs::may_notice_app_binding;
 pub(crate) use lookup::Lookup;
 pub(crate) use observed::{ConfigCheck, Inputs, Live, Observed};
+pub(crate) use own_pods::{ForeignPod, PoolPods, pool_pods};
 #[cfg(test)]
 pub(crate) use owned::is_tls_copy;
 #[cfg(test)]
@@ -58,7 +59,7 @@ pub(crate) async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) 
         .iter()
         .map(|each| each.leaf().present().copied())
         .collect();
-    let pods = own_pods(pgpool, context);
+    let PoolPods { own, foreign } = pool_pods(pgpool, context);
     Ok(Observed {
         inputs: inputs::inputs(pgpool, context).await?,
         init: init_job::facts(pgpool, context).await?,
@@ -69,32 +70,11 @@ pub(crate) async fn observe(pgpool: &Pgpool, context: &Context, now: Timestamp) 
         }),
         unlabeled_certificates: certificates::unlabeled(pgpool, context, &certificates),
         certificates,
-        pods,
+        pods: own,
+        foreign_pods: foreign,
         default_window: context.window.clone(),
         pod_health: context.health.results(&key),
     })
-}
-
-/// Pgpool has room for so many pods; a pod beyond was made by nobody.
-const MOST_REPLICAS: i32 = 9;
-
-/// The pods of a `Pgpool`, found by their names: a search through all pods would grow with the cluster.
-pub(crate) fn own_pods(pgpool: &Pgpool, context: &Context) -> Vec<PodFacts> {
-    let (namespace, name) = (pgpool.namespace().unwrap_or_default(), pgpool.name_any());
-    let key = ObjectRef::from_obj(pgpool);
-    let find = |ordinal| {
-        let pod_name = format!("{name}-{ordinal}");
-        let pod = context.caches.pods.get(Some(&namespace), &pod_name)?;
-        let pod = context.memory.pending.current(&key, &pod_name, Some(pod))?;
-        (pod.labels().get(names::LABEL_INSTANCE) == Some(&name)).then(|| pods::facts(&pod, ordinal))
-    };
-    let mut pods: Vec<_> = (0..MOST_REPLICAS).filter_map(find).collect();
-    let uids: Vec<_> = pods.iter().map(|pod| pod.uid.as_str()).collect();
-    let rejected = context.memory.with(&key, |pool| pool.rejected_resizes(&uids));
-    for pod in &mut pods {
-        pod.resize.rejected = rejected.contains(&pod.uid);
-    }
-    pods
 }
 
 fn cached<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Lookup<Arc<K>>

@@ -5,6 +5,7 @@ mod cluster;
 mod consent;
 mod death;
 mod delivery;
+mod foreign_pods;
 mod init;
 mod renewal;
 mod resizing;

@@ -167,6 +167,17 @@ words! {
         MaintenanceWindowInvalid,
         /// A pod serves the wrong certificate, or none.
         PodsNotServing,
+        /// A pod with the name of a pod of the pool is not controlled by the StatefulSet of the pool. It is neither probed nor
+        /// counted.
+        PodNotControlled,
+        /// The address in the status of a pod is not one that only this pod can have. No connection is opened to it.
+        PodAddressRefused,
+        /// A pod asks for the password in a way that would give it away. The operator did not answer.
+        PasswordRequestRefused,
+        /// A pod could not prove that it knows the password.
+        PodNotAuthentic,
+        /// A pod sends far more than a login and a query take.
+        PodResponseInvalid,
         /// PostgreSQL rejects pgpool before asking for a password. It may require a client certificate, which pgpool
         /// does not have.
         BackendRejectsPool,

@@ -20,6 +20,16 @@ fn parsed(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)
 
 /// Connects to a server with this pair, which asks for a client certificate of `clients` if there are any.
 async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::Result<()>, Transcript) {
+    handshake_expecting(Some(pair.fingerprint), access, pair, clients).await
+}
+
+/// The same, to a server that must have this leaf certificate.
+async fn handshake_expecting(
+    expected: Option<Fingerprint>,
+    access: &Access,
+    pair: &Pair,
+    clients: Option<&Pki>,
+) -> (io::Result<()>, Transcript) {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let (chain, key) = parsed(pair);
     let config = rustls::ServerConfig::builder_with_provider(provider.clone())
@@ -45,14 +55,18 @@ async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::
         stream.write_all(b"!").await?;
         stream.shutdown().await
     });
-    let (connector, transcript) = Connector::new(access, access.ssl_mode, &provider).unwrap();
+    let (connector, transcript) = Connector::new(access, expected, access.ssl_mode, &provider).unwrap();
     let answer = async {
         let mut stream = connector.connect(near).await?;
         // With TLS 1.3 a rejected client learns it only here.
         stream.read_u8().await.map(|_| ())
     };
     let answer = answer.await;
-    let _ = server.await;
+    let served = server.await.unwrap();
+    assert!(
+        transcript.refusal().is_none() || served.is_err(),
+        "a handshake was completed with a server that is not the pod"
+    );
     (answer, transcript)
 }
 
@@ -82,6 +96,38 @@ async fn verifies_as_strictly_as_the_mode_demands_and_always_records_the_leaf() 
             let served = transcript.served().unwrap();
             assert_eq!(served.fingerprint, pair.fingerprint, "{mode}");
             assert_eq!(served.not_after, Some("2040-01-01T00:00:00Z".parse().unwrap()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_certificate_is_refused_in_every_mode_before_a_client_certificate_is_shown() {
+    use SslMode::{Allow, Prefer, Require, VerifyCa, VerifyFull};
+    let pki = Pki::new();
+    let (own, other) = (
+        pki.server(&["pool.demo.svc".to_owned()]),
+        pki.server(&["pool.demo.svc".to_owned()]),
+    );
+    let client = pki.client("postgres");
+    for mode in [Allow, Prefer, Require, VerifyCa, VerifyFull] {
+        let access = Access {
+            ssl_mode: mode,
+            trust: pki.ca().into_bytes(),
+            client: Some(ClientCertificate {
+                chain: client.certificate.clone().into_bytes(),
+                key: client.key.clone().into_bytes(),
+            }),
+            ..access()
+        };
+        for expected in [Some(own.fingerprint), None] {
+            let (answer, transcript) = handshake_expecting(expected, &access, &other, Some(&pki)).await;
+            assert!(answer.is_err(), "{mode} {expected:?}");
+            assert_eq!(transcript.refusal(), Some(Refusal::Certificate), "{mode}");
+            assert_eq!(
+                transcript.served().unwrap().fingerprint,
+                other.fingerprint,
+                "{mode}"
+            );
         }
     }
 }
@@ -132,7 +178,7 @@ fn names_what_cannot_be_used() {
         trust: pki.ca().into_bytes(),
         ..access()
     };
-    let result = |access: Access| match Connector::new(&access, access.ssl_mode, &provider) {
+    let result = |access: Access| match Connector::new(&access, None, access.ssl_mode, &provider) {
         Ok(_) => "usable".to_owned(),
         Err(error) => error.to_string(),
     };

@@ -6,14 +6,15 @@ use std::time::Duration;
 use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use shared_types::conditions::Reason;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::fixtures::{Pair, Pki};
-use crate::health::ClientCertificate;
 use crate::health::fixtures::access;
+use crate::health::{AddressRefusal, ClientCertificate};
 
 /// How the fake pgpool behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,46 @@ enum Behavior {
     HangUp,
     HangUpBeforeTls,
     Hang,
+    HangBeforeTls,
+    AskClearText,
+    AskMd5,
+    AskKerberos,
+    /// SCRAM with so many iterations, and a signature that proves nothing.
+    AskScram(u32),
+    /// Notices without end, this long.
+    Flood(usize),
+    /// A byte now and then.
+    Trickle,
+}
+
+fn certificate(pair: &Pair) -> PodIdentity {
+    PodIdentity::Certificate {
+        leaf: pair.fingerprint,
+        secret: "pool-tls-a".to_owned(),
+    }
+}
+
+fn request(code: u32, rest: &[u8]) -> Vec<u8> {
+    answer(b'R', &[&code.to_be_bytes(), rest].concat())
+}
+
+/// A login by SCRAM as far as a server gets that does not know the password; returns the type of the last message received.
+async fn scram(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), iterations: u32) -> io::Result<u8> {
+    stream.write_all(&request(10, b"SCRAM-SHA-256\0\0")).await?;
+    let (_, first) = message(stream, true).await?;
+    let first = String::from_utf8(first).unwrap();
+    let nonce = first.rsplit("r=").next().unwrap();
+    let challenge = format!("r={nonce}x,s=c2FsdA==,i={iterations}");
+    stream.write_all(&request(11, challenge.as_bytes())).await?;
+    let (kind, proof) = message(stream, true).await?;
+    assert!(String::from_utf8(proof).unwrap().contains(",p="));
+    let signature = "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    stream.write_all(&request(12, signature.as_bytes())).await?;
+    stream.write_all(&request(0, b"")).await?;
+    match message(stream, true).await {
+        Ok((kind, _)) => Ok(kind),
+        Err(_) => Ok(kind),
+    }
 }
 
 /// Reads one message of the protocol; the first of a connection has no type.
@@ -70,6 +111,34 @@ async fn serve(
     match behavior {
         Behavior::Hang => return std::future::pending().await,
         Behavior::HangUp => return Ok(0),
+        Behavior::AskClearText => {
+            stream.write_all(&request(3, b"")).await?;
+            return Ok(message(&mut stream, true).await?.0);
+        }
+        Behavior::AskMd5 => {
+            stream.write_all(&request(5, b"salt")).await?;
+            return Ok(message(&mut stream, true).await?.0);
+        }
+        Behavior::AskKerberos => {
+            stream.write_all(&request(7, b"")).await?;
+            return Ok(message(&mut stream, true).await?.0);
+        }
+        Behavior::AskScram(iterations) => return scram(&mut stream, iterations).await,
+        Behavior::Flood(length) => {
+            stream.write_all(&request(0, b"")).await?;
+            let notice = answer(b'N', &vec![b'x'; length]);
+            loop {
+                stream.write_all(&notice).await?;
+            }
+        }
+        Behavior::Trickle => {
+            stream.write_all(&request(0, b"")).await?;
+            stream.write_all(b"N\0\x01\0\0").await?;
+            loop {
+                stream.write_all(b"x").await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
         // As pgpool 4.3.5 does: the beginning of an older message, then one of its own.
         Behavior::RejectedByBackend => {
             let refusal = b"SERROR\0CXX000\0Mbackend authentication failed\0Dbackend response with kind 'E' when expecting 'R'\0\0";
@@ -113,6 +182,16 @@ async fn serve(
 /// Starts a pgpool and probes it once; returns the result and the last message that pgpool received. Whatever the result,
 /// one probe is one connection.
 async fn probe(behavior: Behavior, pair: Option<&Pair>, access: Access) -> (Probe, Option<u8>) {
+    probe_expecting(pair, behavior, pair, access).await
+}
+
+/// The same, of a pod that must have a certificate of its own.
+async fn probe_expecting(
+    own: Option<&Pair>,
+    behavior: Behavior,
+    pair: Option<&Pair>,
+    access: Access,
+) -> (Probe, Option<u8>) {
     let door = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     door.set_nonblocking(true).unwrap();
     let port = door.local_addr().unwrap().port();
@@ -139,7 +218,11 @@ async fn probe(behavior: Behavior, pair: Option<&Pair>, access: Access) -> (Prob
         assert_eq!(message(&mut stream, false).await?.1, 80_877_103_u32.to_be_bytes());
         match behavior {
             Behavior::HangUpBeforeTls => return Ok(0),
-            Behavior::DeclineTls => stream.write_all(b"N").await?,
+            Behavior::HangBeforeTls => return std::future::pending().await,
+            Behavior::DeclineTls => {
+                stream.write_all(b"N").await?;
+                return Ok(message(&mut stream, false).await?.0);
+            }
             _ => stream.write_all(b"S").await?,
         }
         serve(acceptor.accept(stream).await?, behavior, expected).await
@@ -148,7 +231,8 @@ async fn probe(behavior: Behavior, pair: Option<&Pair>, access: Access) -> (Prob
         uid: "a".to_owned(),
         ip: Ipv4Addr::LOCALHOST.into(),
         ready: true,
-        tls: pair.is_some(),
+        identity: own.map_or(PodIdentity::PlainText, certificate),
+        address_refusal: None,
     };
     let probe = NetworkProber::new(provider)
         .on_port(port)
@@ -230,7 +314,7 @@ async fn whether_writes_would_succeed_is_queried_and_not_tried() {
 /// How pgpool behaves, the mode of the probe, the kind of failure that follows, and a part of its message.
 type Row = (Behavior, SslMode, &'static str, &'static str);
 
-const FAILURES: [Row; 11] = [
+const FAILURES: [Row; 12] = [
     (
         Behavior::RejectedByBackend,
         SslMode::VerifyFull,
@@ -292,6 +376,12 @@ const FAILURES: [Row; 11] = [
         "is PostgreSQL running?",
     ),
     (Behavior::Hang, SslMode::VerifyFull, "timeout", "within 1 s"),
+    (
+        Behavior::HangBeforeTls,
+        SslMode::VerifyFull,
+        "timeout",
+        "within 1 s",
+    ),
 ];
 
 #[tokio::test]
@@ -306,19 +396,170 @@ async fn each_failure_is_explained() {
             timeout,
             ..access()
         };
-        let (probe, _) = probe(behavior, Some(&pair), access).await;
+        let (probe, received) = probe(behavior, Some(&pair), access).await;
+        if behavior == Behavior::DeclineTls {
+            assert_eq!(received, None, "nothing is sent without TLS");
+        }
         let failure = probe.login.unwrap_err();
         let text = failure.to_string();
         assert_eq!(failure.kind(), kind, "{behavior:?} {ssl_mode}: {text}");
         assert!(text.contains(part), "{behavior:?} {ssl_mode}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
-        let before = matches!(behavior, Behavior::DeclineTls | Behavior::HangUpBeforeTls);
+        let before = matches!(
+            behavior,
+            Behavior::DeclineTls | Behavior::HangUpBeforeTls | Behavior::HangBeforeTls
+        );
         assert_eq!(
             probe.served.is_none(),
             before,
             "{behavior:?}: the leaf is recorded whenever there is one"
         );
     }
+}
+
+#[tokio::test]
+async fn a_pod_with_another_certificate_gets_no_login_in_any_mode() {
+    use SslMode::{Allow, Disable, Prefer, Require, VerifyCa, VerifyFull};
+    let pki = Pki::new();
+    let names = ["pool.demo.svc".to_owned()];
+    let (own, other) = (pki.server(&names), pki.server(&names));
+    // With `Disable`, the pod is from before TLS was disabled.
+    for ssl_mode in [Disable, Allow, Prefer, Require, VerifyCa, VerifyFull] {
+        let access = Access {
+            ssl_mode,
+            trust: pki.ca().into_bytes(),
+            ..access()
+        };
+        let (probe, received) = probe_expecting(Some(&own), Behavior::Serve, Some(&other), access).await;
+        assert_eq!(received, None, "{ssl_mode}: the server got a message");
+        assert_eq!(probe.served.unwrap().fingerprint, other.fingerprint);
+        let failure = probe.login.unwrap_err();
+        assert_eq!(failure.kind(), "wrong-certificate");
+        assert_eq!(failure.reason(), Some(Reason::PodsNotServing));
+        let text = failure.to_string();
+        let (shown, expected) = (other.fingerprint.to_string(), own.fingerprint.to_string());
+        for part in [shown.as_str(), &expected, "pool-tls-a", "delete the pod"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_would_give_the_password_away_are_not_answered() {
+    use Behavior::{AskClearText, AskKerberos, AskMd5, AskScram};
+    let pki = Pki::new();
+    let pair = pki.server(&["pool.demo.svc".to_owned()]);
+    let refused = Some(Reason::PasswordRequestRefused);
+    // What the pod asks for; whether it has TLS, and the pool md5; the reason, and the last message that the pod got.
+    let rows = [
+        (AskClearText, false, true, refused, None),
+        (AskClearText, true, true, refused, None),
+        (AskMd5, false, false, refused, None),
+        (AskMd5, false, true, None, Some(b'p')),
+        (AskMd5, true, false, None, Some(b'p')),
+        (AskKerberos, true, true, refused, None),
+        (AskScram(1), false, true, refused, None),
+        (AskScram(u32::MAX), true, true, refused, None),
+        (
+            AskScram(4096),
+            false,
+            true,
+            Some(Reason::PodNotAuthentic),
+            Some(b'p'),
+        ),
+        (
+            AskScram(4096),
+            true,
+            true,
+            Some(Reason::PodNotAuthentic),
+            Some(b'p'),
+        ),
+    ];
+    for (behavior, tls, md5, reason, expected) in rows {
+        let pair = tls.then_some(&pair);
+        let access = Access {
+            ssl_mode: if tls { SslMode::Require } else { SslMode::Disable },
+            md5,
+            ..access()
+        };
+        let (probe, received) = probe(behavior, pair, access).await;
+        let failure = probe.login.unwrap_err();
+        assert_eq!(failure.reason(), reason, "{behavior:?} {tls} {md5}: {failure}");
+        assert_eq!(received, expected, "{behavior:?} {tls} {md5}");
+        assert!(!failure.to_string().contains("hunter2"));
+    }
+}
+
+#[tokio::test]
+async fn bytes_and_time_of_a_probe_are_bounded() {
+    let pki = Pki::new();
+    let pair = pki.server(&["pool.demo.svc".to_owned()]);
+    let rows = [
+        (Behavior::Flood(0), "too-long"),
+        (Behavior::Flood(1_000_000), "too-long"),
+        (Behavior::Trickle, "timeout"),
+    ];
+    for (behavior, kind) in rows {
+        for pair in [None, Some(&pair)] {
+            let access = Access {
+                ssl_mode: pair.map_or(SslMode::Disable, |_| SslMode::Require),
+                timeout: Duration::from_secs(1),
+                ..access()
+            };
+            let started = std::time::Instant::now();
+            let (probe, _) = probe(behavior, pair, access).await;
+            assert_eq!(probe.login.unwrap_err().kind(), kind, "{behavior:?}");
+            assert!(started.elapsed() < Duration::from_secs(5), "{behavior:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_pod_says_is_cut_and_kept_on_one_line() {
+    let text = quoted(&format!("line\nline\x1b[31m{}", "ä".repeat(10_000)));
+    assert!(text.starts_with("line line [31mää") && text.ends_with('…') && text.chars().count() <= 501);
+    let rows = [
+        ("28P01", "28P01"),
+        ("XX000", "XX000"),
+        ("", "XXXXX"),
+        ("28P01\n", "XXXXX"),
+    ];
+    for (code, expected) in rows {
+        assert_eq!(sqlstate(code), expected);
+    }
+}
+
+#[tokio::test]
+async fn no_connection_is_opened_to_a_pod_that_cannot_be_recognized() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let prober = NetworkProber::new(Arc::new(aws_lc_rs::default_provider()))
+        .on_port(listener.local_addr().unwrap().port());
+    let pod = || Pod {
+        uid: "a".to_owned(),
+        ip: Ipv4Addr::LOCALHOST.into(),
+        ready: true,
+        identity: PodIdentity::PlainText,
+        address_refusal: None,
+    };
+    let unknown = Pod {
+        identity: PodIdentity::Unknown {
+            secret: "pool-tls-a".to_owned(),
+        },
+        ..pod()
+    };
+    let on_node = Pod {
+        address_refusal: Some(AddressRefusal::Node(Ipv4Addr::LOCALHOST.into())),
+        ..pod()
+    };
+    for (pod, reason) in [
+        (unknown, Reason::PodsNotServing),
+        (on_node, Reason::PodAddressRefused),
+    ] {
+        let failure = prober.probe(pod, Arc::new(access())).await.login.unwrap_err();
+        assert_eq!(failure.reason(), Some(reason), "{failure}");
+    }
+    let none = FutureExt::now_or_never(listener.accept());
+    assert!(none.is_none(), "a connection was opened");
 }
 
 #[tokio::test]
@@ -344,7 +585,8 @@ async fn a_closed_port_is_unreachable() {
         uid: "a".to_owned(),
         ip: Ipv4Addr::LOCALHOST.into(),
         ready: true,
-        tls: false,
+        identity: PodIdentity::PlainText,
+        address_refusal: None,
     };
     let prober = NetworkProber::new(Arc::new(aws_lc_rs::default_provider())).on_port(port);
     let failure = prober.probe(pod, Arc::new(access())).await.login.unwrap_err();
@@ -401,7 +643,8 @@ async fn a_pod_that_still_demands_a_certificate_is_shown_the_previous_one() {
         uid: "a".to_owned(),
         ip: Ipv4Addr::LOCALHOST.into(),
         ready: true,
-        tls: true,
+        identity: certificate(&server),
+        address_refusal: None,
     };
     let access = Access {
         ssl_mode: SslMode::Require,

@@ -1,5 +1,7 @@
 //! How probes sum up to the health of a pod, and which results differ.
 
+use shared_types::conditions::Reason;
+
 use crate::health::*;
 
 fn health(login: Login, failures: u32, served: Option<ServedCertificate>) -> PodHealth {
@@ -20,6 +22,7 @@ fn leaf(byte: u8) -> ServedCertificate {
 fn refused(kind: &'static str, message: &str) -> Login {
     Login::Refused {
         fault: kind.into(),
+        reason: None,
         message: message.to_owned(),
     }
 }
@@ -100,7 +103,11 @@ fn probes_sum_up_to_the_health_of_a_pod() {
         1,
     );
     let expected = health(
-        refused("plain-text", &LoginFailure::PlainText.to_string()),
+        Login::Refused {
+            fault: "plain-text".into(),
+            reason: Some(Reason::PodsNotServing),
+            message: LoginFailure::PlainText.to_string(),
+        },
         2,
         None,
     );

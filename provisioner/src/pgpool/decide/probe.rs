@@ -1,6 +1,7 @@
 //! Decides which pods are probed, and how to log in to them. Pure.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,30 +9,65 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
+use super::rollout::Leaves;
 use super::tls_copy::entry;
 use super::{Situation, handoff};
-use crate::health::{Access, ClientCertificate, Pod};
+use crate::health::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{Certificate, CertificateRevision, Observed};
 use crate::pgpool::validate::Validated;
+
+#[cfg(test)]
+mod tests;
 
 /// A probe holds one of the connections that all Pgpools share, so no Pgpool may have it for longer.
 pub(super) const LONGEST_PROBE: Duration = Duration::from_secs(30);
 
 /// The pods that can be probed.
 pub(crate) fn targets(observed: &Observed) -> Vec<Pod> {
+    let leaves = Leaves::of(&observed.live.tls_copies);
     let mut targets = Vec::new();
     for pod in &observed.pods {
-        if let Some(ip) = pod.ip {
-            targets.push(Pod {
-                uid: pod.uid.clone(),
-                ip,
-                ready: pod.ready,
-                tls: pod.certificate_revision().is_some(),
-            });
-        }
+        let Some(ip) = pod.ip.filter(|_| pod.running) else {
+            continue;
+        };
+        let identity = identity(pod, &leaves);
+        targets.push(Pod {
+            uid: pod.uid.clone(),
+            ip,
+            ready: pod.ready,
+            address_refusal: address_refusal(ip, pod.is_node_ip, &identity),
+            identity,
+        });
     }
     targets
+}
+
+/// What a pod must show: the certificate of the copy that it mounts, so that during a rollout each pod is held against the
+/// certificate that it was started with.
+fn identity(pod: &PodFacts, leaves: &Leaves<'_>) -> PodIdentity {
+    let Some(revision) = pod.certificate_revision() else {
+        return PodIdentity::PlainText;
+    };
+    let secret = revision.secret_name().to_owned();
+    match leaves.expected(revision) {
+        Some(leaf) => PodIdentity::Certificate { leaf, secret },
+        None => PodIdentity::Unknown { secret },
+    }
+}
+
+/// Addresses that cannot be the pod's alone. The kubelet writes the address into the status; somebody with rights on the
+/// subresource `pods/status`, which no default role grants to users, could write another. With TLS that is harmless.
+fn address_refusal(ip: IpAddr, is_node_ip: bool, identity: &PodIdentity) -> Option<AddressRefusal> {
+    let canonical = ip.to_canonical();
+    let is_link_local = match canonical {
+        IpAddr::V4(ip) => ip.is_link_local() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if is_link_local || canonical.is_loopback() || canonical.is_unspecified() || canonical.is_multicast() {
+        return Some(AddressRefusal::Impossible(ip));
+    }
+    (is_node_ip && *identity == PodIdentity::PlainText).then_some(AddressRefusal::Node(ip))
 }
 
 /// Whether probes can run; in `cert` mode they need a valid client certificate.
@@ -75,6 +111,8 @@ pub(super) fn access(
         client,
         previous_client_certificate: None,
         login: validated.backend.login.clone(),
+        md5: validated.client_auth_mode == ClientAuthMode::Md5,
+        md5_until: None,
         login_source: login_source(pgpool, observed),
         backend: backend(pgpool, validated),
         writes: health.writes,

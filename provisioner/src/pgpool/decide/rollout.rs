@@ -79,6 +79,8 @@ pub(crate) fn obsolete<'a>(observed: &'a Observed, stateful_set: &StatefulSet) -
         .iter()
         .filter_map(|pod| pod.certificate_revision().cloned())
         .collect();
+    let foreign = observed.foreign_pods.iter();
+    used.extend(foreign.filter_map(|pod| pod.mounted_certificates.clone()));
     used.extend(CertificateRevision::of_workload(stateful_set));
     used.extend(observed.init.certificate_revision());
     let copies = observed.live.tls_copies.iter();

@@ -317,6 +317,7 @@ fn pods_without_an_address_cannot_be_asked() {
     let pod = |uid: &str, ip: Option<[u8; 4]>, ready| PodFacts {
         uid: uid.to_owned(),
         ip: ip.map(Into::into),
+        running: uid != "d",
         ready,
         ..PodFacts::default()
     };
@@ -325,6 +326,8 @@ fn pods_without_an_address_cannot_be_asked() {
             pod("a", Some([10, 0, 0, 1]), true),
             pod("b", None, false),
             pod("c", Some([10, 0, 0, 3]), false),
+            // It has ended, so its address may belong to another pod.
+            pod("d", Some([10, 0, 0, 4]), false),
         ],
         ..Observed::default()
     };
@@ -333,6 +336,16 @@ fn pods_without_an_address_cannot_be_asked() {
         .map(|pod| (pod.uid, pod.ready))
         .collect();
     assert_eq!(asked, [("a".to_owned(), true), ("c".to_owned(), false)]);
+}
+
+#[test]
+fn md5_without_tls_is_for_pools_with_md5() {
+    for (mode, expected) in [(ClientAuthMode::Md5, true), (ClientAuthMode::Scram, false)] {
+        let mut pgpool = plain_pgpool();
+        pgpool.spec.client_auth_mode = Some(mode);
+        let world = observed(&pgpool, &Pki::new());
+        assert_eq!(planned(&pgpool, &world).access.unwrap().md5, expected, "{mode:?}");
+    }
 }
 
 #[test]

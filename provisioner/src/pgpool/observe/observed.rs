@@ -15,6 +15,7 @@ use super::certificate::Certificate;
 use super::certificate_revision::CertificateRevision;
 use super::init_job_facts::InitFacts;
 use super::lookup::Lookup;
+use super::own_pods::ForeignPod;
 use super::pods::PodFacts;
 use super::reference_names::NamespacedName;
 use crate::across_namespaces::Consent;
@@ -125,6 +126,8 @@ pub(crate) struct Observed {
     pub(crate) complete_for: Duration,
     /// In the order of their ordinals.
     pub(crate) pods: Vec<PodFacts>,
+    /// Pods with the names of such pods that do not belong to the pool.
+    pub(crate) foreign_pods: Vec<ForeignPod>,
     pub(crate) init: InitFacts,
     /// The maintenance window of Pgpools that name none.
     pub(crate) default_window: Option<Window>,

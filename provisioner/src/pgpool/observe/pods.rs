@@ -31,6 +31,10 @@ pub(crate) struct PodFacts {
     pub(crate) uid: String,
     /// `None` while it has none, or is being deleted.
     pub(crate) ip: Option<IpAddr>,
+    /// Whether that is an address of its node.
+    pub(crate) is_node_ip: bool,
+    /// Whether its containers were started. The address of a pod that has ended may belong to another pod.
+    pub(crate) running: bool,
     /// Ready, and not being deleted.
     pub(crate) ready: bool,
     /// The revision of the workload that it was created from.
@@ -107,13 +111,16 @@ pub(crate) fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
     let turned = turned
         .and_then(|it| it.last_transition_time.as_ref())
         .map(|time| time.0);
+    let ip = status
+        .and_then(|status| status.pod_ip.as_ref()?.parse().ok())
+        .filter(|_| !going);
     PodFacts {
         name: pod.name_any(),
         ordinal,
         uid: pod.uid().unwrap_or_default(),
-        ip: status
-            .and_then(|status| status.pod_ip.as_ref()?.parse().ok())
-            .filter(|_| !going),
+        ip,
+        is_node_ip: ip.is_some_and(|ip| is_node_ip(pod, ip)),
+        running: status.and_then(|status| status.phase.as_deref()) == Some("Running"),
         ready,
         revision: pod.labels().get(REVISION).cloned(),
         mounted_certificates: pod.spec.as_ref().and_then(CertificateRevision::of_pod),
@@ -124,6 +131,12 @@ pub(crate) fn facts(pod: &Pod, ordinal: i32) -> PodFacts {
         trouble: trouble(),
         resize: resize_facts(pod),
     }
+}
+
+fn is_node_ip(pod: &Pod, ip: IpAddr) -> bool {
+    let on_host = pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true);
+    let node = pod.status.as_ref().and_then(|status| status.host_ip.as_ref());
+    on_host || node.and_then(|node| node.parse().ok()) == Some(ip)
 }
 
 /// See the conditions of pods in the documentation of Kubernetes, "Resize CPU and Memory Resources assigned to Containers".
@@ -223,7 +236,9 @@ pub(crate) fn trim(pod: &mut Pod) {
             ..ManagedFieldsEntry::default()
         }]
     });
-    pod.metadata.owner_references = None;
+    if let Some(owners) = &mut pod.metadata.owner_references {
+        owners.retain(|owner| owner.controller == Some(true));
+    }
     if let Some(spec) = pod.spec.take() {
         let mut volumes = spec.volumes;
         if let Some(volumes) = &mut volumes {
@@ -236,6 +251,7 @@ pub(crate) fn trim(pod: &mut Pod) {
         });
         pod.spec = Some(PodSpec {
             containers: containers.collect(),
+            host_network: spec.host_network,
             volumes,
             ..PodSpec::default()
         });
@@ -244,6 +260,7 @@ pub(crate) fn trim(pod: &mut Pod) {
         pod.status = Some(PodStatus {
             conditions: status.conditions,
             pod_ip: status.pod_ip,
+            host_ip: status.host_ip,
             phase: status.phase,
             init_container_statuses: status.init_container_statuses,
             container_statuses: status.container_statuses,

@@ -12,8 +12,8 @@ use super::NewCondition;
 use crate::health::{Login, PodHealth};
 use crate::pgpool::apply::{Applied, Progress};
 use crate::pgpool::decide::rollout::Leaves;
-use crate::pgpool::observe::Observed;
 use crate::pgpool::observe::pods::PodFacts;
+use crate::pgpool::observe::{ForeignPod, Observed};
 
 /// The pods with their probe results.
 pub(super) struct Checks<'a> {
@@ -23,6 +23,7 @@ pub(super) struct Checks<'a> {
     probing: bool,
     before: Option<&'a PgpoolStatus>,
     pods: &'a [PodFacts],
+    foreign_pods: &'a [ForeignPod],
     pod_health: &'a BTreeMap<String, PodHealth>,
     leaves: Leaves<'a>,
 }
@@ -35,6 +36,7 @@ impl<'a> Checks<'a> {
             probing: applied.probing && !matches!(applied.progress, Progress::Stopped),
             before: pgpool.status.as_ref(),
             pods: &observed.pods,
+            foreign_pods: &observed.foreign_pods,
             pod_health: &observed.pod_health,
             leaves: Leaves::of(&observed.live.tls_copies),
         }
@@ -63,6 +65,9 @@ impl<'a> Checks<'a> {
         if self.all_ready() {
             return NewCondition::new(true, Reason::AllReplicasReady, "All pods are ready");
         }
+        if let Some(foreign) = self.foreign() {
+            return foreign;
+        }
         let ready = self.wanted().filter(|pod| pod.ready).count();
         let trouble = self.wanted().find_map(|pod| Some((pod, pod.trouble.as_ref()?)));
         let trouble = trouble.map(|(pod, trouble)| format!("; pod {}{}: {trouble}", self.title, pod.name));
@@ -72,6 +77,18 @@ impl<'a> Checks<'a> {
             trouble.unwrap_or_default()
         );
         NewCondition::new(false, Reason::SomeReplicasNotReady, message)
+    }
+
+    /// A pod that takes the place of one of the pool.
+    fn foreign(&self) -> Option<NewCondition> {
+        let mut pods = self.foreign_pods.iter();
+        let (pod, controller) = pods.find_map(|pod| Some((pod, pod.controller.as_ref()?)))?;
+        let message = format!(
+            "Pod {}{} is controlled by {controller} and not by the StatefulSet of the pool, so it is neither probed nor counted; \
+             delete it, unless it is being deleted already",
+            self.title, pod.name
+        );
+        Some(NewCondition::new(false, Reason::PodNotControlled, message))
     }
 
     /// Condition `AcceptingConnection`; `None` while it is unknown.

@@ -22,8 +22,8 @@ use crate::pgpool::apply::Progress;
 use crate::pgpool::decide::handoff::Verifier;
 use crate::pgpool::decide::init_job::InitState;
 use crate::pgpool::decide::{CertificateState, fixtures};
-use crate::pgpool::observe::Lookup;
 use crate::pgpool::observe::pods::PodFacts;
+use crate::pgpool::observe::{ForeignPod, Lookup};
 
 const VERIFIED: CertificateState = CertificateState::Verified(Verifier::Channel);
 
@@ -121,6 +121,7 @@ impl World {
     fn refuse(&mut self, pod: usize, message: &str) {
         let login = Login::Refused {
             fault: "broken".into(),
+            reason: None,
             message: message.to_owned(),
         };
         self.standing(pod).login = login;

@@ -74,15 +74,20 @@ fn run(stage: &Stage, spec: &Value, ordinal: i64, revision: &str) {
     let mut labels = serde_json::to_value(names::selector_labels("pool")).unwrap();
     labels["controller-revision-hash"] = revision.into();
     let uid = format!("{revision}-{ordinal}");
+    let workload: StatefulSet = stage.workload().unwrap();
     let pod = json!({
         "kind": "Pod",
         "metadata": {
             "name": format!("pool-{ordinal}"), "namespace": "demo", "labels": labels, "uid": uid,
             "annotations": template["metadata"]["annotations"].clone(),
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pool", "uid": workload.metadata.uid,
+                "controller": true,
+            }],
         },
         "spec": { "containers": containers, "volumes": volumes },
         "status": {
-            "podIP": "10.0.0.1", "conditions": [{ "type": "Ready", "status": "True" }],
+            "phase": "Running", "podIP": "10.0.0.1", "hostIP": "192.168.0.1", "conditions": [{ "type": "Ready", "status": "True" }],
             "containerStatuses": given(&containers),
         },
     });

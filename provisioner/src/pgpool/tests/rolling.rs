@@ -25,7 +25,7 @@ fn partition(stage: &Stage) -> i64 {
 /// The pods that mount what the workload mounts, by ordinal.
 fn replaced(stage: &Stage) -> Vec<i32> {
     let next = observe::CertificateRevision::of_workload(&stage.workload().unwrap());
-    let pods = observe::own_pods(&stage.pgpool(), &stage.context);
+    let pods = observe::pool_pods(&stage.pgpool(), &stage.context).own;
     let replaced = pods.iter().filter(|pod| pod.mounted_certificates == next);
     replaced.map(|pod| pod.ordinal).collect()
 }
@@ -186,7 +186,7 @@ async fn killed_between_any_two_steps_the_next_goes_on_where_it_was() {
             seen.push(replaced(&first));
             let key = ObjectRef::from_obj(&first.pgpool());
             let known = first.context.health.results(&key);
-            let pods = observe::own_pods(&first.pgpool(), &first.context);
+            let pods = observe::pool_pods(&first.pgpool(), &first.context).own;
             if pods.iter().all(|pod| known.contains_key(&pod.uid)) && !cluster::is_behind(&first) {
                 break;
             }

@@ -243,7 +243,7 @@ impl Stage {
         let mut asked = self.context.health.changes();
         let key = ObjectRef::from_obj(&self.pgpool());
         self.reconcile().await;
-        let pods = || observe::own_pods(&self.pgpool(), &self.context);
+        let pods = || observe::pool_pods(&self.pgpool(), &self.context).own;
         let known = || self.context.health.results(&key);
         while pods()
             .iter()

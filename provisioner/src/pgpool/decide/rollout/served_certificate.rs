@@ -28,6 +28,11 @@ impl<'a> Leaves<'a> {
         )
     }
 
+    /// The leaf of the certificates of this revision; `None` when its copy is gone or cannot be read.
+    pub(crate) fn expected(&self, revision: &CertificateRevision) -> Option<Fingerprint> {
+        self.0.get(revision).copied()
+    }
+
     /// What is wrong with the certificate that a pod serves. It is compared with the TLS copy that the pod mounts, so that a
     /// pod which still waits to be replaced in a rollout does not count as broken.
     pub(crate) fn wrong(&self, pod: &PodFacts, health: &PodHealth) -> Option<String> {

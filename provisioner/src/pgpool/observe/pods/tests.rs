@@ -6,6 +6,9 @@ metadata:
   name: pool-1
   namespace: demo
   uid: u1
+  ownerReferences:
+    - {apiVersion: apps/v1, kind: StatefulSet, name: pool, uid: s1, controller: true}
+    - {apiVersion: v1, kind: ConfigMap, name: other, uid: c1}
   labels:
     app.kubernetes.io/name: pgpools.kubedb.com
     app.kubernetes.io/instance: pool
@@ -86,6 +89,8 @@ fn a_running_pod() {
         ordinal: 1,
         uid: "u1".to_owned(),
         ip: Some([10, 1, 2, 3].into()),
+        is_node_ip: false,
+        running: true,
         ready: true,
         revision: Some("pool-5d4c".to_owned()),
         mounted_certificates: Some("pool-tls-abc".to_owned().into()),
@@ -114,6 +119,40 @@ fn trimming_loses_nothing_that_is_read() {
     let size = |pod: &Pod| serde_json::to_string(pod).unwrap().len();
     assert!(size(&trimmed) < size(&whole));
     assert!(!trimmed.labels().contains_key("team") && !trimmed.annotations().contains_key("note"));
+    let owners: Vec<_> = trimmed
+        .owner_references()
+        .iter()
+        .map(|it| it.kind.as_str())
+        .collect();
+    assert_eq!(owners, ["StatefulSet"]);
+}
+
+#[test]
+fn addresses_of_the_node_and_of_pods_that_ended_are_recognized() {
+    let of = |spec: &str, status: &str| {
+        let text =
+            format!("metadata: {{name: pool-0}}\nspec: {{containers: [], {spec}}}\nstatus: {{{status}}}");
+        let mut pod = pod(&text);
+        trim(&mut pod);
+        let facts = facts(&pod, 0);
+        (facts.is_node_ip, facts.running)
+    };
+    assert_eq!(
+        of("", "phase: Running, podIP: 10.1.2.3, hostIP: 10.0.0.1"),
+        (false, true)
+    );
+    assert_eq!(
+        of("", "phase: Succeeded, podIP: 10.1.2.3, hostIP: 10.0.0.1"),
+        (false, false)
+    );
+    assert_eq!(
+        of("", "phase: Running, podIP: 10.0.0.1, hostIP: 10.0.0.1"),
+        (true, true)
+    );
+    assert_eq!(
+        of("hostNetwork: true", "phase: Running, podIP: 10.0.0.1"),
+        (true, true)
+    );
 }
 
 #[test]

@@ -183,19 +183,46 @@ fn a_pod_of_which_nothing_is_known_is_not_told() {
 }
 
 #[test]
-fn a_postgresql_that_pgpool_cannot_serve_is_a_reason_of_its_own() {
+fn what_a_failure_is_about_is_a_reason_of_its_own() {
     let rows = [
-        ("backend-rejects", "Ready=False/BackendRejectsPool"),
-        ("backend-untrusted", "Ready=False/BackendCertificateUntrusted"),
-        ("rejected 28P01", "Ready=False/ReadinessCheckFailed"),
+        (Some(Reason::BackendRejectsPool), "Ready=False/BackendRejectsPool"),
+        (
+            Some(Reason::PasswordRequestRefused),
+            "Ready=False/PasswordRequestRefused",
+        ),
+        (None, "Ready=False/ReadinessCheckFailed"),
     ];
-    for (fault, expected) in rows {
+    for (reason, expected) in rows {
         let mut world = World::new();
         world.standing(0).login = Login::Refused {
-            fault: fault.into(),
+            fault: "some".into(),
+            reason,
             message: "no".to_owned(),
         };
         let told = told(&world.status());
-        assert!(told.iter().any(|told| told == expected), "{fault}: {told:?}");
+        assert!(told.iter().any(|told| told == expected), "{expected}: {told:?}");
     }
+}
+
+#[test]
+fn a_pod_of_someone_else_is_named_with_what_controls_it() {
+    let mut world = World::new();
+    world.observed.pods.remove(2);
+    let foreign = |controller: Option<&str>| ForeignPod {
+        name: "pool-2".to_owned(),
+        controller: controller.map(str::to_owned),
+        mounted_certificates: None,
+    };
+    world.observed.foreign_pods = vec![foreign(Some("nothing"))];
+    let status = world.status();
+    let replicas = find(&status.conditions, ConditionType::ReplicaReady).unwrap();
+    assert_eq!(replicas.reason, "PodNotControlled");
+    for part in ["Pod demo/pool-2 is controlled by nothing", "delete it"] {
+        assert!(replicas.message.contains(part), "{}", replicas.message);
+    }
+    // Nothing is known against it yet.
+    world.observed.foreign_pods = vec![foreign(None)];
+    let status = world.status();
+    let replicas = find(&status.conditions, ConditionType::ReplicaReady).unwrap();
+    assert_eq!(replicas.reason, "SomeReplicasNotReady");
 }

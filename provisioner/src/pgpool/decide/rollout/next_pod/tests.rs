@@ -201,6 +201,7 @@ impl World {
 fn refused() -> Login {
     Login::Refused {
         fault: "no".into(),
+        reason: None,
         message: "no".to_owned(),
     }
 }
