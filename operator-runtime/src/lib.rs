@@ -33,6 +33,7 @@ pub mod outcome;
 pub mod ownership;
 pub mod panics;
 mod pending_writes;
+pub mod policies;
 pub mod probe;
 mod program;
 mod retry_after;
@@ -56,7 +57,9 @@ pub use identity::Identity;
 pub use named::{Lookup, Named};
 pub use outcome::Outcome;
 pub use ownership::Ownership;
+
 pub use pending_writes::PendingWrites;
+pub use policies::Policies;
 pub use program::main;
 pub use runtime::{IntoEnd, Runtime, RuntimeError};
 pub use scope::Scope;

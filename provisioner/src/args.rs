@@ -29,6 +29,10 @@ pub(crate) struct PostgresArgs {
     /// Which AppBindings of other namespaces Pgpools may use.
     #[arg(long, env = "PGPOOL_ACROSS_NAMESPACES", value_enum, default_value_t)]
     pub(crate) across_namespaces: AcrossNamespaces,
+    /// Whether users may set settings that make pgpool run a command, such as `failover_command`. They may anyway while
+    /// tenants trust each other, which the chart of the definitions decides.
+    #[arg(long, env = "PGPOOL_ALLOW_COMMANDS")]
+    pub(crate) allow_commands: bool,
 }
 
 /// Flags about certificates.

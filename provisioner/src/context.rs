@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::events::Events;
-use operator_runtime::{Applier, Named, Scope};
+use operator_runtime::{Applier, Named, Policies, Scope};
 use shared_types::{AppBinding, Pgpool};
 
 use crate::across_namespaces::AcrossNamespaces;
@@ -51,6 +51,10 @@ pub(crate) struct Context {
     pub(crate) scope: Scope,
     /// Which `AppBinding`s of other namespaces may be used.
     pub(crate) across_namespaces: AcrossNamespaces,
+    /// Whether settings may make pgpool run a command although tenants do not trust each other.
+    pub(crate) allow_commands: bool,
+    /// Of the API server.
+    pub(crate) policies: Policies,
     pub(crate) cluster_domain: String,
     /// How long ops-manager may take to verify certificates.
     pub(crate) handoff_grace: Duration,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use futures::stream::{BoxStream, StreamExt, select_all};
+use futures::stream::{self, BoxStream, StreamExt, select_all};
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::args::ChannelArgs;
 use operator_runtime::channel::client::ConnectError;
 use operator_runtime::channel::{TlsFiles, connect};
-use operator_runtime::{Applier, Identity, Named, Runtime, drive};
+use operator_runtime::{Applier, Identity, Named, Policies, Runtime, drive};
 use rustls::crypto::aws_lc_rs;
-use shared_types::{Pgpool, names};
+use shared_types::{Pgpool, names, policies};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
@@ -39,6 +39,7 @@ pub(crate) const IDENTITY: Identity = Identity {
 /// When the API server cannot be reached at start, the lease is lost, or a task ends unexpectedly.
 pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
     let (caches, triggers) = Caches::watch(&mut runtime, args.postgres.across_namespaces);
+    let policies = Policies::watch(&mut runtime, &[policies::PROTECTION, policies::RIGHTS]);
     let named_secrets = Named::new(&mut runtime, trim_named_secret);
     let remote_app_bindings = Named::new(&mut runtime, |_| {});
     let jobs = Named::new(&mut runtime, observe::trim_job);
@@ -73,6 +74,8 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
         passwords: PasswordSource::default(),
         scope: runtime.scope(),
         across_namespaces: args.postgres.across_namespaces,
+        allow_commands: args.postgres.allow_commands,
+        policies,
         cluster_domain: args.common.kube.cluster_domain.clone(),
         handoff_grace: args.peer.handoff_grace,
         ca_overlap: args.certificates.ca_overlap,
@@ -120,6 +123,7 @@ fn triggers_of(
     let secret_changes = context.named_secrets.changes().boxed();
     let app_binding_changes = remote_app_binding_changes(context);
     let job_changes = context.jobs.changes().boxed();
+    let policy_changes = policy_changes(context);
     let context = context.clone();
     select_all([
         watched.boxed(),
@@ -129,8 +133,19 @@ fn triggers_of(
         secret_changes,
         app_binding_changes,
         job_changes,
+        policy_changes,
     ])
     .inspect(move |key| context.forget_if_gone(key))
+}
+
+/// Every `Pgpool`, whenever a policy changes.
+fn policy_changes(context: &Context) -> BoxStream<'static, ObjectRef<Pgpool>> {
+    let pgpools = context.caches.pgpools.clone();
+    let all = move |()| {
+        let pgpools = pgpools.list().into_iter();
+        stream::iter(pgpools.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())))
+    };
+    context.policies.changes().flat_map(all).boxed()
 }
 
 /// Changes of `AppBinding`s in namespaces that this process does not serve, without those that a `Pgpool` must not notice.

@@ -74,6 +74,9 @@ words! {
         /// Some users are missing in the pool, or differ from their Secrets; the message names them. Absent when all
         /// are complete.
         UsersIncomplete,
+        /// A policy that the Pgpool relies on is missing, so that nobody prevents a deletion or checks rights; the message
+        /// names it. Absent when every policy is in force.
+        Unprotected,
         /// Every certificate is issued and valid.
         CertificatesReady,
         /// The objects that Prometheus needs exist as `spec.monitor` says. Only present with `spec.monitor`.

@@ -25,6 +25,7 @@ pub mod pgpool_version;
 pub mod policies;
 pub mod ports;
 pub mod reserved;
+pub mod rights;
 pub mod rules;
 
 mod schema;

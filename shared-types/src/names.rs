@@ -69,6 +69,8 @@ pub const ANNOTATION_TEMPLATE_BASE_HASH: &str = "pgpool.kubedb.com/template-base
 pub const ANNOTATION_MAINTENANCE_WINDOW: &str = "pgpool.kubedb.com/maintenance-window";
 /// Annotation of the configuration Secret: hash of the image and the settings that passed the config check.
 pub const ANNOTATION_VALIDATED_CONFIG_HASH: &str = "pgpool.kubedb.com/validated-config-hash";
+/// Annotation of the workload: hash of the fields of its Pgpool whose author had the rights to them. See [`crate::rights`].
+pub const ANNOTATION_CHECKED_RIGHTS: &str = "pgpool.kubedb.com/checked-rights";
 /// Annotation of a pod: versions of its mounted Secrets at the last volume sync. Changing it makes the kubelet refresh them.
 pub const ANNOTATION_MOUNTED_SECRETS: &str = "pgpool.kubedb.com/mounted-secrets";
 /// Annotation of a TLS copy: fingerprints of the trusted client CAs. Those of earlier issuers carry the time since which no

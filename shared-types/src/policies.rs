@@ -3,16 +3,31 @@
 //!
 //! A policy that rejects fails closed. A policy that only warns never blocks a request.
 
+mod cel;
+mod in_force;
+mod pgpool_rights;
+mod request_rights;
+mod restricted;
+
+use std::sync::LazyLock;
+
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec, ValidatingAdmissionPolicySpec,
-    Validation,
+    Validation, Variable,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::ObjectMeta;
 
+pub use in_force::{PolicyState, in_force};
+pub use pgpool_rights::{OPERATOR_GROUP, OPERATOR_RESOURCE};
+
 /// Rejects the deletion of Pgpools with `spec.deletionPolicy: DoNotTerminate`.
 pub const PROTECTION: &str = "protection.pgpools.kubedb.com";
+/// Rejects what the author of a Pgpool may not make an operator create, see [`crate::rights`].
+pub const RIGHTS: &str = "rights.pgpools.kubedb.com";
+/// Rejects what the author of a `PgpoolOpsRequest` may not make an operator change.
+pub const REQUEST_RIGHTS: &str = "rights.pgpoolopsrequests.ops.kubedb.com";
 /// Warns about fields without effect.
 pub const ADVICE: &str = "advice.pgpools.kubedb.com";
 /// Warns about versions that should no longer be used.
@@ -37,8 +52,25 @@ enum Action {
 /// Every policy.
 #[must_use]
 pub fn all() -> Vec<Policy> {
-    vec![protection(), advice(), deprecation()]
+    vec![
+        protection(),
+        advice(),
+        deprecation(),
+        pgpool_rights::policy(),
+        request_rights::policy(),
+    ]
 }
+
+/// The policy of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Policy> {
+    static ALL: LazyLock<Vec<Policy>> = LazyLock::new(all);
+    ALL.iter()
+        .find(|known| known.policy.metadata.name.as_deref() == Some(name))
+}
+
+/// Annotation of the binding of a policy about rights: the value `tenancy` of the chart, `restricted` or `trusted`.
+pub const ANNOTATION_TENANCY: &str = "pgpool.kubedb.com/tenancy";
 
 fn protection() -> Policy {
     let message =
@@ -124,6 +156,48 @@ fn warning(expression: &str, message: &str) -> Validation {
     }
 }
 
+/// Rejects a request that does not satisfy the expression.
+fn required(expression: impl Into<String>, message: impl Into<String>) -> Validation {
+    Validation {
+        expression: expression.into(),
+        message: Some(message.into()),
+        reason: Some("Forbidden".to_owned()),
+        ..Validation::default()
+    }
+}
+
+/// A policy about the rights of an author. It says in its binding which tenancy it enforces.
+fn rights_policy(
+    name: &str,
+    kind: (&str, &str),
+    operations: &[&str],
+    variables: Vec<Variable>,
+    validations: Vec<Validation>,
+) -> Policy {
+    let mut made = policy(name, operations, Action::Deny, None, validations);
+    if let Some(spec) = &mut made.policy.spec {
+        spec.variables = Some(variables);
+        spec.match_constraints = Some(matches(kind, operations));
+    }
+    made.binding.metadata.annotations =
+        Some([(ANNOTATION_TENANCY.to_owned(), "restricted".to_owned())].into());
+    made
+}
+
+fn matches((group, resource): (&str, &str), operations: &[&str]) -> MatchResources {
+    let rule = NamedRuleWithOperations {
+        api_groups: Some(vec![group.to_owned()]),
+        api_versions: Some(vec!["*".to_owned()]),
+        operations: Some(operations.iter().map(|&word| word.to_owned()).collect()),
+        resources: Some(vec![resource.to_owned()]),
+        ..NamedRuleWithOperations::default()
+    };
+    MatchResources {
+        resource_rules: Some(vec![rule]),
+        ..MatchResources::default()
+    }
+}
+
 fn policy(
     name: &str,
     operations: &[&str],
@@ -134,13 +208,6 @@ fn policy(
     let metadata = ObjectMeta {
         name: Some(name.to_owned()),
         ..ObjectMeta::default()
-    };
-    let rule = NamedRuleWithOperations {
-        api_groups: Some(vec!["kubedb.com".to_owned()]),
-        api_versions: Some(vec!["*".to_owned()]),
-        operations: Some(operations.iter().map(|&word| word.to_owned()).collect()),
-        resources: Some(vec!["pgpools".to_owned()]),
-        ..NamedRuleWithOperations::default()
     };
     let (failure, action) = match action {
         Action::Deny => ("Fail", "Deny"),
@@ -162,10 +229,7 @@ fn policy(
             metadata: metadata.clone(),
             spec: Some(ValidatingAdmissionPolicySpec {
                 failure_policy: Some(failure.to_owned()),
-                match_constraints: Some(MatchResources {
-                    resource_rules: Some(vec![rule]),
-                    ..MatchResources::default()
-                }),
+                match_constraints: Some(matches(("kubedb.com", "pgpools"), operations)),
                 param_kind: parameters,
                 validations: Some(validations),
                 ..ValidatingAdmissionPolicySpec::default()

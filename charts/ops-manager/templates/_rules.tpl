@@ -49,6 +49,16 @@
 - apiGroups: [catalog.kubedb.com]
   resources: [pgpoolversions]
   verbs: [get]
+# Lets ops-manager write what the author of a PgpoolOpsRequest may request. The policy about authors of Pgpools asks for
+# this right. No such kind exists.
+- apiGroups: [operators.pgpool.kubedb.com]
+  resources: [pgpoolopsrequests]
+  verbs: [carryout]
+# Refuses what a policy guards while the policy is missing.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
+  resourceNames: [rights.pgpools.kubedb.com, rights.pgpoolopsrequests.ops.kubedb.com]
+  verbs: [list, watch]
 {{- end }}
 
 {{- /* "true" if this chart creates the issuer of the channel. */ -}}

@@ -7,6 +7,8 @@
 {{- end }}
 - name: PGPOOL_ACROSS_NAMESPACES
   value: {{ .Values.postgresRef.acrossNamespaces | quote }}
+- name: PGPOOL_ALLOW_COMMANDS
+  value: {{ .Values.configuration.allowCommands | quote }}
 - name: PGPOOL_CA_OVERLAP
   value: {{ .Values.caOverlap | quote }}
 - name: PGPOOL_ROTATION_AT_ONCE

@@ -62,4 +62,9 @@
 - apiGroups: [catalog.kubedb.com]
   resources: [pgpoolversions]
   verbs: [list, watch]
+# Refuses what a policy guards while the policy is missing, and reports it.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
+  resourceNames: [protection.pgpools.kubedb.com, rights.pgpools.kubedb.com]
+  verbs: [list, watch]
 {{- end }}

@@ -1,6 +1,7 @@
 //! What is true where no pod runs: a real API server, real cert-manager, and the operators as processes.
 
 mod audited_writes;
+mod authors;
 mod channel;
 mod charts;
 mod circuit_breaker;
@@ -41,6 +42,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         channel::cases(),
         schema::cases(),
         policies::cases(),
+        authors::cases(),
         charts::cases(),
         hostile::cases(),
     ];

@@ -8,6 +8,7 @@ mod no_effect;
 mod phase;
 mod pods;
 mod rollout;
+mod unprotected;
 mod users;
 mod work;
 
@@ -252,6 +253,8 @@ fn conditions(
             incomplete.map(|new| writer.write(ConditionType::UsersIncomplete, new))
         }
     });
+    let unprotected = unprotected::unprotected(subject.pgpool, &subject.observed.inputs);
+    conditions.extend(unprotected.map(|new| writer.write(ConditionType::Unprotected, new)));
     conditions.extend(match subject.decision {
         Err(_) => writer.write_or_keep(ConditionType::RotationHeld, None),
         Ok(decision) => decision.rotation_hold.as_ref().map(|hold| {

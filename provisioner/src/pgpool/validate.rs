@@ -18,6 +18,7 @@ mod pod_template;
 mod reserved;
 mod resolve;
 mod resources;
+mod rights;
 mod service_template;
 mod settings;
 pub(crate) mod settings_catalog;
@@ -33,6 +34,7 @@ use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
 pub(crate) use init_job::{GIT_SECRET, Git, Init, Initialization, Source};
+pub(in crate::pgpool) use rights::guarded_fields;
 pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use validated::{
     AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, Names, PodOverrides, Release,
@@ -51,6 +53,7 @@ const MAX_NAME_LENGTH: usize = 52;
 /// is no error here, see [`Validated::blocked_settings`].
 pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Blocked> {
     check_spec(pgpool)?;
+    let checked_rights = rights::checked(pgpool, inputs)?;
     monitor::check(pgpool)?;
     let (mut pod, environment) = pod_template::pod_template(pgpool, inputs)?;
     let release = version::release(&pgpool.spec.version, inputs)?;
@@ -85,6 +88,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Bl
         custom_settings,
         blocked_settings,
         custom_nodes: lists_nodes(pgpool),
+        checked_rights,
         pod,
         init: init_job::initialization(pgpool, inputs),
         primary_service: service_template::primary(&pgpool.spec.service_templates)?,

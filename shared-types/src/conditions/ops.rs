@@ -76,6 +76,8 @@ words! {
         VersionNotFound,
         /// The catalog does not allow an update from the current version to the target version.
         VersionNotAllowed,
+        /// The policy that checks the rights of authors is missing, or was installed after the request was created.
+        RightsNotChecked,
         /// A Secret that the request names does not exist.
         SecretNotFound,
         /// A Secret that the request names lacks a required value.

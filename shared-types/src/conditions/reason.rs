@@ -49,6 +49,11 @@ words! {
         NameConflict,
         /// The spec requests something that the operator does not support.
         NotSupported,
+        /// The policy that checks the rights of authors is missing, and the Pgpool has new fields that it guards. What runs
+        /// keeps running.
+        RightsNotChecked,
+        /// A policy of the chart `pgpool-crds` that the Pgpool relies on is missing or was changed.
+        NotProtected,
         /// The API server rejects a write of the operator: missing permissions, an exceeded quota, or an admission
         /// policy.
         WriteForbidden,

@@ -3,6 +3,7 @@
 mod conditions;
 mod fields;
 mod links;
+mod rights;
 mod rules;
 
 use serde_json::{Map, Value};
@@ -18,6 +19,7 @@ pub(super) fn pages() -> Vec<(String, String)> {
         })
         .collect();
     pages.push(("rules.md".to_owned(), rules::page()));
+    pages.push(("rights.md".to_owned(), rights::page()));
     pages.push(("conditions.md".to_owned(), conditions::page()));
     pages
 }

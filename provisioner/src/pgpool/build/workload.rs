@@ -50,7 +50,7 @@ fn stateful_set(validated: &Validated, decided: &Workload) -> StatefulSet {
         metadata: Some(pod_metadata(validated, decided)),
         spec: Some(pod(validated, decided.certificates.as_ref())),
     };
-    metadata.annotations = Some(validated.pod.controller_annotations.clone());
+    metadata.annotations = Some(annotations(validated));
     let mut workload = StatefulSet {
         metadata,
         spec: Some(StatefulSetSpec {
@@ -67,6 +67,15 @@ fn stateful_set(validated: &Validated, decided: &Workload) -> StatefulSet {
     };
     stamp(&mut workload);
     workload
+}
+
+/// Those of the user, and which guarded fields were accepted. A user cannot claim that.
+fn annotations(validated: &Validated) -> BTreeMap<String, String> {
+    let mut annotations = validated.pod.controller_annotations.clone();
+    annotations.remove(names::ANNOTATION_CHECKED_RIGHTS);
+    let checked = validated.checked_rights.clone();
+    annotations.extend(checked.map(|hash| (names::ANNOTATION_CHECKED_RIGHTS.to_owned(), hash)));
+    annotations
 }
 
 /// Annotates the hash of the template and the template base hash; to be repeated after a change.

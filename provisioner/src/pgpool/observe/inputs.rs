@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
 use operator_runtime::Availability;
+use shared_types::policies::{self, PolicyState};
 use shared_types::{AppBinding, Pgpool, names};
 
 use super::env_pairs;
@@ -32,7 +33,12 @@ pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs,
     }
     let users = names::users_secret(pgpool);
     let in_force = context.caches.secrets.get(key.namespace.as_deref(), &users);
+    let rights = context.policies.state(policies::RIGHTS);
     let mut inputs = Inputs {
+        allow_commands: context.allow_commands || rights == PolicyState::Trusted,
+        rights,
+        protection: context.policies.state(policies::PROTECTION),
+        checked_rights: checked_rights(&key, context),
         env_secrets,
         synced: synced(pgpool, consent, context),
         users_in_force: context.memory.pending.current(&key, &users, in_force),
@@ -59,6 +65,19 @@ pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs,
         inputs.auth_secret = auth_secret(&key, context, &references).await?;
     }
     Ok(inputs)
+}
+
+/// Which fields of the `Pgpool` were accepted when its workload was written.
+fn checked_rights(key: &ObjectRef<Pgpool>, context: &Context) -> Option<String> {
+    let cached = context
+        .caches
+        .stateful_sets
+        .get(key.namespace.as_deref(), &key.name);
+    let workload = context.memory.pending.current(key, &key.name, cached)?;
+    workload
+        .annotations()
+        .get(names::ANNOTATION_CHECKED_RIGHTS)
+        .cloned()
 }
 
 fn is_pending(secret: &Lookup<Arc<Secret>>) -> bool {

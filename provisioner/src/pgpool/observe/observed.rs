@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use proto::verdict::Verdict;
+use shared_types::policies::PolicyState;
 use shared_types::{AppBinding, PgpoolVersion};
 
 use super::certificate::Certificate;
@@ -35,6 +36,14 @@ pub(crate) struct Inputs {
     pub(crate) app_binding: Lookup<Arc<AppBinding>>,
     /// Whether the `Pgpool` may use that `AppBinding`.
     pub(crate) consent: Consent,
+    /// The policy that checks the rights of whoever writes a `Pgpool`.
+    pub(crate) rights: PolicyState,
+    /// The policy that prevents the deletion of a protected `Pgpool`.
+    pub(crate) protection: PolicyState,
+    /// [`names::ANNOTATION_CHECKED_RIGHTS`](shared_types::names::ANNOTATION_CHECKED_RIGHTS) of the workload.
+    pub(crate) checked_rights: Option<String>,
+    /// Whether settings may make pgpool run a command.
+    pub(crate) allow_commands: bool,
     /// `spec.secret` of the `AppBinding`, in its namespace.
     pub(crate) backend_secret: Option<Lookup<Arc<Secret>>>,
     /// `spec.tlsSecret` of the `AppBinding`, in its namespace.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use operator_runtime::events::Events;
-use operator_runtime::{Applier, Named, Runtime, Scope};
+use operator_runtime::{Applier, Named, Policies, Runtime, Scope};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -116,6 +116,8 @@ impl Stage {
             passwords: PasswordSource::default(),
             scope: Scope::All,
             across_namespaces: AcrossNamespaces::default(),
+            allow_commands: false,
+            policies: Policies::trusted(),
             cluster_domain: "cluster.local".to_owned(),
             handoff_grace: grace,
             ca_overlap: Duration::ZERO,

@@ -38,6 +38,7 @@ pub(super) fn custom_settings(
     let mut reading = Reading {
         settings: Vec::new(),
         own_backends: !configuration.backends.is_empty(),
+        allow_commands: inputs.allow_commands,
         version,
     };
     if let Some(name) = configuration.secret_name.as_ref().filter(|name| !name.is_empty()) {
@@ -75,6 +76,7 @@ fn invalid(place: &str, problem: &str) -> Blocked {
 struct Reading {
     settings: Vec<Setting>,
     own_backends: bool,
+    allow_commands: bool,
     version: Version,
 }
 
@@ -96,6 +98,12 @@ impl Reading {
         if let Some(why) = forbidden::refusal(name, self.own_backends) {
             return Err(format!(
                 "sets `{name}` in line {number}, which {why}: remove the line"
+            ));
+        }
+        if !self.allow_commands && forbidden::runs_command(name) {
+            return Err(format!(
+                "sets `{name}` in line {number}, with which pgpool runs a command: remove the line, or ask the administrators \
+                 of the cluster to allow such settings in the chart of the provisioner"
             ));
         }
         check::name(name, self.version)

@@ -55,6 +55,8 @@ pub(crate) struct Validated {
     pub(crate) blocked_settings: Option<Blocked>,
     /// Whether the nodes are the user's own list.
     pub(crate) custom_nodes: bool,
+    /// Hash of the fields whose author needs more than the right to write a `Pgpool`; `None` if there are none.
+    pub(crate) checked_rights: Option<String>,
     /// The user's wishes for pods.
     pub(crate) pod: PodOverrides,
     /// Scripts to run once.

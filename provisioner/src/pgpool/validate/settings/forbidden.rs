@@ -25,6 +25,13 @@ pub(super) fn refusal(name: &str, own_backends: bool) -> Option<&'static str> {
     }
 }
 
+/// Whether pgpool runs what the setting says, or a program in a directory that it names.
+pub(super) fn runs_command(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let ends = ["_command", "_cmd", "_cmd_path"];
+    ends.iter().any(|end| name.ends_with(end)) || ["arping_path", "ping_path"].contains(&name.as_str())
+}
+
 fn backend_refusal(name: &str, own_backends: bool) -> Option<&'static str> {
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit());
     if base.len() == name.len() {
@@ -36,5 +43,36 @@ fn backend_refusal(name: &str, own_backends: bool) -> Option<&'static str> {
         }
         "backend_weight" | "backend_flag" if own_backends => Some("is set in `spec.configuration.backends`"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::runs_command;
+
+    #[test]
+    fn commands_are_known_in_every_spelling() {
+        for name in [
+            "failover_command",
+            "FAILOVER_COMMAND",
+            "failback_command",
+            "follow_primary_command",
+            "follow_master_command",
+            "recovery_1st_stage_command",
+            "trusted_server_command",
+            "wd_escalation_command",
+            "wd_de_escalation_command",
+            "if_up_cmd",
+            "if_down_cmd",
+            "arping_cmd",
+            "if_cmd_path",
+            "arping_path",
+            "ping_path",
+        ] {
+            assert!(runs_command(name), "{name}");
+        }
+        for name in ["num_init_children", "log_line_prefix", "log_directory"] {
+            assert!(!runs_command(name), "{name}");
+        }
     }
 }
