@@ -6,7 +6,7 @@
 //!
 //! | Module | Concern |
 //! |---|---|
-//! | [`attack`], [`generate`] | reading `fixtures/hostile`: pure |
+//! | [`attack`], [`generate`], [`bundle`] | reading `fixtures/hostile`: pure |
 //! | [`marks`] | secrets that are recognized wherever they appear, in any encoding: pure |
 //! | [`request`] | raw requests, which show who refuses one |
 //! | [`process`], [`supervised`] | the operators: start, restart, memory, processor time, output |
@@ -15,6 +15,7 @@
 //! | [`verdict`] | what came of an attack, as text and JSON: pure |
 
 mod attack;
+mod bundle;
 mod disclosure;
 mod forbidden;
 mod generate;
@@ -40,6 +41,9 @@ use stage::Stage;
 
 /// Time that is enough for debug builds on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Processor time for one attack in both operators together, restarts included, that is enough for debug builds, in seconds.
+pub(crate) const PROCESSOR: u32 = 40;
 
 /// Carries out attacks one after the other on a control plane of their own, and prints each verdict at once.
 ///

@@ -212,12 +212,12 @@ mod tests {
         };
         let none = Vec::new();
         assert_eq!(
-            report(&pool("a", "X"), "a", &none),
-            report(&pool("b", "X"), "b", &none)
+            report(&pool("p-1", "X"), "p-1", &none),
+            report(&pool("p-2", "X"), "p-2", &none)
         );
         assert_ne!(
-            report(&pool("a", "X"), "a", &none),
-            report(&pool("b", "Y"), "b", &none)
+            report(&pool("p-1", "X"), "p-1", &none),
+            report(&pool("p-2", "Y"), "p-2", &none)
         );
     }
 

@@ -6,13 +6,13 @@
 //! | Key | Value | Becomes |
 //! |---|---|---|
 //! | `$repeat` | `text`, `count` | the text, so many times |
-//! | `$join` | texts | one text |
+//! | `$join` | texts, or lists | one text, or one list |
 //! | `$lines` | `line`, `count` | a text of so many lines, `{i}` in each replaced by its number |
 //! | `$list` | `item`, `count` | a list of so many items, likewise |
 //! | `$map` | `key`, `value`, `count` | a map of so many entries, likewise |
-//! | `$nest` | `levels` | maps inside each other |
+//! | `$nest` | `levels`, `key` | maps inside each other, each below this key |
 //! | `$base64` | a text | its encoding |
-//! | `$bundle` | `names`, `excluded` | `tls.crt`, `tls.key`, `ca.crt`, with so many DNS names and name constraints |
+//! | `$bundle` | `names`, `excluded`, `twins` | `tls.crt`, `tls.key`, `ca.crt`; see [`super::bundle`] |
 
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::namespace::test_ca::TestCa;
+use super::bundle::bundle;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,6 +56,12 @@ struct Entries {
 #[serde(deny_unknown_fields)]
 struct Nest {
     levels: usize,
+    #[serde(default = "x")]
+    key: String,
+}
+
+fn x() -> String {
+    "x".to_owned()
 }
 
 #[derive(Deserialize)]
@@ -63,6 +69,8 @@ struct Nest {
 struct Bundle {
     names: usize,
     excluded: usize,
+    #[serde(default)]
+    twins: usize,
 }
 
 /// The value with everything that it describes in full, and `replace` done to every text.
@@ -98,8 +106,11 @@ fn generated(key: &str, description: &Value) -> anyhow::Result<Value> {
             json!(text.repeat(count))
         }
         "$join" => {
-            let parts: Vec<String> = read(key, description)?;
-            json!(parts.concat())
+            let parts: Vec<Value> = read(key, description)?;
+            match parts.first() {
+                Some(Value::Array(_)) => json!(read::<Vec<Vec<Value>>>(key, description)?.concat()),
+                _ => json!(read::<Vec<String>>(key, description)?.concat()),
+            }
         }
         "$lines" => {
             let Lines { line, count } = read(key, description)?;
@@ -119,13 +130,17 @@ fn generated(key: &str, description: &Value) -> anyhow::Result<Value> {
             Value::Object(entries.collect())
         }
         "$nest" => {
-            let Nest { levels } = read(key, description)?;
-            (0..levels).fold(json!(1), |inner, _| json!({"x": inner}))
+            let Nest { levels, key } = read(key, description)?;
+            (0..levels).fold(json!({}), |inner, _| json!({ (key.as_str()): inner }))
         }
         "$base64" => json!(STANDARD.encode(description.as_str().context("$base64 takes a text")?)),
         "$bundle" => {
-            let Bundle { names, excluded } = read(key, description)?;
-            bundle(names, excluded)?
+            let Bundle {
+                names,
+                excluded,
+                twins,
+            } = read(key, description)?;
+            bundle(names, excluded, twins)?
         }
         other => bail!("{other} is unknown"),
     })
@@ -149,20 +164,6 @@ pub(super) fn numbered(value: &Value, word: &str, number: usize) -> Value {
         }
         other => other.clone(),
     }
-}
-
-/// A certificate with many names, from a CA that excludes many others.
-fn bundle(names: usize, excluded: usize) -> anyhow::Result<Value> {
-    let ca = TestCa::excluding("hostile", excluded)?;
-    let wanted = crate::namespace::test_ca::Wanted {
-        dns_names: (0..names)
-            .map(|number| format!("n{number}.hostile.test"))
-            .collect(),
-        server: true,
-        ..Default::default()
-    };
-    let pair = ca.issue(&wanted)?;
-    Ok(json!({"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": ca.certificate()}))
 }
 
 #[cfg(test)]
@@ -195,7 +196,10 @@ mod tests {
             expanded(&json!({"$join": ["a", {"$repeat": {"text": "b", "count": 2}}]})),
             json!("abb")
         );
-        assert_eq!(expanded(&json!({"$nest": {"levels": 2}})), json!({"x": {"x": 1}}));
+        assert_eq!(
+            expanded(&json!({"$nest": {"levels": 2}})),
+            json!({"x": {"x": {}}})
+        );
         assert_eq!(expanded(&json!({"$base64": "QQ"})), json!("UVE="));
         assert!(expand(&json!({"$other": 1}), &str::to_owned).is_err());
     }
@@ -207,13 +211,5 @@ mod tests {
             expanded(&value),
             json!({"a": ["t-1"], "b": {"c-t-1": 1, "d": true}})
         );
-    }
-
-    #[test]
-    fn a_bundle_has_three_parts() {
-        let bundle = expanded(&json!({"$bundle": {"names": 3, "excluded": 2}}));
-        for part in ["tls.crt", "tls.key", "ca.crt"] {
-            assert!(bundle[part].as_str().unwrap().starts_with("-----BEGIN"), "{part}");
-        }
     }
 }

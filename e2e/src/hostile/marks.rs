@@ -128,8 +128,11 @@ mod tests {
 
     #[test]
     fn marks_are_filled_in() {
-        let marks = Marks::with("P");
-        assert_eq!(marks.fill("a ${mark:one}:${mark:two} b"), "a P-one:P-two b");
+        let marks = Marks::with("AbcDefGhi");
+        assert_eq!(
+            marks.fill("a ${mark:one}:${mark:two} b"),
+            "a AbcDefGhi-one:AbcDefGhi-two b"
+        );
         assert_eq!(marks.fill("none"), "none");
     }
 

@@ -127,7 +127,7 @@ async fn judge(stage: &mut Stage, tenant: &str, verdict: &mut Verdict) -> anyhow
         let (usage, limit, silence) = (operator.usage(), operator.memory_limit, operator.silence());
         verdict.judge_usage(operator.name, usage, limit, silence);
     }
-    verdict.judge_processor();
+    verdict.judge_processor(stage.processor);
     Ok(())
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Installation {
     pub(crate) log_filter: String,
     /// Time for an operator to become ready, and for the neighbor to be served.
     pub(crate) patience: Duration,
+    /// Processor time that both may use for one attack, in seconds.
+    pub(crate) processor: u32,
 }
 
 pub(super) struct Stage {
@@ -69,6 +71,7 @@ pub(super) struct Stage {
     policies: Vec<DynamicObject>,
     changes: u32,
     patience: Duration,
+    pub(super) processor: u32,
     pub(super) plane: Arc<ControlPlane>,
 }
 
@@ -105,6 +108,7 @@ impl Stage {
             policies,
             changes: 0,
             patience: installation.patience,
+            processor: installation.processor,
             plane,
         })
     }

@@ -10,9 +10,6 @@ use super::process::Usage;
 /// Longest time without an answer of `/livez`. The kubelet kills a container after three probes in vain, twenty seconds apart.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Processor time for one attack in both operators together, restarts included, in a debug build.
-const PROCESSOR_SECONDS: f64 = 40.0;
-
 /// What came of one attack. It got through if anything is in `through`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
@@ -56,9 +53,9 @@ impl Verdict {
         self.usage.push((operator, usage));
     }
 
-    pub(super) fn judge_processor(&mut self) {
+    pub(super) fn judge_processor(&mut self, limit: u32) {
         let seconds = self.processor_seconds();
-        if seconds > PROCESSOR_SECONDS {
+        if seconds > f64::from(limit) {
             self.through
                 .push(format!("the operators use {seconds:.0} s of processor time"));
         }
@@ -148,7 +145,7 @@ mod tests {
             128 * MEBIBYTE,
             Duration::ZERO,
         );
-        verdict.judge_processor();
+        verdict.judge_processor(40);
         assert!(!verdict.got_through());
         verdict.judge_usage(
             "ops-manager",
@@ -156,7 +153,7 @@ mod tests {
             128 * MEBIBYTE,
             Duration::from_mins(1),
         );
-        verdict.judge_processor();
+        verdict.judge_processor(40);
         assert_eq!(
             verdict.through,
             [

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints, SanType, date_time_ymd,
+    IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
 pub(crate) struct TestCa {
@@ -32,22 +32,10 @@ pub(crate) struct Pair {
 
 impl TestCa {
     pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
-        Self::excluding(name, 0)
-    }
-
-    /// One with so many name constraints, none of which matters.
-    pub(crate) fn excluding(name: &str, constraints: usize) -> anyhow::Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name = subject(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        if constraints > 0 {
-            let excluded = (0..constraints).map(|number| GeneralSubtree::DnsName(format!("x{number}.test")));
-            params.name_constraints = Some(NameConstraints {
-                permitted_subtrees: Vec::new(),
-                excluded_subtrees: excluded.collect(),
-            });
-        }
         Ok(Self {
             issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
         })

@@ -32,6 +32,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = hostile::PATIENCE.as_secs())]
     patience: u64,
 
+    /// Seconds of processor time that both operators may use for one attack.
+    #[arg(long, value_name = "SECONDS", default_value_t = hostile::PROCESSOR)]
+    processor: u32,
+
     /// Only the attacks that CI carries out.
     #[arg(long)]
     ci: bool,
@@ -68,6 +72,7 @@ pub(super) fn report(workspace: &Workspace, options: &Options) -> anyhow::Result
             .unwrap_or_else(|| workspace.root.join("charts")),
         log_filter: options.log_filter.clone(),
         patience: Duration::from_secs(options.patience),
+        processor: options.processor,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let verdicts = runtime.block_on(hostile::carry_out(

@@ -18,6 +18,7 @@ async fn nothing_gets_through(context: Context) -> anyhow::Result<()> {
         charts: context.workspace.root.join("charts"),
         log_filter: "trace".to_owned(),
         patience: hostile::PATIENCE,
+        processor: hostile::PROCESSOR,
     };
     let mut attacks = hostile::corpus()?;
     attacks.retain(|attack| attack.ci);
