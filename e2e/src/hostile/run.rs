@@ -179,7 +179,12 @@ fn reports(target: &Target) -> bool {
 async fn describe(attacker: &Attacker<'_>, outcome: &Outcome) -> anyhow::Result<String> {
     match &outcome.ended {
         Some(Ended::Refused(refusal)) => {
-            return Ok(format!("refused by {}: {}", refusal.by, short(&refusal.message)));
+            // A policy's own words stand at the end, after its name and that of its binding.
+            let message = &refusal.message;
+            let words = message
+                .split_once("denied request: ")
+                .map_or(message.as_str(), |(_, words)| words);
+            return Ok(format!("refused by {}: {}", refusal.by, short(words)));
         }
         Some(Ended::InVain(what)) => return Ok(short(what)),
         None => {}
