@@ -6,6 +6,8 @@ mod foreign_writer;
 pub(crate) mod mapping;
 mod triggers;
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -13,6 +15,7 @@ use kube::runtime::watcher;
 use operator_runtime::{Cache, Named, Runtime};
 use shared_types::{Pgpool, PgpoolOpsRequest, names};
 
+use crate::ca_index::CaIndex;
 use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer};
 
 pub(crate) use triggers::Triggers;
@@ -38,6 +41,8 @@ pub(crate) struct Caches {
     pub(crate) certificate_requests: Cache<CertificateRequest>,
     pub(crate) issuers: Cache<Issuer>,
     pub(crate) cluster_issuers: Cache<ClusterIssuer>,
+    /// Which CAs have signed certificates of which Pgpools.
+    pub(crate) ca_index: Arc<CaIndex>,
 }
 
 impl Caches {
@@ -59,15 +64,17 @@ impl Caches {
             certificate_requests: runtime.watch_optional(ours(), |_| ()).0,
             issuers: runtime.watch_optional(all(), |_| ()).0,
             cluster_issuers: runtime.watch_optional(all(), |_| ()).0,
+            ca_index: Arc::default(),
         };
         let triggers = Triggers::of(&caches);
         (caches, triggers)
     }
 
-    /// Stops the watches of single Secrets that this Pgpool referred to.
+    /// Stops the watches of single Secrets that this Pgpool referred to, and forgets its CAs.
     pub(crate) fn unsubscribe(&self, pgpool: &ObjectRef<Pgpool>) {
         self.named_secrets.follow(pgpool, &[]);
         self.issuer_cas.follow(pgpool, &[]);
+        self.ca_index.remove(pgpool);
     }
 }
 

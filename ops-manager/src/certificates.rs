@@ -50,6 +50,10 @@ async fn converge(
     observed.recall(&context.memory, pgpool); // memory
     let validated = validate::validate(pgpool, &observed, &context.cluster_domain); // pure
     let decision = decide::decide(pgpool, &observed, validated, &context.limits, now); // pure
+    context
+        .caches
+        .ca_index
+        .record(&ObjectRef::from_obj(pgpool), decision.signers.clone()); // memory
     let certificates = build::build(&decision); // pure
     let applied = apply::apply(context, pgpool, &observed, certificates, &decision, now).await; // client
     let report = report::report(pgpool, &observed, &decision, &applied, now); // pure

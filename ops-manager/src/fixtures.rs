@@ -17,9 +17,11 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
 };
+use shared_types::certificates::LOGINS;
 use shared_types::pgpool::{PodStatus, TlsConfig};
-use shared_types::{Alias, Pgpool, names};
+use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
+use crate::ca_index::CaUse;
 use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
 use crate::certificates::build::build;
 use crate::certificates::decide::breaker::Limits;
@@ -69,6 +71,12 @@ pub(crate) fn pgpool() -> Pgpool {
         ",
     )
     .unwrap()
+}
+
+/// The same, with clients that log in by certificate.
+pub(crate) fn by_certificate(mut pgpool: Pgpool) -> Pgpool {
+    pgpool.spec.client_auth_mode = Some(ClientAuthMode::Cert);
+    pgpool
 }
 
 /// The same with other wishes about certificates, in YAML as a user would write them below `spec.tls`.
@@ -123,6 +131,7 @@ pub(crate) fn prepared(pgpool: &Pgpool) -> Observed {
         ],
         claims: Vec::new(),
         children: Alias::ALL.map(|alias| (alias, Child::default())).into(),
+        client_cas: LOGINS.map(|alias| (alias, CaUse::Own)).into(),
         recent: Recent::default(),
     }
 }
@@ -176,6 +185,16 @@ pub(crate) fn issued(pgpool: &Pgpool) -> Observed {
     for child in observed.children.values_mut() {
         let certificate = child.certificate.as_ref().unwrap();
         child.secret = present(authority.secret(certificate, |_| ()));
+    }
+    // Where clients log in by certificate, those that name the role come second.
+    for (alias, certificate) in built(pgpool, &observed) {
+        let child = observed.children.get_mut(&alias).unwrap();
+        let mut ordered = Certificate::clone(child.certificate.as_ref().unwrap());
+        if ordered.spec != certificate.spec {
+            ordered.spec = certificate.spec;
+            child.secret = present(authority.secret(&ordered, |_| ()));
+            child.certificate = Some(Arc::new(ordered));
+        }
     }
     observed
 }

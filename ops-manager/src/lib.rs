@@ -8,6 +8,7 @@
 pub mod args;
 pub mod run;
 
+mod ca_index;
 mod caches;
 mod cert_manager;
 mod certificates;

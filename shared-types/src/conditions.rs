@@ -79,6 +79,9 @@ words! {
         Unprotected,
         /// Every certificate is issued and valid.
         CertificatesReady,
+        /// Clients log in by certificate, and others can get such certificates too; the message says from whom. Absent
+        /// otherwise, and if the annotation `pgpool.kubedb.com/shared-client-issuer` accepts it.
+        ClientIssuerShared,
         /// The objects that Prometheus needs exist as `spec.monitor` says. Only present with `spec.monitor`.
         Monitored,
         /// An operation is running, and the provisioner makes no changes.

@@ -81,6 +81,9 @@ pub const ANNOTATION_TRUSTED_CAS: &str = "pgpool.kubedb.com/trusted-cas";
 pub const ANNOTATION_CA_OVERLAP: &str = "pgpool.kubedb.com/ca-overlap";
 /// Annotation of an `AppBinding`: the other namespaces whose Pgpools may use it, such as `shop, billing`; `*` for all.
 pub const ANNOTATION_ALLOWED_NAMESPACES: &str = "pgpool.kubedb.com/allowed-namespaces";
+/// Annotation of a Pgpool with `clientAuthMode: cert`: its user accepts that others can get certificates that log in. The
+/// value is [`ACCEPTED_DANGER`](crate::certificates::ACCEPTED_DANGER).
+pub const ANNOTATION_SHARED_CLIENT_ISSUER: &str = "pgpool.kubedb.com/shared-client-issuer";
 /// Annotation of the auth Secret: since when its password is in use.
 pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 

@@ -7,7 +7,7 @@ use x509_parser::certificate::X509Certificate;
 
 use crate::certificate::{display_name, timestamp};
 use crate::signature::Signature;
-use crate::{ChainFault, Role, constraints, signature, usage};
+use crate::{ChainFault, KeyId, Role, constraints, signature, usage};
 
 type Certificate<'a> = X509Certificate<'a>;
 
@@ -17,7 +17,8 @@ const LONGEST: usize = 8;
 /// Bounds the work: certificates of the same name make the search exponential.
 const MOST_SIGNATURES: usize = 64;
 
-/// Checks the chain of `leaf`, except the validity period of the leaf itself.
+/// Checks the chain of `leaf`, except the validity period of the leaf itself. Returns the keys that have signed it, from the
+/// issuer of the leaf to the CA that is trusted.
 ///
 /// # Errors
 /// The invalid link of the longest path.
@@ -27,11 +28,11 @@ pub(crate) fn check(
     anchors: &[Certificate<'_>],
     role: Role,
     now: Timestamp,
-) -> Result<(), ChainFault> {
+) -> Result<Vec<KeyId>, ChainFault> {
     extensions_known(leaf)?;
     // A self-signed certificate is its own CA.
     if anchors.iter().any(|anchor| anchor.as_raw() == leaf.as_raw()) {
-        return Ok(());
+        return Ok(vec![KeyId::of(leaf)]);
     }
     let mut search = Search {
         intermediates,
@@ -41,8 +42,9 @@ pub(crate) fn check(
         signatures: 0,
         furthest: None,
     };
-    if search.extend(&mut vec![leaf]) {
-        return Ok(());
+    let mut path = vec![leaf];
+    if search.extend(&mut path) {
+        return Ok(path.into_iter().skip(1).map(KeyId::of).collect());
     }
     Err(search.furthest.map_or_else(|| absent(leaf), |found| found.fault))
 }

@@ -12,6 +12,7 @@ mod der;
 mod failure;
 mod fingerprint;
 mod key;
+mod key_id;
 mod names;
 mod origin;
 mod pem;
@@ -26,6 +27,7 @@ use jiff::Timestamp;
 
 pub use failure::{ChainFault, Entry, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
+pub use key_id::KeyId;
 
 /// The entries of a certificate Secret, unparsed.
 #[derive(Clone, Copy, Default)]
@@ -110,6 +112,8 @@ pub struct Leaf {
 pub struct Verification {
     /// The leaf certificate, when `tls.crt` could be parsed.
     pub leaf: Option<Leaf>,
+    /// The keys of the CAs on the verified path, from the issuer of the leaf to the trusted CA; empty without such a path.
+    pub signers: Vec<KeyId>,
     /// Everything that is wrong, the root cause first; empty when the bundle is valid.
     pub failures: Vec<Failure>,
 }
@@ -132,6 +136,14 @@ impl Verification {
 #[must_use]
 pub fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
     verify::verify(bundle, required, now)
+}
+
+/// Returns the keys of the certificates in a `ca.crt`. Certificates that cannot be parsed are left out.
+#[must_use]
+pub fn ca_keys(pem: &[u8]) -> Vec<KeyId> {
+    let certificates = pem::certificates(pem).unwrap_or_default();
+    let parsed = certificates.iter().filter_map(|ca| certificate::parse(ca).ok());
+    parsed.map(|ca| KeyId::of(&ca)).collect()
 }
 
 /// Returns whether the first certificate of `ca` signed the leaf certificate of a `tls.crt`, regardless of their

@@ -19,7 +19,11 @@ pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -
     let anchors = collected(parsed(&ca_der, ca_unreadable), &mut failures).unwrap_or_default();
 
     let Some((certificate, intermediates)) = chain.split_first() else {
-        return Verification { leaf: None, failures };
+        return Verification {
+            leaf: None,
+            signers: Vec::new(),
+            failures,
+        };
     };
     let leaf = certificate::leaf(certificate);
     match PublicKey::of_certificate(certificate.public_key()) {
@@ -27,15 +31,19 @@ pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -
         None => failures.push(unreadable(UNKNOWN_KEY)),
     }
     failures.extend(outside_validity(&leaf, now));
+    let mut signers = Vec::new();
     if !anchors.is_empty() {
-        let chain = chain::check(certificate, intermediates, &anchors, required.role, now);
-        failures.extend(chain.err().map(|fault| Failure::ChainBroken { fault }));
+        match chain::check(certificate, intermediates, &anchors, required.role, now) {
+            Ok(keys) => signers = keys,
+            Err(fault) => failures.push(Failure::ChainBroken { fault }),
+        }
     }
     failures.extend(names::missing(certificate, required));
     failures.extend(common_name_mismatch(&leaf, required));
     failures.extend(usage::missing(certificate, required.role));
     Verification {
         leaf: Some(leaf),
+        signers,
         failures,
     }
 }

@@ -40,6 +40,7 @@ fn of_pgpools(caches: &Caches) -> Keys<Pgpool> {
         issuers("ClusterIssuer", &caches.cluster_issuers, &caches.pgpools),
         caches.named_secrets.changes().boxed(),
         caches.issuer_cas.changes().boxed(),
+        caches.ca_index.changes().boxed(),
         cert_manager(caches),
     ];
     stream::select_all(triggers).boxed()

@@ -2,15 +2,17 @@
 
 pub(crate) mod breaker;
 mod ca_migration;
+mod client_login;
 pub(crate) mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use shared_types::explanation::Explanation;
 use shared_types::pgpool::CertificateChanges;
 use shared_types::{Alias, Pgpool};
+use tls_bundle::KeyId;
 
 use super::observe::{Child, Observed, controller};
 use super::validate::{Refusal, Validated};
@@ -31,6 +33,10 @@ pub(crate) struct Decision {
     pub(crate) delete: Vec<Arc<Certificate>>,
     /// Certificates to reissue although their specs have not changed.
     pub(crate) reissue: Vec<Reissue>,
+    /// The keys of the CAs that have signed accepted certificates.
+    pub(crate) signers: BTreeSet<KeyId>,
+    /// Who else can get certificates that log in to a pool which runs with such certificates.
+    pub(crate) client_issuer_shared: Option<Explanation>,
     /// The counts of the circuit breaker, for the status.
     pub(crate) changes: BTreeMap<Alias, CertificateChanges>,
 }
@@ -44,9 +50,11 @@ pub(crate) fn decide(
 ) -> Decision {
     let mut verified = Vec::new();
     let mut reissue = Vec::new();
+    let mut client_issuer_shared = None;
     if let Some(validated) = &mut validated {
         verified = verify::verify(validated, observed, now);
         ca_migration::hold_back(pgpool, validated, &verified, now);
+        client_issuer_shared = client_login::settle(pgpool, validated, &verified, observed);
         reissue = ca_migration::reissues(pgpool, validated, observed, &verified, now);
     }
     let circuits = breaker::count(pgpool, &observed.recent.status, observed, &verified, limits, now);
@@ -55,6 +63,8 @@ pub(crate) fn decide(
     let mut blocked = observed.recent.conflicts.clone();
     blocked.extend(circuits.explanations(pgpool, observed));
     Decision {
+        signers: client_login::signers(&verified).collect(),
+        client_issuer_shared,
         verified,
         blocked,
         delete: certificates_to_delete(pgpool, validated.as_ref(), observed, &circuits),

@@ -1,6 +1,7 @@
 //! Reads from the caches everything that the certificates of one Pgpool depend on. The only step that looks anything up;
 //! it decides nothing and sends nothing. [`subscribe`] starts the watches that it needs.
 
+mod client_cas;
 mod issuer_cas;
 mod lookups;
 
@@ -18,6 +19,7 @@ use shared_types::{Alias, Pgpool, names};
 pub(crate) use issuer_cas::IssuerCa;
 
 use super::memory::{Memory, Recent};
+use crate::ca_index::CaUse;
 use crate::caches::Caches;
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference};
 
@@ -35,6 +37,8 @@ pub(crate) struct Observed {
     /// Other Pgpools that name one of our certificate Secrets.
     pub(crate) claims: Vec<Claim>,
     pub(crate) children: BTreeMap<Alias, Child>,
+    /// Who else has certificates of the CAs in the Secrets of these certificates; empty unless clients log in by certificate.
+    pub(crate) client_cas: BTreeMap<Alias, CaUse>,
     /// What was written and may not be in the caches yet.
     pub(crate) recent: Recent,
 }
@@ -132,6 +136,10 @@ impl Default for Child {
 pub(crate) fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
     let wanted = pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled();
     let issuers = IssuerReference::all_of(pgpool);
+    let children = Alias::ALL
+        .into_iter()
+        .map(|alias| (alias, caches.child(pgpool, alias)))
+        .collect();
     Observed {
         cert_manager: caches
             .certificates
@@ -142,10 +150,8 @@ pub(crate) fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
         issuer_cas: issuer_cas::issuer_cas(caches, pgpool),
         prerequisites: caches.prerequisites(pgpool),
         claims: if wanted { caches.claims(pgpool) } else { Vec::new() },
-        children: Alias::ALL
-            .into_iter()
-            .map(|alias| (alias, caches.child(pgpool, alias)))
-            .collect(),
+        client_cas: client_cas::client_cas(caches, pgpool, &children),
+        children,
         recent: Recent::default(),
     }
 }

@@ -10,7 +10,7 @@ use shared_types::pgpool::CertificateStatus;
 /// status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct OwnStatus {
-    /// `CertificatesReady`; nothing without TLS.
+    /// `CertificatesReady`, and `ClientIssuerShared` while it holds; nothing without TLS.
     pub(crate) conditions: Vec<Condition>,
     /// One for each certificate.
     pub(crate) certificates: Vec<CertificateStatus>,
@@ -21,14 +21,20 @@ impl OwnStatus {
         let Some(status) = &pgpool.status else {
             return Self::default();
         };
-        let condition = conditions::find(&status.conditions, ConditionType::CertificatesReady);
+        let ours = [
+            ConditionType::CertificatesReady,
+            ConditionType::ClientIssuerShared,
+        ];
+        let ours = ours
+            .iter()
+            .filter_map(|ty| conditions::find(&status.conditions, *ty));
         Self {
-            conditions: condition.cloned().into_iter().collect(),
+            conditions: ours.cloned().collect(),
             certificates: status.certificates.clone(),
         }
     }
 
-    pub(crate) fn condition(&self) -> Option<&Condition> {
-        self.conditions.first()
+    pub(crate) fn condition(&self, ty: ConditionType) -> Option<&Condition> {
+        conditions::find(&self.conditions, ty)
     }
 }

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use operator_runtime::events::{Events, is_transition};
 use operator_runtime::status::write_status;
-use shared_types::conditions::{self, Reason};
+use shared_types::conditions::{self, ConditionType, Reason};
 use shared_types::{Pgpool, names};
 use tracing::info;
 
@@ -37,14 +37,22 @@ pub(crate) async fn publish(
     if !written.map_err(Error::Status)? {
         return Ok(());
     }
-    let condition = status.condition().cloned();
+    let condition = status.condition(ConditionType::CertificatesReady).cloned();
+    let shared = status.condition(ConditionType::ClientIssuerShared).cloned();
     context.memory.record_status(pgpool, status);
+    if let Some(shared) = shared
+        && is_transition(current.condition(ConditionType::ClientIssuerShared), &shared)
+    {
+        let (reason, note) = (&shared.reason, &shared.message);
+        context.events.warning(pgpool, ACTION, reason, note).await;
+    }
     let Some(condition) = condition else {
         return Ok(());
     };
-    if is_transition(current.condition(), &condition) {
+    let before = current.condition(ConditionType::CertificatesReady);
+    if is_transition(before, &condition) {
         info!(%namespace, %name, ready = %condition.status, reason = %condition.reason, "certificates: {}", condition.message);
-        publish_event(pgpool, current.condition(), &condition, &context.events).await;
+        publish_event(pgpool, before, &condition, &context.events).await;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use kube::ResourceExt;
 use operator_runtime::Outcome;
 use proto::verdict::{CertificateVerdict, PgpoolId, Verdict};
 use shared_types::conditions::{self, ConditionType, Reason};
+use shared_types::explanation::Explanation;
 use shared_types::pgpool::{CertificateChanges, CertificateStatus};
 use shared_types::{Alias, Pgpool};
 
@@ -51,6 +52,8 @@ pub(crate) struct Report {
     pub(crate) quiet_until: Option<Timestamp>,
     /// A look-up has not been answered yet: then nothing is published.
     pub(crate) unknown: bool,
+    /// Who else can log in by certificate.
+    pub(crate) client_issuer_shared: Option<Explanation>,
     /// The counts of the circuit breaker.
     pub(crate) changes: BTreeMap<Alias, CertificateChanges>,
 }
@@ -74,6 +77,7 @@ pub(crate) fn report(
             finding: &verified.finding,
             blocked: blocked.or_else(|| applied.rejected.get(&wanted.alias)),
             unready_since: unready_since(pgpool),
+            is_new: !has_served(pgpool),
             now,
         })
     });
@@ -91,6 +95,7 @@ pub(crate) fn report(
         unknown,
         due,
         changes: decision.changes.clone(),
+        client_issuer_shared: decision.client_issuer_shared.clone(),
         quiet_until: quiet_until(reason, creations, unknown, now),
         reason,
         verdict,
@@ -173,6 +178,11 @@ fn unready_since(pgpool: &Pgpool) -> Option<Timestamp> {
     (condition.status == conditions::Status::False.as_str()).then_some(condition.last_transition_time.0)
 }
 
+fn has_served(pgpool: &Pgpool) -> bool {
+    let status = pgpool.status.as_ref();
+    status.is_some_and(|status| conditions::is_true(&status.conditions, ConditionType::Provisioned))
+}
+
 /// Whether every new Pgpool passes through this reason.
 fn is_passing(reason: Reason) -> bool {
     matches!(
@@ -221,6 +231,7 @@ pub(crate) fn own_status(report: Option<&Report>, current: &OwnStatus, now: Time
         verdict,
         reason,
         quiet_until,
+        client_issuer_shared,
         changes,
         ..
     }) = report
@@ -239,12 +250,23 @@ pub(crate) fn own_status(report: Option<&Report>, current: &OwnStatus, now: Time
         now,
         &current.conditions,
     );
+    let shared = client_issuer_shared.as_ref().map(|shared| {
+        conditions::condition(
+            ConditionType::ClientIssuerShared,
+            true,
+            shared.reason,
+            shared.message.clone(),
+            Some(verdict.generation),
+            now,
+            &current.conditions,
+        )
+    });
     let certificates = verdict.certificates.iter().map(|certificate| CertificateStatus {
         changes: changes.get(&certificate.alias).cloned(),
         ..certificate.to_status()
     });
     OwnStatus {
-        conditions: vec![condition],
+        conditions: std::iter::once(condition).chain(shared).collect(),
         certificates: certificates.collect(),
     }
 }
@@ -271,7 +293,9 @@ pub(crate) fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
         Reason::CertificatesIssued | Reason::RenewalOverdue | Reason::ExpiresSoon => {
             due.map_or(Outcome::Converged, Outcome::ConvergedUntil)
         }
-        Reason::IssuerKindUnsupported | Reason::NotSupported => Outcome::Rejected { reason: word },
+        Reason::IssuerKindUnsupported | Reason::ClientIssuerNotNamespaced | Reason::NotSupported => {
+            Outcome::Rejected { reason: word }
+        }
         Reason::NameConflict | Reason::SecretNameConflict => {
             let after = due.map_or(CONFLICT_RECHECK, |due| due.min(CONFLICT_RECHECK));
             Outcome::Waiting {

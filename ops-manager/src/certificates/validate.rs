@@ -162,7 +162,10 @@ fn common_name(pgpool: &Pgpool, alias: Alias) -> Option<String> {
             let name = format!("{service}.{}.svc", pgpool.namespace().unwrap_or_default());
             (name.len() <= MAX_COMMON_NAME).then_some(name)
         }
-        Alias::Client | Alias::MetricsExporter => certificates::login(alias).map(str::to_owned),
+        Alias::Client | Alias::MetricsExporter => {
+            let name = certificates::login(pgpool, alias).unwrap_or(certificates::NO_ROLE);
+            Some(name.to_owned())
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! which may reserve a slot.
 
 pub(crate) mod ca_overlap;
+mod client_auth;
 pub(crate) mod config_check;
 pub(crate) mod handoff;
 pub(crate) mod init_job;
@@ -76,6 +77,10 @@ pub(crate) trait Preview: Sync {
     fn tls_copy(&self, validated: &Validated, material: &TlsMaterial<'_>) -> Secret;
     /// Whether a copy has what the exporter needs: one from before it was asked for lacks its certificate.
     fn serves_exporter(&self, validated: &Validated, tls_copy: &Secret) -> bool;
+    /// Whether a copy has every file that pods of this spec read.
+    fn is_complete(&self, validated: &Validated, tls_copy: &Secret) -> bool;
+    /// Whether clients log in by certificate with these settings.
+    fn demands_certificates(&self, config_secret: &Secret) -> bool;
     fn stateful_set(&self, validated: &Validated, workload: &Workload) -> StatefulSet;
 }
 

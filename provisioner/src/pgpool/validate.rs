@@ -30,7 +30,7 @@ mod version;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
-use shared_types::{ClientAuthMode, Pgpool, SslMode, names};
+use shared_types::{ClientAuthMode, Pgpool, SslMode, certificates, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
 pub(crate) use init_job::{GIT_SECRET, Git, Init, Initialization, Source};
@@ -80,6 +80,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Bl
         release,
         ssl_mode: pgpool.spec.ssl_mode(),
         client_auth_mode: pgpool.spec.client_auth_mode(),
+        server_issuer_signs_clients: certificates::server_issuer_signs_clients(pgpool),
         deletion_policy: pgpool.spec.deletion_policy(),
         backend,
         auth_secret: auth_secret::auth_secret(pgpool, inputs)?,
@@ -156,15 +157,25 @@ fn check_primary(nodes: &[BackendNode], settings: &[Setting]) -> Result<(), Bloc
     ))
 }
 
-/// Verification needs a CA. A pool with certificates has one that may fit: that of their issuer.
+/// Verification needs a CA. A pool with certificates has one that may fit: that of their issuer. But pgpool has one trust
+/// store: a CA that only verifies PostgreSQL must not let clients in because nobody named another.
 fn check_backend_tls(pgpool: &Pgpool, backend: &Backend) -> Result<(), Blocked> {
-    if !backend.verify || !backend.ca.is_empty() || pgpool.spec.ssl_mode() != SslMode::Disable {
+    if !backend.verify || !backend.ca.is_empty() {
         return Ok(());
     }
+    let why = if pgpool.spec.ssl_mode() == SslMode::Disable {
+        ""
+    } else if certificates::logs_in_by_certificate(pgpool)
+        && !certificates::server_issuer_signs_clients(pgpool)
+    {
+        "; the CA of the pool's server certificate is not used, since clients with its certificates could log in"
+    } else {
+        return Ok(());
+    };
     Err(Blocked::stuck(
         Reason::AppBindingInvalid,
         format!(
-            "AppBinding `{}` requires verification of PostgreSQL's certificate but has no CA certificate: set its \
+            "AppBinding `{}` requires verification of PostgreSQL's certificate but has no CA certificate{why}: set its \
              `spec.clientConfig.caBundle`.",
             pgpool.spec.postgres_ref.name
         ),

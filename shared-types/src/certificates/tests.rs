@@ -28,15 +28,104 @@ fn each_certificate_serves_who_uses_it() {
     assert_eq!(roles(Alias::MetricsExporter), [Role::Client, Role::Server]);
 }
 
+fn in_mode(mode: ClientAuthMode, pgpool: Pgpool) -> Pgpool {
+    let mut pgpool = pgpool;
+    pgpool.spec.client_auth_mode = Some(mode);
+    pgpool
+}
+
 #[test]
-fn whoever_logs_in_bears_the_name_of_the_role() {
-    for alias in Alias::ALL {
-        let required = required(&pgpool(&json!([])), alias, "cluster.local");
-        for each in required {
-            let expected = (each.role == Role::Client).then_some(CLIENT_USER);
-            assert_eq!(each.common_name.as_deref(), expected, "{alias}");
+fn a_certificate_names_the_role_only_where_it_logs_in() {
+    for mode in [ClientAuthMode::Md5, ClientAuthMode::Scram, ClientAuthMode::Cert] {
+        let pgpool = in_mode(mode, pgpool(&json!([])));
+        for alias in Alias::ALL {
+            for each in required(&pgpool, alias, "cluster.local") {
+                let logs_in = mode == ClientAuthMode::Cert && each.role == Role::Client;
+                let expected = logs_in.then_some(CLIENT_USER);
+                assert_eq!(each.common_name.as_deref(), expected, "{alias} {mode:?}");
+            }
         }
     }
+}
+
+#[test]
+fn the_other_name_cannot_be_that_of_a_role() {
+    // PostgreSQL: `IsReservedName`, and names are cut at 63 bytes.
+    assert!(NO_ROLE.starts_with("pg_") && NO_ROLE.len() <= 63);
+    assert!(!NO_ROLE.eq_ignore_ascii_case(CLIENT_USER));
+}
+
+#[test]
+fn the_issuer_of_the_server_counts_for_clients_only_if_it_is_theirs() {
+    let own = |kind: &str, name: &str| json!({ "kind": kind, "name": name });
+    let rows = [
+        (json!([]), true),
+        (
+            json!([{ "alias": "client", "issuerRef": own("Issuer", "clients") }]),
+            true,
+        ),
+        (
+            json!([
+                { "alias": "client", "issuerRef": own("Issuer", "clients") },
+                { "alias": "metrics-exporter", "issuerRef": own("Issuer", "clients") },
+            ]),
+            false,
+        ),
+        (
+            json!([{ "alias": "server", "issuerRef": own("ClusterIssuer", "ca") }]),
+            false,
+        ),
+        (
+            json!([{
+                "alias": "server",
+                "issuerRef": { "apiGroup": "cert-manager.io", "kind": "Issuer", "name": "ca" },
+            }]),
+            true,
+        ),
+    ];
+    for (certificates, expected) in rows {
+        let pgpool = pgpool(&certificates);
+        assert_eq!(server_issuer_signs_clients(&pgpool), expected, "{certificates}");
+    }
+}
+
+#[test]
+fn only_an_issuer_of_the_namespace_is_taken_for_its_own() {
+    let with = |alias: &str, issuer: Value| pgpool(&json!([{ "alias": alias, "issuerRef": issuer }]));
+    let found = |pgpool: &Pgpool| shared_client_issuer(pgpool).map(|(alias, _)| alias);
+    assert_eq!(found(&pgpool(&json!([]))), None);
+    for issuer in [
+        json!({ "kind": "ClusterIssuer", "name": "ca" }),
+        json!({ "apiGroup": "example.org", "kind": "Issuer", "name": "ca" }),
+        json!({ "apiGroup": "awspca.cert-manager.io", "kind": "AWSPCAClusterIssuer", "name": "ca" }),
+    ] {
+        assert_eq!(found(&with("server", issuer.clone())), None, "{issuer}");
+        assert_eq!(
+            found(&with("client", issuer.clone())),
+            Some(Alias::Client),
+            "{issuer}"
+        );
+        assert_eq!(
+            found(&with("metrics-exporter", issuer.clone())),
+            Some(Alias::MetricsExporter),
+            "{issuer}"
+        );
+    }
+}
+
+#[test]
+fn the_danger_is_accepted_in_its_own_words_only() {
+    let mut pgpool = pgpool(&json!([]));
+    assert!(!accepts_shared_client_issuer(&pgpool));
+    for (value, expected) in [("true", false), ("", false), (ACCEPTED_DANGER, true)] {
+        let annotations = pgpool.annotations_mut();
+        annotations.insert(
+            names::ANNOTATION_SHARED_CLIENT_ISSUER.to_owned(),
+            value.to_owned(),
+        );
+        assert_eq!(accepts_shared_client_issuer(&pgpool), expected, "{value}");
+    }
+    assert!(how_to_fix().contains(ACCEPTED_DANGER));
 }
 
 #[test]

@@ -107,6 +107,11 @@ words! {
         IssuerKindUnsupported,
         /// The issuer is not ready.
         IssuerNotReady,
+        /// Clients would log in by certificates of an issuer that serves every namespace, or whose scope is not known.
+        ClientIssuerNotNamespaced,
+        /// Clients would log in by certificates of a CA that has also signed certificates of a Pgpool in another
+        /// namespace.
+        ClientCaUsedElsewhere,
         /// Two certificates use the same Secret, or the Secret has another owner.
         SecretNameConflict,
         /// cert-manager is issuing the certificate.

@@ -58,6 +58,33 @@ pub struct IssuerRef {
     pub name: String,
 }
 
+impl IssuerRef {
+    const CERT_MANAGER: &str = "cert-manager.io";
+
+    fn group(&self) -> &str {
+        let group = self.api_group.as_deref().filter(|group| !group.is_empty());
+        group.unwrap_or(Self::CERT_MANAGER)
+    }
+
+    /// Whether both name the same issuer for one Pgpool.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.group(), &self.kind, &self.name) == (other.group(), &other.kind, &other.name)
+    }
+
+    /// Whether it is known that every namespace can use it.
+    #[must_use]
+    pub fn is_of_every_namespace(&self) -> bool {
+        self.group() == Self::CERT_MANAGER && self.kind == "ClusterIssuer"
+    }
+
+    /// Whether only its own namespace can use it. The scope of external kinds is not known.
+    #[must_use]
+    pub fn is_of_one_namespace(&self) -> bool {
+        self.group() == Self::CERT_MANAGER && self.kind == "Issuer"
+    }
+}
+
 /// Settings of one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

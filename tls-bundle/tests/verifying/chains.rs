@@ -1,10 +1,10 @@
 //! Chains: what ends in `ca.crt`, and which link is named when nothing does.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, CustomExtension, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, CidrSubnet, CustomExtension,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
-use tls_bundle::{ChainFault, Failure};
+use tls_bundle::{ChainFault, Failure, ca_keys};
 
 use crate::support::{Ca, Secret, below, ca_params, good, leaf_params, p256, params, required, root};
 
@@ -21,6 +21,30 @@ fn fault(secret: &Secret) -> ChainFault {
         [Failure::ChainBroken { fault }] => fault.clone(),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn the_keys_that_signed_are_those_of_the_path_alone() {
+    let (root, bystander) = (root("root"), root("bystander"));
+    let lower = below(&root, ca_params("lower"));
+    let keys = |cas: &[&Ca]| ca_keys(cas.iter().map(|ca| ca.pem()).collect::<String>().as_bytes());
+    let found = secret(&lower, &[&lower], &[&bystander, &root]).verify();
+    assert_eq!(
+        found.signers,
+        keys(&[&lower, &root]),
+        "a CA beside it has signed nothing"
+    );
+    // Another certificate of the same key is the same signer.
+    let key = KeyPair::from_pem(&root.key().serialize_pem()).unwrap();
+    let mut renewed = ca_params("root");
+    renewed.not_after = date_time_ymd(2028, 1, 1);
+    let renewed = CertifiedIssuer::self_signed(renewed, key).unwrap();
+    assert_ne!(renewed.pem(), root.pem());
+    assert_eq!(keys(&[&renewed]), keys(&[&root]));
+    // Nor has a CA of that name.
+    let foreign = secret(&lower, &[&lower], &[&self::root("root")]).verify();
+    assert!(!foreign.fits() && foreign.signers.is_empty());
+    assert_eq!(ca_keys(b"no PEM"), []);
 }
 
 #[test]

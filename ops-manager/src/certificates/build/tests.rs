@@ -1,6 +1,7 @@
 //! The three Certificates as a whole, and each way in which a user shapes them.
 
 use kube::ResourceExt;
+use shared_types::certificates::NO_ROLE;
 use shared_types::pgpool::Subject;
 use shared_types::{Alias, Pgpool};
 
@@ -76,7 +77,7 @@ fn a_common_name_that_is_too_long_is_left_out() {
         let [server, client, _] = certificates(&pgpool);
         assert_eq!(server.spec.common_name.is_some(), expected, "{length}");
         assert!(server.spec.common_name.is_none_or(|name| name.len() <= 64));
-        assert_eq!(client.spec.common_name.as_deref(), Some("postgres"));
+        assert_eq!(client.spec.common_name.as_deref(), Some(NO_ROLE));
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::Lookup;
 use shared_types::Alias;
-use tls_bundle::{Bundle, Failure, Leaf};
+use tls_bundle::{Bundle, Failure, KeyId, Leaf, Verification};
 
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::Observed;
@@ -17,6 +17,8 @@ use crate::certificates::validate::{Refusal, Validated, Wanted};
 pub(crate) struct Verified {
     pub(crate) alias: Alias,
     pub(crate) finding: Finding,
+    /// The keys of the CAs on the verified path of the leaf.
+    pub(crate) signers: Vec<KeyId>,
 }
 
 /// What a certificate Secret holds.
@@ -65,9 +67,11 @@ pub(crate) enum Outdated {
 pub(crate) fn verify(validated: &Validated, observed: &Observed, now: Timestamp) -> Vec<Verified> {
     let verified = validated.wanted.iter().map(|wanted| {
         let secret = observed.children.get(&wanted.alias).map(|child| &child.secret);
+        let (finding, signers) = finding(wanted, secret, now);
         Verified {
             alias: wanted.alias,
-            finding: finding(wanted, secret, now),
+            finding,
+            signers,
         }
     });
     let mut verified: Vec<_> = verified.collect();
@@ -80,43 +84,48 @@ pub(crate) fn finding_of(verified: &[Verified], alias: Alias) -> Option<&Finding
     Some(&verified.finding)
 }
 
-fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> Finding {
+fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> (Finding, Vec<KeyId>) {
     if let Some(refusal) = &wanted.contested {
         let leaf = match secret {
-            Some(Lookup::Present(secret)) => verify_secret(wanted, secret, now).0,
+            Some(Lookup::Present(secret)) => verify_secret(wanted, secret, now).leaf,
             _ => None,
         };
-        return Finding::Contested {
-            refusal: refusal.clone(),
-            leaf,
-        };
+        let refusal = refusal.clone();
+        return (Finding::Contested { refusal, leaf }, Vec::new());
     }
-    match secret {
-        Some(Lookup::Present(secret)) => present(wanted, secret, now),
+    let finding = match secret {
+        Some(Lookup::Present(secret)) => return present(wanted, secret, now),
         Some(Lookup::Pending) => Finding::Pending,
         Some(Lookup::Forbidden) => Finding::Forbidden,
         Some(Lookup::Absent) | None => Finding::Absent,
-    }
+    };
+    (finding, Vec::new())
 }
 
-fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Finding {
-    let (leaf, failures) = verify_secret(wanted, secret, now);
-    Finding::Present {
+fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Finding, Vec<KeyId>) {
+    let Verification {
+        leaf,
+        signers,
+        failures,
+    } = verify_secret(wanted, secret, now);
+    let finding = Finding::Present {
         leaf,
         failures,
         outdated: other_issuer(wanted, secret).map(Outdated::Issuer),
-    }
+    };
+    (finding, signers)
 }
 
-/// The leaf certificate, and what is wrong with the Secret in any role of the certificate.
-fn verify_secret(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Option<Leaf>, Vec<Failure>) {
+/// The leaf certificate, its signers, and what is wrong with the Secret in any role of the certificate.
+fn verify_secret(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Verification {
     let data = secret.data.as_ref();
     let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
-    let mut leaf = None;
+    let (mut leaf, mut signers) = (None, Vec::new());
     let mut failures: Vec<Failure> = Vec::new();
     for required in &wanted.required {
         let verification = tls_bundle::verify(&bundle, required, now);
         leaf = verification.leaf.or(leaf);
+        signers = verification.signers;
         for failure in verification.failures {
             // Both roles of the exporter's certificate report the same broken key pair.
             if !failures.contains(&failure) {
@@ -124,7 +133,11 @@ fn verify_secret(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Option<Le
             }
         }
     }
-    (leaf, failures)
+    Verification {
+        leaf,
+        signers,
+        failures,
+    }
 }
 
 /// The issuer in cert-manager's annotations on the Secret, if the spec names another one. A Secret without them was made

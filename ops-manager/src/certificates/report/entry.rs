@@ -24,6 +24,8 @@ pub(super) struct View<'a> {
     pub(super) blocked: Option<&'a Explanation>,
     /// Since when the status says that the certificates of the Pgpool are not ready.
     pub(super) unready_since: Option<Timestamp>,
+    /// The pool has not served yet.
+    pub(super) is_new: bool,
     pub(super) now: Timestamp,
 }
 
@@ -53,6 +55,9 @@ fn verdict_on(view: &View<'_>) -> Entry {
     {
         // Whatever the Secret holds now, it may change the next moment.
         return unready(view, view.finding.leaf(), blocked.clone());
+    }
+    if let Some(refusal) = view.refused_login() {
+        return unready(view, view.finding.leaf(), refusal.explanation());
     }
     match view.finding {
         Finding::Contested { refusal, leaf } => unready(view, leaf.as_ref(), refusal.explanation()),
@@ -87,6 +92,19 @@ fn verdict_on(view: &View<'_>) -> Entry {
 }
 
 impl View<'_> {
+    /// Why what is in the Secret must not log in: it does not name the role, or no pod has ever let it in.
+    fn refused_login(&self) -> Option<&Refusal> {
+        let refusal = self.wanted.order.as_ref().err()?;
+        let Finding::Present { failures, .. } = self.finding else {
+            return None;
+        };
+        let names_nobody = failures
+            .iter()
+            .all(|failure| matches!(failure, Failure::CommonNameMismatch { .. }));
+        let waits = names_nobody && (self.is_new || !failures.is_empty());
+        (waits && refusal.is_about_clients()).then_some(refusal)
+    }
+
     fn secret(&self) -> String {
         format!(
             "Secret {}/{} ({} certificate)",

@@ -1,6 +1,7 @@
 //! Why a certificate is not requested: the reason and the message of the condition. Each message names the object and how
 //! to fix it.
 
+use shared_types::certificates;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Explanation;
 
@@ -73,6 +74,18 @@ pub(crate) enum Refusal {
          certificates of that issuer; until then the current one is accepted"
     )]
     HeldBack { certificate: String, issuer: String },
+    /// Clients would log in by certificates of an issuer that may serve other namespaces.
+    #[error("{message}")]
+    ClientIssuerShared { message: String },
+    #[error(
+        "the CA of {issuer}, which issues the {alias} certificate, has also signed certificates of a Pgpool in another \
+         namespace: with clientAuthMode cert, everyone who gets a certificate from it there could log in as {}; {}",
+        certificates::CLIENT_USER,
+        certificates::how_to_fix()
+    )]
+    ClientCaUsedElsewhere { alias: &'static str, issuer: String },
+    #[error("Looking up who else has certificates of the CA")]
+    ClientCaUnknown,
     #[error("Certificate {place} exists and belongs to {owner}; delete it, or rename this Pgpool")]
     NameConflict { place: String, owner: String },
 }
@@ -82,7 +95,15 @@ impl Refusal {
     pub(crate) fn is_unknown(&self) -> bool {
         matches!(
             self,
-            Self::CertManagerStarting { .. } | Self::SecretUnknown { .. }
+            Self::CertManagerStarting { .. } | Self::SecretUnknown { .. } | Self::ClientCaUnknown
+        )
+    }
+
+    /// Clients must not log in by certificates of this CA.
+    pub(crate) fn is_about_clients(&self) -> bool {
+        matches!(
+            self,
+            Self::ClientIssuerShared { .. } | Self::ClientCaUsedElsewhere { .. }
         )
     }
 
@@ -94,7 +115,11 @@ impl Refusal {
         match self {
             Self::CertManagerAbsent { .. } | Self::CertManagerForbidden => Reason::CertManagerAbsent,
             // For the moment that it takes to fill a cache.
-            Self::CertManagerStarting { .. } | Self::SecretUnknown { .. } => Reason::Issuing,
+            Self::CertManagerStarting { .. } | Self::SecretUnknown { .. } | Self::ClientCaUnknown => {
+                Reason::Issuing
+            }
+            Self::ClientIssuerShared { .. } => Reason::ClientIssuerNotNamespaced,
+            Self::ClientCaUsedElsewhere { .. } => Reason::ClientCaUsedElsewhere,
             Self::IssuerUnnamed { .. } | Self::IssuerNotFound { .. } => Reason::IssuerNotFound,
             Self::IssuerKindUnsupported { .. } => Reason::IssuerKindUnsupported,
             Self::IssuerNotReady { .. } => Reason::IssuerNotReady,

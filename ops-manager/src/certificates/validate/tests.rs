@@ -293,7 +293,13 @@ fn what_is_required_covers_each_use() {
             .collect::<Vec<_>>(),
         ["10.0.0.7", "127.0.0.1"]
     );
-    assert_eq!(client.required[0].common_name.as_deref(), Some("postgres"));
+    assert_eq!(client.required[0].common_name, None);
+    let pgpool = fixtures::by_certificate(pgpool);
+    let [server, client, exporter] = wanted(&pgpool, &prepared(&pgpool));
+    assert_eq!(server.required[0].common_name, None);
+    for shown in [client, exporter] {
+        assert_eq!(shown.required[0].common_name.as_deref(), Some("postgres"));
+    }
 }
 
 #[test]

@@ -39,6 +39,16 @@ pub(super) fn files(validated: &Validated) -> BTreeMap<String, String> {
     files
 }
 
+/// Whether clients log in by certificate with the rules in a configuration Secret.
+pub(super) fn demands_certificates(config_secret: &Secret) -> bool {
+    let rules = config_secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(paths::POOL_HBA));
+    let rules = rules.and_then(|rules| std::str::from_utf8(&rules.0).ok());
+    rules.is_some_and(pool_hba::demands_certificates)
+}
+
 /// The files that pods mount.
 pub(super) fn mounted(validated: &Validated) -> Vec<String> {
     let read = |name: &String| name != paths::BACKEND_CA || pgpool_conf::needs_backend_ca(validated);

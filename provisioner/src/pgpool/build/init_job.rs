@@ -159,7 +159,7 @@ fn scripts(validated: &Validated, init: &Init, pgpool: &Container) -> Container 
     if validated.serves_tls() {
         // Only the CA: scripts do not need the key of the pool.
         mounts.push(VolumeMount {
-            sub_path: Some(paths::CA.to_owned()),
+            sub_path: Some(paths::server_ca(validated).to_owned()),
             ..mount(VOLUME_CERTS, &format!("{}/{}", paths::TLS, paths::CA))
         });
     }

@@ -13,7 +13,7 @@ use shared_types::names;
 
 use super::{hex, metadata, paths};
 use crate::pgpool::decide::TlsMaterial;
-use crate::pgpool::decide::ca_overlap::{self, issuers};
+use crate::pgpool::decide::ca_overlap::{self, client_cas};
 use crate::pgpool::validate::Validated;
 
 /// Hexadecimal digits of the name.
@@ -22,11 +22,15 @@ const HASH_LENGTH: usize = 10;
 /// The name follows from the content, so that new certificates are a new object.
 pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
     let ca = trust(validated, material);
+    let server_ca = pem(&ca_overlap::read(material.ca).collect::<Vec<_>>());
     let mut files: Vec<(&str, &[u8])> = vec![
         (paths::CERTIFICATE, material.certificate),
         (paths::KEY, material.key),
         (paths::CA, ca.as_bytes()),
     ];
+    if !validated.server_issuer_signs_clients {
+        files.push((paths::SERVER_CA, server_ca.as_bytes()));
+    }
     if validated.exporter_shows_certificate() {
         files.push((paths::EXPORTER_CERTIFICATE, material.exporter_certificate));
         files.push((paths::EXPORTER_KEY, material.exporter_key));
@@ -44,7 +48,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         .into_iter()
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
         .collect();
-    let note = ca_overlap::annotation(&issuers(material), &material.former_cas);
+    let note = ca_overlap::annotation(&client_cas(validated, material), &material.former_cas);
     let name = names::tls_secret(&validated.name, &hash[..HASH_LENGTH]);
     Secret {
         metadata: ObjectMeta {
@@ -65,11 +69,23 @@ pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
     has(paths::EXPORTER_CERTIFICATE) && has(paths::EXPORTER_KEY)
 }
 
+/// Whether a copy has every file that the pods of this spec read: one from before the server had an issuer of its own lacks
+/// its CA.
+pub(super) fn is_complete(validated: &Validated, copy: &Secret) -> bool {
+    let data = copy.data.as_ref();
+    data.is_some_and(|data| data.contains_key(paths::server_ca(validated)))
+}
+
 /// The CAs of clients and of PostgreSQL: pgpool has one store for both.
 fn trust(validated: &Validated, material: &TlsMaterial<'_>) -> String {
-    let former = material.former_cas.iter().map(|former| former.der.clone());
-    let issuers = issuers(material).into_iter().chain(former);
-    let all: Vec<_> = issuers.chain(validated.backend.ca.iter().cloned()).collect();
+    let mut all = client_cas(validated, material);
+    all.extend(material.former_cas.iter().map(|former| former.der.clone()));
+    let backend = &validated.backend;
+    all.extend(backend.ca.iter().cloned());
+    if backend.verify && backend.ca.is_empty() {
+        // `validate` has excluded that clients log in by certificates of a CA that is trusted for this alone.
+        all.extend(ca_overlap::read(material.ca));
+    }
     pem(&all)
 }
 

@@ -20,6 +20,7 @@ use tls_bundle::Fingerprint;
 use super::tls_copy::{FormerCa, TlsMaterial};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{CertificateRevision, Observed};
+use crate::pgpool::validate::Validated;
 
 #[cfg(test)]
 mod tests;
@@ -49,10 +50,14 @@ fn overlap_annotation(pgpool: &Pgpool) -> Option<&str> {
         .map(String::as_str)
 }
 
-/// The CAs of all certificates. Of all, since each of them may come from another: the exporter logs in with its own.
-pub(crate) fn issuers(material: &TlsMaterial<'_>) -> Vec<CertificateDer<'static>> {
-    let issuers = [material.ca, material.client_ca, material.exporter_ca];
-    issuers.into_iter().flat_map(read).collect()
+/// The CAs of all certificates that are shown to the pool. That of the server certificate is one of them only if its issuer
+/// issues client certificates, too: then it may be the next CA of clients.
+pub(crate) fn client_cas(validated: &Validated, material: &TlsMaterial<'_>) -> Vec<CertificateDer<'static>> {
+    let server = Some(material.ca).filter(|_| validated.server_issuer_signs_clients);
+    let all = [material.client_ca, material.exporter_ca]
+        .into_iter()
+        .chain(server);
+    all.flat_map(read).collect()
 }
 
 /// The CAs that stay trusted beside the CAs `present` in the Secrets.

@@ -11,7 +11,7 @@ use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
 use super::rollout::Leaves;
 use super::tls_copy::entry;
-use super::{Situation, handoff};
+use super::{Situation, client_auth, handoff};
 use crate::health::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{Certificate, CertificateRevision, Observed};
@@ -80,6 +80,7 @@ pub(super) fn can_probe(situation: &Situation<'_>) -> bool {
     } = situation;
     let by_certificate = validated.client_auth_mode == ClientAuthMode::Cert;
     !by_certificate
+        || client_auth::is_switching(situation)
         || !observed.pod_health.is_empty()
         || client_certificate(&observed.certificates, *now).is_some()
 }
@@ -100,7 +101,10 @@ pub(super) fn access(
         ..
     } = *situation;
     let client = match validated.client_auth_mode {
-        ClientAuthMode::Cert => Some(client_certificate(&observed.certificates, now)?),
+        ClientAuthMode::Cert => match client_certificate(&observed.certificates, now) {
+            None if !client_auth::is_switching(situation) => return None,
+            client => client,
+        },
         ClientAuthMode::Md5 | ClientAuthMode::Scram => None,
     };
     let health = pgpool.spec.health_checker();
@@ -111,7 +115,8 @@ pub(super) fn access(
         client,
         previous_client_certificate: None,
         login: validated.backend.login.clone(),
-        md5: validated.client_auth_mode == ClientAuthMode::Md5,
+        // While pods keep their rules these may be of another method.
+        md5: validated.client_auth_mode == ClientAuthMode::Md5 || client_auth::is_switching(situation),
         md5_until: None,
         login_source: login_source(pgpool, observed),
         backend: backend(pgpool, validated),
@@ -135,7 +140,7 @@ fn client_certificate(certificates: &[Certificate], now: Timestamp) -> Option<Cl
     })
 }
 
-/// The CAs of every TLS copy that is, or will be, in use.
+/// The CAs of the server certificate in every TLS copy that is, or will be, in use.
 fn trust(observed: &Observed, next: Option<&CertificateRevision>, tls_copy: Option<&Secret>) -> Vec<u8> {
     let in_use = observed.pods.iter().filter_map(PodFacts::certificate_revision);
     let revisions: BTreeSet<_> = in_use.chain(next).collect();
@@ -143,7 +148,8 @@ fn trust(observed: &Observed, next: Option<&CertificateRevision>, tls_copy: Opti
     for revision in revisions {
         let new = tls_copy.filter(|copy| CertificateRevision::of_copy(copy) == *revision);
         let copy = new.or(observed.live.tls_copies.get(revision).map(AsRef::as_ref));
-        if let Some(ca) = copy.and_then(|copy| copy.data.as_ref()?.get("ca.pem")) {
+        let data = copy.and_then(|copy| copy.data.as_ref());
+        if let Some(ca) = data.and_then(|data| data.get("server-ca.pem").or(data.get("ca.pem"))) {
             trust.extend_from_slice(&ca.0);
             trust.push(b'\n');
         }

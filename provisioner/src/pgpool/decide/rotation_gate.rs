@@ -14,7 +14,7 @@ use shared_types::explanation::Explanation;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::{Bundle, Leaf};
 
-use super::{Situation, ca_overlap};
+use super::{Situation, ca_overlap, client_auth};
 use crate::maintenance_window::{NoWindow, Window};
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{CertificateRevision, Observed};
@@ -126,7 +126,7 @@ fn is_enough(situation: &Situation<'_>, copy: &Secret) -> bool {
     let data = copy.data.as_ref();
     let entry = |key: &str| Some(data?.get(key)?.0.as_slice());
     let bundle = Bundle {
-        ca: entry("ca.pem"),
+        ca: entry("server-ca.pem").or(entry("ca.pem")),
         certificate: entry("tls.crt"),
         key: entry("tls.key"),
     };
@@ -139,7 +139,11 @@ fn is_enough(situation: &Situation<'_>, copy: &Secret) -> bool {
     let fits = required
         .iter()
         .all(|required| tls_bundle::verify(&bundle, required, begins).fits());
-    fits && ca_overlap::knows_clients(observed, copy) && policy.preview.serves_exporter(validated, copy)
+    fits && ca_overlap::knows_clients(observed, copy)
+        && policy.preview.serves_exporter(validated, copy)
+        && policy.preview.is_complete(validated, copy)
+        // It may trust CAs of clients that the next one does not.
+        && !client_auth::is_switching(situation)
 }
 
 /// From when on nothing is waited for.

@@ -9,7 +9,7 @@ use super::handoff::{self, Handoff, HandoffView, PublishedVerdicts, Verifier};
 use super::rollout::{self, Leaves, Step};
 use super::rotation_gate::{self, Gate, Hold};
 use super::tls_copy::TlsMaterial;
-use super::{Situation, probe};
+use super::{Situation, client_auth, probe};
 use crate::pgpool::observe::{self, CertificateRevision};
 use crate::rotation_limiter::Admission;
 use k8s_openapi::api::core::v1::Secret;
@@ -98,10 +98,21 @@ pub(super) fn pods<'a>(situation: &Situation<'a>) -> Pods<'a> {
         };
         return Pods::new(CertificateState::NotNeeded, Some(mounted));
     }
+    if let Some(message) = client_auth::refusal(situation) {
+        let state = CertificateState::Held {
+            message,
+            retry_after: None,
+        };
+        return Pods::new(state, None);
+    }
     let certificates = &situation.observed.certificates;
     match (handoff(situation), TlsMaterial::of(certificates)) {
         (Handoff::Use { verifier, .. }, Some(material)) => newest(situation, verifier, material),
-        (handoff, _) => Pods::new(held(handoff, situation), running(situation)),
+        (handoff, _) => {
+            // Pods keep their rules until there are certificates to log in with.
+            let running = running(situation).filter(|_| !client_auth::is_switching(situation));
+            Pods::new(held(handoff, situation), running)
+        }
     }
 }
 
@@ -136,8 +147,10 @@ fn newest<'a>(situation: &Situation<'a>, verifier: Verifier, mut material: TlsMa
         policy,
         now,
     } = *situation;
-    let issuers = ca_overlap::issuers(&material);
-    material.former_cas = ca_overlap::former_cas(pgpool, observed, &issuers, &validated.backend.ca, now);
+    let present = ca_overlap::client_cas(validated, &material);
+    if !client_auth::is_switching(situation) {
+        material.former_cas = ca_overlap::former_cas(pgpool, observed, &present, &validated.backend.ca, now);
+    }
     let retry_after = ca_overlap::due(pgpool, observed, &material.former_cas, now);
     let tls_copy = policy.preview.tls_copy(validated, &material);
     let revision = CertificateRevision::of_copy(&tls_copy);
@@ -172,6 +185,9 @@ fn running(situation: &Situation<'_>) -> Option<Mounted> {
     } = situation;
     let revision = CertificateRevision::of_workload(observed.live.stateful_set.as_deref()?)?;
     let copy = observed.live.tls_copies.get(&revision)?;
+    if !policy.preview.is_complete(validated, copy) {
+        return None;
+    }
     Some(Mounted {
         exporter: policy.preview.serves_exporter(validated, copy),
         certificates: Some(revision),

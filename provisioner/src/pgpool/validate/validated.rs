@@ -38,6 +38,9 @@ pub(crate) struct Validated {
     pub(crate) ssl_mode: SslMode,
     /// How clients prove who they are.
     pub(crate) client_auth_mode: ClientAuthMode,
+    /// Whether the issuer of the server certificate issues client certificates, too. Otherwise clients are not trusted for
+    /// coming from its CA.
+    pub(crate) server_issuer_signs_clients: bool,
     /// What survives the `Pgpool`.
     pub(crate) deletion_policy: DeletionPolicy,
     /// The PostgreSQL behind.

@@ -10,8 +10,8 @@ use shared_types::{Alias, names};
 use crate::cert_manager::{self, CertificateStatus, Condition};
 use crate::certificates::report::outcome;
 use crate::fixtures::{
-    self, Authority, asked, change_certificate, change_secret, condition, issued, now, pgpool, pgpool_with,
-    present,
+    self, Authority, asked, by_certificate, change_certificate, change_secret, condition, issued, now,
+    pgpool, pgpool_with, present,
 };
 
 use super::{Change, data, reissue, reported};
@@ -262,7 +262,7 @@ fn who_overwrote_a_secret_is_named() {
 
 #[test]
 fn a_client_certificate_for_another_user_is_told() {
-    let pgpool = pgpool();
+    let pgpool = by_certificate(pgpool());
     let mut observed = issued(&pgpool);
     let child = observed.children.get_mut(&Alias::Client).unwrap();
     let mut certificate = (**child.certificate.as_ref().unwrap()).clone();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use operator_runtime::{Availability, Outcome};
+use shared_types::conditions::ConditionType;
 use shared_types::{Alias, Pgpool, PgpoolStatus};
 
 use crate::certificates::observe::{IssuerState, Presence};
@@ -91,7 +92,7 @@ fn the_status_is_ours_alone_and_settles() {
     );
 
     let own = own_status(Some(&reported(&pgpool, &observed)), &current, now());
-    let condition = own.condition().unwrap();
+    let condition = own.condition(ConditionType::CertificatesReady).unwrap();
     assert_eq!(
         (condition.type_.as_str(), condition.status.as_str()),
         ("CertificatesReady", "True")
@@ -134,7 +135,10 @@ fn the_transition_time_moves_with_the_status_only() {
         later,
     );
     assert_eq!(
-        noted.condition().unwrap().last_transition_time,
+        noted
+            .condition(ConditionType::CertificatesReady)
+            .unwrap()
+            .last_transition_time,
         Time(now()),
         "the message alone has changed"
     );
@@ -144,5 +148,11 @@ fn the_transition_time_moves_with_the_status_only() {
         &OwnStatus::of(&pgpool),
         later,
     );
-    assert_eq!(turned.condition().unwrap().last_transition_time, Time(later));
+    assert_eq!(
+        turned
+            .condition(ConditionType::CertificatesReady)
+            .unwrap()
+            .last_transition_time,
+        Time(later)
+    );
 }

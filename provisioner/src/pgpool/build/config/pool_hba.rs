@@ -5,6 +5,9 @@
 
 use shared_types::{ClientAuthMode, SslMode};
 
+/// The method of rules for clients with certificates.
+const CERT: &str = "cert";
+
 /// Two lines, since an IPv4 range does not cover IPv6.
 pub(in crate::pgpool::build) fn render(ssl_mode: SslMode, auth: ClientAuthMode) -> String {
     // A client certificate can only be presented over TLS, even where TLS is optional otherwise.
@@ -16,10 +19,17 @@ pub(in crate::pgpool::build) fn render(ssl_mode: SslMode, auth: ClientAuthMode) 
     let method = match auth {
         ClientAuthMode::Md5 => "md5",
         ClientAuthMode::Scram => "scram-sha-256",
-        ClientAuthMode::Cert => "cert",
+        ClientAuthMode::Cert => CERT,
     };
     let ranges = ["0.0.0.0/0", "::/0"];
     ranges
         .map(|range| format!("{record}  all  all  {range}  {method}\n"))
         .concat()
+}
+
+/// Whether clients log in by certificate with these rules.
+pub(in crate::pgpool::build) fn demands_certificates(rules: &str) -> bool {
+    rules
+        .lines()
+        .any(|rule| rule.split_whitespace().next_back() == Some(CERT))
 }

@@ -3,7 +3,9 @@
 use k8s_openapi::ByteString;
 
 use super::support::{self, ISSUER_CA, POSTGRES_CA, World, file, material, secret, setting};
-use crate::pgpool::decide::TlsMaterial;
+use crate::pgpool::decide::{TlsMaterial, ca_overlap};
+use shared_types::conditions::Reason;
+use shared_types::names;
 
 #[test]
 fn rules_follow_from_the_two_modes_and_trust_nobody() {
@@ -108,6 +110,119 @@ fn every_certificate_of_an_authority_stands_once_in_a_stable_order() {
     assert_eq!(ca.matches("BEGIN CERTIFICATE").count(), 2);
     assert!(ca.contains(POSTGRES_CA) && ca.contains(ISSUER_CA));
     assert_eq!(first, copy(&both, &format!("{ISSUER_CA}\n{ISSUER_CA}")));
+}
+
+/// Issuers of its own for both certificates that are shown to the pool.
+const CLIENTS: &str = "tls: {certificates: [{alias: client, issuerRef: {kind: Issuer, name: clients}}, \
+                       {alias: metrics-exporter, issuerRef: {kind: Issuer, name: clients}}]}";
+
+#[test]
+fn the_ca_of_the_server_lets_no_client_in() {
+    let material = TlsMaterial {
+        client_ca: POSTGRES_CA.as_bytes(),
+        exporter_ca: POSTGRES_CA.as_bytes(),
+        ..material()
+    };
+    for auth in ["md5", "scram", "cert"] {
+        let world = World::tls()
+            .spec(CLIENTS)
+            .spec(&format!("clientAuthMode: {auth}"));
+        let copy = support::tls_copy(&world.valid(), &material);
+        assert_eq!(file(&copy, "ca.pem"), POSTGRES_CA, "{auth}");
+        assert_eq!(file(&copy, "server-ca.pem"), ISSUER_CA, "{auth}");
+        // Who verifies the server reads the other file.
+        let pod = support::stateful_set(&world.valid(), copy.metadata.name.as_deref());
+        let pod = serde_json::to_string(&pod).unwrap();
+        assert!(pod.contains("-CAfile /opt/pgpool-II/tls/server-ca.pem"), "{pod}");
+        let issuers = [ISSUER_CA, POSTGRES_CA].map(|pem| ca_overlap::read(pem.as_bytes()).next().unwrap());
+        let [server, client] = issuers.map(|der| tls_bundle::Fingerprint::of_der(&der).to_string());
+        let trusted = &copy.metadata.annotations.unwrap()[names::ANNOTATION_TRUSTED_CAS];
+        assert!(
+            trusted.contains(&client) && !trusted.contains(&server),
+            "{trusted}"
+        );
+    }
+    // One issuer for all: its CA signs clients, whichever certificate comes first.
+    let world = World::tls().spec("clientAuthMode: cert");
+    let copy = support::tls_copy(&world.valid(), &material);
+    let ca = file(&copy, "ca.pem");
+    assert!(ca.contains(ISSUER_CA) && ca.contains(POSTGRES_CA));
+    assert!(!copy.data.unwrap().contains_key("server-ca.pem"));
+}
+
+#[test]
+fn the_ca_of_the_server_verifies_postgresql_only_where_it_lets_nobody_in() {
+    let verify = "clientConfig: {service: {query: sslmode=verify-full}}";
+    let world = World::tls().spec(CLIENTS).binding(verify);
+    let ca = file(&support::tls_copy(&world.valid(), &material()), "ca.pem");
+    assert!(ca.contains(ISSUER_CA));
+    let (reason, message) = World::tls()
+        .spec(CLIENTS)
+        .binding(verify)
+        .spec("clientAuthMode: cert")
+        .rejected();
+    assert_eq!(reason, Reason::AppBindingInvalid);
+    assert!(
+        message.contains("could log in: set its `spec.clientConfig.caBundle`"),
+        "{message}"
+    );
+    // Named, it is trusted knowingly.
+    let named = World::tls()
+        .spec(CLIENTS)
+        .binding(verify)
+        .spec("clientAuthMode: cert")
+        .backend_ca(ISSUER_CA);
+    assert!(named.judge().is_ok());
+    assert!(
+        World::tls()
+            .binding(verify)
+            .spec("clientAuthMode: cert")
+            .judge()
+            .is_ok()
+    );
+}
+
+#[test]
+fn everybody_reads_the_ca_that_is_in_the_copy() {
+    let world = World::tls()
+        .spec(CLIENTS)
+        .spec("{clientAuthMode: cert, sslMode: verify-full, init: {script: {configMap: {name: scripts}}}}");
+    let world = super::exporter::monitored(world, "{agent: prometheus.io/builtin}");
+    let copy = support::tls_copy(&world.valid(), &material());
+    let keys: Vec<_> = copy.data.unwrap().into_keys().collect();
+    let name = copy.metadata.name;
+    let pods = [
+        support::stateful_set(&world.valid(), name.as_deref())
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap(),
+        support::init_job(&world.valid(), name.as_deref())
+            .spec
+            .unwrap()
+            .template
+            .spec
+            .unwrap(),
+    ];
+    let mut items = 0;
+    for pod in pods {
+        for volume in pod.volumes.iter().flatten() {
+            let secret = volume.secret.as_ref().filter(|it| it.secret_name == name);
+            for item in secret.iter().flat_map(|secret| secret.items.iter().flatten()) {
+                assert!(keys.contains(&item.key), "{} of {}", item.key, volume.name);
+                items += 1;
+            }
+        }
+        let paths = pod
+            .containers
+            .iter()
+            .flat_map(|it| it.volume_mounts.iter().flatten());
+        for path in paths.filter_map(|it| it.sub_path.as_ref()) {
+            assert_eq!(path, "server-ca.pem");
+        }
+    }
+    assert!(items > 0);
 }
 
 #[test]

@@ -47,14 +47,14 @@ pub(in super::super) fn readiness(validated: &Validated) -> Probe {
         };
     }
     Probe {
-        exec: Some(shell(&handshake())),
+        exec: Some(shell(&handshake(validated))),
         ..timing
     }
 }
 
-fn handshake() -> String {
+fn handshake(validated: &Validated) -> String {
     let (run, tls, port) = (paths::RUN, paths::TLS, ports::PGPOOL);
-    let ca = paths::CA;
+    let ca = paths::server_ca(validated);
     format!(
         "[ -e {run}/{PROOF} ] || {{ openssl s_client -starttls postgres -connect 127.0.0.1:{port} -CAfile {tls}/{ca} \
          -verify_hostname localhost -partial_chain -verify_return_error -brief </dev/null && touch {run}/{PROOF}; }}"
