@@ -5,6 +5,7 @@ mod authors;
 mod channel;
 mod charts;
 mod circuit_breaker;
+mod client_certificates;
 mod crash;
 mod damaged_secrets;
 mod deletion;
@@ -29,6 +30,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         crash::cases(),
         late_cert_manager::cases(),
         circuit_breaker::cases(),
+        client_certificates::cases(),
         service_monitor::cases(),
         lease::cases(),
         damaged_secrets::cases(),

@@ -26,6 +26,10 @@ const CA_FOLDER: &str = "/cas";
 /// The folder of the client certificate in the pod, where there is one.
 const CLIENT: &str = "/client";
 
+/// The Secret with the certificate of another client, where there is one, and its folder in the pod.
+pub(crate) const OTHER_CLIENT: &str = "other-client";
+const OTHER: &str = "/other";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) title: &'static str,
@@ -74,6 +78,15 @@ impl Attempt {
                 "{} {files} passfile=/dev/null password=",
                 Self::verify_full().options
             ),
+        }
+    }
+
+    /// TLS with the certificate in the Secret [`OTHER_CLIENT`], and no password.
+    pub(crate) fn other_certificate() -> Self {
+        let options = Self::certificate().options.replace(CLIENT, OTHER);
+        Self {
+            title: "the certificate of another client",
+            options,
         }
     }
 
@@ -214,9 +227,11 @@ impl TestNamespace {
         let client = json!({"secret": {
             "secretName": format!("{pool}-client-cert"), "optional": true, "defaultMode": 0o440,
         }});
+        let other = json!({"secret": {"secretName": OTHER_CLIENT, "optional": true, "defaultMode": 0o440}});
         let volumes = [
             ("cas", CA_FOLDER, json!({"configMap": {"name": "cas"}})),
             ("client", CLIENT, client),
+            ("other", OTHER, other),
         ];
         pod(
             &format!("psql-{:08x}", rand::random::<u32>()),

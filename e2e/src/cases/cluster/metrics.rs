@@ -64,7 +64,7 @@ async fn every_mode(context: Context) -> anyhow::Result<()> {
 }
 
 /// Waits until a scrape finds pgpool up, with a PostgreSQL behind it.
-async fn up(ns: &TestNamespace, pool: &str) -> anyhow::Result<()> {
+pub(super) async fn up(ns: &TestNamespace, pool: &str) -> anyhow::Result<()> {
     wait::until(
         &format!("a scrape of {pool} reads pgpool2_up 1"),
         READY,

@@ -4,20 +4,23 @@ use anyhow::ensure;
 use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
+use super::metrics::up;
 use super::verified_clients::{READY, prepared};
 use crate::case::{Case, Context};
 use crate::matrix::batches::{self, Databases};
 use crate::matrix::change_report;
 use crate::matrix::outcomes::{Outcome, counts};
 use crate::matrix::{routes, transitions};
-use crate::namespace::fixtures::{self, POOL};
+use crate::namespace::fixtures::{self, Manifest, PLATFORM_CA, POOL};
 use crate::namespace::pool::Expected;
-use crate::namespace::psql::Attempt;
+use crate::namespace::psql::{Attempt, OTHER_CLIENT};
+use crate::namespace::test_ca::TestCa;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::cluster("modes::scram_and_md5_log_in", passwords),
         Case::cluster("modes::a_certificate_logs_in", certificate),
+        Case::cluster("modes::the_ca_of_the_server_lets_no_client_in", separate),
         Case::cluster("modes::without_tls_a_password_logs_in", plain),
         Case::cluster("modes::a_postgresql_that_demands_certificates_is_named", guarded),
         Case::cluster("modes::every_client_gets_what_the_rules_say", matrix),
@@ -54,6 +57,37 @@ async fn certificate(context: Context) -> anyhow::Result<()> {
     outcomes[0].expect_row()?;
     outcomes[1].expect_refusal("certificate")?;
     Ok(())
+}
+
+/// The certificate of the server comes from another issuer than those of clients. Health check and exporter find their way.
+async fn separate(context: Context) -> anyhow::Result<()> {
+    let (ns, pool) = prepared(&context).await?;
+    ns.issuer_of("clients", &TestCa::new("clients")?).await?;
+    let own = |alias| json!({"alias": alias, "issuerRef": {"kind": "Issuer", "name": "clients"}});
+    let pool = pool
+        .with("/spec/sslMode", json!("verify-full"))
+        .with("/spec/clientAuthMode", json!("cert"))
+        .with(
+            "/spec/tls/certificates",
+            json!([own("client"), own("metrics-exporter")]),
+        )
+        .with("/spec/monitor", json!({"agent": "prometheus.io/builtin"}));
+    ns.apply_and_wait(&pool, READY).await?;
+    let intruder = json!({
+        "secretName": OTHER_CLIENT,
+        "commonName": "postgres",
+        "usages": ["digital signature", "client auth"],
+        "issuerRef": {"kind": "Issuer", "name": PLATFORM_CA},
+    });
+    let kind = ("cert-manager.io/v1", "Certificate");
+    let intruder = Manifest::of(kind.0, kind.1, OTHER_CLIENT, json!({"spec": intruder}));
+    ns.put(&intruder).await?;
+    ns.at_rest(OTHER_CLIENT).await?;
+    let attempts = [Attempt::certificate(), Attempt::other_certificate()];
+    let outcomes = ns.psql(POOL, context.database().await?, &attempts).await?;
+    outcomes[0].expect_row()?;
+    outcomes[1].expect_refusal("unknown ca")?;
+    up(&ns, POOL).await
 }
 
 async fn plain(context: Context) -> anyhow::Result<()> {
