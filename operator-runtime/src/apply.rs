@@ -13,6 +13,7 @@ mod quantity;
 use std::fmt::{self, Debug};
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Request;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +23,7 @@ use tracing::info;
 pub(crate) use self::compare::drop_nulls;
 pub use self::error::{ApplyError, Subject};
 pub use self::quantity::same as same_quantity;
+use crate::decode::Received;
 use crate::scope::Placement;
 
 /// A resource version that no object has: the first revision of etcd precedes every object. The API
@@ -126,7 +128,10 @@ impl Applier {
                 })
             }
             Err(error) if error.code() == Some(409) => {
-                let live = subject.answered(api.get(&desired.name_any())).await?;
+                let name = desired.name_any();
+                let live = subject
+                    .answered(async { api.get(&name).await?.decoded() })
+                    .await?;
                 self.configure(&api, &subject, desired, wanted, live).await
             }
             Err(error) => Err(error),
@@ -149,7 +154,15 @@ impl Applier {
             ..PostParams::default()
         };
         let api = self.api(desired);
-        match subject.answered(api.create(&params, desired)).await {
+        let json = serde_json::to_vec(desired).map_err(|error| subject.unserializable(error))?;
+        let created = async {
+            let mut request = Request::new(api.resource_url())
+                .create(&params, json)
+                .map_err(kube::Error::BuildRequest)?;
+            request.extensions_mut().insert("create");
+            self.client.request::<Received<K>>(request).await?.decoded()
+        };
+        match subject.answered(created).await {
             Ok(object) => {
                 info!(kind = %subject.kind, name = %subject.name, "created");
                 Ok(Some(object))
@@ -161,7 +174,7 @@ impl Applier {
 
     async fn configure<K>(
         &self,
-        api: &Api<K>,
+        api: &Api<Received<K>>,
         subject: &Subject,
         desired: &K,
         mut wanted: Value,
@@ -201,17 +214,19 @@ impl Applier {
 
     async fn send<K>(
         &self,
-        api: &Api<K>,
+        api: &Api<Received<K>>,
         subject: &Subject,
         name: &str,
         wanted: Value,
     ) -> Result<K, ApplyError>
     where
-        K: Clone + Debug + DeserializeOwned,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
     {
         let params = PatchParams::apply(self.field_manager).force();
         let patch = Patch::Apply(wanted);
-        subject.answered(api.patch(name, &params, &patch)).await
+        subject
+            .answered(async { api.patch(name, &params, &patch).await?.decoded() })
+            .await
     }
 
     /// Deletes exactly this object, not another of the same name. Returns whether it still existed.
@@ -225,10 +240,16 @@ impl Applier {
             uid: live.meta().uid.clone(),
             resource_version: None,
         });
-        match subject
-            .answered(self.api(live).delete(&live.name_any(), &params))
-            .await
-        {
+        let api = self.api(live);
+        let deleted = async {
+            let mut request = Request::new(api.resource_url())
+                .delete(&live.name_any(), &params)
+                .map_err(kube::Error::BuildRequest)?;
+            request.extensions_mut().insert("delete");
+            // The object in the response is of no use.
+            self.client.request_text(request).await
+        };
+        match subject.answered(deleted).await {
             Ok(_) => {
                 info!(kind = %subject.kind, name = %subject.name, "deleted");
                 Ok(true)
@@ -238,7 +259,7 @@ impl Applier {
         }
     }
 
-    fn api<K>(&self, object: &K) -> Api<K>
+    fn api<K>(&self, object: &K) -> Api<Received<K>>
     where
         K: Resource<DynamicType = ()>,
         K::Scope: Placement<K>,

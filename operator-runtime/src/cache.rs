@@ -12,6 +12,7 @@ mod demand;
 mod feed;
 mod instances;
 mod last_change;
+mod left_out;
 mod source;
 
 use std::fmt::{self, Debug, Formatter};
@@ -21,6 +22,8 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Client, Resource};
+#[cfg(feature = "testing")]
+use prometheus_client::metrics::gauge::Gauge;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -31,10 +34,14 @@ pub use self::demand::Demand;
 pub(crate) use self::feed::{Refusal, refusal, watch_seconds};
 use self::instances::Instances;
 pub use self::last_change::{keep_last_change, last_change};
+pub(crate) use self::left_out::LeftOutChanges;
+use self::left_out::LeftOutObjects;
 pub use self::source::Reduce;
-pub(crate) use self::source::events;
+pub(crate) use self::source::{Incoming, events};
+use crate::decode::{LeftOut, Undecodable};
 use crate::error_chain;
 use crate::gates::{Gate, Gates};
+use crate::metrics::Metrics;
 use crate::scope::{Placement, Scope};
 use crate::wake_set::WakeSet;
 
@@ -47,6 +54,7 @@ where
     store: Store<K>,
     instances: Arc<Instances>,
     changed: WakeSet<StateKey, Arc<K>>,
+    left_out: LeftOutObjects<K>,
     availability: watch::Receiver<Availabilities>,
 }
 
@@ -91,6 +99,25 @@ where
         found.collect()
     }
 
+    /// Returns why the present state of an object is not in the cache; `None` if it is, or if there is no object.
+    /// The cache may still have a state from before.
+    #[must_use]
+    pub fn undecodable(&self, namespace: Option<&str>, name: &str) -> Option<Undecodable> {
+        let mut key = ObjectRef::new(name);
+        if let Some(namespace) = namespace {
+            key = key.within(namespace);
+        }
+        self.left_out.get(&key).map(|left_out| left_out.why.clone())
+    }
+
+    /// Returns a stream of the objects that are left out because they cannot be decoded, and of those that no longer are.
+    pub(crate) fn left_out(&self) -> LeftOutChanges<K>
+    where
+        K: Send + Sync,
+    {
+        self.left_out.changes()
+    }
+
     /// Returns whether the kind is available in the whole scope. What concerns one namespace uses
     /// [`Cache::availability_in`].
     #[must_use]
@@ -125,6 +152,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) client: &'a Client,
     pub(crate) scope: &'a Scope,
     pub(crate) gates: &'a Gates,
+    pub(crate) metrics: &'a Metrics,
 }
 
 /// Whether the process waits for a kind before it is ready.
@@ -164,7 +192,8 @@ where
         let gate = (readiness != Readiness::Independent)
             .then(|| environment.gates.gate(format!("{} cache", K::kind(&()))));
         let namespaces = apis.iter().map(|(namespace, _)| namespace.clone());
-        let (shared, cache) = Shared::new(namespaces, gate, readiness == Readiness::NeedsKind);
+        let left_out = LeftOutObjects::new(environment.metrics.left_out(&K::kind(&())));
+        let (shared, cache) = Shared::new(namespaces, gate, readiness == Readiness::NeedsKind, left_out);
         // Small pages: a list is held in memory once more while it is read.
         let config = config.page_size(100);
         let parts = apis.into_iter().enumerate();
@@ -213,6 +242,7 @@ where
     store: Store<K>,
     instances: Arc<Instances>,
     changed: WakeSet<StateKey, Arc<K>>,
+    left_out: LeftOutObjects<K>,
     availability: watch::Sender<Availabilities>,
     gate: Mutex<Option<Gate>>,
     required: bool,
@@ -226,6 +256,7 @@ where
         parts: impl IntoIterator<Item = Option<String>>,
         gate: Option<Gate>,
         required: bool,
+        left_out: LeftOutObjects<K>,
     ) -> (Self, Cache<K>) {
         let mut writer = Writer::new(());
         // The store accepts single objects from here on. The feed resolves a relist into changes, so that several
@@ -240,6 +271,7 @@ where
             store: store.clone(),
             instances: Arc::clone(&instances),
             changed: changed.clone(),
+            left_out: left_out.clone(),
             availability: receiver,
         };
         let shared = Self {
@@ -247,6 +279,7 @@ where
             store,
             instances,
             changed,
+            left_out,
             availability,
             gate: Mutex::new(gate),
             required,
@@ -256,6 +289,7 @@ where
 
     fn applied(&self, object: K) {
         let key = ObjectRef::from(&object);
+        self.left_out.remove(&key);
         let before = self.store.get(&key);
         self.write(&watcher::Event::Apply(object));
         if let Some(object) = self.store.get(&key) {
@@ -265,11 +299,37 @@ where
     }
 
     fn deleted(&self, object: K) {
+        self.left_out.remove(&ObjectRef::from(&object));
         let last = Arc::new(object.clone());
         let before = self.store.get(&ObjectRef::from(&object));
         self.write(&watcher::Event::Delete(object));
         self.instances.replace(before.as_deref(), None);
         self.changed.push(&StateKey::of(last.as_ref(), true), &last);
+    }
+
+    /// Notes an object that could not be decoded. The last known state remains, unless it is being deleted or the
+    /// object is another of the same name.
+    fn left_out(&self, left_out: LeftOut) {
+        let key = left_out::key(&left_out);
+        let known = self.store.get(&key);
+        let is_other = |known: &Arc<K>| known.meta().uid != left_out.identity.uid;
+        let is_gone = left_out.deleting || known.as_ref().is_some_and(is_other);
+        if is_gone {
+            self.gone(&key);
+        }
+        self.left_out.insert(left_out);
+        // Whoever depends on it has to be told.
+        if let Some(known) = known.filter(|_| !is_gone) {
+            self.changed.push(&StateKey::of(known.as_ref(), false), &known);
+        }
+    }
+
+    /// As [`Shared::deleted`], for an object of which only the key is known.
+    fn gone(&self, key: &ObjectRef<K>) {
+        self.left_out.remove(key);
+        if let Some(last) = self.store.get(key) {
+            self.deleted(last.as_ref().clone());
+        }
     }
 
     fn write(&self, event: &watcher::Event<K>) {
@@ -334,7 +394,7 @@ where
 {
     pub(crate) fn new() -> (Self, Cache<K>) {
         let gate = Gates::default().gate("none");
-        let (shared, cache) = Shared::new([None], Some(gate), true);
+        let (shared, cache) = Shared::new([None], Some(gate), true, LeftOutObjects::new(Gauge::default()));
         (Self(shared), cache)
     }
 
@@ -344,6 +404,10 @@ where
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => self.0.applied(object),
             watcher::Event::Init | watcher::Event::InitDone => {}
         }
+    }
+
+    pub(crate) fn left_out(&self, left_out: LeftOut) {
+        self.0.left_out(left_out);
     }
 
     pub(crate) fn found(&self, availability: Availability) {

@@ -185,6 +185,10 @@ where
             let attempt = attempt(Attempt {
                 options: self.options.clone(),
                 tracker: Arc::clone(&self.tracker),
+                is_outdated: self
+                    .cache
+                    .undecodable(key.namespace.as_deref(), &key.name)
+                    .is_some(),
                 object,
                 context: Arc::clone(&self.context),
                 reconcile: Arc::clone(&self.reconcile),

@@ -8,6 +8,7 @@ use kube::{Client, Resource};
 use tracing::debug;
 
 use crate::client::REQUEST_TIMEOUT;
+use crate::error_chain;
 
 /// Publishes events of one controller.
 #[derive(Clone)]
@@ -62,7 +63,7 @@ impl Events {
         let sent = tokio::time::timeout(REQUEST_TIMEOUT, self.recorder.publish(&event, &reference)).await;
         match sent {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => debug!(%reason, %error, "an event was not published"),
+            Ok(Err(error)) => debug!(%reason, error = %error_chain(&error), "an event was not published"),
             Err(_) => debug!(%reason, "an event was not published in time"),
         }
     }

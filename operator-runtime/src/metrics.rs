@@ -45,6 +45,7 @@ pub struct Metrics {
     objects: Family<Place, Gauge>,
     leader: Family<Lease, Gauge>,
     requests: Family<Request, Counter>,
+    left_out: Family<Kind, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,6 +88,11 @@ struct Request {
     code: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: String,
+}
+
 /// Histograms with buckets for reconciles: 1 ms to 30 s.
 #[derive(Clone, Copy, Debug)]
 struct Buckets;
@@ -113,6 +119,7 @@ impl Metrics {
             objects: Family::default(),
             leader: Family::default(),
             requests: Family::default(),
+            left_out: Family::default(),
         };
         registry.with(|to| {
             metrics.add_to(to);
@@ -167,6 +174,11 @@ impl Metrics {
             "Requests to the API server by method and status code; 0 is no response",
             self.requests.clone(),
         );
+        registry.register(
+            "pgpool_operator_objects_left_out",
+            "Objects that are left out because they cannot be decoded, by kind",
+            self.left_out.clone(),
+        );
     }
 
     pub(crate) fn started(&self, controller: &'static str) {
@@ -219,6 +231,12 @@ impl Metrics {
                 name: lease.to_owned(),
             })
             .set(i64::from(leads));
+    }
+
+    /// Returns the number of objects of a kind that are left out. The kinds are those that the process watches.
+    pub(crate) fn left_out(&self, kind: &str) -> Gauge {
+        let kind = kind.to_owned();
+        self.left_out.get_or_create_owned(&Kind { kind })
     }
 
     pub(crate) fn requested(&self, method: &'static str, code: u16) {

@@ -24,7 +24,8 @@ use tracing::debug;
 
 use self::state::{Followed, Shared, Target};
 use crate::backoff::WATCHES;
-use crate::cache::{Reduce, Refusal, events, refusal, watch_seconds};
+use crate::cache::{Incoming, Reduce, Refusal, events, refusal, watch_seconds};
+use crate::decode::{Received, Undecodable};
 use crate::error_chain;
 use crate::runtime::Runtime;
 use crate::wake_set::Wakes;
@@ -38,6 +39,8 @@ pub enum Lookup<K> {
     Absent,
     /// The operator has no right to read it.
     Forbidden,
+    /// The object cannot be decoded.
+    Undecodable(Undecodable),
     /// The object.
     Present(Arc<K>),
 }
@@ -49,6 +52,7 @@ impl<K> Debug for Lookup<K> {
             Self::Pending => "Pending",
             Self::Absent => "Absent",
             Self::Forbidden => "Forbidden",
+            Self::Undecodable(_) => "Undecodable(..)",
             Self::Present(_) => "Present(..)",
         })
     }
@@ -197,11 +201,11 @@ where
 
 /// The current state of an object, then every further state; `None` while it does not exist.
 fn states<K>(
-    api: Api<K>,
+    api: Api<Received<K>>,
     target: &Target,
     seconds: u32,
     reduce: Reduce<K>,
-) -> impl Stream<Item = watcher::Result<Option<K>>> + use<K>
+) -> impl Stream<Item = watcher::Result<Option<Incoming<K>>>> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -229,8 +233,13 @@ where
 }
 
 /// Follows one object until the task is aborted.
-async fn watch<K, R>(api: Api<K>, target: Target, number: u64, shared: Arc<Shared<K, R>>, reduce: Reduce<K>)
-where
+async fn watch<K, R>(
+    api: Api<Received<K>>,
+    target: Target,
+    number: u64,
+    shared: Arc<Shared<K, R>>,
+    reduce: Reduce<K>,
+) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
@@ -242,7 +251,11 @@ where
             let error = match state {
                 Ok(object) => {
                     failures = 0;
-                    let found = object.map_or(Lookup::Absent, |object| Lookup::Present(Arc::new(object)));
+                    let found = match object {
+                        None => Lookup::Absent,
+                        Some(Ok(object)) => Lookup::Present(Arc::new(object)),
+                        Some(Err(left_out)) => Lookup::Undecodable(left_out.why),
+                    };
                     shared.found(&target, number, found);
                     continue;
                 }

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::{error, info};
 
 use crate::args::CommonArgs;
+use crate::error_chain;
 use crate::identity::Identity;
 use crate::probe::{ProbeArgs, probe};
 use crate::runtime::Runtime;
@@ -77,9 +78,10 @@ where
             ExitCode::SUCCESS
         }
         Err(error) => {
-            error!(operator = identity.name, "exited with an error: {error:#}");
+            let error = error_chain(error.as_ref());
+            error!(operator = identity.name, "exited with an error: {error}");
             if !tracing::dispatcher::has_been_set() {
-                eprintln!("{}: {error:#}", identity.name);
+                eprintln!("{}: {error}", identity.name);
             }
             ExitCode::FAILURE
         }

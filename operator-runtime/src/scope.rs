@@ -5,6 +5,8 @@
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
 
+use crate::decode::Received;
+
 /// The part of the cluster this process serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -40,20 +42,19 @@ impl Scope {
 
 /// Converts the scope of a kind, which the compiler knows, into API handles.
 ///
-/// Implemented for the two scopes of Kubernetes; use it as the bound `K::Scope: Placement<K>`.
+/// What the handles return is decoded object by object. Implemented for the two scopes of Kubernetes; use it as the bound `K::Scope: Placement<K>`.
 pub trait Placement<K> {
     /// Returns one handle per watch that covers the scope, each with its namespace; `None` is everything.
-    fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<K>)>;
+    fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<Received<K>>)>;
     /// Returns the handle for one object. `namespace` is ignored for cluster-scoped kinds.
-    fn at(client: &Client, namespace: Option<&str>) -> Api<K>;
+    fn at(client: &Client, namespace: Option<&str>) -> Api<Received<K>>;
 }
 
 impl<K> Placement<K> for NamespaceResourceScope
 where
-    K: Resource<Scope = NamespaceResourceScope>,
-    K::DynamicType: Default,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
-    fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<K>)> {
+    fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<Received<K>>)> {
         match scope {
             Scope::All => vec![(None, Api::all(client.clone()))],
             Scope::Namespaces(namespaces) => namespaces
@@ -68,21 +69,20 @@ where
         }
     }
 
-    fn at(client: &Client, namespace: Option<&str>) -> Api<K> {
+    fn at(client: &Client, namespace: Option<&str>) -> Api<Received<K>> {
         Api::namespaced(client.clone(), namespace.unwrap_or("default"))
     }
 }
 
 impl<K> Placement<K> for ClusterResourceScope
 where
-    K: Resource<Scope = ClusterResourceScope>,
-    K::DynamicType: Default,
+    K: Resource<Scope = ClusterResourceScope, DynamicType = ()>,
 {
-    fn watched(client: &Client, _: &Scope) -> Vec<(Option<String>, Api<K>)> {
+    fn watched(client: &Client, _: &Scope) -> Vec<(Option<String>, Api<Received<K>>)> {
         vec![(None, Api::all(client.clone()))]
     }
 
-    fn at(client: &Client, _: Option<&str>) -> Api<K> {
+    fn at(client: &Client, _: Option<&str>) -> Api<Received<K>> {
         Api::all(client.clone())
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use operator_runtime::channel::{self, TlsFiles};
-use operator_runtime::{Identity, Runtime, drive};
+use operator_runtime::{Identity, Runtime, Wording, drive};
 use proto::v1::flow_service_server::{FlowServiceServer, SERVICE_NAME as FLOW_SERVICE};
 use proto::v1::verdict_service_server::{SERVICE_NAME as VERDICT_SERVICE, VerdictServiceServer};
-use shared_types::names;
+use shared_types::conditions::{OpsCondition, OpsReason};
+use shared_types::{PgpoolOpsRequest, names};
 use tonic::service::Routes;
 
 use crate::args::Args;
@@ -75,11 +76,26 @@ fn start_controllers(runtime: &mut Runtime, triggers: Triggers, context: &Arc<Co
     };
     let options = runtime.controller("ops_requests");
     let cache = context.caches.requests.clone();
+    runtime.report_left_out(cache.clone(), undecodable());
     let reconcile = ops_requests::reconcile;
     runtime.spawn(
         "ops_requests",
         drive(options, cache, requests, Arc::clone(context), reconcile),
     );
+}
+
+/// What users read about a request that cannot be decoded.
+fn undecodable() -> Wording<PgpoolOpsRequest> {
+    Wording {
+        condition: OpsCondition::Stalled.as_str(),
+        reason: OpsReason::DecodeFailed.as_str(),
+        advice: "The request has no effect. Correct or remove that field, or delete the request.",
+        is_shown: |request| {
+            let conditions = request.status.iter().flat_map(|status| &status.conditions);
+            let mut reasons = conditions.map(|condition| condition.reason.as_str());
+            reasons.any(|reason| reason == OpsReason::DecodeFailed.as_str())
+        },
+    }
 }
 
 fn serve(runtime: &mut Runtime, args: &Args, context: &Context, flows: FlowReader) {

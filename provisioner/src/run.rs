@@ -7,8 +7,9 @@ use kube::runtime::reflector::ObjectRef;
 use operator_runtime::args::ChannelArgs;
 use operator_runtime::channel::client::ConnectError;
 use operator_runtime::channel::{TlsFiles, connect};
-use operator_runtime::{Applier, Identity, Named, Policies, Runtime, drive};
+use operator_runtime::{Applier, Identity, Named, Policies, Runtime, Wording, drive};
 use rustls::crypto::aws_lc_rs;
+use shared_types::conditions::{ConditionType, Reason};
 use shared_types::{Pgpool, names, policies};
 use tokio_util::sync::CancellationToken;
 
@@ -89,11 +90,27 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
     runtime.lead().await?;
     let triggers = triggers_of(&context, triggers);
     let cache = context.caches.pgpools.clone();
+    runtime.report_left_out(cache.clone(), undecodable());
     runtime.spawn(
         "pgpools",
         drive(runtime.controller("pgpool"), cache, triggers, context, reconcile),
     );
     Ok(runtime.run().await?)
+}
+
+/// What users read about a `Pgpool` that cannot be decoded.
+fn undecodable() -> Wording<Pgpool> {
+    Wording {
+        condition: ConditionType::Stalled.as_str(),
+        reason: Reason::DecodeFailed.as_str(),
+        advice: "Correct or remove that field. Until then, the operators change nothing for this Pgpool, and a pool \
+                 that runs continues as it is.",
+        is_shown: |pgpool| {
+            let conditions = pgpool.status.iter().flat_map(|status| &status.conditions);
+            let mut reasons = conditions.map(|condition| condition.reason.as_str());
+            reasons.any(|reason| reason == Reason::DecodeFailed.as_str())
+        },
+    }
 }
 
 /// Follows the verdicts of ops-manager; fails when its address is invalid.

@@ -5,7 +5,8 @@ use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{names, object::TypedReference, rules::rule, schema};
+use crate::object::{TypedReference, Unread};
+use crate::{names, rules::rule, schema};
 
 /// How to connect to an application, and the Secrets with its credentials.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +51,7 @@ pub struct AppBindingSpec {
     /// Free-form parameters of the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
-    pub parameters: Option<serde_json::Value>,
+    pub parameters: Option<Unread>,
 }
 
 /// A longer [`ANNOTATION_ALLOWED_NAMESPACES`] allows nothing: room for 256 names of 63 characters.

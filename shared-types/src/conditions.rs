@@ -158,12 +158,22 @@ pub fn is_false(conditions: &[Condition], ty: ConditionType) -> bool {
 
 /// The message, cut to what the schema of conditions allows. The API server rejects a status with a longer one.
 #[must_use]
-pub fn cut(mut message: String) -> String {
+pub fn cut(message: String) -> String {
+    let mut message = one_line(message);
     if message.len() > LONGEST_MESSAGE {
         message.truncate(message.floor_char_boundary(LONGEST_MESSAGE - "…".len()));
         message.push('…');
     }
     message
+}
+
+/// Messages contain what users wrote: a control character could forge a line of a log, or of the output of kubectl.
+fn one_line(message: String) -> String {
+    if message.contains(char::is_control) {
+        message.replace(char::is_control, " ")
+    } else {
+        message
+    }
 }
 
 fn whole_seconds(time: Timestamp) -> Timestamp {

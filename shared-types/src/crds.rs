@@ -58,6 +58,7 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             .map(without_nullable)
             .map(|mut schema| {
                 schema::add_list_types(&mut schema);
+                schema::close(&mut schema);
                 if kind == PGPOOL {
                     unobserved(&mut schema);
                 }

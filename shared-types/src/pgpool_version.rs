@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{rules::rule, schema};
+use crate::{object::Unread, rules::rule, schema};
 
 /// The images of one version of Pgpool-II, and how to run them.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -114,5 +114,5 @@ pub struct ChartInfo {
     /// Values of the chart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
-    pub values: Option<serde_json::Value>,
+    pub values: Option<Unread>,
 }

@@ -123,7 +123,13 @@ pub fn rules_in(schema: &Value) -> Vec<Rule> {
     rules
 }
 
-/// Every limit in the schema of a kind that one of the keywords sets.
+/// Returns whether a limit is only that of the type of a number, as every number has one. No user needs to know it.
+#[must_use]
+pub fn is_limit_of_type(value: f64) -> bool {
+    crate::schema::OF_TYPES.contains(&value)
+}
+
+/// Every limit in the schema of a kind that one of the keywords sets, without those of the types of numbers.
 #[must_use]
 pub fn bounds_in(schema: &Value, keywords: &[&'static str]) -> Vec<Bound> {
     let mut bounds = Vec::new();
@@ -134,6 +140,7 @@ pub fn bounds_in(schema: &Value, keywords: &[&'static str]) -> Vec<Bound> {
             let value = schema
                 .get(*keyword)
                 .and_then(Value::as_f64)
+                .filter(|value| !is_limit_of_type(*value))
                 .map(|value| value as i64);
             bounds.extend(value.map(|value| Bound {
                 at: at.to_owned(),

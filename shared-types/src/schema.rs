@@ -1,8 +1,12 @@
 //! Parts of schemas that the derive cannot express: embedded core types, lists that are merged by key, choices.
 
+mod decodable;
+
 use k8s_openapi::api::core::v1::Volume;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
+
+pub(crate) use decodable::{OF_TYPES, close};
 
 /// The schema of an embedded type of another API without its descriptions: `kubectl explain pod` has them, and a
 /// definition must stay smaller than what an annotation and an etcd value can hold.
@@ -66,7 +70,7 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     list_map(&condition, "type")
 }
 
-/// Any JSON object, kept as it is.
+/// Any JSON object, kept as it is by the API server. Read by [`Unread`](crate::object::Unread) only, since it may be deeper than what can be decoded.
 pub(crate) fn free_form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

@@ -102,7 +102,7 @@ pub enum ApplyError {
         source: Box<kube::Error>,
     },
     /// The object could not be converted to JSON.
-    #[error("{kind} {name} could not be serialized: {source}")]
+    #[error("{kind} {name} could not be serialized: {}", error_chain(source))]
     Serialize {
         /// The kind.
         kind: String,

@@ -14,9 +14,10 @@ use rand::{Rng, RngExt};
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
-use super::source::{Reduce, events};
-use super::{Availability, Demand, Shared};
+use super::source::{Incoming, Reduce, events};
+use super::{Availability, Demand, Shared, left_out};
 use crate::backoff::WATCHES;
+use crate::decode::Received;
 
 /// How long the API server may take for one page of a list.
 const LIST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -38,7 +39,7 @@ pub(super) struct Part<K> {
     pub(super) index: usize,
     /// `None`: everything.
     pub(super) namespace: Option<String>,
-    pub(super) api: Api<K>,
+    pub(super) api: Api<Received<K>>,
     pub(super) config: watcher::Config,
     pub(super) reduce: Reduce<K>,
 }
@@ -73,10 +74,10 @@ pub(crate) fn refusal(error: &watcher::Error) -> Option<Refusal> {
 
 /// Waits for the next event; `None` when the watch must be restarted. A watch detects that its
 /// connection is dead, a list does not.
-async fn next<K>(
-    events: &mut (impl Stream<Item = watcher::Result<Event<K>>> + Unpin),
+async fn next<T>(
+    events: &mut (impl Stream<Item = watcher::Result<Event<T>>> + Unpin),
     listing: bool,
-) -> Option<watcher::Result<Event<K>>> {
+) -> Option<watcher::Result<Event<T>>> {
     if !listing {
         return events.next().await;
     }
@@ -146,23 +147,31 @@ where
     }
 }
 
-fn take<K>(event: Event<K>, part: &Part<K>, shared: &Shared<K>, listed: &mut HashSet<ObjectRef<K>>)
+/// An object that could not be decoded does not change the cache: what was known of it before stays, until it is
+/// deleted. Otherwise what refers to it, or what it owns, would be treated as if it had been deleted.
+fn take<K>(event: Event<Incoming<K>>, part: &Part<K>, shared: &Shared<K>, listed: &mut HashSet<ObjectRef<K>>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + 'static,
 {
     match event {
         Event::Init => listed.clear(),
-        Event::InitApply(object) => {
+        Event::InitApply(Ok(object)) => {
             listed.insert(ObjectRef::from(&object));
             shared.applied(object);
+        }
+        Event::InitApply(Err(left_out)) => {
+            listed.insert(left_out::key(&left_out));
+            shared.left_out(left_out);
         }
         Event::InitDone => {
             let listed = std::mem::take(listed);
             remove(part, shared, |key| !listed.contains(key));
             shared.set_availability(part.index, part.namespace.as_deref(), Availability::Served, None);
         }
-        Event::Apply(object) => shared.applied(object),
-        Event::Delete(object) => shared.deleted(object),
+        Event::Apply(Ok(object)) => shared.applied(object),
+        Event::Apply(Err(left_out)) => shared.left_out(left_out),
+        Event::Delete(Ok(object)) => shared.deleted(object),
+        Event::Delete(Err(left_out)) => shared.gone(&left_out::key(&left_out)),
     }
 }
 
@@ -177,6 +186,8 @@ where
             shared.deleted(object.as_ref().clone());
         }
     }
+    let in_part = |key: &ObjectRef<K>| part.namespace.is_none() || part.namespace == key.namespace;
+    shared.left_out.retain(|key| !(in_part(key) && gone(key)));
 }
 
 fn note<K>(error: &watcher::Error, refused: Option<Refusal>, part: &Part<K>, shared: &Shared<K>)

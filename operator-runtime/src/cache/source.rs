@@ -8,27 +8,33 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use crate::decode::{LeftOut, Received};
+
 /// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Drops from an object of one kind what no decision needs. There is one such function per kind.
 pub type Reduce<K> = fn(&mut K);
 
-/// Lists and watches a kind. Every object is reduced before it is returned.
+/// An object, reduced, or what is known of one that could not be decoded.
+pub(crate) type Incoming<K> = Result<K, LeftOut>;
+
+/// Lists and watches a kind. Every object is decoded by itself, and reduced before it is returned.
 pub(crate) fn events<K>(
-    api: Api<K>,
+    api: Api<Received<K>>,
     config: watcher::Config,
     reduce: Reduce<K>,
-) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K>
+) -> impl Stream<Item = watcher::Result<Event<Incoming<K>>>> + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
+    let incoming = move |object: Received<K>| object.into_result().map(|object| reduced(object, reduce));
     watcher(api, config).map_ok(move |event| match event {
         Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(reduced(object, reduce)),
+        Event::InitApply(object) => Event::InitApply(incoming(object)),
         Event::InitDone => Event::InitDone,
-        Event::Apply(object) => Event::Apply(reduced(object, reduce)),
-        Event::Delete(object) => Event::Delete(reduced(object, reduce)),
+        Event::Apply(object) => Event::Apply(incoming(object)),
+        Event::Delete(object) => Event::Delete(incoming(object)),
     })
 }
 

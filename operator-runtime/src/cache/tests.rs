@@ -389,3 +389,67 @@ async fn a_kind_without_demand_is_not_watched_and_does_not_delay_readiness() {
         .unwrap();
     assert_eq!(cache.list().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_object_that_cannot_be_decoded_harms_no_other() {
+    let bad = |name: &str| {
+        let mut object = config_map("ns", name, "1");
+        object["data"]["data"] = json!({ "MARKED-SECRET": "MARKED-SECRET" });
+        object
+    };
+    let api = FakeApi::default();
+    api.put("configmaps", &config_map("ns", "one", "1"));
+    api.put("configmaps", &bad("bad"));
+    api.put("configmaps", &config_map("ns", "two", "2"));
+    let (runtime, cache, mut changes) = started(&api);
+    ready(&runtime).await;
+    let left_out = |runtime: &Runtime| {
+        let text = runtime.registry().encode().unwrap();
+        let name = "pgpool_operator_objects_left_out{kind=\"ConfigMap\"} ";
+        text.lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(queued(&mut changes), ["one=1", "two=2"]);
+    assert_eq!(cache.undecodable(Some("ns"), "bad").unwrap().path(), "data.data");
+    assert_eq!(left_out(&runtime), "1");
+
+    // What was known stays, through a list too, and the watch goes on.
+    api.put("configmaps", &bad("one"));
+    api.put("configmaps", &config_map("ns", "two", "3"));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(
+        queued(&mut changes),
+        ["one=1", "two=3"],
+        "those who depend on it are told"
+    );
+    api.lose("configmaps", &config_map("ns", "two", "3"));
+    sleep(Duration::from_secs(15)).await;
+    assert_eq!(queued(&mut changes), ["one=1", "two=3"], "only `two` is gone");
+    assert_eq!(data(&cache.get(Some("ns"), "one").unwrap()), "1");
+    assert_eq!(left_out(&runtime), "2");
+
+    api.put("configmaps", &config_map("ns", "one", "4"));
+    api.remove("configmaps", "ns", "bad");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut changes), ["one=4"]);
+    assert_eq!(left_out(&runtime), "0");
+
+    // Another object of the same name, one that is being deleted, and one that is gone: the end of the last known is told.
+    let mut other = bad("one");
+    other["metadata"]["uid"] = json!("another");
+    api.put("configmaps", &other);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut changes), ["one=4"]);
+    assert!(cache.get(Some("ns"), "one").is_none());
+    api.put("configmaps", &config_map("ns", "three", "1"));
+    sleep(Duration::from_millis(1)).await;
+    queued(&mut changes);
+    let mut leaving = bad("three");
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-11-24T10:00:00Z");
+    api.put("configmaps", &leaving);
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(queued(&mut changes), ["three=1"]);
+    assert!(cache.get(Some("ns"), "three").is_none());
+}

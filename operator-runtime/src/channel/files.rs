@@ -69,7 +69,7 @@ pub enum TlsFilesError {
         source: std::io::Error,
     },
     /// A file is not PEM of the right kind.
-    #[error("{file} is not usable PEM: {source}")]
+    #[error("{file} is not usable PEM")]
     Pem {
         /// The file.
         file: &'static str,

@@ -21,6 +21,11 @@ const TIMEOUT: &str = "timeout";
 /// The class of a reconcile that panicked.
 const PANIC: &str = "panic";
 
+/// The outcome of an object whose present state cannot be decoded.
+const UNDECODABLE: Outcome = Outcome::Rejected {
+    reason: "DecodeFailed",
+};
+
 /// After what time the object is reconciled again; `None` when only a trigger does that.
 pub(super) type Next = Option<Duration>;
 
@@ -29,6 +34,8 @@ pub(super) struct Attempt<K, C, R> {
     pub(super) options: Options,
     pub(super) tracker: Arc<Tracker>,
     pub(super) object: Arc<K>,
+    /// Whether this is not the present state of the object, because that cannot be decoded.
+    pub(super) is_outdated: bool,
     pub(super) context: Arc<C>,
     pub(super) reconcile: Arc<R>,
 }
@@ -45,6 +52,7 @@ where
         options,
         tracker,
         object,
+        is_outdated,
         context,
         reconcile,
     } = attempt;
@@ -57,6 +65,12 @@ where
     });
     if options.drain.is_cancelled() || !ours {
         debug!(controller = options.name, object = %key, "skipped: this process does not own the object, or is stopping");
+        return None;
+    }
+    if is_outdated {
+        // Whatever runs for it stays as it is.
+        debug!(controller = options.name, object = %key, "skipped: the object cannot be decoded");
+        tracker.succeeded(&key, object.meta().uid.as_deref(), UNDECODABLE);
         return None;
     }
     options.metrics.started(options.name);

@@ -5,16 +5,18 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::Request;
 use kube::{Api, Client};
 use serde_json::json;
 
 use super::LeaseConfig;
 use crate::clock;
+use crate::decode::Received;
 
 /// The requests about one Lease.
 #[derive(Clone, Debug)]
 pub(super) struct LeaseApi {
-    api: Api<Lease>,
+    api: Api<Received<Lease>>,
     config: LeaseConfig,
 }
 
@@ -47,8 +49,17 @@ impl LeaseApi {
         &self.config
     }
 
-    pub(super) fn watched(&self) -> Api<Lease> {
+    pub(super) fn watched(&self) -> Api<Received<Lease>> {
         self.api.clone()
+    }
+
+    /// Sends a request with a whole Lease.
+    async fn send(
+        &self,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Received<Lease>, kube::Error> {
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        self.api.clone().into_client().request(request).await
     }
 
     /// How long one request may take, so that several fit before the deadline.
@@ -56,10 +67,11 @@ impl LeaseApi {
         self.config.renew / 4
     }
 
-    async fn answered<T>(
+    async fn answered(
         &self,
-        request: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, LeaseError> {
+        request: impl Future<Output = Result<Received<Lease>, kube::Error>>,
+    ) -> Result<Lease, LeaseError> {
+        let request = async { request.await?.decoded() };
         match tokio::time::timeout(self.timeout(), request).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(LeaseError::Conflict),
@@ -85,7 +97,11 @@ impl LeaseApi {
             lease.metadata.managed_fields = None;
             lease.spec = Some(spec);
             return self
-                .answered(self.api.replace(&self.config.name, &self.post(), &lease))
+                .answered(self.send(Request::new(self.api.resource_url()).replace(
+                    &self.config.name,
+                    &self.post(),
+                    json(&lease),
+                )))
                 .await;
         }
         let lease = Lease {
@@ -95,7 +111,8 @@ impl LeaseApi {
             },
             spec: Some(spec),
         };
-        self.answered(self.api.create(&self.post(), &lease)).await
+        self.answered(self.send(Request::new(self.api.resource_url()).create(&self.post(), json(&lease))))
+            .await
     }
 
     fn claimed(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
@@ -141,7 +158,11 @@ impl LeaseApi {
 
     /// Reads the Lease; `None` when there is none.
     pub(super) async fn read(&self) -> Result<Option<Lease>, LeaseError> {
-        self.answered(self.api.get_opt(&self.config.name)).await
+        match self.answered(self.api.get(&self.config.name)).await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(LeaseError::Missing) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -149,6 +170,11 @@ impl LeaseApi {
 pub(super) fn holder(lease: &Lease) -> Option<&str> {
     let holder = lease.spec.as_ref()?.holder_identity.as_deref()?;
     (!holder.is_empty()).then_some(holder)
+}
+
+/// A Lease consists of texts, numbers and times, so that it can always be printed.
+fn json(lease: &Lease) -> Vec<u8> {
+    serde_json::to_vec(lease).unwrap_or_default()
 }
 
 /// Rounds up: a standby must not wait for less than the leader relies on.

@@ -75,7 +75,12 @@ pub fn claim(record: &Record, identity: &str, fallback: Duration, now: Instant) 
 
 /// Waits until the Lease can be taken, and takes it. Returns it with the time at which that request was sent.
 pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
-    let mut seen = pin!(watch_object(api.watched(), &api.config().name));
+    let seen = watch_object(api.watched(), &api.config().name).map(|seen| match seen {
+        Ok(Some(lease)) => lease.decoded().map(Some).map_err(watcher::Error::WatchFailed),
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    });
+    let mut seen = pin!(seen);
     let mut record = first(api, seen.as_mut()).await;
     let mut logged = None;
     let mut failures = 0;

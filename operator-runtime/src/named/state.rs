@@ -216,6 +216,7 @@ fn differs<K: Resource>(before: &Lookup<K>, after: &Lookup<K>) -> bool {
         (Lookup::Pending, Lookup::Pending)
         | (Lookup::Absent, Lookup::Absent)
         | (Lookup::Forbidden, Lookup::Forbidden) => false,
+        (Lookup::Undecodable(before), Lookup::Undecodable(after)) => before != after,
         _ => true,
     }
 }

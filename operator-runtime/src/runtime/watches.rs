@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Runtime;
 use crate::cache::{Cache, Changes, Demand, Environment, Readiness, Reduce, Watched};
+use crate::left_out::{self, Wording};
 use crate::scope::Placement;
 
 impl Runtime {
@@ -64,6 +65,18 @@ impl Runtime {
         (watched.cache, watched.changes, demand)
     }
 
+    /// Starts to report objects of a kind that cannot be decoded, in a condition of each. For the one operator that
+    /// writes this condition, once it leads.
+    pub fn report_left_out<K>(&mut self, cache: Cache<K>, wording: Wording<K>)
+    where
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: Placement<K>,
+    {
+        let field_manager = format!("{}-decode", self.identity.field_manager);
+        let report = left_out::report(self.client(), field_manager, cache, wording);
+        self.follow(report);
+    }
+
     fn watched<K>(&self, config: watcher::Config, reduce: Reduce<K>, readiness: Readiness) -> Watched<K>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -73,6 +86,7 @@ impl Runtime {
             client: &self.client.0,
             scope: &self.scope,
             gates: &self.gates,
+            metrics: &self.metrics,
         };
         Watched::new(environment, config, reduce, readiness)
     }

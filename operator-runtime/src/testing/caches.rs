@@ -2,8 +2,11 @@
 
 use kube::Resource;
 use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::cache::{Availability, Cache, Detached};
+use crate::decode::Received;
 
 /// A cache that a test fills by hand.
 pub struct TestCache<K>
@@ -42,6 +45,19 @@ where
     /// Adds or replaces an object, and tells those who follow the changes.
     pub fn apply(&self, object: K) {
         self.detached.take(watcher::Event::Apply(object));
+    }
+
+    /// Receives an object as a watch does: one that cannot be decoded is left out.
+    pub fn receive(&self, object: &Value)
+    where
+        K: DeserializeOwned,
+    {
+        let received: Result<Received<K>, _> = serde_json::from_str(&object.to_string());
+        match received.map(Received::into_result) {
+            Ok(Ok(object)) => self.apply(object),
+            Ok(Err(left_out)) => self.detached.left_out(left_out),
+            Err(_) => {}
+        }
     }
 
     /// Removes an object, and tells those who follow the changes.

@@ -9,6 +9,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use operator_runtime::REQUEST_TIMEOUT;
 use operator_runtime::apply::ApplyError;
+use operator_runtime::decode::Received;
 use serde_json::json;
 use shared_types::names;
 use tracing::info;
@@ -45,7 +46,7 @@ pub(crate) async fn renew(
     }
     let namespace = certificate.namespace().unwrap_or_default();
     let name = certificate.name_any();
-    let api: Api<Certificate> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Received<Certificate>> = Api::namespaced(client.clone(), &namespace);
     // A merge patch replaces the whole list of conditions. The resource version makes that safe.
     let patch = Patch::Merge(json!({
         "metadata": {"resourceVersion": certificate.resource_version(), "uid": certificate.uid()},
@@ -55,7 +56,8 @@ pub(crate) async fn renew(
         field_manager: Some(names::OPS_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch_status(&name, &params, &patch)).await;
+    let sent = async { api.patch_status(&name, &params, &patch).await?.decoded() };
+    let sent = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;
     let (kind, place) = (Certificate::kind(&()).into_owned(), format!("{namespace}/{name}"));
     match sent {
         Ok(Ok(written)) => {

@@ -14,6 +14,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use operator_runtime::REQUEST_TIMEOUT;
+use operator_runtime::decode::Received;
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use serde_json::{Value, json};
@@ -80,7 +81,7 @@ async fn edit(
     let namespace = request.namespace().unwrap_or_default();
     let name = &request.spec.database_ref.name;
     let what = format!("Pgpool {namespace}/{name}");
-    let api: Api<Pgpool> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Received<Pgpool>> = Api::namespaced(context.client.clone(), &namespace);
     let params = params();
     let mut conflict = None;
     for _ in 0..ATTEMPTS {
@@ -100,7 +101,8 @@ async fn edit(
             "metadata": {"resourceVersion": live.resource_version(), "uid": live.uid()},
             "spec": change,
         }));
-        match answered(&what, api.patch(name, &params, &patch)).await {
+        let sent = async { api.patch(name, &params, &patch).await?.decoded() };
+        match answered(&what, sent).await {
             Ok(written) => {
                 let generation = written.metadata.generation;
                 info!(%namespace, %name, ?generation, "operation: changed {fields}");
@@ -182,7 +184,7 @@ async fn new_password(
     let name = names::auth_secret(pgpool);
     let namespace = request.namespace().unwrap_or_default();
     let what = format!("Secret {namespace}/{name}");
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<Received<Secret>> = Api::namespaced(context.client.clone(), &namespace);
     let Some(secret) = observe::read(&api, &name).await? else {
         let message = format!("{what}, which contains the credentials of the PCP user, does not exist");
         return Ok(Err(Resolution::failed(OpsReason::SecretNotFound, message)));

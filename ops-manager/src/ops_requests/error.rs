@@ -20,7 +20,7 @@ pub(crate) enum Error {
         #[source]
         source: Box<kube::Error>,
     },
-    #[error("could not write {what}: {source}")]
+    #[error("could not write {what}: {}", error_chain(source))]
     Serialize {
         what: String,
         #[source]

@@ -12,6 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use md5::{Digest, Md5};
 use operator_runtime::REQUEST_TIMEOUT;
+use operator_runtime::decode::Received;
 use serde::de::DeserializeOwned;
 use shared_types::ops_request::ReplacedCertificate;
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
@@ -145,7 +146,7 @@ pub(crate) async fn referenced(
 ) -> Result<Referenced, Error> {
     let mut referenced = Referenced::default();
     if let Some(target) = references.target_version {
-        let api: Api<PgpoolVersion> = Api::all(client.clone());
+        let api: Api<Received<PgpoolVersion>> = Api::all(client.clone());
         referenced.target_version = read(&api, target).await?;
         referenced.current_version = read(&api, &pgpool.spec.version).await?;
     }
@@ -162,7 +163,7 @@ async fn read_secret(
     key: &'static str,
 ) -> Result<ReferencedSecret, Error> {
     let namespace = request.namespace().unwrap_or_default();
-    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Received<Secret>> = Api::namespaced(client.clone(), &namespace);
     let state = match read(&api, name).await? {
         None => SecretState::Absent,
         Some(secret) if entry(&secret, key).is_some() => SecretState::Complete,
@@ -183,7 +184,7 @@ pub(crate) async fn control_port(client: &Client, pgpool: Option<&Pgpool>) -> Re
     let Some(pgpool) = pgpool else {
         return Ok(None);
     };
-    let api: Api<Secret> = Api::namespaced(client.clone(), &pgpool.namespace().unwrap_or_default());
+    let api: Api<Received<Secret>> = Api::namespaced(client.clone(), &pgpool.namespace().unwrap_or_default());
     let auth = read(&api, &names::auth_secret(pgpool)).await?;
     let file = read(&api, &names::pcp_secret(pgpool)).await?;
     Ok(auth.zip(file).and_then(|(auth, file)| {
@@ -215,12 +216,13 @@ pub(crate) fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
 ///
 /// # Errors
 /// When the API server does not answer, or not with the object or its absence.
-pub(crate) async fn read<K>(api: &Api<K>, name: &str) -> Result<Option<K>, Error>
+pub(crate) async fn read<K>(api: &Api<Received<K>>, name: &str) -> Result<Option<K>, Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let what = || format!("{} {name}", K::kind(&()));
-    tokio::time::timeout(REQUEST_TIMEOUT, api.get_opt(name))
+    let found = async { api.get_opt(name).await?.map(Received::decoded).transpose() };
+    tokio::time::timeout(REQUEST_TIMEOUT, found)
         .await
         .map_err(|_| Error::Timeout { what: what() })?
         .map_err(|source| Error::Observe {

@@ -62,7 +62,8 @@ pub(crate) enum LoginFailure {
     Handshake { reason: String },
     /// Pgpool, or PostgreSQL behind it, rejected the login or the query.
     #[error(
-        "the login of {user:?} was rejected: {answer}; {}",
+        "the login was rejected: {}; {}",
+        without_user(answer, user),
         how_to_fix(code, backend, login_source)
     )]
     Rejected {
@@ -157,6 +158,22 @@ impl LoginFailure {
             _ => self.kind().into(),
         }
     }
+}
+
+/// The message of pgpool or PostgreSQL in one short line, without the name of the user, which is taken from a Secret.
+fn without_user(answer: &str, user: &str) -> String {
+    /// Shorter names occur in any text.
+    const SHORTEST: usize = 4;
+    const LONGEST: usize = 300;
+    let mut answer = answer.replace(&format!("\"{user}\""), "(name not shown)");
+    if user.len() >= SHORTEST && user != "postgres" {
+        answer = answer.replace(user, "(name not shown)");
+    }
+    answer
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(LONGEST)
+        .collect()
 }
 
 /// The likelier fix first. SQLSTATE class 28 is about who logs in; with any other, a PostgreSQL that pgpool cannot reach

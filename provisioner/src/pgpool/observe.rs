@@ -81,11 +81,15 @@ fn cached<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Lookup<Ar
 where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + 'static,
 {
+    if let Some(why) = cache.undecodable(namespace, name) {
+        return Lookup::Undecodable(why);
+    }
     match (cache.get(namespace, name), kind(cache, namespace)) {
         (Some(found), _) => Lookup::Present(found),
         (None, Lookup::Present(()) | Lookup::Absent) => Lookup::Absent,
         (None, Lookup::Pending) => Lookup::Pending,
         (None, Lookup::Forbidden) => Lookup::Forbidden,
+        (None, Lookup::Undecodable(why)) => Lookup::Undecodable(why),
     }
 }
 
@@ -117,6 +121,7 @@ fn known<K>(lookup: operator_runtime::Lookup<K>) -> Lookup<Arc<K>> {
         Known::Pending => Lookup::Pending,
         Known::Absent => Lookup::Absent,
         Known::Forbidden => Lookup::Forbidden,
+        Known::Undecodable(why) => Lookup::Undecodable(why),
         Known::Present(found) => Lookup::Present(found),
     }
 }

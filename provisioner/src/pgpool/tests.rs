@@ -13,6 +13,7 @@ mod rolling;
 mod scraped;
 mod settings;
 mod stage;
+mod undecodable;
 mod users;
 mod walk;
 

@@ -46,12 +46,29 @@ use explain::invalid;
 /// Longer names leave no room for the revision label of the pods.
 const MAX_NAME_LENGTH: usize = 52;
 
+/// What runs is not known while the StatefulSet cannot be decoded, so that nothing may be changed.
+fn check_workload(pgpool: &Pgpool, inputs: &Inputs) -> Result<(), Blocked> {
+    let Some(why) = &inputs.workload_undecodable else {
+        return Ok(());
+    };
+    let title = format!(
+        "StatefulSet `{}/{}`",
+        pgpool.namespace().unwrap_or_default(),
+        pgpool.name_any()
+    );
+    Err(Blocked::stuck(
+        Reason::ReferenceDecodeFailed,
+        format!("{title} cannot be used: {why}. Correct or remove that field."),
+    ))
+}
+
 /// Validates a `Pgpool` and what it refers to.
 ///
 /// # Errors
 /// The first problem: what is wrong in the spec itself comes before what may still appear. A problem with the user's settings
 /// is no error here, see [`Validated::blocked_settings`].
 pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Blocked> {
+    check_workload(pgpool, inputs)?;
     check_spec(pgpool)?;
     let checked_rights = rights::checked(pgpool, inputs)?;
     monitor::check(pgpool)?;

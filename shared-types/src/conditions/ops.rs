@@ -54,6 +54,9 @@ words! {
     pub enum OpsReason {
         /// Another request for the same Pgpool runs first.
         Queued,
+        /// The request cannot be decoded: a field has a value that this version of the operator does not understand.
+        /// The message names the field.
+        DecodeFailed,
         /// The Pgpool in `spec.databaseRef` does not exist.
         PgpoolNotFound,
         /// `spec.apply` requires a Pgpool that is `Ready`, and it is not.

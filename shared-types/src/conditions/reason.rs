@@ -47,6 +47,11 @@ words! {
         ConfigurationInvalid,
         /// An object with a required name exists and has another owner.
         NameConflict,
+        /// The Pgpool cannot be decoded: a field has a value that this version of the operators does not understand.
+        /// The message names the field. Nothing is changed until it is corrected.
+        DecodeFailed,
+        /// An object that the Pgpool refers to or owns cannot be decoded. The message names it and the field.
+        ReferenceDecodeFailed,
         /// The spec requests something that the operator does not support.
         NotSupported,
         /// The policy that checks the rights of authors is missing, and the Pgpool has new fields that it guards. What runs

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    object::LocalReference,
+    object::{LocalReference, Unread},
     rules::{add, limit, pods, rule},
     schema,
 };
@@ -30,7 +30,7 @@ pub struct InitSpec {
     /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::free_form")]
-    pub archiver: Option<Value>,
+    pub archiver: Option<Unread>,
 }
 
 impl InitSpec {

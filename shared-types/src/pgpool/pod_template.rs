@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    object::{LocalReference, PartialMetadata},
+    object::{LocalReference, PartialMetadata, Unread},
     rules::{optional_name, pods},
     schema,
 };
@@ -58,7 +58,7 @@ pub struct PodSpec {
     /// Accepted for compatibility, without effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::free_forms")]
-    pub ephemeral_containers: Vec<serde_json::Value>,
+    pub ephemeral_containers: Vec<Unread>,
     /// Entries to add to `/etc/hosts` of the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::bare::<Vec<core::HostAlias>>")]

@@ -143,6 +143,11 @@ pub(super) struct World {
     pub(super) clock: Option<String>,
 }
 
+/// Prints an event in the order of the API server: the type comes first.
+fn line(event: &Value) -> String {
+    format!("{{\"type\":{},\"object\":{}}}\n", event["type"], event["object"])
+}
+
 impl World {
     /// Stores an object, and sends it to the watches.
     pub(super) fn store(&mut self, key: Key, mut object: Value) -> Value {
@@ -180,7 +185,7 @@ impl World {
     }
 
     fn send(&mut self, key: &Key, event: Value) {
-        let line = format!("{event}\n");
+        let line = line(&event);
         self.watches
             .retain(|watch| !watch.place.contains(key) || watch.events.send(line.clone()).is_ok());
         self.history.push((self.version, key.clone(), event));
@@ -206,7 +211,7 @@ impl World {
         let (events, receiver) = mpsc::unbounded_channel();
         for (version, key, event) in &self.history {
             if *version > since && place.contains(key) {
-                let _ = events.send(format!("{event}\n"));
+                let _ = events.send(line(event));
             }
         }
         self.watches.push(Watch { place, events });
@@ -232,7 +237,7 @@ impl World {
         self.history.clear();
         let event = json!({ "type": "ERROR", "object": status(410, "Expired") });
         for watch in self.watches.drain(..) {
-            let _ = watch.events.send(format!("{event}\n"));
+            let _ = watch.events.send(line(&event));
         }
     }
 

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use operator_runtime::apply::ApplyError;
+use operator_runtime::decode::Received;
 use operator_runtime::{Lookup, REQUEST_TIMEOUT};
 use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
@@ -98,9 +99,9 @@ async fn adopt_one(client: &Client, orphan: &Orphan) -> Result<(), ApplyError> {
         // With the UID, a Secret that has been deleted meanwhile is not created.
         "metadata": {"name": name, "uid": secret.metadata.uid, "ownerReferences": owners},
     }));
-    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Received<Secret>> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::apply(names::OPS_MANAGER).force();
-    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch_metadata(&name, &params, &patch)).await;
+    let sent = tokio::time::timeout(REQUEST_TIMEOUT, api.patch(&name, &params, &patch)).await;
     let place = format!("{namespace}/{name}");
     match sent {
         Ok(Ok(_)) => {

@@ -95,7 +95,7 @@ fn finding(wanted: &Wanted, secret: Option<&Lookup<Secret>>, now: Timestamp) -> 
     }
     let finding = match secret {
         Some(Lookup::Present(secret)) => return present(wanted, secret, now),
-        Some(Lookup::Pending) => Finding::Pending,
+        Some(Lookup::Pending | Lookup::Undecodable(_)) => Finding::Pending,
         Some(Lookup::Forbidden) => Finding::Forbidden,
         Some(Lookup::Absent) | None => Finding::Absent,
     };

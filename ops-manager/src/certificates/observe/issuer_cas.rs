@@ -27,7 +27,7 @@ pub(super) fn issuer_cas(caches: &Caches, pgpool: &Pgpool) -> BTreeMap<IssuerRef
         let ca = match caches.issuer_cas.lookup(&namespace, &name) {
             Lookup::Present(secret) => IssuerCa::Known(secret.data.as_ref()?.get("tls.crt")?.0.clone()),
             Lookup::Forbidden => IssuerCa::Hidden,
-            Lookup::Pending | Lookup::Absent => return None,
+            Lookup::Pending | Lookup::Absent | Lookup::Undecodable(_) => return None,
         };
         Some((issuer, ca))
     });

@@ -194,7 +194,8 @@ fn present(meta: &ObjectMeta, status: Option<&IssuerStatus>) -> IssuerState {
 
 fn presence(secret: &Lookup<Secret>) -> Presence {
     match secret {
-        Lookup::Pending => Presence::Pending,
+        // Nothing may be concluded from what cannot be decoded.
+        Lookup::Pending | Lookup::Undecodable(_) => Presence::Pending,
         Lookup::Absent => Presence::Absent,
         Lookup::Forbidden => Presence::Forbidden,
         Lookup::Present(secret) => Presence::Since(created(&secret.metadata)),

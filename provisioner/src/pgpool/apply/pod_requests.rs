@@ -6,6 +6,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use operator_runtime::Applier;
 use operator_runtime::apply::{ApplyError, Subject};
+use operator_runtime::decode::Received;
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -29,7 +30,7 @@ pub(crate) async fn annotate(
         ..PatchParams::default()
     };
     let api = api(applier, namespace);
-    let request = api.patch(name, &params, &patch);
+    let request = async { api.patch(name, &params, &patch).await?.decoded() };
     match Subject::named::<Pod>(namespace, name).answered(request).await {
         Ok(pod) => Ok(Some(pod)),
         Err(error) if error.code() == Some(404) => Ok(None),
@@ -49,7 +50,7 @@ pub(crate) async fn label_resized(
     let patch = Patch::Merge(json!({ "metadata": { "uid": pod.uid, "labels": { key: value } } }));
     let api = api(applier, pod.namespace);
     let params = resizing(applier);
-    let request = api.patch(pod.name, &params, &patch);
+    let request = async { api.patch(pod.name, &params, &patch).await?.decoded() };
     Subject::named::<Pod>(pod.namespace, pod.name)
         .answered(request)
         .await
@@ -70,7 +71,10 @@ pub(crate) async fn resize(
     let patch = Patch::Strategic(patch);
     let api = api(applier, pod.namespace);
     let params = resizing(applier);
-    let request = api.patch_subresource("resize", pod.name, &params, &patch);
+    let request = async {
+        let resized = api.patch_subresource("resize", pod.name, &params, &patch).await?;
+        resized.decoded()
+    };
     let resized = Subject::named::<Pod>(pod.namespace, pod.name)
         .answered(request)
         .await?;
@@ -78,7 +82,7 @@ pub(crate) async fn resize(
     Ok(resized)
 }
 
-fn api(applier: &Applier, namespace: &str) -> Api<Pod> {
+fn api(applier: &Applier, namespace: &str) -> Api<Received<Pod>> {
     Api::namespaced(applier.client().clone(), namespace)
 }
 

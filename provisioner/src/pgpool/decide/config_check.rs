@@ -312,7 +312,7 @@ fn end_of(end: &ContainerStateTerminated) -> End {
 
 /// What pgpool reported, and where the user wrote what it is about.
 fn complaint(output: &str, settings: &[Setting]) -> String {
-    let output = one_line(output);
+    let output = one_line(&without_values(output, settings));
     let meant = settings
         .iter()
         .find(|setting| output.contains(&format!("\"{}\"", setting.name)));
@@ -321,6 +321,25 @@ fn complaint(output: &str, settings: &[Setting]) -> String {
         "pgpool rejects the settings: {output}{}. Fix them: until then running pods keep their settings",
         place.unwrap_or_default()
     )
+}
+
+/// What pgpool reported, without the values of the settings that come from a Secret.
+fn without_values(output: &str, settings: &[Setting]) -> String {
+    const MASK: &str = "(value not shown)";
+    /// Shorter values occur in any text.
+    const SHORTEST: usize = 6;
+    let mut output = output.to_owned();
+    for setting in settings.iter().filter(|setting| setting.is_confidential) {
+        let value = setting.token.trim_matches('\'');
+        if value.is_empty() || !output.contains(value) {
+            continue;
+        }
+        output = output.replace(&format!("\"{value}\""), MASK);
+        if value.len() >= SHORTEST && value != setting.name {
+            output = output.replace(value, MASK);
+        }
+    }
+    output
 }
 
 /// The lines of a log in one, without times and process numbers, which differ from try to try.

@@ -60,6 +60,10 @@ pub(super) fn init_state(
     let title = format!("Job {}/{}", validated.namespace, init.job);
     match &observed.init.job {
         Lookup::Pending => InitState::Unknown,
+        Lookup::Undecodable(why) => waiting(
+            Reason::ReferenceDecodeFailed,
+            format!("{title} cannot be used: {why}. Correct or remove that field"),
+        ),
         Lookup::Forbidden => waiting(
             Reason::WriteForbidden,
             format!(
@@ -97,8 +101,8 @@ fn sources(validated: &Validated, observed: &Observed) -> InitState {
                 let explanation = Explanation::new(Reason::InitSourceNotFound, message);
                 return InitState::Waiting(explanation.after(retry_after));
             }
-            // What may not be read may well exist; the kubelet finds out.
-            Lookup::Forbidden | Lookup::Present(()) => {}
+            // The kubelet finds out whether it can be mounted.
+            Lookup::Forbidden | Lookup::Undecodable(_) | Lookup::Present(()) => {}
         }
     }
     InitState::Due

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use operator_runtime::decode::Received;
 use shared_types::pgpool::ScriptReference;
 use shared_types::{Pgpool, names};
 
@@ -56,8 +57,8 @@ pub(super) async fn facts(pgpool: &Pgpool, context: &Context) -> Result<InitFact
 /// right to list all.
 async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Lookup<()>, Error> {
     let what = || format!("ConfigMap {namespace}/{name}");
-    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), namespace);
-    let answer = tokio::time::timeout(context.deadline, api.get_metadata_opt(name))
+    let api: Api<Received<ConfigMap>> = Api::namespaced(context.client.clone(), namespace);
+    let answer = tokio::time::timeout(context.deadline, api.get_opt(name))
         .await
         .map_err(|_| Error::ObserveTimeout { what: what() })?;
     match answer {

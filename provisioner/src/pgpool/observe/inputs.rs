@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use operator_runtime::Availability;
+use operator_runtime::decode::Received;
 use shared_types::policies::{self, PolicyState};
 use shared_types::{AppBinding, Pgpool, names};
 
@@ -42,6 +43,10 @@ pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs,
         env_secrets,
         synced: synced(pgpool, consent, context),
         users_in_force: context.memory.pending.current(&key, &users, in_force),
+        workload_undecodable: context
+            .caches
+            .stateful_sets
+            .undecodable(key.namespace.as_deref(), &key.name),
         version: cached(&context.caches.versions, None, &pgpool.spec.version),
         backend_secret: read(references.backend.as_ref()),
         backend_tls_secret: read(references.backend_tls.as_ref()),
@@ -159,8 +164,9 @@ async fn auth_secret(
         return Ok(known);
     }
     let title = || format!("Secret {namespace}/{name}");
-    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let found = tokio::time::timeout(context.deadline, api.get_opt(name))
+    let api: Api<Received<Secret>> = Api::namespaced(context.client.clone(), namespace);
+    let read = async { api.get_opt(name).await?.map(Received::decoded).transpose() };
+    let found = tokio::time::timeout(context.deadline, read)
         .await
         .map_err(|_| Error::ObserveTimeout { what: title() })?
         .map_err(|source| Error::Observe {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use operator_runtime::decode::Undecodable;
+
 /// What is known of an object that is referred to.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) enum Lookup<T> {
@@ -12,6 +14,8 @@ pub(crate) enum Lookup<T> {
     Absent,
     /// The operator may not read it.
     Forbidden,
+    /// It cannot be decoded.
+    Undecodable(Undecodable),
     Present(T),
 }
 
@@ -20,7 +24,7 @@ impl<T> Lookup<T> {
     pub(crate) fn present(&self) -> Option<&T> {
         match self {
             Self::Present(found) => Some(found),
-            Self::Pending | Self::Absent | Self::Forbidden => None,
+            Self::Pending | Self::Absent | Self::Forbidden | Self::Undecodable(_) => None,
         }
     }
 
@@ -30,6 +34,7 @@ impl<T> Lookup<T> {
             Self::Pending => Lookup::Pending,
             Self::Absent => Lookup::Absent,
             Self::Forbidden => Lookup::Forbidden,
+            Self::Undecodable(why) => Lookup::Undecodable(why),
             Self::Present(found) => Lookup::Present(part(found)),
         }
     }
@@ -42,6 +47,7 @@ impl<T> fmt::Debug for Lookup<T> {
             Self::Pending => "Pending",
             Self::Absent => "Absent",
             Self::Forbidden => "Forbidden",
+            Self::Undecodable(_) => "Undecodable(…)",
             Self::Present(_) => "Present(…)",
         })
     }

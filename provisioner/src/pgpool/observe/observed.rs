@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use operator_runtime::decode::Undecodable;
 use proto::verdict::Verdict;
 use shared_types::policies::PolicyState;
 use shared_types::{AppBinding, PgpoolVersion};
@@ -56,6 +57,8 @@ pub(crate) struct Inputs {
     pub(crate) env_secrets: BTreeMap<String, Lookup<Arc<Secret>>>,
     /// With `spec.syncUsers` and consent: the labeled Secrets beside PostgreSQL.
     pub(crate) synced: Option<Lookup<Vec<Arc<Secret>>>>,
+    /// Why the workload is not known, if it cannot be decoded.
+    pub(crate) workload_undecodable: Option<Undecodable>,
     /// The current password file: it records which user had which password.
     pub(crate) users_in_force: Option<Arc<Secret>>,
     /// Generates the PCP password where there is none: one in use is never replaced.

@@ -43,7 +43,7 @@ impl Monitored {
             return yes(", and its annotations tell Prometheus to scrape them");
         }
         match (&observed.live.service_monitors, &applied.monitoring_failure) {
-            (Lookup::Pending, _) => Self::Unknown,
+            (Lookup::Pending | Lookup::Undecodable(_), _) => Self::Unknown,
             (Lookup::Absent, _) => no(
                 Reason::PrometheusOperatorAbsent,
                 format!(

@@ -11,7 +11,8 @@ const MAX_PASSWORD_LENGTH: usize = 124;
 /// Checks a user name and its password.
 ///
 /// # Errors
-/// The end of a sentence about the object that contains them; never with the password.
+/// The end of a sentence about the object that contains them; never with either of them: whoever may write an AppBinding
+/// decides which key of a Secret is taken for the user name.
 pub(super) fn credential(user: &str, password: &str) -> Result<Credential, String> {
     if user.is_empty() {
         return Err("has an empty user name".to_owned());
@@ -20,14 +21,10 @@ pub(super) fn credential(user: &str, password: &str) -> Result<Credential, Strin
         return Err(format!("has a user name longer than {MAX_USER_LENGTH} bytes"));
     }
     if user.contains([':', '\\']) || user.contains(char::is_control) {
-        return Err(format!(
-            "has the user name {user:?}: it must not contain a colon, a backslash or a line break"
-        ));
+        return Err("has a user name that contains a colon, a backslash or a line break".to_owned());
     }
     if user.starts_with('#') {
-        return Err(format!(
-            "has the user name {user:?}: a leading `#` would make it a comment"
-        ));
+        return Err("has a user name that begins with `#`, which would make it a comment".to_owned());
     }
     if password.is_empty() {
         return Err("has an empty password".to_owned());

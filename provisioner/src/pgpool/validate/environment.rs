@@ -133,6 +133,10 @@ impl Reader<'_> {
         };
         match self.inputs.env_secrets.get(&reference.name) {
             None | Some(Lookup::Pending) => Err(Blocked::Unknown),
+            Some(Lookup::Undecodable(undecodable)) => Err(Blocked::stuck(
+                Reason::ReferenceDecodeFailed,
+                format!("{what}, {why}, cannot be used: {undecodable}. Correct or remove that field."),
+            )),
             Some(Lookup::Forbidden) => Err(Blocked::waiting(
                 Reason::UserSecretForbidden,
                 format!(

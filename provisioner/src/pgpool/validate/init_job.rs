@@ -3,6 +3,7 @@
 //! Scripts that cannot run do not keep the pool from running: they have a condition of their own.
 
 use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext, Volume};
+use operator_runtime::error_chain;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::pgpool::{GitRepo, ScriptSource};
@@ -147,7 +148,10 @@ fn volume(script: &ScriptSource) -> Result<Volume, Blocked> {
     match script.volume(VOLUME_SCRIPTS) {
         Ok(Some(volume)) => Ok(volume),
         Ok(None) => Err(invalid("names no source")),
-        Err(error) => Err(invalid(format!("is no volume ({error}): correct it"))),
+        Err(error) => Err(invalid(format!(
+            "is no volume ({}): correct it",
+            error_chain(&error)
+        ))),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar};
+use operator_runtime::error_chain;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::pgpool::{Exporter, ServiceAlias};
@@ -142,9 +143,10 @@ pub(super) fn monitoring(
 
 /// The container without empty values, which the API server would not store.
 fn as_stored(container: Container) -> Result<Container, Blocked> {
-    let no_container = |error| {
+    let no_container = |error: serde_json::Error| {
         invalid(&format!(
-            "`spec.monitor.prometheus.exporter` is not a valid container: {error}."
+            "`spec.monitor.prometheus.exporter` is not a valid container: {}.",
+            error_chain(&error)
         ))
     };
     let mut json = serde_json::to_value(container).map_err(no_container)?;

@@ -1,6 +1,7 @@
 //! `spec.podTemplate`: what the pods inherit, and what would break them.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec as CorePodSpec};
+use operator_runtime::error_chain;
 use shared_types::explanation::Blocked;
 use shared_types::pgpool::PodSpec;
 use shared_types::reserved::{CONTAINER, EXPORTER, GENERATED_CONTAINERS};
@@ -61,7 +62,7 @@ fn core(requested: PodSpec) -> Result<CorePodSpec, Blocked> {
         restart_policy: None,
         ..requested
     };
-    let no_pod = |error| invalid(&format!("is not a valid pod: {error}"));
+    let no_pod = |error: serde_json::Error| invalid(&format!("is not a valid pod: {}", error_chain(&error)));
     let mut json = serde_json::to_value(kept).map_err(no_pod)?;
     normalize::remove_empty(&mut json);
     normalize::reject_duplicates(&json).map_err(|problem| invalid(&problem))?;

@@ -31,6 +31,10 @@ impl Reference<'_> {
                 self.absent,
                 format!("{what} does not exist: {}.", self.how_to_fix),
             )),
+            Lookup::Undecodable(why) => Err(Blocked::stuck(
+                Reason::ReferenceDecodeFailed,
+                format!("{what} cannot be used: {why}. Correct or remove that field."),
+            )),
             Lookup::Forbidden => Err(Blocked::waiting(
                 self.forbidden,
                 format!(

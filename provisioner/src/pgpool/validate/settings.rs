@@ -11,7 +11,7 @@ use shared_types::explanation::Blocked;
 
 use super::resolve::{Reference, text};
 use super::{Inputs, Setting};
-use crate::pgpool::validate::settings_catalog::Version;
+use crate::pgpool::validate::settings_catalog::{self, Known, Version};
 
 /// Whether only the operator may set it.
 pub(in crate::pgpool) fn is_ours(name: &str) -> bool {
@@ -45,10 +45,10 @@ pub(super) fn custom_settings(
         let namespace = pgpool.metadata.namespace.as_deref().unwrap_or_default();
         let what = format!("Secret `{namespace}/{name}`");
         let file = from_secret(&what, inputs)?;
-        reading.file(&what, &file)?;
+        reading.file(&what, true, &file)?;
     }
     if let Some(file) = configuration.inline_pgpool_conf() {
-        reading.file("`spec.configuration.inline`", file)?;
+        reading.file("`spec.configuration.inline`", false, file)?;
     }
     check::together(&reading.settings).map_err(|problem| invalid("`spec.configuration`", &problem))?;
     Ok(reading.settings)
@@ -82,22 +82,32 @@ struct Reading {
 
 impl Reading {
     /// Adds the settings of a file; they override earlier ones.
-    fn file(&mut self, place: &str, file: &str) -> Result<(), Blocked> {
+    fn file(&mut self, place: &str, is_confidential: bool, file: &str) -> Result<(), Blocked> {
         for (number, line) in (1..).zip(file.lines()) {
-            self.line(place, number, line)
+            self.line((place, number), is_confidential, line)
                 .map_err(|problem| invalid(place, &problem))?;
         }
         Ok(())
     }
 
-    fn line(&mut self, place: &str, number: usize, line: &str) -> Result<(), String> {
+    fn line(
+        &mut self,
+        (place, number): (&str, usize),
+        is_confidential: bool,
+        line: &str,
+    ) -> Result<(), String> {
         let read = line::parse(line).map_err(|problem| format!("has line {number} that {problem}"))?;
         let Some((name, token)) = read else {
             return Ok(());
         };
+        // A text in a Secret that is no setting may be anything.
+        let shown = match settings_catalog::known(name, self.version) {
+            Known::No(_) if is_confidential => "something".to_owned(),
+            _ => format!("`{name}`"),
+        };
         if let Some(why) = forbidden::refusal(name, self.own_backends) {
             return Err(format!(
-                "sets `{name}` in line {number}, which {why}: remove the line"
+                "sets {shown} in line {number}, which {why}: remove the line"
             ));
         }
         if !self.allow_commands && forbidden::runs_command(name) {
@@ -107,12 +117,13 @@ impl Reading {
             ));
         }
         check::name(name, self.version)
-            .map_err(|problem| format!("sets `{name}` in line {number}, which {problem}"))?;
-        check::value(name, token).map_err(|problem| format!("sets `{name}` in line {number} {problem}"))?;
+            .map_err(|problem| format!("sets {shown} in line {number}, which {problem}"))?;
+        check::value(name, token).map_err(|problem| format!("sets {shown} in line {number} {problem}"))?;
         let setting = Setting {
             name: name.to_owned(),
             token: token.to_owned(),
             place: format!("line {number} of {place}"),
+            is_confidential,
         };
         match self.settings.iter_mut().find(|known| known.name == name) {
             Some(known) => *known = setting,

@@ -36,11 +36,10 @@ pub(super) fn users(
     for user in environment.users {
         let known = users.entry(user.user.clone()).or_insert_with(|| user.clone());
         if known.password != user.password {
-            return Err(super::invalid(&format!(
-                "Two passwords are given for the user `{}`, in `spec.podTemplate` or there and in the Secret of the \
+            return Err(super::invalid(
+                "Two passwords are given for one user, in `spec.podTemplate` or there and in the Secret of the \
                  AppBinding: remove one.",
-                user.user
-            )));
+            ));
         }
     }
     let mut problems = environment.problems;
@@ -51,7 +50,7 @@ pub(super) fn users(
         .unwrap_or_default();
     match &inputs.synced {
         None | Some(Lookup::Absent) => {}
-        Some(Lookup::Pending) => {
+        Some(Lookup::Pending | Lookup::Undecodable(_)) => {
             return Err(Blocked::Unknown);
         }
         // A missing permission must not lock out users that are in force.

@@ -1,6 +1,7 @@
 //! The result of `validate`, in types that the later steps rely on.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -184,7 +185,7 @@ pub(crate) struct AuthSecret {
 }
 
 /// One line of `pgpool.conf`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
     /// Name as pgpool of this release knows it.
     pub(crate) name: String,
@@ -192,6 +193,19 @@ pub(crate) struct Setting {
     pub(crate) token: String,
     /// Where the user wrote it.
     pub(crate) place: String,
+    /// Whether it comes from a Secret, so that no message may contain the value.
+    pub(crate) is_confidential: bool,
+}
+
+/// Never shows the value: it may come from a Secret.
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Setting");
+        shown
+            .field("name", &self.name)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `spec.podTemplate`, cleared of what would break the pod.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value};
+use shared_types::rules::is_limit_of_type;
 use shared_types::{
     crds,
     rules::{self, Rule},
@@ -221,7 +222,10 @@ fn kind(at: &str, field: &Map<String, Value>) -> String {
 
 /// Limits that keywords of a schema set.
 fn limits(field: &Map<String, Value>) -> Vec<String> {
-    let number = |key: &str| field.get(key).and_then(Value::as_f64);
+    let number = |key: &str| {
+        let limit = field.get(key).and_then(Value::as_f64);
+        limit.filter(|limit| !is_limit_of_type(*limit))
+    };
     let mut limits = Vec::new();
     let words = words(field);
     if !words.is_empty() {

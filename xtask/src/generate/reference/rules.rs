@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use shared_types::rules::is_limit_of_type;
 use shared_types::{conditions::Reason, crds, policies, rules};
 
 use super::{GENERATED, cell};
@@ -200,7 +201,8 @@ fn keywords(at: &str, schema: &Map<String, Value>) -> Vec<(String, &'static str,
         ("maxLength", "Too long: may not be more than"),
     ];
     for (keyword, words) in limits {
-        if let Some(limit) = schema.get(keyword).and_then(Value::as_f64) {
+        let limit = schema.get(keyword).and_then(Value::as_f64);
+        if let Some(limit) = limit.filter(|limit| !is_limit_of_type(*limit)) {
             let unit = match keyword {
                 "maxItems" | "maxProperties" => " items",
                 "maxLength" => " bytes",

@@ -167,6 +167,11 @@ fn a_login_must_fit_a_line() {
             password.len() < 2 || !message.contains(password),
             "a password is told: {message}"
         );
+        // An AppBinding can take any key of a Secret for the user name.
+        assert!(
+            user.len() < 2 || !message.contains(user) && !message.contains(&format!("{user:?}")),
+            "a user name is told: {message}"
+        );
         assert_says(
             (reason, message),
             Reason::BackendSecretInvalid,

@@ -43,9 +43,8 @@ pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
                 .to_owned(),
         ),
         "on" | "true" | "yes" | "1" | "off" | "false" | "no" | "0" => Ok(()),
-        _ => Err(format!(
-            "to {token}, which pgpool would read as `on`: write `on` or `off`"
-        )),
+        // The value is not repeated: it may come from a Secret.
+        _ => Err("to something that pgpool would read as `on`: write `on` or `off`".to_owned()),
     }
 }
 
@@ -66,8 +65,8 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
         && reserved >= children
     {
         return Err(format!(
-            "reserves {reserved} connections in `reserved_connections` of the {children} in `num_init_children`, so that \
-             no client could log in: lower `reserved_connections` or raise `num_init_children`"
+            "reserves all connections of `num_init_children` with `reserved_connections`, so that no client could log in: \
+             lower `reserved_connections` or raise `num_init_children`"
         ));
     }
     let cached = token("memory_cache_enabled").map(|token| bare(token).to_ascii_lowercase());
@@ -94,8 +93,7 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
             && part_size > whole_size
         {
             return Err(format!(
-                "has a `{part}` of {part_size} bytes, which does not fit into the {whole_size} bytes of `{whole}`: \
-                 lower `{part}` or raise `{whole}`"
+                "has a `{part}` that does not fit into `{whole}`: lower `{part}` or raise `{whole}`"
             ));
         }
     }

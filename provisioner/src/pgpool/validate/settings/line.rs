@@ -4,6 +4,9 @@
 //! several settings on one line, so a value must never contain a second one.
 
 /// Parses `name = value`; the sign is optional in pgpool's grammar. `None` for a blank line or a comment.
+///
+/// # Errors
+/// What is wrong with the line, without any text of it: it may come from a Secret.
 pub(super) fn parse(line: &str) -> Result<Option<(&str, &str)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -15,16 +18,14 @@ pub(super) fn parse(line: &str) -> Result<Option<(&str, &str)>, String> {
         return Err("does not begin with the name of a setting".to_owned());
     }
     if !rest.starts_with([' ', '\t', '=']) {
-        return Err(format!("has no value for `{name}`: write `{name} = VALUE`"));
+        return Err("has no value: write `NAME = VALUE`".to_owned());
     }
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-    let token = token(rest).map_err(|problem| format!("gives `{name}` {problem}"))?;
+    let token = token(rest).map_err(|problem| format!("has {problem}"))?;
     let tail = rest[token.len()..].trim_start();
     if !tail.is_empty() && !tail.starts_with('#') {
-        return Err(format!(
-            "has text after the value of `{name}`: write one setting per line"
-        ));
+        return Err("has text after the value: write one setting per line".to_owned());
     }
     Ok(Some((name, token)))
 }
@@ -52,7 +53,7 @@ fn token(rest: &str) -> Result<&str, String> {
     match token.is_empty() {
         true => Err("no value".to_owned()),
         false if is_number(token) || is_word(token) => Ok(token),
-        false => Err(format!("the value {token}: put it in single quotes")),
+        false => Err("a value that must be quoted: put it in single quotes".to_owned()),
     }
 }
 
