@@ -8,6 +8,7 @@ mod circuit_breaker;
 mod client_certificates;
 mod crash;
 mod damaged_secrets;
+mod decoding;
 mod deletion;
 mod forbidden_backend;
 mod hostile;
@@ -43,6 +44,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         forbidden_backend::cases(),
         channel::cases(),
         schema::cases(),
+        decoding::cases(),
         policies::cases(),
         authors::cases(),
         charts::cases(),
