@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use operator_runtime::{Cache, Named, Runtime};
-use shared_types::{Pgpool, PgpoolOpsRequest, names};
+use operator_runtime::{Cache, Named, Policies, Runtime};
+use shared_types::{Pgpool, PgpoolOpsRequest, names, policies};
 
 use crate::ca_index::CaIndex;
 use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer};
@@ -43,6 +43,8 @@ pub(crate) struct Caches {
     pub(crate) cluster_issuers: Cache<ClusterIssuer>,
     /// Which CAs have signed certificates of which Pgpools.
     pub(crate) ca_index: Arc<CaIndex>,
+    /// Of the API server.
+    pub(crate) policies: Policies,
 }
 
 impl Caches {
@@ -65,6 +67,7 @@ impl Caches {
             issuers: runtime.watch_optional(all(), |_| ()).0,
             cluster_issuers: runtime.watch_optional(all(), |_| ()).0,
             ca_index: Arc::default(),
+            policies: Policies::watch(runtime, &[policies::RIGHTS, policies::REQUEST_RIGHTS]),
         };
         let triggers = Triggers::of(&caches);
         (caches, triggers)

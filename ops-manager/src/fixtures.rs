@@ -118,6 +118,7 @@ pub(crate) fn prepared(pgpool: &Pgpool) -> Observed {
         presence: Presence::Since(Some(at("2026-06-01T11:00:01Z"))),
     };
     Observed {
+        rights: shared_types::policies::PolicyState::Trusted,
         cert_manager: Availability::Served,
         issuers: issuers.map(|issuer| (issuer, issuer_state(true))).collect(),
         issuer_cas: BTreeMap::new(),

@@ -84,7 +84,8 @@ async fn start(
         None => Referenced::default(),
     };
     let since = decide::free_since(request, &observe::rivals(context, request));
-    let admission = validate::validate(request, pgpool.as_deref(), &referenced, since, now); // pure
+    let rights = observe::rights(context); // cache
+    let admission = validate::validate(request, pgpool.as_deref(), &referenced, &rights, since, now); // pure
     let _starting = context.starting.lock().await;
     // Read again under the lock: another request may have started meanwhile.
     let rivals = observe::rivals(context, request); // cache

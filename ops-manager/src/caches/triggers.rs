@@ -42,6 +42,7 @@ fn of_pgpools(caches: &Caches) -> Keys<Pgpool> {
         caches.issuer_cas.changes().boxed(),
         caches.ca_index.changes().boxed(),
         cert_manager(caches),
+        policies(caches),
     ];
     stream::select_all(triggers).boxed()
 }
@@ -102,6 +103,16 @@ fn cert_manager(caches: &Caches) -> Keys<Pgpool> {
     let all = caches.pgpools.clone();
     stream::select_all(availability.map(WatchStream::from_changes))
         .flat_map(move |_| stream::iter(mapping::by_cert_manager(&all.list())))
+        .boxed()
+}
+
+/// A policy is installed, changed or removed: that may concern every Pgpool with certificates.
+fn policies(caches: &Caches) -> Keys<Pgpool> {
+    let all = caches.pgpools.clone();
+    caches
+        .policies
+        .changes()
+        .flat_map(move |()| stream::iter(mapping::by_cert_manager(&all.list())))
         .boxed()
 }
 

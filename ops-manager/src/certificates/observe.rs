@@ -14,6 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Availability, Lookup};
+use shared_types::policies::{self, PolicyState};
 use shared_types::{Alias, Pgpool, names};
 
 pub(crate) use issuer_cas::IssuerCa;
@@ -26,6 +27,8 @@ use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference
 /// Everything outside the Pgpool that its certificates depend on.
 #[derive(Clone)]
 pub(crate) struct Observed {
+    /// The policy that checks the rights of whoever writes a Pgpool.
+    pub(crate) rights: PolicyState,
     /// Whether Certificates can be watched at all.
     pub(crate) cert_manager: Availability,
     /// Every issuer that the spec names.
@@ -141,6 +144,7 @@ pub(crate) fn observe(caches: &Caches, pgpool: &Pgpool) -> Observed {
         .map(|alias| (alias, caches.child(pgpool, alias)))
         .collect();
     Observed {
+        rights: caches.policies.state(policies::RIGHTS),
         cert_manager: caches
             .certificates
             .availability_in(&pgpool.namespace().unwrap_or_default()),

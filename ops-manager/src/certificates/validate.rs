@@ -6,6 +6,7 @@
 
 mod preconditions;
 mod refusal;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -114,6 +115,7 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
     let order = preconditions::open(pgpool, alias, observed).and_then(|issuer| {
         let names = subject_names(alias, &spec, &dns_names)?;
         let order = order(pgpool, alias, &spec, issuer, names)?;
+        rights::checked(pgpool, alias, observed)?;
         preconditions::provisioner(pgpool, observed)?;
         preconditions::secret_known(pgpool, alias, observed)?;
         contested.clone().map_or(Ok(order), Err)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -15,6 +16,7 @@ use operator_runtime::REQUEST_TIMEOUT;
 use operator_runtime::decode::Received;
 use serde::de::DeserializeOwned;
 use shared_types::ops_request::ReplacedCertificate;
+use shared_types::policies::{self, PolicyState};
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
 
 use super::error::Error;
@@ -79,6 +81,22 @@ pub(crate) enum SecretState {
     /// The key is missing or empty.
     WithoutKey,
     Complete,
+}
+
+/// Whether the API server checks the rights of authors of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rights {
+    pub(crate) state: PolicyState,
+    /// Since when. `None` if it does not.
+    pub(crate) since: Option<Timestamp>,
+}
+
+pub(crate) fn rights(context: &Context) -> Rights {
+    let policies = &context.caches.policies;
+    Rights {
+        state: policies.state(policies::REQUEST_RIGHTS),
+        since: policies.since(policies::REQUEST_RIGHTS),
+    }
 }
 
 /// The other requests for the same Pgpool.

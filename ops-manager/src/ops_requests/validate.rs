@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use shared_types::conditions::OpsReason;
 use shared_types::explanation::Explanation;
 use shared_types::ops_request::ApplyOption;
+use shared_types::ops_request::OpsType;
+use shared_types::policies::PolicyState;
 use shared_types::{Pgpool, PgpoolOpsRequest, Phase};
 
-use super::observe::Referenced;
+use super::observe::{Referenced, Rights};
 use super::operations::operation;
 use super::resolution::{Resolution, wait_or_time_out};
 
@@ -17,6 +19,7 @@ pub(crate) fn validate(
     request: &PgpoolOpsRequest,
     pgpool: Option<&Pgpool>,
     referenced: &Referenced,
+    rights: &Rights,
     since: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Resolution> {
@@ -26,6 +29,9 @@ pub(crate) fn validate(
         let explanation = Explanation::new(OpsReason::PgpoolNotFound, message);
         return Some(wait_or_time_out(request, explanation, since, now));
     };
+    if let Some(explanation) = rights_not_checked(request, rights) {
+        return Some(Resolution::Failed(explanation));
+    }
     if let Some(explanation) = operation(request).reject(request, pgpool, referenced) {
         return Some(Resolution::Failed(explanation));
     }
@@ -39,6 +45,48 @@ pub(crate) fn validate(
     );
     let explanation = Explanation::new(OpsReason::PgpoolNotReady, message);
     Some(wait_or_time_out(request, explanation, since, now))
+}
+
+/// A request is carried out with the rights of this operator. It fails rather than waits: nobody will ever know whether its
+/// author had the rights to it.
+fn rights_not_checked(request: &PgpoolOpsRequest, rights: &Rights) -> Option<Explanation<OpsReason>> {
+    if !edits(request) {
+        return None;
+    }
+    let why = match &rights.state {
+        PolicyState::Trusted => return None,
+        PolicyState::Missing(missing) => format!("{missing}; install or upgrade the chart pgpool-crds, and"),
+        PolicyState::InForce => {
+            let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            if created >= rights.since {
+                return None;
+            }
+            "the policy about requests is newer than this one;".to_owned()
+        }
+    };
+    let message = format!(
+        "Nobody checked whether the author of this request may change the Pgpool: {why} create it again"
+    );
+    Some(Explanation::new(OpsReason::RightsNotChecked, message))
+}
+
+/// Whether the request needs more than the right to create requests. The policy says the same.
+fn edits(request: &PgpoolOpsRequest) -> bool {
+    match request.spec.type_ {
+        OpsType::Restart | OpsType::HorizontalScaling => false,
+        OpsType::VerticalScaling => {
+            let node = request
+                .spec
+                .vertical_scaling
+                .as_ref()
+                .and_then(|it| it.node.as_ref());
+            node.is_some_and(|node| {
+                let policy = node.node_selection_policy.as_deref().unwrap_or_default();
+                node.topology.is_some() || !policy.is_empty()
+            })
+        }
+        OpsType::UpdateVersion | OpsType::Reconfigure | OpsType::ReconfigureTls | OpsType::RotateAuth => true,
+    }
 }
 
 fn is_ready(pgpool: &Pgpool) -> bool {

@@ -26,7 +26,11 @@ pub(crate) fn cases() -> Vec<Case> {
             "authors::a_field_counts_only_when_it_changes",
             only_what_changes_counts,
         ),
-        Case::api("authors::the_largest_objects_can_be_judged", largest_objects),
+        Case::api("authors::the_largest_objects_can_be_checked", largest_objects),
+        Case::api(
+            "authors::only_a_right_to_the_whole_cluster_exempts",
+            only_ops_manager_is_exempt,
+        ),
     ]
 }
 
@@ -304,6 +308,50 @@ async fn only_what_changes_counts(context: Context) -> anyhow::Result<()> {
 fn patch_of(row: &Row) -> Value {
     let mut manifest = row.on(Manifest(json!({})));
     manifest.0.take()
+}
+
+/// ops-manager writes what the author of a request may ask for. A Role in a namespace does not make anybody ops-manager, and
+/// what is forbidden is forbidden to ops-manager, too.
+async fn only_ops_manager_is_exempt(context: Context) -> anyhow::Result<()> {
+    let ns = context.test_namespace().await?;
+    users(&ns).await?;
+    in_force(&ns).await?;
+    let (poor, carrier) = (Need::Patch.user(&ns), Need::Nothing.user(&ns));
+    let group = "rbac.authorization.k8s.io";
+    let rules = json!({"rules": [{
+        "apiGroups": ["operators.pgpool.kubedb.com"], "resources": ["pgpoolopsrequests"], "verbs": ["carryout"],
+    }]});
+    for (user, role, binding) in [
+        (&poor, "Role", "RoleBinding"),
+        (&carrier, "ClusterRole", "ClusterRoleBinding"),
+    ] {
+        let name = format!("carryout-{user}");
+        let subjects = json!([{"apiGroup": group, "kind": "User", "name": user}]);
+        let reference = json!({"apiGroup": group, "kind": role, "name": name});
+        let bound = json!({"roleRef": reference, "subjects": subjects});
+        for (kind, rest) in [(role, rules.clone()), (binding, bound)] {
+            let object = Manifest::of(&format!("{group}/v1"), kind, &name, rest).object()?;
+            manifests::apply_object(ns.client(), ns.name(), &object).await?;
+        }
+    }
+    let issuer = json!({"kind": "ClusterIssuer", "name": "ca"});
+    let guarded = smallest_pool().with("/spec/tls/issuerRef", issuer);
+    let forbidden = smallest_pool().with("/spec/podTemplate/spec/hostPID", json!(true));
+    wait::until("the right of ops-manager is known", SOON, || async {
+        let made = create(&ns, &carrier, &guarded, true).await?;
+        ensure!(made.is_ok(), "{made:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(
+        create(&ns, &poor, &guarded, true).await?.is_err(),
+        "a Role exempts"
+    );
+    ensure!(
+        create(&ns, &carrier, &forbidden, true).await?.is_err(),
+        "hostPID is accepted"
+    );
+    Ok(())
 }
 
 /// Lists at their limits cost less than the API server spends on an expression.

@@ -13,6 +13,7 @@ use shared_types::conditions;
 use shared_types::ops_request::OpsPhase;
 
 use super::expectations::{Expectation, Fact};
+use super::prerequisites::AUTHOR;
 use super::{Example, Verdict};
 use crate::namespace::TestNamespace;
 use crate::namespace::database::Database;
@@ -114,10 +115,11 @@ impl<'a> Follower<'a> {
     }
 
     async fn apply_pool(&self, example: &Example, expectation: &Expectation) -> anyhow::Result<String> {
-        self.apply(&example.file).await?;
+        let note = self.apply_as_author(&example.file).await?;
         let (namespace, name) = identity(&example.file)?;
         let ns = TestNamespace::existing(&self.client, &namespace);
-        follow(&ns, &name, self.database, expectation).await
+        let seen = follow(&ns, &name, self.database, expectation).await?;
+        Ok(format!("{seen}{note}"))
     }
 
     /// Waits until a request has succeeded, and checks its pool.
@@ -125,7 +127,7 @@ impl<'a> Follower<'a> {
         let Some(Expectation::Successful(_, _, facts)) = &request.expectation else {
             bail!("it is no request")
         };
-        self.apply(&request.file).await?;
+        let note = self.apply_as_author(&request.file).await?;
         let (namespace, name) = identity(&request.file)?;
         let ns = TestNamespace::existing(&self.client, &namespace);
         let phase = OpsPhase::Successful;
@@ -134,13 +136,40 @@ impl<'a> Follower<'a> {
         let ready = Expectation::Ready(facts.clone());
         let seen = follow(&ns, &pool, self.database, &ready).await?;
         self.delete(&request.file).await?;
-        Ok(format!("Successful, and its pool is {seen}"))
+        Ok(format!("Successful, and its pool is {seen}{note}"))
     }
 
     async fn apply(&self, file: &Path) -> anyhow::Result<()> {
         let file = file.to_string_lossy();
         self.kubectl(&["apply", "--server-side", "--validate=strict", "--filename", &file])
             .await
+    }
+
+    /// Applies a pool or a request as somebody who may create pods and certificates in the namespace. What a policy refuses
+    /// to that user is applied by an administrator.
+    ///
+    /// Returns why, to be added to what was seen; nothing if the user could.
+    async fn apply_as_author(&self, file: &Path) -> anyhow::Result<String> {
+        let path = file.to_string_lossy();
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--validate=strict",
+            "--as",
+            AUTHOR,
+            "--filename",
+            &path,
+        ];
+        let Err(error) = self.kubectl(&arguments).await else {
+            return Ok(String::new());
+        };
+        let text = format!("{error:#}");
+        let Some((_, refusal)) = text.split_once("denied request: ") else {
+            return Err(error);
+        };
+        let why = refusal.lines().next().unwrap_or_default().trim().to_owned();
+        self.apply(file).await?;
+        Ok(format!(", applied by an administrator: {why}"))
     }
 
     async fn delete(&self, file: &Path) -> anyhow::Result<()> {

@@ -20,6 +20,9 @@ pub(crate) const POOL: &str = "pool";
 
 pub(crate) const PGPOOL_CONF: &str = "num_init_children = 6\nmax_pool = 65\nchild_life_time = 400\n";
 
+/// Who applies the examples.
+pub(crate) const AUTHOR: &str = "author-of-examples";
+
 const BINDINGS: [&str; 4] = ["ha-postgres", "quick-postgres", "pg-demo", "postgres"];
 const CA_SECRETS: [&str; 2] = ["pgpool-ca", "pgpool-new-ca"];
 const SETTINGS: [&str; 3] = ["pp-configuration", "pp-custom-config", "new-custom-config"];
@@ -40,6 +43,9 @@ pub(crate) async fn create(client: &Client, database: &Database) -> anyhow::Resu
             "the namespace {name} exists already: this report creates and deletes it, so delete it first"
         );
         ensure_namespace(client, name).await?;
+        for object in rights_of_author() {
+            manifests::apply_object(client, name, &object.object()?).await?;
+        }
     }
     let ns = TestNamespace::existing(client, DEMO);
     ns.put(&database.credentials(DEMO)).await?;
@@ -63,6 +69,31 @@ pub(crate) async fn create(client: &Client, database: &Database) -> anyhow::Resu
     .with("/type", json!("kubernetes.io/basic-auth"));
     TestNamespace::existing(client, POOL).put(&user).await?;
     offer_versions(client, &VERSIONS).await
+}
+
+/// The right to write pools and requests, and to create pods and certificates.
+fn rights_of_author() -> [Manifest; 2] {
+    let group = "rbac.authorization.k8s.io";
+    let rule = |api: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [api], "resources": [resource], "verbs": verbs});
+    let written = ["get", "create", "patch"];
+    let rules = [
+        rule("kubedb.com", "pgpools", &written),
+        rule("ops.kubedb.com", "pgpoolopsrequests", &written),
+        rule("", "pods", &["create"]),
+        rule("cert-manager.io", "certificates", &["create"]),
+    ];
+    let reference = json!({"apiGroup": group, "kind": "Role", "name": AUTHOR});
+    let subject = json!({"apiGroup": group, "kind": "User", "name": AUTHOR});
+    let version = format!("{group}/v1");
+    [
+        Manifest::of(&version, "Role", AUTHOR, json!({"rules": rules})),
+        Manifest::of(
+            &version,
+            "RoleBinding",
+            AUTHOR,
+            json!({"roleRef": reference, "subjects": [subject]}),
+        ),
+    ]
 }
 
 /// Adds versions to the catalog that someone else does not offer already, with the images of the newest one.

@@ -40,6 +40,14 @@ pub(crate) enum Refusal {
         example: &'static str,
     },
     #[error(
+        "nobody checked whether the author of the {alias} certificate may set {fields}: {missing}; install or upgrade the chart pgpool-crds, or remove the fields"
+    )]
+    RightsNotChecked {
+        alias: &'static str,
+        fields: String,
+        missing: String,
+    },
+    #[error(
         "waiting for the provisioner to create {objects}; see the conditions of the Pgpool, and check that the provisioner runs"
     )]
     WaitingForProvisioner {
@@ -124,6 +132,7 @@ impl Refusal {
             Self::IssuerKindUnsupported { .. } => Reason::IssuerKindUnsupported,
             Self::IssuerNotReady { .. } => Reason::IssuerNotReady,
             Self::FieldUnreadable { .. } => Reason::NotSupported,
+            Self::RightsNotChecked { .. } => Reason::RightsNotChecked,
             Self::WaitingForProvisioner { .. } | Self::AuthSecretMissing { .. } => {
                 Reason::WaitingForProvisioner
             }

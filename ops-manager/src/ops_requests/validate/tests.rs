@@ -14,7 +14,53 @@ use crate::fixtures::{at, now};
 use crate::ops_requests::observe::{ReferencedSecret, SecretState};
 
 fn validated(request: &PgpoolOpsRequest, pgpool: Option<&Pgpool>) -> Option<Resolution> {
-    validate(request, pgpool, &Referenced::default(), Some(now()), now())
+    validate(
+        request,
+        pgpool,
+        &Referenced::default(),
+        &trusted(),
+        Some(now()),
+        now(),
+    )
+}
+
+fn trusted() -> Rights {
+    Rights {
+        state: PolicyState::Trusted,
+        since: None,
+    }
+}
+
+#[test]
+fn an_edit_needs_a_policy_that_has_checked_its_author() {
+    let missing = || PolicyState::Missing("no policy".to_owned());
+    let made = |time: &str| {
+        let mut made = request("one", OpsType::RotateAuth, "{apply: Always}");
+        made.metadata.creation_timestamp = Some(Time(at(time)));
+        made
+    };
+    let (before, after) = (made("2026-01-01T00:00:00Z"), made("2026-03-01T00:00:00Z"));
+    let installed = Some(at("2026-02-01T00:00:00Z"));
+    let restart = request("one", OpsType::Restart, "{apply: Always}");
+    for (request, state, since, fails) in [
+        (&after, PolicyState::InForce, installed, false),
+        (&before, PolicyState::InForce, installed, true),
+        (&after, missing(), None, true),
+        (&after, PolicyState::Trusted, None, false),
+        (&restart, missing(), None, false),
+    ] {
+        let rights = Rights { state, since };
+        let found = validate(
+            request,
+            Some(&ready(1)),
+            &Referenced::default(),
+            &rights,
+            Some(now()),
+            now(),
+        );
+        let expected = fails.then_some(OpsReason::RightsNotChecked);
+        assert_eq!(rejected(found.as_ref()), expected, "{rights:?}");
+    }
 }
 
 fn rejected(resolution: Option<&Resolution>) -> Option<OpsReason> {
@@ -66,7 +112,14 @@ fn a_pool_that_is_not_there_is_waited_for() {
 #[test]
 fn waiting_has_an_end_where_the_user_gave_one() {
     let request = request("one", OpsType::Restart, "{timeout: 3m}");
-    let at_once = validate(&request, None, &Referenced::default(), Some(now()), now());
+    let at_once = validate(
+        &request,
+        None,
+        &Referenced::default(),
+        &trusted(),
+        Some(now()),
+        now(),
+    );
     assert!(
         matches!(&at_once, Some(Resolution::Waiting(it)) if it.retry_after == Some(Duration::from_mins(3))),
         "{at_once:?}"
@@ -75,6 +128,7 @@ fn waiting_has_an_end_where_the_user_gave_one() {
         &request,
         None,
         &Referenced::default(),
+        &trusted(),
         Some(now()),
         at("2026-06-01T12:03:00Z"),
     );
@@ -114,7 +168,7 @@ fn updates_go_where_the_catalogue_allows() {
             current_version: Some(version("4.5.0", constraints.clone())),
             secret: None,
         };
-        let admission = validate(&request, Some(&ready(1)), &needs, None, now());
+        let admission = validate(&request, Some(&ready(1)), &needs, &trusted(), None, now());
         assert_eq!(rejected(admission.as_ref()), expected, "{constraints}");
     }
     let unknown = validated(&request, Some(&ready(1)));
@@ -124,7 +178,7 @@ fn updates_go_where_the_catalogue_allows() {
         ..Referenced::default()
     };
     assert_eq!(
-        validate(&request, Some(&ready(1)), &uncatalogued, None, now()),
+        validate(&request, Some(&ready(1)), &uncatalogued, &trusted(), None, now()),
         None
     );
 }
@@ -199,7 +253,7 @@ fn secrets_that_are_named_must_hold_what_is_needed() {
                 secret: Some(secret),
                 ..Referenced::default()
             };
-            let admission = validate(&request, Some(&ready(1)), &needs, None, now());
+            let admission = validate(&request, Some(&ready(1)), &needs, &trusted(), None, now());
             assert_eq!(rejected(admission.as_ref()), expected);
         }
     }
