@@ -160,10 +160,12 @@ impl Operator {
 
     /// Ends the process, by force if it still runs after `grace`. It may have ended already.
     pub(crate) fn end(&mut self, grace: Duration) -> anyhow::Result<()> {
-        match self.child.take() {
-            Some(child) => child.stop(grace).map(drop),
-            None => Ok(()),
+        if self.check().is_err() {
+            self.child = None;
         }
+        self.child
+            .take()
+            .map_or(Ok(()), |child| child.stop(grace).map(drop))
     }
 
     /// Stops the process, and fails unless it exits in time and without an error.
