@@ -5,7 +5,6 @@
 //! the cache is applied in a form that can only create it; when an object of that name exists, it is fetched and
 //! checked like any other. That costs one request for a new object and none for one that is up to date.
 
-mod claim;
 mod compare;
 mod error;
 mod quantity;
@@ -23,6 +22,7 @@ use tracing::info;
 pub(crate) use self::compare::drop_nulls;
 pub use self::error::{ApplyError, Subject};
 pub use self::quantity::same as same_quantity;
+use crate::claim::{self, Claim};
 use crate::decode::Received;
 use crate::scope::Placement;
 
@@ -92,10 +92,7 @@ impl Applier {
     }
 
     /// Applies an object unless the live one already has every desired field. `live` is the object in the cache,
-    /// whose `reduce` function must not drop anything that is applied.
-    ///
-    /// The owner follows from the owner references and the labels `app.kubernetes.io/managed-by` and
-    /// `app.kubernetes.io/instance` of `desired`.
+    /// whose `reduce` function must not drop anything that is applied. It is only changed if `claim` covers it.
     ///
     /// Content that was decided from the object itself must not overwrite another version of it: such a `desired`
     /// has the resource version that was read, or [`NO_VERSION`] where there was no object. An object of another
@@ -103,7 +100,12 @@ impl Applier {
     ///
     /// # Errors
     /// [`ApplyError::NameConflict`] when an object of this name has another owner. Nothing was changed then.
-    pub async fn apply<K>(&self, desired: &K, live: Option<&K>) -> Result<Applied<K>, ApplyError>
+    pub async fn apply<K>(
+        &self,
+        claim: &Claim,
+        desired: &K,
+        live: Option<&K>,
+    ) -> Result<Applied<K>, ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
         K::Scope: Placement<K>,
@@ -113,9 +115,8 @@ impl Applier {
             prepared(desired, self.hash_annotation).map_err(|error| subject.unserializable(error))?;
         let api = self.api(desired);
         if let Some(live) = live {
-            return self
-                .configure(&api, &subject, desired, wanted, live.clone())
-                .await;
+            let target = (&api, &subject, claim);
+            return self.configure(target, desired, wanted, live.clone()).await;
         }
         let mut created = wanted.clone();
         created["metadata"]["resourceVersion"] = NO_VERSION.into();
@@ -132,7 +133,8 @@ impl Applier {
                 let live = subject
                     .answered(async { api.get(&name).await?.decoded() })
                     .await?;
-                self.configure(&api, &subject, desired, wanted, live).await
+                let target = (&api, &subject, claim);
+                self.configure(target, desired, wanted, live).await
             }
             Err(error) => Err(error),
         }
@@ -174,8 +176,7 @@ impl Applier {
 
     async fn configure<K>(
         &self,
-        api: &Api<Received<K>>,
-        subject: &Subject,
+        (api, subject, claim): (&Api<Received<K>>, &Subject, &Claim),
         desired: &K,
         mut wanted: Value,
         live: K,
@@ -183,17 +184,16 @@ impl Applier {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
     {
-        if let Some(owner) = claim::other_owner(desired.meta(), live.meta()) {
-            return Err(ApplyError::NameConflict {
-                kind: subject.kind.clone(),
-                name: subject.name.clone(),
-                owner,
-            });
+        if let Some(owner) = claim.other_owner(live.meta()) {
+            return Err(subject.conflict(owner));
         }
-        let up_to_date = serde_json::to_value(&live)
-            .map(|live| compare::contains(&wanted, &live))
-            .map_err(|error| subject.unserializable(error))?;
-        if up_to_date {
+        let present = serde_json::to_value(&live).map_err(|error| subject.unserializable(error))?;
+        if !compare::contains(&wanted, &present)
+            && let Some(owner) = fixed::<K>(&wanted, &present)
+        {
+            return Err(subject.conflict(owner));
+        }
+        if compare::contains(&wanted, &present) {
             return Ok(Applied {
                 object: live,
                 change: Change::None,
@@ -229,13 +229,20 @@ impl Applier {
             .await
     }
 
-    /// Deletes exactly this object, not another of the same name. Returns whether it still existed.
-    pub async fn delete<K>(&self, live: &K) -> Result<bool, ApplyError>
+    /// Deletes exactly this object, not another of the same name, and only if `claim` covers it.
+    ///
+    /// # Errors
+    /// [`ApplyError::NameConflict`] when it has another owner, and when the API server rejects the request. That it is gone
+    /// already is no error.
+    pub async fn delete<K>(&self, claim: &Claim, live: &K) -> Result<(), ApplyError>
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
         K::Scope: Placement<K>,
     {
         let subject = Subject::of(live);
+        if let Some(owner) = claim.other_owner(live.meta()) {
+            return Err(subject.conflict(owner));
+        }
         let params = DeleteParams::background().preconditions(Preconditions {
             uid: live.meta().uid.clone(),
             resource_version: None,
@@ -252,9 +259,9 @@ impl Applier {
         match subject.answered(deleted).await {
             Ok(_) => {
                 info!(kind = %subject.kind, name = %subject.name, "deleted");
-                Ok(true)
+                Ok(())
             }
-            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(false),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -274,6 +281,16 @@ impl Debug for Applier {
             .field("field_manager", &self.field_manager)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns why a live Secret cannot become the wanted one; other kinds can.
+fn fixed<K: Resource<DynamicType = ()>>(wanted: &Value, live: &Value) -> Option<String> {
+    if K::kind(&()) != "Secret" || !K::group(&()).is_empty() {
+        return None;
+    }
+    // Of an immutable Secret that is to be one, the metadata may still change.
+    let sealed = live["immutable"] == true && wanted["immutable"] != true;
+    claim::fixed(wanted["type"].as_str(), live["type"].as_str(), sealed)
 }
 
 /// Returns whether a live object, or a part of one, has every desired field. A field that is no longer desired is not

@@ -12,6 +12,7 @@ mod ca_index;
 mod caches;
 mod cert_manager;
 mod certificates;
+mod claim;
 mod context;
 mod flow;
 mod flow_source;

@@ -19,7 +19,7 @@ pub(crate) enum AcrossNamespaces {
     /// Those whose annotation `pgpool.kubedb.com/allowed-namespaces` lists the namespace of the Pgpool.
     #[default]
     Granted,
-    /// All. Whoever may create a Pgpool can read the credentials of every AppBinding.
+    /// All. Whoever may create a Pgpool can read the credentials of every `AppBinding`.
     All,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Args {
 #[derive(ClapArgs, Clone, Debug)]
 #[command(next_help_heading = "PostgreSQL")]
 pub(crate) struct PostgresArgs {
-    /// Which AppBindings of other namespaces Pgpools may use.
+    /// Which `AppBinding`s of other namespaces Pgpools may use.
     #[arg(long, env = "PGPOOL_ACROSS_NAMESPACES", value_enum, default_value_t)]
     pub(crate) across_namespaces: AcrossNamespaces,
     /// Whether users may set settings that make pgpool run a command, such as `failover_command`. They may anyway while

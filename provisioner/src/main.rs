@@ -7,6 +7,7 @@
 mod across_namespaces;
 mod args;
 mod caches;
+mod claim;
 mod context;
 mod credential;
 mod grpc;

@@ -68,7 +68,7 @@ async fn reconcile_existing(
     // Pure.
     let objects = build::build(&validated, &decision);
     // Client.
-    let applied = Box::pin(apply::apply(context, key, &decision, objects, &observed, now)).await;
+    let applied = Box::pin(apply::apply(context, pgpool, &decision, objects, &observed, now)).await;
     // Pure.
     let report = report::report(pgpool, &observed, &validated, &decision, &applied, now);
     // Client.

@@ -20,6 +20,7 @@ pub mod explanation;
 pub mod names;
 pub mod object;
 pub mod ops_request;
+pub mod owned_names;
 pub mod pgpool;
 pub mod pgpool_version;
 pub mod policies;

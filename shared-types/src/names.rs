@@ -55,6 +55,9 @@ pub const POSTGRES: &str = "postgreses.kubedb.com";
 /// Selects the Secrets of users of any PostgreSQL.
 pub const USER_SELECTOR: &str = "app.kubernetes.io/name=postgreses.kubedb.com";
 
+/// Type of a generated auth Secret.
+pub const AUTH_SECRET_TYPE: &str = "kubernetes.io/basic-auth";
+
 /// Annotation: hash of the object as last applied.
 pub const ANNOTATION_APPLIED_HASH: &str = "pgpool.kubedb.com/applied-hash";
 /// Annotation of a pod template: hash of the settings that only a restart makes effective.

@@ -9,6 +9,7 @@ mod scripts;
 mod tasks;
 mod tools;
 mod workspace;
+mod writes;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     advisories, generate, imports, permissions, scripts,
     tools::{BUF, CARGO_DENY, CARGO_SHEAR, HADOLINT, LYCHEE, SHELLCHECK, TYPOS, Tool},
-    workspace,
+    workspace, writes,
 };
 
 pub(crate) struct Step {
@@ -57,6 +57,10 @@ pub(crate) const LINT: &[Step] = &[
     Step {
         what: "imports, steps, layers, sizes of files",
         run: Check(imports::run),
+    },
+    Step {
+        what: "writes to the API server pass the ownership check",
+        run: Check(writes::run),
     },
     Step {
         what: "generated files",

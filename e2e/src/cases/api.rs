@@ -6,6 +6,7 @@ mod channel;
 mod charts;
 mod circuit_breaker;
 mod client_certificates;
+mod consent;
 mod crash;
 mod damaged_secrets;
 mod decoding;
@@ -41,6 +42,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         deletion::cases(),
         templates::cases(),
         scenarios::cases()?,
+        consent::cases(),
         forbidden_backend::cases(),
         channel::cases(),
         schema::cases(),

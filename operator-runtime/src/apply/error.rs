@@ -43,6 +43,14 @@ impl Subject {
         }
     }
 
+    pub(super) fn conflict(&self, owner: String) -> ApplyError {
+        ApplyError::NameConflict {
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            owner,
+        }
+    }
+
     pub(crate) fn unserializable(&self, source: serde_json::Error) -> ApplyError {
         ApplyError::Serialize {
             kind: self.kind.clone(),

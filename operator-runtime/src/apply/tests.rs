@@ -5,6 +5,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use super::{Applier, ApplyError, Change, NO_VERSION, prepared};
+use crate::claim::Claim;
 use crate::controller::Classified;
 use crate::testing::{Call, Script};
 
@@ -25,6 +26,10 @@ fn owner(uid: &str) -> Value {
 
 fn labels() -> Value {
     json!({ "app.kubernetes.io/managed-by": "kubedb.com", "app.kubernetes.io/instance": "pool" })
+}
+
+fn claim() -> Claim {
+    Claim::new(from(owner("u1")[0].clone()), from(labels()))
 }
 
 fn desired(data: &str) -> ConfigMap {
@@ -61,7 +66,10 @@ async fn a_new_object_takes_one_request_that_can_only_create() {
                 }),
         )
         .start();
-    let applied = applier(client).apply(&desired("a"), None).await.unwrap();
+    let applied = applier(client)
+        .apply(&claim(), &desired("a"), None)
+        .await
+        .unwrap();
     assert_eq!(applied.change, Change::Created);
     script.finish().await;
 }
@@ -76,7 +84,10 @@ async fn an_object_that_is_up_to_date_takes_no_request() {
         .as_mut()
         .unwrap()
         .insert("foreign".to_owned(), "x".to_owned());
-    let applied = applier(client).apply(&wanted, Some(&present)).await.unwrap();
+    let applied = applier(client)
+        .apply(&claim(), &wanted, Some(&present))
+        .await
+        .unwrap();
     assert_eq!(applied.change, Change::None);
     assert_eq!(applied.object, present);
     script.finish().await;
@@ -98,7 +109,10 @@ async fn drift_is_corrected_in_exactly_the_object_that_was_checked() {
         .as_mut()
         .unwrap()
         .insert("key".to_owned(), "edited".to_owned());
-    let applied = applier(client).apply(&wanted, Some(&present)).await.unwrap();
+    let applied = applier(client)
+        .apply(&claim(), &wanted, Some(&present))
+        .await
+        .unwrap();
     assert_eq!(applied.change, Change::Configured);
     script.finish().await;
 }
@@ -113,7 +127,7 @@ async fn a_field_that_is_no_longer_desired_is_noticed_by_the_hash() {
         .unwrap()
         .insert("former".to_owned(), "x".to_owned());
     let applied = applier(client)
-        .apply(&desired("a"), Some(&live(&before)))
+        .apply(&claim(), &desired("a"), Some(&live(&before)))
         .await
         .unwrap();
     assert_eq!(applied.change, Change::Configured);
@@ -130,7 +144,10 @@ async fn the_owner_of_an_object_outside_the_cache_is_checked_first() {
         .expect(Call::patch(PATH).refuse(409, "Conflict", "the object has been modified"))
         .expect(Call::get(PATH).reply(foreign))
         .start();
-    let error = applier(client).apply(&desired("a"), None).await.unwrap_err();
+    let error = applier(client)
+        .apply(&claim(), &desired("a"), None)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "ConfigMap ns/cm exists and belongs to someone else; rename or delete it"
@@ -152,7 +169,10 @@ async fn an_orphan_with_our_labels_is_adopted() {
             assert_eq!(body["metadata"]["uid"], "live-uid");
         }))
         .start();
-    let applied = applier(client).apply(&desired("a"), None).await.unwrap();
+    let applied = applier(client)
+        .apply(&claim(), &desired("a"), None)
+        .await
+        .unwrap();
     assert_eq!(applied.change, Change::Configured);
     script.finish().await;
 }
@@ -175,13 +195,16 @@ async fn what_was_decided_from_one_version_overwrites_no_other() {
         .expect(Call::patch(PATH).check(is("1")).refuse(409, "Conflict", changed))
         .start();
     let applier = applier(client);
-    let error = applier.apply(&at("7"), Some(&present)).await.unwrap_err();
+    let error = applier
+        .apply(&claim(), &at("7"), Some(&present))
+        .await
+        .unwrap_err();
     assert_eq!((error.class(), error.code()), ("conflict", Some(409)));
-    let error = applier.apply(&at(NO_VERSION), None).await.unwrap_err();
+    let error = applier.apply(&claim(), &at(NO_VERSION), None).await.unwrap_err();
     assert_eq!(error.class(), "conflict", "another process created it meanwhile");
     // The version does not matter when nothing is sent.
     present = live(&desired("a"));
-    let applied = applier.apply(&at("3"), Some(&present)).await.unwrap();
+    let applied = applier.apply(&claim(), &at("3"), Some(&present)).await.unwrap();
     assert_eq!(applied.change, Change::None);
     script.finish().await;
 }
@@ -191,14 +214,20 @@ async fn timeouts_and_refusals_are_errors_that_name_the_object() {
     let (service, _handle) =
         tower_test::mock::pair::<http::Request<kube::client::Body>, http::Response<kube::client::Body>>();
     let silent = Client::new(service, "default");
-    let error = applier(silent).apply(&desired("a"), None).await.unwrap_err();
+    let error = applier(silent)
+        .apply(&claim(), &desired("a"), None)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ApplyError::Timeout { .. }), "{error}");
     assert!(error.to_string().contains("ConfigMap ns/cm"), "{error}");
 
     let (client, script) = Script::new()
         .expect(Call::patch(PATH).refuse(403, "Forbidden", "no right to patch configmaps"))
         .start();
-    let error = applier(client).apply(&desired("a"), None).await.unwrap_err();
+    let error = applier(client)
+        .apply(&claim(), &desired("a"), None)
+        .await
+        .unwrap_err();
     assert_eq!((error.class(), error.code()), ("forbidden", Some(403)));
     assert!(
         error.to_string().contains("no right to patch configmaps"),
@@ -219,11 +248,17 @@ async fn a_secret_in_plain_text_is_sent_and_compared_as_data() {
             assert_eq!(body.get("stringData"), None);
         }))
         .start();
-    let applied = applier(client.clone()).apply(&wanted, None).await.unwrap();
+    let applied = applier(client.clone())
+        .apply(&claim(), &wanted, None)
+        .await
+        .unwrap();
     let mut present = applied.object;
     present.metadata.uid = Some("s-uid".to_owned());
     present.metadata.resource_version = None;
-    let again = applier(client).apply(&wanted, Some(&present)).await.unwrap();
+    let again = applier(client)
+        .apply(&claim(), &wanted, Some(&present))
+        .await
+        .unwrap();
     assert_eq!(again.change, Change::None);
     script.finish().await;
 }
@@ -249,11 +284,111 @@ async fn deletion_names_the_object_that_was_meant() {
         )
         .start();
     let (applier, present) = (applier(client), live(&desired("a")));
-    assert!(applier.delete(&present).await.unwrap());
-    assert!(!applier.delete(&present).await.unwrap());
-    assert!(!applier.delete(&present).await.unwrap());
-    assert!(applier.delete(&present).await.is_err());
-    let cluster_wide: Namespace = from(json!({ "metadata": { "name": "x" } }));
-    assert!(applier.delete(&cluster_wide).await.unwrap());
+    for _ in ["it is deleted", "it is gone", "another has its name"] {
+        applier.delete(&claim(), &present).await.unwrap();
+    }
+    assert!(applier.delete(&claim(), &present).await.is_err());
+    let cluster_wide: Namespace = from(json!({ "metadata": { "name": "x", "labels": labels() } }));
+    applier.delete(&claim(), &cluster_wide).await.unwrap();
+    script.finish().await;
+}
+
+/// Objects that have the name of one of ours and belong to someone else.
+fn foreign() -> Vec<(&'static str, Value)> {
+    let controller = |kind: &str, name: &str, uid: &str| {
+        let group = if kind == "Deployment" {
+            "apps/v1"
+        } else {
+            "kubedb.com/v1alpha2"
+        };
+        json!([{ "apiVersion": group, "kind": kind, "name": name, "uid": uid, "controller": true }])
+    };
+    vec![
+        ("no labels, no owner", json!({})),
+        (
+            "our labels, another controller",
+            json!({ "labels": labels(), "ownerReferences": controller("Pgpool", "other", "u2") }),
+        ),
+        (
+            "our labels, a controller of another kind and our name",
+            json!({ "labels": labels(), "ownerReferences": controller("PgBouncer", "pool", "u1") }),
+        ),
+        (
+            "our labels, a controller of a built-in kind",
+            json!({ "labels": labels(), "ownerReferences": controller("Deployment", "pool", "u1") }),
+        ),
+        (
+            "no labels, a deleted Pgpool of our name",
+            json!({ "ownerReferences": controller("Pgpool", "pool", "u0") }),
+        ),
+        (
+            "a label is missing",
+            json!({ "labels": { "app.kubernetes.io/managed-by": "kubedb.com" } }),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_belongs_to_someone_else_is_neither_changed_nor_deleted() {
+    let (client, script) = Script::new().start();
+    let applier = applier(client);
+    for (what, mut metadata) in foreign() {
+        metadata["name"] = json!("cm");
+        metadata["namespace"] = json!("ns");
+        metadata["uid"] = json!("x");
+        let live: ConfigMap = from(json!({ "metadata": metadata }));
+        let error = applier
+            .apply(&claim(), &desired("a"), Some(&live))
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), "name_conflict", "{what}");
+        let error = applier.delete(&claim(), &live).await.unwrap_err();
+        assert_eq!(error.class(), "name_conflict", "{what}");
+    }
+    script.finish().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_become_ours_is_a_conflict_that_says_why() {
+    let secret = |data: &str, more: Value| {
+        let mut secret = json!({
+            "metadata": { "name": "s", "namespace": "ns", "uid": "x", "labels": labels() },
+            "data": { "key": data },
+        });
+        for (key, value) in more.as_object().unwrap() {
+            secret[key] = value.clone();
+        }
+        from::<Secret>(secret)
+    };
+    let (client, script) = Script::new()
+        .expect(Call::patch("/api/v1/namespaces/ns/secrets/s"))
+        .start();
+    let applier = applier(client);
+    let sealed = json!({ "immutable": true });
+    let rows = [
+        (
+            json!({ "type": "kubernetes.io/tls" }),
+            "its type is kubernetes.io/tls instead of Opaque",
+        ),
+        (sealed.clone(), "it is immutable"),
+    ];
+    for (more, words) in rows {
+        let live = secret("Yg==", more);
+        let wanted = secret("YQ==", json!({}));
+        let error = applier.apply(&claim(), &wanted, Some(&live)).await.unwrap_err();
+        assert_eq!(error.class(), "name_conflict");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    // One of ours that is immutable on purpose may still get other labels.
+    let mut wanted = secret("YQ==", sealed.clone());
+    wanted
+        .metadata
+        .labels
+        .get_or_insert_default()
+        .insert("team".into(), "shop".into());
+    applier
+        .apply(&claim(), &wanted, Some(&secret("YQ==", sealed)))
+        .await
+        .unwrap();
     script.finish().await;
 }

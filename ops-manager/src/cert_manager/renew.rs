@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
-use operator_runtime::REQUEST_TIMEOUT;
 use operator_runtime::apply::ApplyError;
 use operator_runtime::decode::Received;
+use operator_runtime::{Claim, REQUEST_TIMEOUT};
 use serde_json::json;
 use shared_types::names;
 use tracing::info;
@@ -31,13 +31,14 @@ pub(crate) enum Renewal {
     Stale,
 }
 
-/// Requests a new certificate. `why` completes the sentence "renewed because …" and is shown to people.
+/// Requests a new certificate, if `claim` covers the Certificate. `why` completes the sentence "renewed because …" and is shown to people.
 ///
 /// # Errors
-/// When the API server does not answer, or rejects the write for another reason than that the Certificate has changed.
+/// When the Certificate has another owner, or the API server does not answer or rejects the write for another reason than that
+/// the Certificate has changed.
 pub(crate) async fn renew(
     client: &Client,
-    certificate: &Certificate,
+    (claim, certificate): (&Claim, &Certificate),
     why: &str,
     now: Timestamp,
 ) -> Result<Renewal, ApplyError> {
@@ -46,6 +47,14 @@ pub(crate) async fn renew(
     }
     let namespace = certificate.namespace().unwrap_or_default();
     let name = certificate.name_any();
+    let (kind, place) = (Certificate::kind(&()).into_owned(), format!("{namespace}/{name}"));
+    if let Some(owner) = claim.other_owner(certificate.meta()) {
+        return Err(ApplyError::NameConflict {
+            kind,
+            name: place,
+            owner,
+        });
+    }
     let api: Api<Received<Certificate>> = Api::namespaced(client.clone(), &namespace);
     // A merge patch replaces the whole list of conditions. The resource version makes that safe.
     let patch = Patch::Merge(json!({
@@ -58,7 +67,6 @@ pub(crate) async fn renew(
     };
     let sent = async { api.patch_status(&name, &params, &patch).await?.decoded() };
     let sent = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;
-    let (kind, place) = (Certificate::kind(&()).into_owned(), format!("{namespace}/{name}"));
     match sent {
         Ok(Ok(written)) => {
             info!(%namespace, certificate = %name, "requested a new certificate: {why}");

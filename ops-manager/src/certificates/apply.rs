@@ -16,6 +16,7 @@ use super::error::Error;
 use super::observe::Observed;
 use crate::cert_manager::Certificate;
 use crate::cert_manager::renew::{Renewal, renew};
+use crate::claim;
 use crate::context::Context;
 
 pub(crate) use owners::adopt;
@@ -39,16 +40,16 @@ pub(crate) async fn apply(
     decision: &Decision,
     now: Timestamp,
 ) -> Applied {
-    let applier = &context.applier;
+    let (applier, claim) = (&context.applier, &claim::of(pgpool));
     let writes = certificates.iter().map(|(alias, certificate)| async move {
         let child = observed.children.get(alias);
         let live = child.and_then(|child| child.certificate.as_deref());
-        (*alias, applier.apply(certificate, live).await)
+        (*alias, applier.apply(claim, certificate, live).await)
     });
     let deletes = decision
         .delete
         .iter()
-        .map(|certificate| applier.delete(certificate.as_ref()));
+        .map(|certificate| applier.delete(claim, certificate.as_ref()));
     let (written, deleted) = futures::join!(join_all(writes), join_all(deletes));
 
     let mut applied = Applied::default();
@@ -85,7 +86,8 @@ async fn renew_all(
     now: Timestamp,
 ) -> Result<(), Error> {
     let requests = reissues.iter().map(|reissue| async move {
-        let renewal = renew(&context.client, &reissue.certificate, &reissue.why, now).await;
+        let target = (&claim::of(pgpool), reissue.certificate.as_ref());
+        let renewal = renew(&context.client, target, &reissue.why, now).await;
         if let Renewal::Requested(_) = renewal.map_err(Error::Renew)? {
             context.memory.record_renewal(pgpool, reissue.alias, reissue.leaf);
         }

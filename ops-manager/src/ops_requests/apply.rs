@@ -20,7 +20,7 @@ use rand::distr::Alphanumeric;
 use serde_json::{Value, json};
 use shared_types::conditions::OpsReason;
 use shared_types::explanation::Explanation;
-use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, names};
+use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, names, owned_names};
 use tracing::info;
 
 use super::error::Error;
@@ -29,6 +29,7 @@ use super::operations::{Step, Task, operation};
 use super::resolution::Resolution;
 use super::{decide, status};
 use crate::cert_manager::renew::{Renewal, renew};
+use crate::claim;
 use crate::context::Context;
 
 /// Pause before an object that was being changed is read again.
@@ -189,6 +190,12 @@ async fn new_password(
         let message = format!("{what}, which contains the credentials of the PCP user, does not exist");
         return Ok(Err(Resolution::failed(OpsReason::SecretNotFound, message)));
     };
+    if let Some(refusal) = refusal_of_auth_secret(pgpool, &secret) {
+        return Ok(Err(Resolution::failed(
+            OpsReason::SecretExternallyManaged,
+            refusal,
+        )));
+    }
     let done = Done {
         generation: None,
         message: format!("{what} has a new password; the previous one is in key password.prev"),
@@ -213,6 +220,21 @@ async fn new_password(
             None => Err(error),
         },
     }
+}
+
+/// Why the Secret of the PCP user is not written: its name is the user's to choose.
+fn refusal_of_auth_secret(pgpool: &Pgpool, secret: &Secret) -> Option<String> {
+    let name = secret.name_any();
+    let role = owned_names::conflict_of_auth_secret(pgpool, &name);
+    let holder = role.map(|role| format!("{} of this Pgpool", role.describe()));
+    let holder =
+        holder.or_else(|| claim::of(pgpool).other_owner_of_secret(secret, names::AUTH_SECRET_TYPE))?;
+    Some(format!(
+        "Secret {}/{name} was not generated for Pgpool {} and belongs to {holder}: change its password there, or name another \
+         Secret in spec.authentication.secretRef",
+        secret.namespace().unwrap_or_default(),
+        pgpool.name_any()
+    ))
 }
 
 fn new_credentials(secret: &Secret, uid: &str, now: Timestamp) -> Value {
@@ -249,6 +271,10 @@ async fn renew_all(
     context: &Context,
     now: Timestamp,
 ) -> Result<Effect, Error> {
+    let Some(pgpool) = &facts.pgpool else {
+        return Ok(gone(&request.spec.database_ref.name));
+    };
+    let claim = claim::of(pgpool);
     let why = format!("PgpoolOpsRequest {} requests it", request.name_any());
     for replaced in &status.replaced_certificates {
         let Some(certificate) = facts.certificates.get(&replaced.alias) else {
@@ -257,7 +283,7 @@ async fn renew_all(
         if decide::is_replaced(replaced, certificate) {
             continue;
         }
-        match renew(&context.client, certificate, &why, now)
+        match renew(&context.client, (&claim, certificate), &why, now)
             .await
             .map_err(Error::Renew)?
         {

@@ -315,7 +315,9 @@ fn auth_secret(mark: Option<&str>) -> Secret {
         "metadata": {
             "name": "pool-auth", "namespace": "demo", "uid": "uid-of-auth", "resourceVersion": "77",
             "annotations": mark.map(|mark| json!({names::ANNOTATION_ROTATED_BY: mark})),
+            "labels": names::selector_labels("pool"),
         },
+        "type": "kubernetes.io/basic-auth",
         // pcp, secret
         "data": {"username": "cGNw", "password": "c2VjcmV0"},
     }))
@@ -386,6 +388,92 @@ async fn killed_after_it_was_made_no_other_password_is_made() {
     bench.script.finish().await;
 }
 
+/// What makes the Secret of the PCP user someone else's.
+fn foreign_secrets() -> Vec<(&'static str, Value)> {
+    let pgpool = ready(1);
+    let owner = |field: &str, value: &str| {
+        let mut owner = serde_json::to_value(names::owner_reference(&pgpool)).unwrap();
+        owner[field] = json!(value);
+        json!([owner])
+    };
+    vec![
+        ("no labels", json!({"metadata": {"labels": null}})),
+        (
+            "labels of another",
+            json!({"metadata": {"labels": names::selector_labels("other")}}),
+        ),
+        (
+            "labels of a database of that name",
+            json!({"metadata": {"labels": {names::LABEL_NAME: names::POSTGRES}}}),
+        ),
+        (
+            "another controller",
+            json!({"metadata": {"ownerReferences": owner("name", "other")}}),
+        ),
+        (
+            "another kind of controller",
+            json!({"metadata": {"ownerReferences": owner("kind", "Postgres")}}),
+        ),
+        (
+            "of a deleted namesake, without labels",
+            json!({"metadata": {"labels": null, "ownerReferences": owner("uid", "gone")}}),
+        ),
+        ("an immutable one", json!({"immutable": true})),
+        ("a certificate", json!({"type": "kubernetes.io/tls"})),
+        ("no type", json!({"type": null})),
+        // As if it had been rotated before: the mark is anybody's to set.
+        (
+            "marked",
+            json!({"metadata": {"labels": null, "annotations": {names::ANNOTATION_ROTATED_BY: "uid-of-one"}}}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_secret_of_someone_else_gets_no_password() {
+    for (what, change) in foreign_secrets() {
+        let mut secret = serde_json::to_value(auth_secret(None)).unwrap();
+        merge(&mut secret, &change);
+        let one = begun_with(&request("one", OpsType::RotateAuth, "{}"), |_| ());
+        let failed =
+            Call::patch("/apis/ops.kubedb.com/v1alpha1/namespaces/demo/pgpoolopsrequests/one/status")
+                .check(|body| {
+                    let conditions = body["status"]["conditions"].as_array().unwrap();
+                    let failed = conditions
+                        .iter()
+                        .find(|it| it["type"] == json!("Failed"))
+                        .unwrap();
+                    assert_eq!(failed["reason"], json!("SecretExternallyManaged"));
+                    let message = failed["message"].as_str().unwrap();
+                    assert!(
+                        message.contains("Secret demo/pool-auth was not generated"),
+                        "{message}"
+                    );
+                })
+                .reply(serde_json::to_value(scale("one")).unwrap());
+        // It is read, and nothing is written to it.
+        let script = Script::new()
+            .expect(Call::get(AUTH).reply(secret))
+            .expect(failed)
+            .expect(event("Failed"));
+        let bench = Bench::start(script, &[&one], ready(1));
+        let outcome = bench.settle(&one).await.unwrap();
+        assert_eq!(outcome, Outcome::Converged, "{what}");
+        bench.script.finish().await;
+    }
+}
+
+fn merge(base: &mut Value, change: &Value) {
+    match (base, change) {
+        (Value::Object(base), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, change) => *base = change.clone(),
+    }
+}
+
 fn certificate(alias: Alias, revision: i64, issuing: bool) -> Certificate {
     let pgpool = ready(1);
     let name = names::certificate(&pgpool, alias);
@@ -393,7 +481,7 @@ fn certificate(alias: Alias, revision: i64, issuing: bool) -> Certificate {
         "apiVersion": "cert-manager.io/v1", "kind": "Certificate",
         "metadata": {
             "name": name, "namespace": "demo", "uid": format!("uid-of-{name}"), "resourceVersion": "9",
-            "labels": names::offshoot_labels(&pgpool),
+            "labels": names::offshoot_labels(&pgpool), "ownerReferences": [names::owner_reference(&pgpool)],
         },
         "spec": {"secretName": name, "issuerRef": {"group": "cert-manager.io", "kind": "Issuer", "name": "ca"}},
         "status": {"revision": revision, "conditions": [

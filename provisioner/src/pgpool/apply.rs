@@ -29,6 +29,7 @@ use super::decide::volume_sync::MountedSecrets;
 use super::decide::{Decision, probe, rotation_progress};
 use super::observe::pods::PodFacts;
 use super::observe::{CertificateRevision, Live, Observed};
+use crate::claim;
 use crate::context::Context;
 use writer::Writer;
 
@@ -91,12 +92,13 @@ struct Written {
 /// Probes the pods as decided, records how far a rotation is, and writes the objects.
 pub(crate) async fn apply(
     context: &Context,
-    key: &ObjectRef<Pgpool>,
+    pgpool: &Pgpool,
     decision: &Result<Decision<'_>, Blocked>,
     objects: Option<Objects>,
     observed: &Observed,
     now: Timestamp,
 ) -> Applied {
+    let (key, claim) = (&ObjectRef::from_obj(pgpool), &claim::of(pgpool));
     let decision = decision.as_ref().ok();
     if let Some(decision) = decision {
         record_rotation(context, key, decision, observed, now);
@@ -120,6 +122,7 @@ pub(crate) async fn apply(
         applier: &context.applier,
         memory: &context.memory,
         key,
+        claim,
     };
     let service_monitor = objects.service_monitor.clone();
     match Box::pin(write(writer, decision, objects, observed)).await {

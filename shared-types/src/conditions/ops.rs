@@ -85,7 +85,7 @@ words! {
         SecretNotFound,
         /// A Secret that the request names lacks a required value.
         SecretInvalid,
-        /// The Secret of the PCP user is externally managed.
+        /// The Secret of the PCP user is externally managed, or was not generated for the Pgpool.
         SecretExternallyManaged,
         /// The Pgpool has no certificates that could be rotated.
         NoCertificates,

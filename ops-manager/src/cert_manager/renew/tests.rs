@@ -17,6 +17,7 @@ fn certificate(conditions: Vec<Condition>) -> Certificate {
     certificate.metadata.uid = Some("uid".into());
     certificate.metadata.resource_version = Some("7".into());
     certificate.metadata.generation = Some(2);
+    certificate.metadata.labels = Some(names::selector_labels("pool"));
     certificate.status = Some(CertificateStatus {
         conditions,
         ..CertificateStatus::default()
@@ -26,7 +27,8 @@ fn certificate(conditions: Vec<Condition>) -> Certificate {
 
 async fn requested(script: Script, certificate: &Certificate) -> Result<Renewal, ApplyError> {
     let (client, script) = script.start();
-    let answer = renew(&client, certificate, "its issuer has a new CA", now()).await;
+    let claim = crate::claim::of(&crate::fixtures::pgpool());
+    let answer = renew(&client, (&claim, certificate), "its issuer has a new CA", now()).await;
     script.finish().await;
     answer
 }
@@ -89,4 +91,12 @@ async fn a_refusal_is_an_error_that_names_the_certificate() {
         "{error}"
     );
     assert_eq!(error.class(), "forbidden");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_owner_is_left_alone() {
+    let mut foreign = certificate(Vec::new());
+    foreign.metadata.labels = None;
+    let error = requested(Script::new(), &foreign).await.unwrap_err();
+    assert_eq!(error.class(), "name_conflict", "{error}");
 }

@@ -17,11 +17,11 @@ use serde_json::{Value, json};
 use shared_types::{Pgpool, names};
 use tracing::info;
 
-use crate::cert_manager;
 use crate::certificates::decide::Decision;
 use crate::certificates::error::Error;
 use crate::certificates::observe::Observed;
 use crate::certificates::validate::Validated;
+use crate::claim;
 use crate::context::Context;
 
 /// An issued Secret that lacks owners.
@@ -58,13 +58,14 @@ fn orphans(pgpool: &Pgpool, validated: &Validated, observed: &Observed) -> Vec<O
         let Lookup::Present(secret) = &child.secret else {
             continue;
         };
-        let certificate = secret.annotations().get(cert_manager::CERTIFICATE_NAME);
-        let is_issued = certificate == Some(&wanted.certificate);
+        let Some(certificate) = child.certificate.as_deref() else {
+            continue;
+        };
+        let is_issued = claim::is_issued_for(pgpool, certificate, secret);
         if !is_issued || wanted.contested.is_some() || observed.recent.is_adopted(secret) {
             continue;
         }
-        let certificate = child.certificate.as_deref();
-        let owners = [owner_of(pgpool), certificate.and_then(owner_of)];
+        let owners = [owner_of(pgpool), owner_of(certificate)];
         let owners: Vec<_> = owners.into_iter().flatten().collect();
         let is_named = |owner: &Value| {
             let mut named = secret.owner_references().iter();

@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::{Availability, Lookup};
 use shared_types::object::GoDuration;
+use shared_types::owned_names::{SecretRole, secret_roles};
 use shared_types::{Alias, Pgpool, names};
 
 use super::Refusal;
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::{self, IssuerState, Observed, Presence, controller};
+use crate::claim;
 
 /// cert-manager is installed, and the issuer is ready.
 pub(super) fn open(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<IssuerReference, Refusal> {
@@ -182,15 +184,11 @@ fn twin(pgpool: &Pgpool, alias: Alias, secret: &str) -> Option<String> {
         .map(|other| format!("the {other} certificate of this Pgpool"))
 }
 
+/// A part that the provisioner writes, or may write later.
 fn part_of_provisioner(pgpool: &Pgpool, secret: &str) -> Option<String> {
-    let parts = [
-        (names::auth_secret(pgpool), "the credentials of the PCP user"),
-        (names::config_secret(pgpool), "the configuration"),
-        (names::pcp_secret(pgpool), "the configuration"),
-        (names::users_secret(pgpool), "the password file"),
-    ];
-    let mut holders = parts.iter().filter(|(name, _)| name == secret);
-    holders.next().map(|(_, part)| format!("{part} of this Pgpool"))
+    let mut roles = secret_roles(pgpool, secret).into_iter();
+    let part = roles.find(|role| !matches!(role, SecretRole::Certificate(_)));
+    part.map(|part| format!("{} of this Pgpool", part.describe()))
 }
 
 /// The Pgpool that has the Secret keeps it. Before one has it, the oldest Pgpool gets it; of two of the same age, the
@@ -236,14 +234,18 @@ fn secret_foreign(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Option<
     };
     IssuerReference::of(pgpool, alias)?;
     let name = names::certificate_secret(pgpool, alias);
-    let known = observe::issued_for(&child.secret).is_some()
+    let issued_for = observe::issued_for(&child.secret);
+    // A Certificate that was deleted leaves its Secret behind: that one had the name of ours does not make the Secret ours.
+    let known = issued_for.is_some_and(|name| name != names::certificate(pgpool, alias))
         || has_our_labels(pgpool, secret)
         || observe::writes_to(child.certificate.as_deref(), &name);
-    let holder = || {
-        controller(&secret.metadata).map_or_else(
-            || "someone else: cert-manager did not write it".to_owned(),
-            |owner| format!("{} {}", owner.kind, place(pgpool, &owner.name)),
-        )
+    let holder = || match (controller(&secret.metadata), issued_for) {
+        (Some(owner), _) => format!("{} {}", owner.kind, place(pgpool, &owner.name)),
+        (None, Some(certificate)) => format!(
+            "someone else: it was issued for a Certificate {} that no longer exists, and has no labels of this Pgpool",
+            place(pgpool, certificate)
+        ),
+        (None, None) => "someone else: cert-manager did not write it".to_owned(),
     };
     (!known).then(|| Refusal::SecretForeign {
         place: place(pgpool, &name),
@@ -261,8 +263,7 @@ fn certificate_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Opti
     let certificate = observed.children.get(&alias)?.certificate.as_ref()?;
     let owner = controller(&certificate.metadata)?;
     // An owner of our kind and name with another UID is this Pgpool before it was restored from a backup.
-    let ours = names::owner_reference(pgpool);
-    let is_ours = ours.uid == owner.uid || (ours.kind == owner.kind && ours.name == owner.name);
+    let is_ours = claim::of(pgpool).covers(&certificate.metadata);
     (!is_ours).then(|| Refusal::NameConflict {
         place: place(pgpool, &certificate.name_any()),
         owner: format!("{} {}", owner.kind, place(pgpool, &owner.name)),

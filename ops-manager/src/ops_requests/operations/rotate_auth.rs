@@ -3,8 +3,10 @@
 //! pgpool reads the password at each login to its control port, so no pod is replaced.
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 use shared_types::conditions::{OpsCondition, OpsReason};
 use shared_types::explanation::Explanation;
+use shared_types::owned_names::conflict_of_auth_secret;
 use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolSpec, names};
 
 use super::{Goal, Operation, Step, Task, edit, reject_secret, wait_for};
@@ -58,7 +60,18 @@ impl Operation for RotateAuth {
                 ),
             ));
         }
-        reject_secret(referenced)
+        let role = secret(request).and_then(|name| conflict_of_auth_secret(pgpool, name));
+        role.map(|role| {
+            Explanation::new(
+                OpsReason::SecretInvalid,
+                format!(
+                    "spec.authentication.secretRef names {} of Pgpool {}: name another Secret",
+                    role.describe(),
+                    pgpool.name_any()
+                ),
+            )
+        })
+        .or_else(|| reject_secret(referenced))
     }
 }
 

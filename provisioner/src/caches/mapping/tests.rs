@@ -108,7 +108,7 @@ fn who_was_refused_notices_nothing_but_consent() {
         )
     };
     let other = ["demo/other".to_owned()];
-    let none = [String::new(); 0];
+    let none: [String; 0] = [];
     let (granted, all) = (AcrossNamespaces::Granted, AcrossNamespaces::All);
     let mut withdrawn = binding.clone();
     withdrawn.metadata.annotations = None;

@@ -21,19 +21,22 @@ pub(crate) struct PodRef<'a> {
 /// Sets one annotation. Returns `None` when the pod no longer exists.
 pub(crate) async fn annotate(
     applier: &Applier,
-    (namespace, name): (&str, &str),
+    pod: PodRef<'_>,
     (key, value): (&str, &str),
 ) -> Result<Option<Pod>, ApplyError> {
-    let patch = Patch::Merge(json!({ "metadata": { "annotations": { key: value } } }));
+    let patch = Patch::Merge(json!({ "metadata": { "uid": pod.uid, "annotations": { key: value } } }));
     let params = PatchParams {
         field_manager: Some(applier.field_manager().to_owned()),
         ..PatchParams::default()
     };
-    let api = api(applier, namespace);
-    let request = async { api.patch(name, &params, &patch).await?.decoded() };
-    match Subject::named::<Pod>(namespace, name).answered(request).await {
+    let api = api(applier, pod.namespace);
+    let request = async { api.patch(pod.name, &params, &patch).await?.decoded() };
+    match Subject::named::<Pod>(pod.namespace, pod.name)
+        .answered(request)
+        .await
+    {
         Ok(pod) => Ok(Some(pod)),
-        Err(error) if error.code() == Some(404) => Ok(None),
+        Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use k8s_openapi::api::batch::v1::Job;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::Applier;
 use operator_runtime::apply::{Applied, ApplyError, Change};
 use operator_runtime::cache::keep_last_change;
 use operator_runtime::scope::Placement;
+use operator_runtime::{Applier, Claim};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_types::{Pgpool, names};
@@ -27,6 +27,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) applier: &'a Applier,
     pub(crate) memory: &'a Memory,
     pub(crate) key: &'a ObjectRef<Pgpool>,
+    /// What belongs to it.
+    pub(crate) claim: &'a Claim,
 }
 
 impl Writer<'_> {
@@ -35,7 +37,7 @@ impl Writer<'_> {
         K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
         K::Scope: Placement<K>,
     {
-        let Applied { mut object, change } = self.applier.apply(desired, live).await?;
+        let Applied { mut object, change } = self.applier.apply(self.claim, desired, live).await?;
         if change != Change::None {
             keep_last_change(&mut object);
             self.memory.pending.object(self.key, object.clone(), live);
@@ -76,7 +78,12 @@ impl Writer<'_> {
     pub(super) async fn sync_volumes(self, pod: &PodFacts, versions: &str) -> Result<(), ApplyError> {
         let namespace = self.key.namespace.as_deref().unwrap_or_default();
         let annotation = (names::ANNOTATION_MOUNTED_SECRETS, versions);
-        let annotated = pod_requests::annotate(self.applier, (namespace, &pod.name), annotation).await?;
+        let pod = PodRef {
+            namespace,
+            name: &pod.name,
+            uid: &pod.uid,
+        };
+        let annotated = pod_requests::annotate(self.applier, pod, annotation).await?;
         if let Some(mut pod) = annotated {
             pods::trim(&mut pod);
             self.memory.pending.object(self.key, pod, None);
@@ -117,7 +124,7 @@ impl Writer<'_> {
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
         K::Scope: Placement<K>,
     {
-        self.applier.delete(live).await?;
+        self.applier.delete(self.claim, live).await?;
         self.memory.pending.deleted(self.key, live);
         Ok(())
     }

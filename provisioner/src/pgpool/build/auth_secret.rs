@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use operator_runtime::apply::NO_VERSION;
+use shared_types::names;
 
 use super::metadata;
 use crate::pgpool::validate::Validated;
@@ -26,7 +27,7 @@ pub(super) fn auth_secret(validated: &Validated) -> Option<Secret> {
             ("username".to_owned(), bytes(&auth.login.user)),
             ("password".to_owned(), bytes(auth.login.password.expose())),
         ])),
-        type_: Some("kubernetes.io/basic-auth".to_owned()),
+        type_: Some(names::AUTH_SECRET_TYPE.to_owned()),
         ..Secret::default()
     })
 }

@@ -14,6 +14,7 @@ use shared_types::explanation::{Blocked, Explanation};
 use shared_types::pgpool::ScriptReference;
 
 use super::workload::Workload;
+use crate::claim;
 use crate::pgpool::observe::{Lookup, Observed, is_due};
 use crate::pgpool::validate::{Initialization, Validated};
 
@@ -71,7 +72,7 @@ pub(super) fn init_state(
             ),
         ),
         Lookup::Present(job) if job.metadata.deletion_timestamp.is_some() => InitState::Unknown,
-        Lookup::Present(job) if !is_owned(job, pgpool) => waiting(
+        Lookup::Present(job) if !claim::of(pgpool).controls(job.meta()) => waiting(
             Reason::NameConflict,
             format!("{title} exists and does not belong to this Pgpool: rename or delete it"),
         ),
@@ -106,10 +107,4 @@ fn sources(validated: &Validated, observed: &Observed) -> InitState {
         }
     }
     InitState::Due
-}
-
-fn is_owned(job: &Job, pgpool: &Pgpool) -> bool {
-    let uid = pgpool.meta().uid.as_ref();
-    let mut owners = job.metadata.owner_references.iter().flatten();
-    owners.any(|it| it.controller == Some(true) && Some(&it.uid) == uid)
 }

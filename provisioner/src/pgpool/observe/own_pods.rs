@@ -5,13 +5,14 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::claim::controller;
 use shared_types::{Pgpool, names};
 
 use super::certificate_revision::CertificateRevision;
 use super::pods::{self, PodFacts};
+use crate::claim;
 use crate::context::Context;
 
 #[cfg(test)]
@@ -70,10 +71,7 @@ pub(crate) fn pool_pods(pgpool: &Pgpool, context: &Context) -> PoolPods {
 
 /// Why a pod does not belong to the pool; `None` when it does.
 fn foreign(pod: &Pod, pgpool: &Pgpool, stateful_set: Option<&StatefulSet>) -> Option<ForeignPod> {
-    let owned = stateful_set.filter(|set| {
-        let owner = controller(&set.metadata);
-        owner.is_some_and(|owner| Some(&owner.uid) == pgpool.metadata.uid.as_ref())
-    });
+    let owned = stateful_set.filter(|set| claim::of(pgpool).controls(&set.metadata));
     let controller = controller(&pod.metadata);
     let is_own = owned.zip(controller).is_some_and(|(set, controller)| {
         controller.kind == "StatefulSet" && Some(&controller.uid) == set.metadata.uid.as_ref()
@@ -87,9 +85,4 @@ fn foreign(pod: &Pod, pgpool: &Pgpool, stateful_set: Option<&StatefulSet>) -> Op
         controller: owned.map(|_| described()),
         mounted_certificates: pod.spec.as_ref().and_then(CertificateRevision::of_pod),
     })
-}
-
-fn controller(meta: &ObjectMeta) -> Option<&OwnerReference> {
-    let mut owners = meta.owner_references.iter().flatten();
-    owners.find(|owner| owner.controller == Some(true))
 }

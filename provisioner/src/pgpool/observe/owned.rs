@@ -12,6 +12,7 @@ use shared_types::{Pgpool, names};
 
 use super::certificate_revision::CertificateRevision;
 use super::{ConfigCheck, Live, kind};
+use crate::claim;
 use crate::context::Context;
 
 /// Reads them from the caches, and from pending writes where a cache lags behind.
@@ -85,9 +86,7 @@ fn addressed(
         if is_tls_copy(&secret, pgpool) {
             copies.insert(CertificateRevision::of_copy(&secret), secret);
         } else if is_config_check(&secret, pgpool) {
-            let ours = |pod: &Arc<Pod>| {
-                pod.labels().get(names::LABEL_CONFIG_CHECK_OF).map(String::as_str) == Some(&look.key.name)
-            };
+            let ours = |pod: &Arc<Pod>| claim::of(pgpool).controls(pod.meta());
             let pod = look.up(&look.context.caches.pods, &name).filter(ours);
             config_checks.insert(name, ConfigCheck { secret, pod });
         }
@@ -107,15 +106,8 @@ fn is_config_check(secret: &Secret, pgpool: &Pgpool) -> bool {
 fn is_addressed(secret: &Secret, pgpool: &Pgpool, named: fn(&str, &str) -> String) -> bool {
     let name = secret.name_any();
     let hash = name.rsplit('-').next().unwrap_or_default();
-    let owned = || {
-        let owner = pgpool.meta().uid.as_ref();
-        secret
-            .owner_references()
-            .iter()
-            .any(|it| it.controller == Some(true) && Some(&it.uid) == owner)
-    };
     secret.immutable == Some(true)
         && secret.namespace() == pgpool.namespace()
         && name == named(&pgpool.name_any(), hash)
-        && owned()
+        && claim::of(pgpool).controls(secret.meta())
 }

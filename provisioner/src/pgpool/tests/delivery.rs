@@ -157,3 +157,23 @@ async fn a_foreign_object_does_not_keep_users_from_the_pods() {
     assert_eq!(stage.reconcile().await.reason(), Some("NameConflict"));
     assert_eq!(told(&stage.api.log()), ["pool-0", "pool-1", "pool-2"]);
 }
+
+#[tokio::test]
+async fn a_pod_that_the_workload_does_not_control_is_left_alone() {
+    let stage = changed().await;
+    let path = "/api/v1/namespaces/demo/pods/pool-1";
+    let mut foreign: Value = stage.api.get(path).unwrap();
+    for owner in [
+        json!([]),
+        json!([{ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pool", "uid": "gone", "controller": true }]),
+        json!([{ "apiVersion": "batch/v1", "kind": "Job", "name": "pool", "uid": "x", "controller": true }]),
+    ] {
+        foreign["metadata"]["ownerReferences"] = owner;
+        stage.api.put(path, foreign.clone());
+        let pods = observe::pool_pods(&stage.pgpool(), &stage.context).own;
+        let names: Vec<_> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        assert_eq!(names, ["pool-0", "pool-2"]);
+    }
+    stage.reconcile().await;
+    assert_eq!(told(&stage.api.log()), ["pool-0", "pool-2"]);
+}

@@ -4,11 +4,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
+use shared_types::owned_names::conflict_of_auth_secret;
 use shared_types::{Pgpool, names};
 
 use super::credentials::credential;
 use super::resolve::{Reference, text};
 use super::{AuthSecret, Inputs};
+use crate::claim;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
@@ -26,6 +28,15 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
             format!(
                 "`spec.authSecret` refers by {field} to a secret outside of the cluster, which is not supported: remove \
                  `apiGroup`, `secretStoreName` and `kind` from it, and name a Secret with `username` and `password`."
+            ),
+        ));
+    }
+    if let Some(role) = conflict_of_auth_secret(pgpool, &name) {
+        return Err(Blocked::stuck(
+            Reason::NameConflict,
+            format!(
+                "`spec.authSecret.name` is `{name}`, which is {} of this Pgpool: name another Secret.",
+                role.describe()
             ),
         ));
     }
@@ -47,11 +58,12 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
         forbidden: Reason::AuthSecretNotFound,
     }
     .read(&inputs.auth_secret)?;
-    if !external && belongs_to_another(pgpool, &secret) {
+    let holder = holder(pgpool, &secret);
+    if !external && let Holder::Other(owner) = &holder {
         return Err(Blocked::stuck(
             Reason::NameConflict,
             format!(
-                "{what} belongs to another object, according to its labels: name another Secret in `spec.authSecret.name`, or set \
+                "{what} belongs to {owner}: name another Secret in `spec.authSecret.name`, or set \
                  `spec.authSecret.externallyManaged` to share it."
             ),
         ));
@@ -59,7 +71,7 @@ pub(super) fn auth_secret(pgpool: &Pgpool, inputs: &Inputs) -> Result<AuthSecret
     let login = login(&secret).map_err(|problem| invalid(&what, &problem))?;
     Ok(AuthSecret {
         name,
-        ours: !external && is_ours(pgpool, &secret),
+        ours: !external && holder == Holder::Pgpool,
         login,
         version: secret.resource_version(),
     })
@@ -91,18 +103,24 @@ fn invalid(what: &str, problem: &str) -> Blocked {
     )
 }
 
-/// A Secret with the labels of this Pgpool is ours: this Pgpool wrote it, or an earlier one with its name.
-fn is_ours(pgpool: &Pgpool, secret: &Secret) -> bool {
-    let selector = names::selector_labels(&pgpool.name_any());
-    selector
-        .iter()
-        .all(|(key, value)| secret.labels().get(key) == Some(value))
+/// Whose the Secret is.
+#[derive(PartialEq, Eq)]
+enum Holder {
+    /// This `Pgpool` wrote it, or an earlier one of its name.
+    Pgpool,
+    /// The user made it for the `Pgpool`: it is only read.
+    User,
+    /// The labels say that an operator wrote it, and not for this `Pgpool`.
+    Other(String),
 }
 
-fn belongs_to_another(pgpool: &Pgpool, secret: &Secret) -> bool {
-    let managed = secret
-        .labels()
-        .get(names::LABEL_MANAGED_BY)
-        .is_some_and(|by| by == names::MANAGER);
-    managed && !is_ours(pgpool, secret)
+fn holder(pgpool: &Pgpool, secret: &Secret) -> Holder {
+    let label = |key: &str| secret.labels().get(key).map(String::as_str);
+    if label(names::LABEL_MANAGED_BY) != Some(names::MANAGER) {
+        return Holder::User;
+    }
+    match claim::of(pgpool).other_owner_of_secret(secret, names::AUTH_SECRET_TYPE) {
+        Some(other) => Holder::Other(other),
+        None => Holder::Pgpool,
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use operator_runtime::{Availability, Lookup};
 use shared_types::conditions::Reason;
-use shared_types::{Alias, names};
+use shared_types::{Alias, Pgpool, names};
 
 use crate::certificates::observe::{Claim, Observed};
 use crate::fixtures::{
@@ -92,11 +92,14 @@ fn a_contested_secret_is_known_as_such_even_behind_a_closed_gate() {
 #[test]
 fn no_certificate_is_written_over_what_the_provisioner_writes() {
     let plain = pgpool();
-    let parts = [
+    let parts: [fn(&Pgpool) -> String; 7] = [
         names::auth_secret,
         names::config_secret,
         names::pcp_secret,
         names::users_secret,
+        names::exporter_secret,
+        |pgpool| names::tls_secret(pgpool.metadata.name.as_ref().unwrap(), "0123456789"),
+        |pgpool| names::config_check(pgpool.metadata.name.as_ref().unwrap(), "abcdef0123"),
     ];
     for name in parts.map(|name| name(&plain)) {
         let pgpool = pgpool_with(&format!("certificates: [{{alias: client, secretName: {name}}}]"));
@@ -168,16 +171,17 @@ impl Labels {
 /// Secret is somebody else's.
 type Origin = (&'static str, Option<&'static str>, Labels, bool, bool);
 
-const ORIGINS: [Origin; 6] = [
+const ORIGINS: [Origin; 7] = [
     ("made by hand", None, Labels::None, false, true),
     ("of a release of that name", None, Labels::Helm, false, true),
     ("asked for already", None, Labels::None, true, false),
+    ("labels lost", Some("pool-server-cert"), Labels::None, true, false),
     (
-        "labels lost",
+        "left by a Certificate of that name",
         Some("pool-server-cert"),
         Labels::None,
         false,
-        false,
+        true,
     ),
     (
         "from a backup",
@@ -219,9 +223,13 @@ fn a_secret_that_cert_manager_did_not_write_is_not_written_over() {
             assert_eq!(client.contested, None, "{case}");
             if let Some(refusal) = server.contested {
                 assert_eq!(refusal.reason(), Reason::SecretNameConflict);
-                let words = "Secret demo/pool-server-cert belongs to someone else: cert-manager did not write it; \
-                             delete it, or choose another secretName";
-                assert!(refusal.to_string().starts_with(words), "{case}: {refusal}");
+                let refusal = refusal.to_string();
+                let words = "Secret demo/pool-server-cert belongs to someone else: ";
+                assert!(refusal.starts_with(words), "{case}: {refusal}");
+                assert!(
+                    refusal.contains("delete it, or choose another secretName"),
+                    "{case}: {refusal}"
+                );
             }
         }
     }

@@ -303,6 +303,7 @@ podTemplate:
 fn the_control_port_keeps_the_password_in_use() {
     let mut live = secret([("username", "pcp"), ("password", "kept")]);
     live.metadata.labels = Some(World::plain().valid().selector);
+    live.type_ = Some("kubernetes.io/basic-auth".to_owned());
     let world = World::plain().inputs(|inputs| {
         inputs.auth_secret = crate::pgpool::observe::Lookup::Present(live.into());
         inputs.passwords = crate::passwords::PasswordSource::of(|| unreachable!("a password is in use"));

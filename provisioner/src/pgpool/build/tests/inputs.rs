@@ -240,6 +240,77 @@ fn whose_the_auth_secret_is() {
     );
 }
 
+#[test]
+fn an_auth_secret_of_someone_else_is_not_used() {
+    use serde_json::json;
+    let world = World::plain();
+    let labels = serde_json::to_value(world.valid().selector).unwrap();
+    let owner = serde_json::to_value(world.valid().owner).unwrap();
+    let owned_by = |field: &str, value: &str| {
+        let mut owner = owner.clone();
+        owner[field] = json!(value);
+        json!({ "labels": labels, "ownerReferences": [owner] })
+    };
+    let basic = "kubernetes.io/basic-auth";
+    let rows = [
+        (
+            "another controller",
+            owned_by("name", "other"),
+            basic,
+            json!(null),
+            "Pgpool other",
+        ),
+        (
+            "another kind",
+            owned_by("kind", "PgBouncer"),
+            basic,
+            json!(null),
+            "PgBouncer pool",
+        ),
+        (
+            "another type",
+            json!({ "labels": labels }),
+            "kubernetes.io/tls",
+            json!(null),
+            "kubernetes.io/tls",
+        ),
+        (
+            "immutable",
+            json!({ "labels": labels }),
+            basic,
+            json!(true),
+            "immutable",
+        ),
+    ];
+    for (what, metadata, type_, immutable, words) in rows {
+        let data = json!({ "username": "bWU=", "password": "bWluZQ==" });
+        let theirs = json!({ "metadata": metadata, "type": type_, "immutable": immutable, "data": data });
+        let theirs = Lookup::Present(Arc::new(serde_json::from_value(theirs).unwrap()));
+        let world = World::plain().inputs(|inputs| inputs.auth_secret = theirs);
+        let (reason, message) = world.rejected();
+        assert!(message.contains(words), "{what}: {message}");
+        assert_says(
+            (reason, message),
+            Reason::NameConflict,
+            &["Secret `demo/pool-auth`"],
+        );
+    }
+}
+
+#[test]
+fn the_auth_secret_is_no_other_secret_of_the_pgpool() {
+    for (name, words) in [
+        ("pool-users", "the password file"),
+        ("pool-exporter", "the login"),
+        ("pool-tls-0123456789", "a TLS copy"),
+    ] {
+        let world = World::plain().spec(&format!("authSecret: {{name: {name}, externallyManaged: true}}"));
+        assert_says(world.rejected(), Reason::NameConflict, &[name, words]);
+    }
+    let world = World::tls().spec("authSecret: {name: pool-server-cert}");
+    assert_says(world.rejected(), Reason::NameConflict, &["server certificate"]);
+}
+
 /// The fields of `spec.authSecret`, each with a row: what becomes of the Secret in the manifest of a user.
 #[test]
 fn every_field_of_the_auth_secret_counts() {

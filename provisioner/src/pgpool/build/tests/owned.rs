@@ -139,3 +139,36 @@ fn the_chart_lets_nothing_be_created_that_is_not_built() {
         }
     }
 }
+
+/// No name that users may choose is that of another Secret of the Pgpool, if all of those are known.
+#[test]
+fn the_name_of_every_secret_that_is_built_is_known() {
+    use kube::ResourceExt;
+    use shared_types::owned_names::secret_roles;
+    let world = World::tls()
+        .spec("monitor: {agent: prometheus.io}\nconfiguration: {inline: {pgpool.conf: max_pool = 3}}");
+    let objects = support::objects(&world.valid(), &material());
+    let Foundation {
+        auth_secret,
+        config_secret,
+        pcp_secret,
+        users_secret,
+        exporter_secret,
+        ..
+    } = objects.foundation;
+    let check = support::config_check(&world.valid()).map(|check| check.secret);
+    let built = [
+        auth_secret,
+        config_secret,
+        Some(pcp_secret),
+        Some(users_secret),
+        exporter_secret,
+        objects.tls_copy,
+        check,
+    ];
+    let names: Vec<_> = built.iter().flatten().map(ResourceExt::name_any).collect();
+    assert!(names.len() >= 6, "{names:?}");
+    for name in names {
+        assert_eq!(secret_roles(&world.pgpool, &name).len(), 1, "{name}");
+    }
+}
