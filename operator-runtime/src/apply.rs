@@ -119,7 +119,7 @@ impl Applier {
             return self.configure(target, desired, wanted, live.clone()).await;
         }
         let mut created = wanted.clone();
-        created["metadata"]["resourceVersion"] = NO_VERSION.into();
+        set(&mut created, &["metadata", "resourceVersion"], NO_VERSION.into());
         match self.send(&api, &subject, &desired.name_any(), created).await {
             Ok(object) => {
                 info!(kind = %subject.kind, name = %subject.name, "created");
@@ -200,9 +200,9 @@ impl Applier {
             });
         }
         // An object that replaced the checked one meanwhile is not written.
-        wanted["metadata"]["uid"] = json!(live.meta().uid);
+        set(&mut wanted, &["metadata", "uid"], json!(live.meta().uid));
         if let Some(version) = &desired.meta().resource_version {
-            wanted["metadata"]["resourceVersion"] = json!(version);
+            set(&mut wanted, &["metadata", "resourceVersion"], json!(version));
         }
         let object = self.send(api, subject, &desired.name_any(), wanted).await?;
         info!(kind = %subject.kind, name = %subject.name, "configured");
@@ -324,16 +324,30 @@ where
     drop_nulls(&mut wanted);
     compare::encode_string_data(&mut wanted);
     // A precondition of the write, not a desired field.
-    if let Some(metadata) = wanted["metadata"].as_object_mut() {
+    if let Some(metadata) = wanted.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");
     }
     let hash = compare::hash(&wanted);
-    let metadata = &mut wanted["metadata"];
-    if !metadata["annotations"].is_object() {
-        metadata["annotations"] = json!({});
-    }
-    metadata["annotations"][hash_annotation] = hash.into();
+    set(
+        &mut wanted,
+        &["metadata", "annotations", hash_annotation],
+        hash.into(),
+    );
     Ok(wanted)
+}
+
+/// Sets the value at a path of keys. What is no map on the way becomes one.
+fn set(object: &mut Value, path: &[&str], value: Value) {
+    let [key, rest @ ..] = path else {
+        *object = value;
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    if let Some(map) = object.as_object_mut() {
+        set(map.entry(*key).or_insert(Value::Null), rest, value);
+    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,10 @@ where
     }
 }
 
+/// Objects per page of a list. While a page is read it is in memory several times, as bytes, as text and as objects,
+/// and users may create objects of more than 1 MB.
+const PAGE: u32 = 25;
+
 /// What the watches of a cache need of the process.
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a> {
@@ -194,8 +198,7 @@ where
         let namespaces = apis.iter().map(|(namespace, _)| namespace.clone());
         let left_out = LeftOutObjects::new(environment.metrics.left_out(&K::kind(&())));
         let (shared, cache) = Shared::new(namespaces, gate, readiness == Readiness::NeedsKind, left_out);
-        // Small pages: a list is held in memory once more while it is read.
-        let config = config.page_size(100);
+        let config = config.page_size(PAGE);
         let parts = apis.into_iter().enumerate();
         let parts = parts.map(|(index, (namespace, api))| feed::Part {
             index,

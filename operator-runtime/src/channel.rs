@@ -6,6 +6,7 @@
 
 pub mod client;
 mod connection;
+mod contained;
 pub mod files;
 pub mod server;
 

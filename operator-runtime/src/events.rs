@@ -75,11 +75,8 @@ fn shortened(note: &str) -> String {
     if note.len() <= LIMIT {
         return note.to_owned();
     }
-    let mut end = LIMIT - '…'.len_utf8();
-    while !note.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &note[..end])
+    let (start, _) = note.split_at(note.floor_char_boundary(LIMIT.saturating_sub('…'.len_utf8())));
+    format!("{start}…")
 }
 
 /// Returns whether a condition has another status or another reason than before.

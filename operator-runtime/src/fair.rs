@@ -17,6 +17,13 @@ impl<K: Resource> Tenant for ObjectRef<K> {
     }
 }
 
+/// Namespace and name.
+impl Tenant for (String, String) {
+    fn tenant(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Tenant for &'static str {
     fn tenant(&self) -> &'static str {
         ""

@@ -46,7 +46,7 @@ impl Fence {
     #[must_use]
     pub fn is_open(&self) -> bool {
         let until = self.0.until.load(Ordering::Acquire);
-        until == u64::MAX || Instant::now() < self.0.started + Duration::from_millis(until) && until != 0
+        until == u64::MAX || self.0.started.elapsed() < Duration::from_millis(until)
     }
 
     /// Opens the fence until `deadline`.

@@ -8,6 +8,14 @@
 //! Stop: no reconcile starts any more (the drain token) → every task is joined, for at most 25 s → the lease is
 //! released → the process exits. A second signal skips the waiting. A task that ends before the drain ends the
 //! process with a failure, and so does the loss of the lease.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 pub mod admin;
 pub mod apply;

@@ -243,7 +243,7 @@ async fn watch<K, R>(
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         let seconds = watch_seconds(shared.targets(), &mut rand::rng());
         let mut states = pin!(states(api.clone(), &target, seconds, reduce));
@@ -261,7 +261,7 @@ async fn watch<K, R>(
                 }
                 Err(error) => error,
             };
-            failures += 1;
+            failures = failures.saturating_add(1);
             debug!(kind = %K::kind(&()), object = %target, error = %error_chain(&error), "watch failed");
             let refused = refusal(&error);
             match refused {

@@ -4,6 +4,14 @@
 //! The process reads caches and writes to the API server; it holds no other state that matters. It never touches a pod or
 //! anything that the provisioner applies: the two operators meet in the API, and the channel only delivers the same
 //! information sooner.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 pub mod args;
 pub mod run;

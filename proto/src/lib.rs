@@ -2,6 +2,14 @@
 //! operators use for what it carries.
 //!
 //! Servers and clients live in the operator that uses them. Within `v1` fields are only added.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 #[allow(missing_docs)]
 pub mod verdict;

@@ -15,7 +15,7 @@ use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use operator_runtime::cache::keep_last_change;
-use operator_runtime::{Cache, Demand, Runtime};
+use operator_runtime::{Cache, Demand, Runtime, panics};
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
@@ -142,7 +142,10 @@ where
     K: Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     changes
-        .filter_map(|object| std::future::ready(mapping::by_label(object.as_ref())))
+        .filter_map(|object| {
+            let pgpool = panics::contained(|| mapping::by_label(object.as_ref()));
+            std::future::ready(pgpool.flatten())
+        })
         .boxed()
 }
 
@@ -157,7 +160,10 @@ where
 {
     let pgpools = pgpools.clone();
     changes
-        .flat_map(move |object| stream::iter(dependents(&object, &pgpools.list())))
+        .flat_map(move |object| {
+            let dependents = panics::contained(|| dependents(&object, &pgpools.list()));
+            stream::iter(dependents.unwrap_or_default())
+        })
         .boxed()
 }
 

@@ -3,6 +3,14 @@
 //!
 //! The process is cache → reconcile → API server and holds no other state that matters: it can be killed between
 //! any two lines, and the channel to the other operator can be cut, without changing where a `Pgpool` ends up.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 mod across_namespaces;
 mod args;

@@ -31,7 +31,7 @@ pub(crate) struct Limits {
 /// A Pgpool requests to rotate a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// When the served certificate expires: the Pgpool with the least time left goes first.
+    /// When the served certificate expires: of one namespace, the Pgpool with the least time left goes first.
     pub(crate) expires: Timestamp,
     pub(crate) pods: u32,
     /// It expires so soon that no limit applies.

@@ -161,7 +161,7 @@ pub fn is_false(conditions: &[Condition], ty: ConditionType) -> bool {
 pub fn cut(message: String) -> String {
     let mut message = one_line(message);
     if message.len() > LONGEST_MESSAGE {
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE - "…".len()));
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE.saturating_sub("…".len())));
         message.push('…');
     }
     message

@@ -75,7 +75,12 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
 /// Gives new objects a status that says that they are not observed yet. Tools that wait, such as kstatus, take an object
 /// without a status as ready.
 fn unobserved(schema: &mut Value) {
-    schema["properties"]["status"]["default"] = json!({ "observedGeneration": UNOBSERVED });
+    if let Some(status) = schema
+        .pointer_mut("/properties/status")
+        .and_then(Value::as_object_mut)
+    {
+        status.insert("default".to_owned(), json!({ "observedGeneration": UNOBSERVED }));
+    }
 }
 
 /// The schema without `nullable`, so that the API server drops a null in a manifest instead of storing it, as for every

@@ -6,7 +6,14 @@
 //!
 //! Field names and meanings are those of KubeDB, so that its manifests are accepted unmodified. Defaults are methods of
 //! the specs, and are never written back into an object.
-
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 #![allow(
     clippy::duplicated_attributes,
     reason = "every printer column has a type of its own"

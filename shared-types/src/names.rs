@@ -150,7 +150,7 @@ fn is_reserved(key: &str) -> bool {
 /// that it has another owner.
 #[must_use]
 pub fn suffixed(base: &str, suffix: &str) -> String {
-    let room = MAX_LENGTH.saturating_sub(suffix.len() + 1);
+    let room = MAX_LENGTH.saturating_sub(suffix.len()).saturating_sub(1);
     let base: String = base.chars().take(room).collect();
     let excess = suffix.len().saturating_sub(MAX_LENGTH);
     let suffix: String = suffix.chars().skip(excess).collect();
@@ -328,7 +328,7 @@ pub fn server_dns_names(
 fn uid_tail(pgpool: &Pgpool) -> String {
     let uid = pgpool.uid().unwrap_or_default();
     let start = uid.char_indices().rev().nth(5).map_or(0, |(at, _)| at);
-    uid[start..].to_owned()
+    uid.split_at(start).1.to_owned()
 }
 
 #[cfg(test)]

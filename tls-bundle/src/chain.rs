@@ -109,7 +109,7 @@ impl<'s, 'a> Search<'s, 'a> {
         last: &Certificate<'a>,
         issuer: &Certificate<'a>,
     ) -> Result<(), ChainFault> {
-        self.signatures += 1;
+        self.signatures = self.signatures.saturating_add(1);
         if self.signatures > MOST_SIGNATURES {
             return Err(ChainFault::TooManyCertificates);
         }

@@ -59,7 +59,7 @@ fn ip_within(base: &GeneralName<'_>, ip: IpAddr) -> Option<bool> {
         IpAddr::V4(ip) => ip.octets().to_vec(),
         IpAddr::V6(ip) => ip.octets().to_vec(),
     };
-    if base.len() != octets.len() * 2 {
+    if base.len() != octets.len().saturating_mul(2) {
         // A subtree of the other family permits nothing of this one, and excludes nothing.
         return Some(false);
     }

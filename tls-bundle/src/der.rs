@@ -23,7 +23,7 @@ fn take<'a>(tag: u8, bytes: &mut &'a [u8]) -> Option<Element<'a>> {
         (long_length(octets)?, rest)
     };
     let (content, rest) = rest.split_at_checked(length)?;
-    let (whole, _) = bytes.split_at_checked(bytes.len() - rest.len())?;
+    let (whole, _) = bytes.split_at_checked(bytes.len().checked_sub(rest.len())?)?;
     *bytes = rest;
     (first == tag).then_some(Element { content, whole })
 }

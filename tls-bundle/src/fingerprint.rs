@@ -68,12 +68,8 @@ impl FromStr for Fingerprint {
 }
 
 fn nibble(digit: u8) -> Result<u8, NotAFingerprint> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        b'A'..=b'F' => Ok(digit - b'A' + 10),
-        _ => Err(NotAFingerprint),
-    }
+    let value = char::from(digit).to_digit(16).ok_or(NotAFingerprint)?;
+    u8::try_from(value).map_err(|_| NotAFingerprint)
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ fn elliptic(der: &[u8]) -> Option<PublicKey> {
 fn rsa(pair: RsaKeyPair) -> PublicKey {
     PublicKey::new(
         Kind::Rsa {
-            bits: pair.public_modulus_len() * 8,
+            bits: pair.public_modulus_len().saturating_mul(8),
         },
         &pair,
     )

@@ -4,6 +4,14 @@
 //! Pgpool silently falls back to plain text when key and certificate do not match. So both operators verify a
 //! bundle with this crate first, and get the same result. It is pure: no Kubernetes, no files, no clock. Messages
 //! and `Debug` output contain public parts of a certificate only, never any part of a key.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::string_slice
+    )
+)]
 
 mod certificate;
 mod chain;

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::Admin;
 use crate::args::AdminArgs;
@@ -109,4 +113,26 @@ async fn an_address_that_is_taken_is_an_error() {
         .serve(taken.local_addr().unwrap(), CancellationToken::new())
         .await;
     assert!(served.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_without_progress_is_not_alive() {
+    let liveness = Liveness::default();
+    let admin = Admin {
+        gates: Gates::default(),
+        registry: SharedRegistry::default(),
+        drain: CancellationToken::new(),
+        liveness: liveness.clone(),
+    };
+    let status = async || {
+        let request = Request::get("/livez").body(Body::empty()).unwrap();
+        admin.clone().router().oneshot(request).await.unwrap().status()
+    };
+    let queue = liveness.queue("pgpool");
+    queue.looked_at(false, true);
+    assert_eq!(status().await, StatusCode::OK);
+    tokio::time::advance(Duration::from_mins(5)).await;
+    assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+    queue.looked_at(true, true);
+    assert_eq!(status().await, StatusCode::OK);
 }

@@ -111,10 +111,11 @@ fn merge_key(items: &[Value]) -> Option<&'static [&'static str]> {
         let identifies =
             |map: &&Map<String, Value>| map.get(*first).is_some_and(|it| it.is_string() || it.is_number());
         maps.iter().all(identifies)
-            && !maps
-                .iter()
-                .enumerate()
-                .any(|(at, map)| maps.iter().skip(at + 1).any(|other| same_key(map, other, key)))
+            && !maps.iter().enumerate().any(|(at, map)| {
+                maps.iter()
+                    .skip(at.saturating_add(1))
+                    .any(|other| same_key(map, other, key))
+            })
     })
 }
 
@@ -164,9 +165,14 @@ pub(super) fn encode_string_data(object: &mut Value) {
     let Some(Value::Object(plain)) = object.as_object_mut().and_then(|map| map.remove("stringData")) else {
         return;
     };
+    let Some(object) = object.as_object_mut() else {
+        return;
+    };
+    let data = object.entry("data").or_insert_with(|| Value::Object(Map::new()));
+    let Some(data) = data.as_object_mut() else { return };
     for (key, value) in plain {
         if let Some(text) = value.as_str() {
-            object["data"][key] = STANDARD.encode(text).into();
+            data.insert(key, STANDARD.encode(text).into());
         }
     }
 }

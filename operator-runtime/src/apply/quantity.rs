@@ -26,7 +26,8 @@ fn nanos(text: &str) -> Option<i128> {
         value.checked_mul(tens)
     } else {
         // The API server rounds what is smaller than a billionth up; whole values compare exactly.
-        Some(value.div_euclid(tens) + i128::from(value.rem_euclid(tens) != 0))
+        let remains = value.checked_rem_euclid(tens)? != 0;
+        value.checked_div_euclid(tens)?.checked_add(i128::from(remains))
     }
 }
 

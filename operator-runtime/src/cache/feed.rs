@@ -30,7 +30,7 @@ pub(crate) fn watch_seconds(watches: usize, rng: &mut impl Rng) -> u32 {
     const SHORTEST: u32 = 60;
     const LONGEST: u32 = 240;
     let seconds = u32::try_from(watches).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
-    rng.random_range(seconds..=seconds + seconds / 5)
+    rng.random_range(seconds..=seconds.saturating_add(seconds / 5))
 }
 
 /// The part of a scope that one watch covers.
@@ -93,7 +93,7 @@ pub(super) async fn feed<K>(part: Part<K>, shared: Arc<Shared<K>>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         let config = part.config.clone().timeout(watch_seconds(1, &mut rand::rng()));
         let mut events = pin!(events(part.api.clone(), config, part.reduce));
@@ -110,7 +110,7 @@ where
                     take(event, &part, &shared, &mut listed);
                 }
                 Err(error) => {
-                    failures += 1;
+                    failures = failures.saturating_add(1);
                     let refused = refusal(&error);
                     note(&error, refused, &part, &shared);
                     let delay = WATCHES.delay(failures, &mut rand::rng());

@@ -19,6 +19,7 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::{debug, info};
 
 use super::connection::Connection;
+use super::contained::Contained;
 use super::files::TlsFiles;
 use crate::args::ChannelArgs;
 use crate::error_chain;
@@ -140,6 +141,7 @@ impl Channel {
             .max_concurrent_streams(self.max_streams)
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .layer(Contained)
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, self.drain.clone().cancelled_owned());
         let limit = Arc::new(Semaphore::new(self.max_connections));

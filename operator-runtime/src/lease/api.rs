@@ -64,7 +64,7 @@ impl LeaseApi {
 
     /// How long one request may take, so that several fit before the deadline.
     fn timeout(&self) -> Duration {
-        self.config.renew / 4
+        self.config.renew.checked_div(4).unwrap_or_default()
     }
 
     async fn answered(
@@ -179,6 +179,8 @@ fn json(lease: &Lease) -> Vec<u8> {
 
 /// Rounds up: a standby must not wait for less than the leader relies on.
 fn whole_seconds(duration: Duration) -> i32 {
-    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let seconds = duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0));
     i32::try_from(seconds).unwrap_or(i32::MAX)
 }

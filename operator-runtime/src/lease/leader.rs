@@ -10,9 +10,12 @@ use tracing::{debug, info, warn};
 
 use super::api::{LeaseApi, LeaseError, holder};
 use super::{Lost, Process};
+use crate::clock;
 
 /// How long to wait after a failed renewal.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait after the Lease was read again because somebody else wrote it.
+const SOON: Duration = Duration::from_millis(250);
 
 pub(super) struct Leader {
     api: LeaseApi,
@@ -25,7 +28,9 @@ pub(super) struct Leader {
 impl Leader {
     /// `held` is the Lease and when the request that took it was sent.
     pub(super) fn new(api: LeaseApi, (held, renewed): (Lease, Instant), process: Process) -> Self {
-        process.fence.open_until(renewed + api.config().renew);
+        process
+            .fence
+            .open_until(clock::later(renewed, api.config().renew));
         process.metrics.leads(&api.config().name, true);
         info!(lease = %api.config().name, identity = %api.config().identity, "leading");
         Self {
@@ -61,9 +66,10 @@ impl Leader {
 
     async fn renew_until_lost(&mut self) -> Lost {
         let renew = self.api.config().renew;
-        let mut next = self.renewed + renew / 2;
+        let half = renew.checked_div(2).unwrap_or_default();
+        let mut next = clock::later(self.renewed, half);
         loop {
-            let deadline = self.renewed + renew;
+            let deadline = clock::later(self.renewed, renew);
             tokio::time::sleep_until(next.min(deadline)).await;
             if Instant::now() >= deadline {
                 return Lost::Deadline(renew);
@@ -79,15 +85,15 @@ impl Leader {
             match attempt {
                 Ok(lease) => {
                     self.hold(lease, sent);
-                    next = sent + renew / 2;
+                    next = clock::later(sent, half);
                 }
                 Err(LeaseError::Conflict | LeaseError::Missing) => match self.recover().await {
                     Some(lost) => return lost,
-                    None => next = Instant::now() + RETRY / 4,
+                    None => next = clock::after(SOON),
                 },
                 Err(error) => {
                     debug!(lease = %self.api.config().name, %error, "renewal failed");
-                    next = Instant::now() + RETRY;
+                    next = clock::after(RETRY);
                 }
             }
         }
@@ -96,7 +102,9 @@ impl Leader {
     fn hold(&mut self, lease: Lease, sent: Instant) {
         self.held = lease;
         self.renewed = sent;
-        self.process.fence.open_until(sent + self.api.config().renew);
+        self.process
+            .fence
+            .open_until(clock::later(sent, self.api.config().renew));
     }
 
     /// Reads the Lease after someone else wrote it. An annotation or a deletion is no reason to stop; another

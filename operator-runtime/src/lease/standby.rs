@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::api::{LeaseApi, LeaseError, holder};
 use crate::backoff::Backoff;
+use crate::clock;
 
 const RETRY: Backoff = Backoff {
     first: Duration::from_millis(250),
@@ -63,7 +64,7 @@ pub fn claim(record: &Record, identity: &str, fallback: Duration, now: Instant) 
             let duration = named
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .map_or(fallback, Duration::from_secs);
-            let expiry = record.since + duration;
+            let expiry = clock::later(record.since, duration);
             if now >= expiry {
                 Claim::Take
             } else {
@@ -83,21 +84,21 @@ pub(super) async fn stand_by(api: &LeaseApi) -> (Lease, Instant) {
     let mut seen = pin!(seen);
     let mut record = first(api, seen.as_mut()).await;
     let mut logged = None;
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         let now = Instant::now();
         match claim(&record, &api.config().identity, api.config().duration, now) {
             Claim::Take => match take(api, &record).await {
                 Ok(lease) => return (lease, now),
                 Err(error) => {
-                    failures += 1;
+                    failures = failures.saturating_add(1);
                     explain(api, &error);
                     if let Ok(lease) = api.read().await {
                         // The watch may lag or be broken; the next attempt needs the current version.
                         record.update(lease);
                     }
                     let delay = RETRY.delay(failures, &mut rand::rng());
-                    refresh(&mut record, seen.as_mut(), Instant::now() + delay).await;
+                    refresh(&mut record, seen.as_mut(), clock::after(delay)).await;
                 }
             },
             Claim::Wait(until) => {
@@ -131,7 +132,7 @@ type Seen = Result<Option<Lease>, watcher::Error>;
 
 /// Waits until the Lease is observed for the first time.
 async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Record {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         match seen.next().await {
             Some(Ok(lease)) => {
@@ -141,7 +142,7 @@ async fn first(api: &LeaseApi, mut seen: impl Stream<Item = Seen> + Unpin) -> Re
                 };
             }
             Some(Err(error)) => {
-                failures += 1;
+                failures = failures.saturating_add(1);
                 let delay = RETRY.delay(failures, &mut rand::rng());
                 if failures.is_power_of_two() {
                     let error = crate::error_chain(&error);
@@ -166,7 +167,7 @@ async fn refresh(record: &mut Record, mut seen: impl Stream<Item = Seen> + Unpin
             }
             Ok(Some(Err(error))) => {
                 debug!(error = %crate::error_chain(&error), "the watch of the lease failed");
-                tokio::time::sleep_until((Instant::now() + RETRY.first).min(until)).await;
+                tokio::time::sleep_until(clock::after(RETRY.first).min(until)).await;
             }
             Ok(None) => tokio::time::sleep_until(until).await,
             Err(_) => return,

@@ -27,7 +27,7 @@ impl Collector for Process {
         let Some(resident) = status_field("VmRSS:") else {
             return Ok(());
         };
-        let gauge = ConstGauge::new(resident * 1024);
+        let gauge = ConstGauge::new(resident.saturating_mul(1024));
         let family = encoder.encode_descriptor(
             "process_resident_memory",
             "Memory of this process that is in RAM",

@@ -188,7 +188,7 @@ where
             entry.who.insert(who.clone());
             return None;
         }
-        self.started += 1;
+        self.started = self.started.wrapping_add(1);
         let entry = Entry {
             number: self.started,
             who: HashSet::from([who.clone()]),

@@ -85,7 +85,7 @@ pub(crate) fn may_collide(one: &Pgpool, other: &Pgpool) -> bool {
 fn has_special_names(pgpool: &Pgpool) -> bool {
     const SUFFIX: usize = "-metrics-exporter-cert".len();
     let name = pgpool.metadata.name.as_ref();
-    let is_cut = name.is_some_and(|name| name.len() + SUFFIX > names::MAX_LENGTH);
+    let is_cut = name.is_some_and(|name| name.len() > names::MAX_LENGTH.saturating_sub(SUFFIX));
     let mut certificates = pgpool.spec.tls.iter().flat_map(|tls| &tls.certificates);
     is_cut || certificates.any(|certificate| certificate.secret_name.is_some())
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
-use operator_runtime::Cache;
+use operator_runtime::{Cache, panics};
 use shared_types::{Pgpool, PgpoolOpsRequest};
 use tokio_stream::wrappers::WatchStream;
 
@@ -64,11 +64,19 @@ fn of_requests(caches: &Caches) -> Keys<PgpoolOpsRequest> {
     stream::select_all(triggers).boxed()
 }
 
+/// What a mapping returns for one object; nothing if it panics, so that other objects go on to cause reconciles.
+fn each<K>(mapping: impl FnOnce() -> K) -> stream::Iter<std::iter::Flatten<std::option::IntoIter<K>>>
+where
+    K: IntoIterator,
+{
+    stream::iter(panics::contained(mapping).into_iter().flatten())
+}
+
 fn changed_pgpools(caches: &Caches) -> Keys<Pgpool> {
     let all = caches.pgpools.clone();
     let changes = caches.pgpools.changes();
     changes
-        .flat_map(move |changed| stream::iter(mapping::by_pgpool(&changed, &all.list())))
+        .flat_map(move |changed| each(|| mapping::by_pgpool(&changed, &all.list())))
         .boxed()
 }
 
@@ -78,7 +86,7 @@ where
 {
     let changes = cache.changes();
     changes
-        .filter_map(|changed| std::future::ready(mapping::by_label(changed.meta())))
+        .flat_map(|changed| each(|| mapping::by_label(changed.meta())))
         .boxed()
 }
 
@@ -89,7 +97,7 @@ where
     let all = pgpools.clone();
     let changes = cache.changes();
     changes
-        .flat_map(move |changed| stream::iter(mapping::by_issuer(kind, changed.meta(), &all.list())))
+        .flat_map(move |changed| each(|| mapping::by_issuer(kind, changed.meta(), &all.list())))
         .boxed()
 }
 
@@ -102,7 +110,7 @@ fn cert_manager(caches: &Caches) -> Keys<Pgpool> {
     ];
     let all = caches.pgpools.clone();
     stream::select_all(availability.map(WatchStream::from_changes))
-        .flat_map(move |_| stream::iter(mapping::by_cert_manager(&all.list())))
+        .flat_map(move |_| each(|| mapping::by_cert_manager(&all.list())))
         .boxed()
 }
 
@@ -123,10 +131,9 @@ fn changed_requests(cache: &Cache<PgpoolOpsRequest>) -> Keys<PgpoolOpsRequest> {
     changes
         .flat_map(move |changed| {
             let own = ObjectRef::from_obj(changed.as_ref());
-            let mut keys = mapping::open_requests(&mapping::pgpool_of(&changed), &all.list());
-            keys.retain(|key| *key != own);
-            keys.insert(0, own);
-            stream::iter(keys)
+            let others = each(|| mapping::open_requests(&mapping::pgpool_of(&changed), &all.list()));
+            let first = own.clone();
+            stream::iter([first]).chain(others.filter(move |key| std::future::ready(*key != own)))
         })
         .boxed()
 }
@@ -143,11 +150,10 @@ where
     let changes = cache.changes();
     changes
         .flat_map(move |changed| {
-            let keys = match pgpool(&changed) {
+            each(|| match pgpool(&changed) {
                 Some(pgpool) => mapping::open_requests(&pgpool, &requests.list()),
                 None => Vec::new(),
-            };
-            stream::iter(keys)
+            })
         })
         .boxed()
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::credential::Credential;
 
 /// How long md5 is still answered after `spec.clientAuthMode` has changed: longer than pods need to reload their rules.
-const MD5_GRACE: Duration = Duration::from_secs(60);
+const MD5_GRACE: Duration = Duration::from_mins(1);
 
 /// A pod that can be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]

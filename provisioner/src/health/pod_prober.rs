@@ -1,8 +1,11 @@
 //! Probes one pod. Decides only when a probe is due, never what its result means.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::clock;
 use shared_types::Pgpool;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -23,7 +26,7 @@ pub(super) async fn run(health: Health, key: ObjectRef<Pgpool>, mut targets: wat
     let mut due = if target.pod.ready {
         Instant::now()
     } else {
-        Instant::now() + target.access.period
+        clock::after(target.access.period)
     };
     loop {
         tokio::select! {
@@ -36,20 +39,23 @@ pub(super) async fn run(health: Health, key: ObjectRef<Pgpool>, mut targets: wat
                 if outdates_result(&target, &new) {
                     due = Instant::now();
                 } else if target.access.period != new.access.period {
-                    due = due.min(Instant::now() + new.access.period);
+                    due = due.min(clock::after(new.access.period));
                 }
                 target = new;
             }
             () = sleep_until(due) => {
                 // The period counts from the start of a probe, so that a slow answer does not stretch it.
-                due = Instant::now() + target.access.period;
+                due = clock::after(target.access.period);
                 let permit = health.0.connections.acquire(key.namespace.clone().unwrap_or_default()).await;
                 // Addresses pass from pod to pod: what was known before the wait may be outdated.
                 target = targets.borrow_and_update().clone();
                 let (pod, access) = (target.pod.clone(), target.access.clone());
-                let probe = health.0.prober.probe(pod, access).await;
+                let probe = AssertUnwindSafe(health.0.prober.probe(pod, access)).catch_unwind().await;
                 drop(permit);
-                health.record(&key, &target, probe);
+                // A panic is logged and counted where it happens; the pod is probed again after the period.
+                if let Ok(probe) = probe {
+                    health.record(&key, &target, probe);
+                }
             }
         }
     }

@@ -44,7 +44,7 @@ impl BackendRejection {
     /// Finds the rejection in the first bytes of a response.
     pub(super) fn parse(response: &[u8]) -> Option<Self> {
         let at = response.windows(PREFIX.len()).position(|bytes| bytes == PREFIX)?;
-        match response.get(at + PREFIX.len())? {
+        match response.get(at..)?.strip_prefix(PREFIX)?.first()? {
             b'E' => Some(Self::Error),
             // The types of TLS records. pgpool prints an unprintable byte as it is, or not at all.
             0x14..=0x17 | b'\'' => Some(Self::UntrustedCertificate),

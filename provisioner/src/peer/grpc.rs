@@ -37,7 +37,7 @@ pub(crate) async fn follow(
     metrics: Metrics,
     drain: CancellationToken,
 ) {
-    let mut failures = 0;
+    let mut failures = 0_u32;
     loop {
         let end = tokio::select! {
             () = drain.cancelled() => return,
@@ -52,7 +52,7 @@ pub(crate) async fn follow(
             // The normal state until the channel has its certificates, so not worth a line each time.
             debug!(failures, "the channel to ops-manager cannot be opened: {end}");
         }
-        failures += 1;
+        failures = failures.saturating_add(1);
         let pause = RECONNECT.delay(failures, &mut rand::rng());
         tokio::select! {
             () = drain.cancelled() => return,

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use operator_runtime::fair::Tenant;
 
 use super::{Admission, Limits, Request};
 
@@ -29,7 +30,7 @@ pub(super) struct TokenBucket<K> {
     waiting: HashMap<K, Request>,
 }
 
-impl<K: Hash + Eq + Ord + Clone> TokenBucket<K> {
+impl<K: Hash + Eq + Ord + Clone + Tenant> TokenBucket<K> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -52,7 +53,7 @@ impl<K: Hash + Eq + Ord + Clone> TokenBucket<K> {
         if within_limits || request.urgent {
             self.waiting.remove(key);
             self.in_flight.insert(key.clone(), now);
-            self.tokens -= cost(request);
+            self.tokens = self.tokens.saturating_sub(cost(request));
             return if within_limits {
                 Admission::Granted
             } else {
@@ -62,7 +63,7 @@ impl<K: Hash + Eq + Ord + Clone> TokenBucket<K> {
         self.waiting.insert(key.clone(), request);
         // A slot that becomes free triggers a reconcile; tokens do not.
         let after = if has_slot {
-            self.time_until(tokens_ahead + 1)
+            self.time_until(tokens_ahead.saturating_add(1))
         } else {
             MAX_RETRY
         };
@@ -84,27 +85,47 @@ impl<K: Hash + Eq + Ord + Clone> TokenBucket<K> {
         if self.in_flight.remove(key).is_none() {
             return Vec::new();
         }
-        let mut queue: Vec<_> = self
-            .waiting
-            .iter()
-            .map(|(key, request)| (request.expires, key))
-            .collect();
-        queue.sort_unstable();
-        queue.truncate(self.free_slots().unwrap_or(queue.len()));
-        queue.into_iter().map(|(_, key)| key.clone()).collect()
+        let queue = self.queue(None);
+        let first = queue.into_iter().take(self.free_slots().unwrap_or(usize::MAX));
+        first.map(|(key, _)| key.clone()).collect()
     }
 
     /// How many waiting Pgpools go before this request, and how many tokens they need.
     fn ahead_of(&self, key: &K, request: Request) -> (usize, i64) {
-        let mut pools = 0;
-        let mut tokens = 0;
-        for (other, theirs) in &self.waiting {
-            if other != key && (theirs.expires, other) < (request.expires, key) {
-                pools += 1;
-                tokens += cost(*theirs);
-            }
+        let queue = self.queue(Some((key, request)));
+        let ahead = queue.into_iter().take_while(|(other, _)| *other != key);
+        ahead.fold((0, 0), |(pools, tokens), (_, theirs)| {
+            (
+                usize::saturating_add(pools, 1),
+                i64::saturating_add(tokens, cost(theirs)),
+            )
+        })
+    }
+
+    /// The waiting requests, with one more, in the order in which they are granted: namespaces take turns, beginning with
+    /// those that rotate the fewest Pgpools, and of each the certificate that expires first goes first.
+    fn queue<'a>(&'a self, more: Option<(&'a K, Request)>) -> Vec<(&'a K, Request)> {
+        let known = self.waiting.iter().map(|(key, request)| (key, *request));
+        let known = known.filter(|(key, _)| more.is_none_or(|(own, _)| own != *key));
+        let mut requests: Vec<_> = known.chain(more).collect();
+        requests.sort_unstable_by_key(|(key, request)| (request.expires, *key));
+        let mut turns: HashMap<&str, usize> = HashMap::new();
+        for key in self.in_flight.keys() {
+            let turn = turns.entry(key.tenant()).or_default();
+            *turn = turn.saturating_add(1);
         }
-        (pools, tokens)
+        let in_turn = requests.into_iter().map(|(key, request)| {
+            let next = turns.entry(key.tenant()).or_default();
+            let turn = *next;
+            *next = turn.saturating_add(1);
+            (turn, key, request)
+        });
+        let mut queue: Vec<_> = in_turn.collect();
+        queue.sort_by_key(|(turn, _, request)| (*turn, request.expires));
+        queue
+            .into_iter()
+            .map(|(_, key, request)| (key, request))
+            .collect()
     }
 
     /// `None` without a limit.
@@ -128,19 +149,19 @@ impl<K: Hash + Eq + Ord + Clone> TokenBucket<K> {
     }
 
     fn time_until(&self, tokens: i64) -> Duration {
-        let missing = u64::try_from(tokens - self.tokens).unwrap_or_default();
-        match self.limits.per_minute {
-            0 => Duration::ZERO,
-            rate => Duration::from_millis(missing * 60 / u64::from(rate)),
-        }
+        let missing = u64::try_from(tokens.saturating_sub(self.tokens)).unwrap_or_default();
+        let millis = missing
+            .saturating_mul(60)
+            .checked_div(u64::from(self.limits.per_minute));
+        Duration::from_millis(millis.unwrap_or_default())
     }
 }
 
 fn cost(request: Request) -> i64 {
-    i64::from(request.pods) * TOKENS_PER_POD
+    i64::from(request.pods).saturating_mul(TOKENS_PER_POD)
 }
 
 /// The burst after an idle time: the tokens of a quarter of a minute.
 fn capacity(limits: Limits) -> i64 {
-    i64::from(limits.per_minute.div_ceil(4).max(1)) * TOKENS_PER_POD
+    i64::from(limits.per_minute.div_ceil(4).max(1)).saturating_mul(TOKENS_PER_POD)
 }

@@ -69,7 +69,7 @@ fn orphans(pgpool: &Pgpool, validated: &Validated, observed: &Observed) -> Vec<O
         let owners: Vec<_> = owners.into_iter().flatten().collect();
         let is_named = |owner: &Value| {
             let mut named = secret.owner_references().iter();
-            named.any(|reference| owner["uid"] == reference.uid)
+            named.any(|reference| owner.get("uid") == Some(&json!(reference.uid)))
         };
         if !owners.iter().all(is_named) {
             let secret = Arc::clone(secret);

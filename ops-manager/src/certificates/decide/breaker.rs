@@ -121,9 +121,9 @@ fn counted(
     }
     let mut changes = running.cloned().unwrap_or_else(|| new_count(seen, now));
     let revisions = seen.revision.zip(changes.revision);
-    let revisions = revisions.map_or(0, |(seen, first)| seen - first);
-    changes.issued = (changes.issued + i64::from(issued)).max(revisions);
-    changes.overwritten += i64::from(overwritten);
+    let revisions = revisions.map_or(0, |(seen, first)| seen.saturating_sub(first));
+    changes.issued = changes.issued.saturating_add(issued.into()).max(revisions);
+    changes.overwritten = changes.overwritten.saturating_add(overwritten.into());
     if overwritten || issued {
         changes.revision = changes.revision.or(seen.revision);
     }

@@ -124,7 +124,8 @@ fn ordinal(pod: &str) -> Option<i32> {
 
 /// When cert-manager renews by default: after two thirds of the validity.
 fn renewal(leaf: &Leaf) -> Timestamp {
-    let third = leaf.not_after.duration_since(leaf.not_before) / 3;
+    let lifetime = leaf.not_after.duration_since(leaf.not_before);
+    let third = lifetime.checked_div(3).unwrap_or_default();
     leaf.not_after.checked_sub(third).unwrap_or(leaf.not_after)
 }
 

@@ -362,7 +362,7 @@ fn clipped(text: &str) -> String {
     const LIMIT: usize = 400;
     let text = text.trim().trim_end_matches('.');
     match text.char_indices().nth(LIMIT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+        Some((end, _)) => format!("{}…", text.split_at(end).0),
         None => text.to_owned(),
     }
 }

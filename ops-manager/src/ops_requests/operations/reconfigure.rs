@@ -106,7 +106,7 @@ fn setting(line: &str) -> Option<&str> {
     let end = line
         .find(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c)))
         .unwrap_or(line.len());
-    Some(&line[..end]).filter(|name| !name.is_empty())
+    Some(line.split_at(end).0).filter(|name| !name.is_empty())
 }
 
 fn change_backends(backends: &mut Vec<Backend>, delete: &[Backend], sync: &[Backend]) {

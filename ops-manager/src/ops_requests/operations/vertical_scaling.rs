@@ -78,13 +78,17 @@ fn container(pod: &mut PodSpec) -> &mut Container {
         .containers
         .iter()
         .position(|container| container.name == PGPOOL);
-    let at = at.unwrap_or_else(|| {
+    let at = at.unwrap_or(pod.containers.len());
+    if at == pod.containers.len() {
         pod.containers.push(Container {
             name: PGPOOL.to_owned(),
             ..Container::default()
         });
-        pod.containers.len() - 1
-    });
+    }
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the container is there: it was found or added"
+    )]
     &mut pod.containers[at]
 }
 

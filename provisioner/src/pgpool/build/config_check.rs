@@ -35,7 +35,7 @@ const MASK: &str = "'masked'";
 pub(super) fn config_check(validated: &Validated) -> ConfigCheck {
     let conf = masked(&pgpool_conf::render(validated));
     let hash = hash(&validated.release.image, &conf);
-    let name = names::config_check(&validated.name, &hash[..NAME_LENGTH]);
+    let name = names::config_check(&validated.name, hash.get(..NAME_LENGTH).unwrap_or(&hash));
     let files = BTreeMap::from([(paths::PGPOOL_CONF.to_owned(), conf)]);
     let secret = Secret {
         immutable: Some(true),

@@ -68,7 +68,9 @@ pub(super) fn revision(validated: &Validated) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())[..REVISION_LENGTH].to_owned()
+    let mut revision = hex(&hash.finalize());
+    revision.truncate(REVISION_LENGTH);
+    revision
 }
 
 /// The revision of a Secret with these files, if pods can keep it: its rules are those of the spec, and so are the settings that

@@ -22,5 +22,5 @@ pub(super) fn pod_disruption_budget(validated: &Validated) -> PodDisruptionBudge
 }
 
 fn minority(replicas: i32) -> i32 {
-    ((replicas - 1) / 2).max(1)
+    (replicas.saturating_sub(1) / 2).max(1)
 }

@@ -49,7 +49,7 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
         .collect();
     let note = ca_overlap::annotation(&client_cas(validated, material), &material.former_cas);
-    let name = names::tls_secret(&validated.name, &hash[..HASH_LENGTH]);
+    let name = names::tls_secret(&validated.name, hash.get(..HASH_LENGTH).unwrap_or(&hash));
     Secret {
         metadata: ObjectMeta {
             // Not part of the hash: time passes, and pods do not restart for that.

@@ -125,7 +125,9 @@ fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
 
 fn hash(template: &PodTemplateSpec) -> String {
     let text = serde_json::to_vec(template).unwrap_or_default();
-    hex(&Sha256::digest(text))[..HASH_LENGTH].to_owned()
+    let mut hash = hex(&Sha256::digest(text));
+    hash.truncate(HASH_LENGTH);
+    hash
 }
 
 /// The revision of the settings is part of the template, so that pods are replaced when they need a restart.

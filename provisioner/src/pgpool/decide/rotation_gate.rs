@@ -149,7 +149,7 @@ fn is_enough(situation: &Situation<'_>, copy: &Secret) -> bool {
 /// From when on nothing is waited for.
 fn urgent_at(served: &Leaf) -> Timestamp {
     let life = Duration::try_from(served.not_after.duration_since(served.not_before)).unwrap_or_default();
-    let urgent = (life / 10).min(URGENT);
+    let urgent = life.checked_div(10).unwrap_or_default().min(URGENT);
     served.not_after.checked_sub(urgent).unwrap_or(served.not_after)
 }
 

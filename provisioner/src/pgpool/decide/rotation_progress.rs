@@ -34,12 +34,9 @@ pub(crate) fn takes_place(decision: &Decision<'_>, rotation: &Rotation) -> bool 
 pub(crate) fn mismatches(observed: &Observed) -> usize {
     let leaves = Leaves::of(&observed.live.tls_copies);
     let ready = observed.pods.iter().filter(|pod| pod.ready);
-    let mut mismatches = 0;
-    for pod in ready {
+    let wrong = ready.filter(|pod| {
         let health = observed.pod_health.get(&pod.uid);
-        if health.is_some_and(|health| leaves.wrong(pod, health).is_some()) {
-            mismatches += 1;
-        }
-    }
-    mismatches
+        health.is_some_and(|health| leaves.wrong(pod, health).is_some())
+    });
+    wrong.count()
 }

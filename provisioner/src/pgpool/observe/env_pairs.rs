@@ -17,19 +17,19 @@ pub(crate) struct Halves<'a> {
 }
 
 pub(crate) fn halves(env: &[EnvVar]) -> BTreeMap<&str, Halves<'_>> {
-    let prefix = |variable: &'_ EnvVar, suffix: &str| {
-        let length = variable.name.strip_suffix(suffix)?.len();
-        (length > 0).then_some(length)
-    };
     let mut found: BTreeMap<&str, Halves<'_>> = BTreeMap::new();
     for variable in env {
-        if let Some(length) = prefix(variable, USER) {
-            found.entry(&variable.name[..length]).or_default().user = Some(variable);
-        } else if let Some(length) = prefix(variable, PASSWORD) {
-            found.entry(&variable.name[..length]).or_default().password = Some(variable);
+        if let Some(prefix) = prefix(&variable.name, USER) {
+            found.entry(prefix).or_default().user = Some(variable);
+        } else if let Some(prefix) = prefix(&variable.name, PASSWORD) {
+            found.entry(prefix).or_default().password = Some(variable);
         }
     }
     found
+}
+
+fn prefix<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
+    name.strip_suffix(suffix).filter(|prefix| !prefix.is_empty())
 }
 
 pub(crate) fn reference(variable: &EnvVar) -> Option<&SecretKeySelector> {

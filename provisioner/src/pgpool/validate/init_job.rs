@@ -113,7 +113,10 @@ fn invalid(problem: impl AsRef<str>) -> Blocked {
 }
 
 fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init, Blocked> {
-    let sources = script.volume_source.len() + usize::from(script.git.is_some());
+    let sources = script
+        .volume_source
+        .len()
+        .saturating_add(usize::from(script.git.is_some()));
     if sources != 1 {
         let names = script.volume_source.keys().map(String::as_str);
         let names: Vec<_> = names.chain(script.git.as_ref().map(|_| "git")).collect();

@@ -159,8 +159,9 @@ fn merged(first: Vec<EnvVar>, second: Vec<EnvVar>) -> Option<Vec<EnvVar>> {
     let mut places = BTreeMap::new();
     let mut all: Vec<EnvVar> = Vec::new();
     for variable in first.into_iter().chain(second) {
-        if let Some(place) = places.get(&variable.name) {
-            all[*place] = variable;
+        let known = places.get(&variable.name);
+        if let Some(place) = known.and_then(|place: &usize| all.get_mut(*place)) {
+            *place = variable;
         } else {
             places.insert(variable.name.clone(), all.len());
             all.push(variable);

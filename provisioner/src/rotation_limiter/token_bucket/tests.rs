@@ -24,6 +24,32 @@ fn after(admission: Admission) -> u64 {
     }
 }
 
+fn in_namespace(namespace: &str, number: i64) -> (String, String) {
+    (namespace.to_owned(), number.to_string())
+}
+
+/// A namespace whose hundred certificates all expire sooner delays another by one rotation.
+#[test]
+fn namespaces_take_turns() {
+    let mut bucket = TokenBucket::new(Limits {
+        per_minute: 0,
+        ..LIMITS
+    });
+    let many = |number| in_namespace("many", number);
+    for number in 0..100 {
+        bucket.admit(&many(number), request(number), at(0));
+    }
+    let one = in_namespace("few", 0);
+    assert_eq!(after(bucket.admit(&one, request(5000), at(0))), 60);
+    assert_eq!(
+        bucket.update(&many(0), None, false),
+        [one.clone()],
+        "it has no rotation in flight, the other namespace has one"
+    );
+    assert_eq!(bucket.admit(&one, request(5000), at(1)), Admission::Granted);
+    assert_eq!(bucket.update(&one, None, false), [many(2)]);
+}
+
 #[test]
 fn at_most_so_many_rotate_at_once_and_the_next_is_returned() {
     let mut bucket = TokenBucket::new(LIMITS);
@@ -99,7 +125,8 @@ fn a_stuck_rotation_delays_no_other() {
 #[test]
 fn without_limits_everything_is_granted() {
     let mut bucket = TokenBucket::new(Limits::default());
-    for key in 0..1000 {
+    for number in 0..1000 {
+        let key = in_namespace("ns", number);
         assert_eq!(bucket.admit(&key, request(900), at(0)), Admission::Granted);
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn dues(view: &View<'_>) -> impl Iterator<Item = Timestamp> {
 
 /// When one `part`th of the lifetime is left.
 fn mark(leaf: &Leaf, part: i32) -> Timestamp {
-    let left = lifetime(leaf) / part;
+    let left = lifetime(leaf).checked_div(part).unwrap_or_default();
     leaf.not_after.checked_sub(left).unwrap_or(leaf.not_after)
 }
 
@@ -68,7 +68,10 @@ fn lifetime(leaf: &Leaf) -> SignedDuration {
 }
 
 fn latest_renewal(view: &View<'_>, leaf: &Leaf) -> Option<Timestamp> {
-    let slack = (lifetime(leaf) / 100).min(LONGEST_RENEWAL);
+    let slack = lifetime(leaf)
+        .checked_div(100)
+        .unwrap_or_default()
+        .min(LONGEST_RENEWAL);
     renewal(view)?.checked_add(slack).ok()
 }
 

@@ -31,11 +31,12 @@ fn comparisons(part: &str) -> Option<Vec<(String, Version)>> {
     for word in part.split([' ', ',']).filter(|word| !word.is_empty()) {
         // `>= 4.5` is as `>=4.5`.
         let start = word.find(|c: char| !"<>=!~^".contains(c)).unwrap_or(word.len());
-        operator.push_str(&word[..start]);
-        if start == word.len() {
+        let (sign, number) = word.split_at(start);
+        operator.push_str(sign);
+        if number.is_empty() {
             continue;
         }
-        all.push((std::mem::take(&mut operator), Version::parse(&word[start..])?));
+        all.push((std::mem::take(&mut operator), Version::parse(number)?));
     }
     (operator.is_empty() && !all.is_empty()).then_some(all)
 }
@@ -43,7 +44,7 @@ fn comparisons(part: &str) -> Option<Vec<(String, Version)>> {
 fn holds(operator: &str, bound: Version, version: Version) -> bool {
     let (low, this) = (bound.numbers, version.numbers);
     // Omitted parts match any number.
-    let same = |digits: usize| low[..digits] == this[..digits];
+    let same = |digits: usize| low.iter().take(digits).eq(this.iter().take(digits));
     match operator {
         "" | "=" | "==" => same(bound.given),
         "!=" => !same(bound.given),
@@ -57,7 +58,7 @@ fn holds(operator: &str, bound: Version, version: Version) -> bool {
                 && same(
                     low.iter()
                         .position(|number| *number != 0)
-                        .map_or(bound.given, |at| at + 1),
+                        .map_or(bound.given, |at| at.saturating_add(1)),
                 )
         }
         _ => false,
@@ -77,7 +78,7 @@ impl Version {
                 break;
             }
             *version.numbers.get_mut(version.given)? = part.parse().ok()?;
-            version.given += 1;
+            version.given = version.given.saturating_add(1);
         }
         Some(version)
     }

@@ -39,7 +39,11 @@ pub(super) fn lifecycle(asked: Option<Lifecycle>, grace: i64) -> Lifecycle {
 /// Not every kernel lists the children of a process; then all processes of the container are checked. Not every `sleep` accepts
 /// fractions of a second.
 fn script(grace: i64) -> String {
-    let (run, looks) = (paths::RUN, (grace - RESERVED_SECONDS).max(0) * LOOKS);
+    let run = paths::RUN;
+    let looks = grace
+        .saturating_sub(RESERVED_SECONDS)
+        .max(0)
+        .saturating_mul(LOOKS);
     format!(
         r#"busy() {{
   for it; do

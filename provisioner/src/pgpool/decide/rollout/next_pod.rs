@@ -176,13 +176,13 @@ impl View<'_> {
                     step.action = self.unproven(pod, why);
                     return step;
                 }
-                step.proven += 1;
+                step.proven = step.proven.saturating_add(1);
                 continue;
             }
             if ordinal < begun
                 && let Some(action) = self.resized(pod, revision)
             {
-                step.partition = (ordinal + 1).min(begun);
+                step.partition = ordinal.saturating_add(1).min(begun);
                 step.action = action;
                 return step;
             }
@@ -194,7 +194,7 @@ impl View<'_> {
                     pod: pod.name.clone(),
                 },
                 Some(waits) => {
-                    step.partition = (ordinal + 1).min(begun);
+                    step.partition = ordinal.saturating_add(1).min(begun);
                     waits
                 }
             };

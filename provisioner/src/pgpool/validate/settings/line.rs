@@ -23,7 +23,7 @@ pub(super) fn parse(line: &str) -> Result<Option<(&str, &str)>, String> {
     let rest = rest.trim_start();
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
     let token = token(rest).map_err(|problem| format!("has {problem}"))?;
-    let tail = rest[token.len()..].trim_start();
+    let tail = rest.strip_prefix(token).unwrap_or_default().trim_start();
     if !tail.is_empty() && !tail.starts_with('#') {
         return Err("has text after the value: write one setting per line".to_owned());
     }
@@ -37,19 +37,21 @@ fn is_name(c: char) -> bool {
 /// The first token of a value.
 fn token(rest: &str) -> Result<&str, String> {
     if let Some(inside) = rest.strip_prefix('\'') {
-        let end = inside.find('\'').ok_or("a value whose quote is not closed")?;
-        if inside[..end].ends_with('\\') || inside[end + 1..].starts_with('\'') {
+        let (text, after) = inside
+            .split_once('\'')
+            .ok_or("a value whose quote is not closed")?;
+        if text.ends_with('\\') || after.starts_with('\'') {
             return Err("a value with a quote inside, which pgpool cannot read".to_owned());
         }
-        if inside[..end].contains(char::is_control) {
+        if text.contains(char::is_control) {
             return Err("a value with a control character".to_owned());
         }
-        return Ok(&rest[..end + 2]);
+        return Ok(rest.strip_suffix(after).unwrap_or(rest));
     }
     let end = rest
         .find(|c: char| c.is_whitespace() || c == '#')
         .unwrap_or(rest.len());
-    let token = &rest[..end];
+    let (token, _) = rest.split_at(end);
     match token.is_empty() {
         true => Err("no value".to_owned()),
         false if is_number(token) || is_word(token) => Ok(token),
@@ -60,7 +62,7 @@ fn token(rest: &str) -> Result<&str, String> {
 /// A whole number with an optional unit, or a fraction.
 fn is_number(token: &str) -> bool {
     let digits = token.trim_start_matches(['+', '-']);
-    if token.len() - digits.len() > 1 {
+    if token.len() > digits.len().saturating_add(1) {
         return false;
     }
     let unit = digits.trim_start_matches(|c: char| c.is_ascii_digit());
