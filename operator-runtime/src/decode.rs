@@ -32,6 +32,14 @@ pub struct Undecodable {
 }
 
 impl Undecodable {
+    /// Nothing is known about the field: the object was decoded, and reading it ended in a panic.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            path: String::new(),
+            expected: String::new(),
+        }
+    }
+
     /// Returns the path of the field, such as `spec.tls.certificates[0]`; empty if it is not known.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -103,7 +111,7 @@ fn expectation(message: &str) -> String {
         .map_or("", |(_, expected)| expected);
     // serde_json appends the position.
     let end = expected.rfind(" at line ").unwrap_or(expected.len());
-    expected[..end].to_owned()
+    expected.split_at(end).0.to_owned()
 }
 
 /// Makes a text safe for a message: one line of printable ASCII without quotes, of limited length.

@@ -4,11 +4,13 @@
 use std::fmt::Debug;
 
 use futures::{Stream, TryStreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::decode::{LeftOut, Received};
+use crate::decode::{LeftOut, Received, Undecodable};
+use crate::panics;
 
 /// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -28,13 +30,32 @@ pub(crate) fn events<K>(
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let incoming = move |object: Received<K>| object.into_result().map(|object| reduced(object, reduce));
+    let incoming = move |object: Received<K>| contained(object.into_result()?, reduce);
     watcher(api, config).map_ok(move |event| match event {
         Event::Init => Event::Init,
         Event::InitApply(object) => Event::InitApply(incoming(object)),
         Event::InitDone => Event::InitDone,
         Event::Apply(object) => Event::Apply(incoming(object)),
         Event::Delete(object) => Event::Delete(incoming(object)),
+    })
+}
+
+/// Reduces an object; one with which that ends in a panic is left out, as one that cannot be decoded.
+fn contained<K: Resource>(object: K, reduce: Reduce<K>) -> Incoming<K> {
+    let meta = object.meta();
+    let identity = ObjectMeta {
+        name: meta.name.clone(),
+        namespace: meta.namespace.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        generation: meta.generation,
+        ..ObjectMeta::default()
+    };
+    let deleting = meta.deletion_timestamp.is_some();
+    panics::contained(|| reduced(object, reduce)).ok_or_else(|| LeftOut {
+        identity,
+        deleting,
+        why: Undecodable::unknown(),
     })
 }
 
@@ -51,4 +72,26 @@ pub(super) fn reduced<K: Resource>(mut object: K, reduce: Reduce<K>) -> K {
         annotations.remove(LAST_APPLIED);
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    #[test]
+    fn an_object_that_makes_its_reduction_panic_is_left_out() {
+        let object = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some("bad".to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        };
+        let panics = |object: &mut ConfigMap| assert!(object.data.is_some(), "on purpose");
+        let left_out = contained(object.clone(), panics).unwrap_err();
+        assert_eq!(left_out.identity.name.as_deref(), Some("bad"));
+        assert_eq!(contained(object.clone(), |_| {}).unwrap(), object);
+    }
 }

@@ -43,7 +43,8 @@ where
         let response = AssertUnwindSafe(self.0.call(request)).catch_unwind();
         Box::pin(response.map(|response| {
             response.unwrap_or_else(|_| {
-                let status = Status::internal("the handler panicked, which is a bug; see the log of the server");
+                let status =
+                    Status::internal("the handler panicked, which is a bug; see the log of the server");
                 Ok(status.into_http())
             })
         }))
