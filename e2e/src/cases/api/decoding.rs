@@ -102,6 +102,8 @@ struct Drawing<'a> {
     samples: Vec<Value>,
     /// An object that exists, as the API server returned it.
     stored: Value,
+    /// Where objects of the kind are created.
+    url: String,
     ns: &'a TestNamespace,
 }
 
@@ -127,6 +129,7 @@ impl<'a> Drawing<'a> {
             schema,
             samples,
             stored: serde_json::to_value(stored)?,
+            url: api.resource_url().to_owned(),
             ns,
         })
     }
@@ -134,7 +137,6 @@ impl<'a> Drawing<'a> {
     /// Offers every extreme value of every field alone, and then several at once until the time is over. Returns how
     /// many objects were accepted.
     async fn run(&self, seed: u64, time: Duration) -> anyhow::Result<usize> {
-        let began = Instant::now();
         let mut rng = StdRng::seed_from_u64(seed);
         let fields: Vec<Arc<Field>> = field::fields(&self.schema).into_iter().map(Arc::new).collect();
         let mut alone: Vec<Extreme> = Vec::new();
@@ -144,6 +146,7 @@ impl<'a> Drawing<'a> {
         }
         alone.shuffle(&mut rng);
         let (total, mut offered, mut accepted) = (alone.len(), 0, 0);
+        let began = Instant::now();
         let mut answers = FuturesUnordered::new();
         loop {
             while answers.len() < CONCURRENCY && began.elapsed() < time {
@@ -199,18 +202,12 @@ impl<'a> Drawing<'a> {
 
     /// The object as the API server would store it; `None` if it does not accept it.
     async fn stored_as(&self, object: &Value, in_status: bool) -> anyhow::Result<Option<String>> {
-        let api = manifests::api(
-            self.ns.client(),
-            self.ns.name(),
-            &Manifest(self.stored.clone()).object()?,
-        )
-        .await?;
         let dry_run = PostParams {
             dry_run: true,
             ..PostParams::default()
         };
         let body = object.to_string().into_bytes();
-        let request = Request::new(api.resource_url());
+        let request = Request::new(&self.url);
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let request = if in_status {
             request.replace_subresource("status", name, &dry_run, body)?

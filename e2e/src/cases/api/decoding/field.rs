@@ -11,7 +11,7 @@ enum Step {
     Entry,
 }
 
-/// A part of a schema, and where it is.
+/// A part of a schema, without what is in it, and where it is.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     steps: Vec<Step>,
@@ -62,7 +62,11 @@ fn collect(schema: &Value, steps: Vec<Step>, found: &mut Vec<Field>) {
     {
         collect(values, inner(Step::Entry), found);
     }
-    let schema = schema.clone();
+    let keywords = ["type", "format", "enum", "x-kubernetes-int-or-string"];
+    let own = keywords
+        .into_iter()
+        .filter_map(|keyword| Some((keyword.to_owned(), schema.get(keyword)?.clone())));
+    let schema = Value::Object(own.collect());
     found.push(Field { steps, schema });
 }
 
