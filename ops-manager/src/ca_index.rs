@@ -69,12 +69,12 @@ impl CaIndex {
     }
 
     /// Registers the CAs whose clients a Pgpool lets in: it is woken when their use changes.
-    pub(crate) fn trust(&self, pgpool: &ObjectRef<Pgpool>, keys: BTreeSet<KeyId>) {
+    pub(crate) fn trust(&self, pgpool: &ObjectRef<Pgpool>, keys: &BTreeSet<KeyId>) {
         self.lock().trust(pgpool, keys);
     }
 
     /// Records the CAs that have signed the accepted certificates of a Pgpool.
-    pub(crate) fn record(&self, pgpool: &ObjectRef<Pgpool>, signed_by: BTreeSet<KeyId>) {
+    pub(crate) fn record(&self, pgpool: &ObjectRef<Pgpool>, signed_by: &BTreeSet<KeyId>) {
         let woken = self.lock().record(pgpool, signed_by);
         self.wake(woken);
     }
@@ -82,8 +82,8 @@ impl CaIndex {
     pub(crate) fn remove(&self, pgpool: &ObjectRef<Pgpool>) {
         let woken = {
             let mut state = self.lock();
-            state.trust(pgpool, BTreeSet::new());
-            let woken = state.record(pgpool, BTreeSet::new());
+            state.trust(pgpool, &BTreeSet::new());
+            let woken = state.record(pgpool, &BTreeSet::new());
             state.pools.remove(pgpool);
             woken
         };
@@ -122,13 +122,13 @@ impl CaIndex {
 }
 
 impl State {
-    fn trust(&mut self, pgpool: &ObjectRef<Pgpool>, keys: BTreeSet<KeyId>) {
+    fn trust(&mut self, pgpool: &ObjectRef<Pgpool>, keys: &BTreeSet<KeyId>) {
         if keys.is_empty() && !self.pools.contains_key(pgpool) {
             return;
         }
         let entry = self.pools.entry(pgpool.clone()).or_default();
         let before = std::mem::replace(&mut entry.trusts, keys.clone());
-        for key in before.difference(&keys) {
+        for key in before.difference(keys) {
             if let Some(trusting) = self.trusting.get_mut(key) {
                 trusting.remove(pgpool);
                 if trusting.is_empty() {
@@ -145,7 +145,7 @@ impl State {
     fn record(
         &mut self,
         pgpool: &ObjectRef<Pgpool>,
-        signed_by: BTreeSet<KeyId>,
+        signed_by: &BTreeSet<KeyId>,
     ) -> HashSet<ObjectRef<Pgpool>> {
         let entry = self.pools.entry(pgpool.clone()).or_default();
         let before = entry.signed_by.replace(signed_by.clone()).unwrap_or_default();

@@ -53,7 +53,7 @@ async fn converge(
     context
         .caches
         .ca_index
-        .record(&ObjectRef::from_obj(pgpool), decision.signers.clone()); // memory
+        .record(&ObjectRef::from_obj(pgpool), &decision.signers); // memory
     let certificates = build::build(&decision); // pure
     let applied = apply::apply(context, pgpool, &observed, certificates, &decision, now).await; // client
     let report = report::report(pgpool, &observed, &decision, &applied, now); // pure

@@ -91,12 +91,10 @@ pub fn server_issuer_signs_clients(pgpool: &Pgpool) -> bool {
 /// The first certificate that is shown to the pool and whose issuer may serve other namespaces.
 #[must_use]
 pub fn shared_client_issuer(pgpool: &Pgpool) -> Option<(Alias, &IssuerRef)> {
-    let issuers = LOGINS
+    let mut issuers = LOGINS
         .iter()
         .filter_map(|alias| Some((*alias, pgpool.spec.issuer_ref(*alias)?)));
-    issuers
-        .into_iter()
-        .find(|(_, issuer)| !issuer.is_of_one_namespace())
+    issuers.find(|(_, issuer)| !issuer.is_of_one_namespace())
 }
 
 /// Whether the user says that other users of the issuer may log in.

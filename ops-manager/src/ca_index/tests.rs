@@ -25,15 +25,15 @@ fn use_of(index: &CaIndex, namespace: &str, key: KeyId) -> CaUse {
 #[test]
 fn a_ca_counts_where_it_has_signed_and_not_where_it_is_trusted() {
     let (index, shared, own) = (CaIndex::default(), key(), key());
-    index.trust(&pool("prod", "a"), set(&[shared, own]));
-    index.trust(&pool("tenant", "copied"), set(&[shared, own]));
-    index.record(&pool("prod", "a"), set(&[shared, own]));
-    index.record(&pool("prod", "b"), set(&[shared]));
-    index.record(&pool("tenant", "copied"), set(&[]));
+    index.trust(&pool("prod", "a"), &set(&[shared, own]));
+    index.trust(&pool("tenant", "copied"), &set(&[shared, own]));
+    index.record(&pool("prod", "a"), &set(&[shared, own]));
+    index.record(&pool("prod", "b"), &set(&[shared]));
+    index.record(&pool("tenant", "copied"), &set(&[]));
     for key in [shared, own] {
         assert_eq!(use_of(&index, "prod", key), CaUse::Own, "of the same namespace");
     }
-    index.record(&pool("tenant", "c"), set(&[shared]));
+    index.record(&pool("tenant", "c"), &set(&[shared]));
     assert_eq!(use_of(&index, "prod", shared), CaUse::Elsewhere);
     assert_eq!(use_of(&index, "prod", own), CaUse::Own);
     assert_eq!(use_of(&index, "tenant", shared), CaUse::Elsewhere);
@@ -60,24 +60,24 @@ async fn who_trusts_a_ca_is_woken_when_that_matters() {
         }
         all
     };
-    index.trust(&victim, set(&[ca]));
-    index.record(&victim, set(&[ca]));
+    index.trust(&victim, &set(&[ca]));
+    index.record(&victim, &set(&[ca]));
     assert_eq!(woken(), [], "not by itself");
-    index.record(&other, set(&[ca]));
-    index.record(&other, set(&[ca]));
+    index.record(&other, &set(&[ca]));
+    index.record(&other, &set(&[ca]));
     assert_eq!(woken(), [victim.clone()], "once");
     for number in 0..3 {
-        index.record(&pool(&format!("tenant-{number}"), "c"), set(&[ca]));
+        index.record(&pool(&format!("tenant-{number}"), "c"), &set(&[ca]));
     }
     assert_eq!(woken(), [], "nothing new");
     for number in 0..3 {
         index.remove(&pool(&format!("tenant-{number}"), "c"));
     }
     assert_eq!(woken(), []);
-    index.record(&other, set(&[]));
+    index.record(&other, &set(&[]));
     assert_eq!(woken(), [victim.clone()]);
-    index.trust(&victim, set(&[]));
-    index.record(&other, set(&[ca]));
+    index.trust(&victim, &set(&[]));
+    index.record(&other, &set(&[ca]));
     assert_eq!(woken(), [], "it does not trust it any more");
 }
 
@@ -86,10 +86,10 @@ async fn after_a_start_nothing_is_taken_for_unused_too_early() {
     let (index, ca) = (CaIndex::default(), key());
     let all = || vec![pool("prod", "a"), pool("tenant", "c")];
     let ask = || index.use_of("prod", &set(&[ca]), all);
-    index.trust(&pool("tenant", "c"), set(&[ca]));
-    index.record(&pool("prod", "a"), set(&[ca]));
+    index.trust(&pool("tenant", "c"), &set(&[ca]));
+    index.record(&pool("prod", "a"), &set(&[ca]));
     assert_eq!(ask(), CaUse::Unknown);
-    index.record(&pool("tenant", "c"), set(&[]));
+    index.record(&pool("tenant", "c"), &set(&[]));
     assert_eq!(ask(), CaUse::Own);
     // A later one is not waited for.
     assert_eq!(

@@ -21,13 +21,13 @@ pub(super) fn client_cas(
 ) -> BTreeMap<Alias, CaUse> {
     let key = ObjectRef::from_obj(pgpool);
     if !logs_in_by_certificate(pgpool) {
-        caches.ca_index.trust(&key, BTreeSet::new());
+        caches.ca_index.trust(&key, &BTreeSet::new());
         return BTreeMap::new();
     }
     let cas = LOGINS.map(|alias| (alias, children.get(&alias).map(ca_keys).unwrap_or_default()));
     let all = cas.iter().flat_map(|(_, keys)| keys).copied().collect();
     // Before the question: a change after it is not missed.
-    caches.ca_index.trust(&key, all);
+    caches.ca_index.trust(&key, &all);
     let namespace = pgpool.namespace().unwrap_or_default();
     let use_of = |keys| {
         caches
