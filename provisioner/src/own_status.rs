@@ -5,7 +5,7 @@ use shared_types::PgpoolStatus;
 use shared_types::conditions::{ConditionType, find};
 
 /// The conditions that this operator writes, in their order.
-pub(crate) const OURS: [ConditionType; 11] = [
+pub(crate) const OURS: [ConditionType; 12] = [
     ConditionType::ProvisioningStarted,
     ConditionType::ReplicaReady,
     ConditionType::AcceptingConnection,
@@ -16,6 +16,7 @@ pub(crate) const OURS: [ConditionType; 11] = [
     ConditionType::Stalled,
     ConditionType::Initialized,
     ConditionType::UsersIncomplete,
+    ConditionType::Unprotected,
     ConditionType::RotationHeld,
 ];
 
