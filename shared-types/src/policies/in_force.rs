@@ -3,6 +3,7 @@
 use k8s_openapi::api::admissionregistration::v1::{
     MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{ANNOTATION_TENANCY, Policy, named};
 
@@ -102,8 +103,8 @@ fn covers(expected: Option<&MatchResources>, found: Option<&MatchResources>) -> 
 }
 
 fn selects_all(found: &MatchResources) -> bool {
-    let all = |selector: Option<&k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector>| {
-        selector.is_none_or(|selector| *selector == Default::default())
+    let all = |selector: Option<&LabelSelector>| {
+        selector.is_none_or(|selector| *selector == LabelSelector::default())
     };
     all(found.namespace_selector.as_ref())
         && all(found.object_selector.as_ref())
@@ -129,6 +130,8 @@ fn is_binding(name: &str, found: &ValidatingAdmissionPolicyBinding) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::{PROTECTION, REQUEST_RIGHTS, RIGHTS};
+    use k8s_openapi::api::admissionregistration::v1::MatchCondition;
+
     use super::*;
 
     fn stored(name: &str) -> (ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding) {
@@ -136,8 +139,8 @@ mod tests {
         // What the API server fills in.
         let matches = policy.spec.as_mut().unwrap().match_constraints.as_mut().unwrap();
         matches.match_policy = Some("Equivalent".to_owned());
-        matches.namespace_selector = Some(Default::default());
-        matches.object_selector = Some(Default::default());
+        matches.namespace_selector = Some(LabelSelector::default());
+        matches.object_selector = Some(LabelSelector::default());
         for rule in matches.resource_rules.iter_mut().flatten() {
             rule.scope = Some("*".to_owned());
         }
@@ -185,7 +188,7 @@ mod tests {
                 policy.spec.as_mut().unwrap().validations.as_mut().unwrap().pop();
             }),
             ("an exception", |policy, _| {
-                policy.spec.as_mut().unwrap().match_conditions = Some(vec![Default::default()]);
+                policy.spec.as_mut().unwrap().match_conditions = Some(vec![MatchCondition::default()]);
             }),
             ("one operation less", |policy, _| {
                 let matches = policy.spec.as_mut().unwrap().match_constraints.as_mut().unwrap();

@@ -101,6 +101,24 @@ fn account(pod: &str) -> String {
     format!("has({pod}.serviceAccountName) ? {pod}.serviceAccountName : {pod}.?serviceAccount.orValue('')")
 }
 
+/// Whether more than resources and plain variables of a list of containers differs.
+fn containers_differ(field: &str) -> String {
+    let set = "variables.containerFields.exists(k, k in";
+    let (new, old) = (
+        format!("variables.pod.?{field}.orValue([])"),
+        format!("variables.oldPod.?{field}.orValue([])"),
+    );
+    format!(
+        // Most edits change no container: then nothing is compared field by field.
+        "{new}.exists(c, !(c in {old}) && ({set} c) || size({these}) > 0) && !{old}.exists(o, o.name == c.name && !{differ} \
+         && {these} == {those})) || {old}.exists(o, !(o in {new}) && ({set} o) || size({those}) > 0) && !{new}.exists(c, \
+         c.name == o.name && !{differ} && {these} == {those}))",
+        these = special_variables("c"),
+        those = special_variables("o"),
+        differ = differs("c", "o", "variables.containerFields"),
+    )
+}
+
 fn pods() -> Vec<Validation> {
     let guarded = |expression: &str, what: &str| {
         required(
@@ -111,22 +129,6 @@ fn pods() -> Vec<Validation> {
         )
     };
     let plain = rights::below(POD, Guard::CreatePods);
-    let containers = |field: &str| {
-        let set = "variables.containerFields.exists(k, k in";
-        let (new, old) = (
-            format!("variables.pod.?{field}.orValue([])"),
-            format!("variables.oldPod.?{field}.orValue([])"),
-        );
-        format!(
-            // Most edits change no container: then nothing is compared field by field.
-            "{new}.exists(c, !(c in {old}) && ({set} c) || size({these}) > 0) && !{old}.exists(o, o.name == c.name && !{differ} \
-             && {these} == {those})) || {old}.exists(o, !(o in {new}) && ({set} o) || size({those}) > 0) && !{new}.exists(c, \
-             c.name == o.name && !{differ} && {these} == {those}))",
-            these = special_variables("c"),
-            those = special_variables("o"),
-            differ = differs("c", "o", "variables.containerFields"),
-        )
-    };
     let exporter = "variables.spec.?monitor.?prometheus.?exporter.orValue({})";
     let old_exporter = "variables.old.?monitor.?prometheus.?exporter.orValue({})";
     let labels = |object: &str| format!("{object}.metadata.?labels.orValue({{}})");
@@ -143,11 +145,11 @@ fn pods() -> Vec<Validation> {
     .into();
     vec![
         guarded(
-            &containers("containers"),
+            &containers_differ("containers"),
             "more than resources and plain variables in spec.podTemplate.spec.containers",
         ),
         guarded(
-            &containers("initContainers"),
+            &containers_differ("initContainers"),
             "spec.podTemplate.spec.initContainers",
         ),
         guarded(

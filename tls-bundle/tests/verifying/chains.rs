@@ -294,7 +294,7 @@ fn of_two_equally_specific_faults_the_first_is_reported() {
     let ca = |change: fn(&mut CertificateParams)| {
         let mut params = ca_params("root");
         change(&mut params);
-        let key = rcgen::KeyPair::from_pem(&key.serialize_pem()).unwrap();
+        let key = KeyPair::from_pem(&key.serialize_pem()).unwrap();
         Ca::self_signed(params, key).unwrap()
     };
     let past = ca(|params| params.not_after = date_time_ymd(2026, 5, 1));
