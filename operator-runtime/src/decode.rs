@@ -71,13 +71,12 @@ where
     if let Ok(object) = serde_json::from_str(json) {
         return Ok(object);
     }
-    match prune::prune(json, unneeded(&K::kind(&()))) {
-        Some(pruned) => serde_path_to_error::deserialize(&pruned).map_err(|error| undecodable(&error)),
-        None => {
-            let mut reader = serde_json::Deserializer::from_str(json);
-            serde_path_to_error::deserialize(&mut reader).map_err(|error| undecodable(&error))
-        }
-    }
+    let decoded = if let Some(pruned) = prune::prune(json, unneeded(&K::kind(&()))) {
+        serde_path_to_error::deserialize(&pruned)
+    } else {
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json))
+    };
+    decoded.map_err(|error| undecodable(&error))
 }
 
 /// Returns the paths of the fields that no decision needs, although a type has them. Of a Lease, other processes see

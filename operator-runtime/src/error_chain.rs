@@ -87,7 +87,7 @@ fn one_line(text: &str) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     if line.len() > LONGEST {
-        line.truncate(line.floor_char_boundary(LONGEST - "…".len()));
+        line.truncate(line.floor_char_boundary(LONGEST.saturating_sub("…".len())));
         line.push('…');
     }
     line

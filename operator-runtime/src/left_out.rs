@@ -57,7 +57,7 @@ where
     let mut changes = pin!(stream::select(cache.left_out(), decoded));
     let mut waiting: HashMap<ObjectRef<K>, Option<Arc<LeftOut>>> = HashMap::new();
     let mut written: HashMap<ObjectRef<K>, Arc<LeftOut>> = HashMap::new();
-    let mut failures = 0;
+    let mut failures = 0_u32;
     let mut next = Instant::now();
     loop {
         tokio::select! {
@@ -73,7 +73,7 @@ where
             () = tokio::time::sleep_until(next), if !waiting.is_empty() => {
                 let Some(key) = waiting.keys().next().cloned() else { continue };
                 let state = waiting.remove(&key).flatten();
-                next = Instant::now() + PAUSE;
+                next = clock::after(PAUSE);
                 if state.is_none() && !is_decoded(&cache, &key) {
                     written.remove(&key);
                     continue;
@@ -92,8 +92,8 @@ where
                     }
                     Err(error) => {
                         debug!(object = %key, error = %error_chain(&error), "a condition was not written");
-                        failures += 1;
-                        next = Instant::now() + Backoff::default().delay(failures, &mut rand::rng());
+                        failures = failures.saturating_add(1);
+                        next = clock::after(Backoff::default().delay(failures, &mut rand::rng()));
                         waiting.entry(key).or_insert(state);
                     }
                 }
@@ -131,15 +131,17 @@ where
         || json!({}),
         |left_out| json!({ "conditions": [condition(left_out, wording)] }),
     );
-    let mut patch = json!({
+    let uid = state.and_then(|left_out| left_out.identity.uid.as_ref());
+    let metadata = match uid {
+        Some(uid) => json!({ "name": key.name, "uid": uid }),
+        None => json!({ "name": key.name }),
+    };
+    let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        "metadata": { "name": key.name },
+        "metadata": metadata,
         "status": status,
     });
-    if let Some(uid) = state.and_then(|left_out| left_out.identity.uid.as_ref()) {
-        patch["metadata"]["uid"] = json!(uid);
-    }
     let api = K::Scope::at(client, namespace);
     let params = PatchParams::apply(field_manager).force();
     let patch = Patch::Apply(patch);

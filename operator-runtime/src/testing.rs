@@ -19,6 +19,14 @@
 //! that is not expected is answered with status 500 and fails [`Running::finish`], which also fails when
 //! an expected call does not come within some seconds.
 #![expect(clippy::panic, reason = "this is how a test fails")]
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        reason = "what it counts and indexes comes from tests"
+    )
+)]
 
 mod caches;
 mod fake_api;

@@ -19,14 +19,16 @@ const MOST_LINES: u32 = 10;
 const PERIOD: Duration = Duration::from_mins(1);
 
 /// The changes of what is left out: an object that is, or `None` for one that is no longer.
-pub(crate) type LeftOutChanges<K> = Wakes<ObjectRef<K>, (ObjectRef<K>, Option<Arc<LeftOut>>)>;
+pub(crate) type LeftOutChanges<K> = Wakes<ObjectRef<K>, LeftOutChange<K>>;
+
+type LeftOutChange<K> = (ObjectRef<K>, Option<Arc<LeftOut>>);
 
 /// The objects of one kind that are left out. Clones are the same set.
 pub(super) struct LeftOutObjects<K: Resource<DynamicType = ()>>(Arc<Inner<K>>);
 
 struct Inner<K: Resource<DynamicType = ()>> {
     state: Mutex<State<K>>,
-    changed: WakeSet<ObjectRef<K>, (ObjectRef<K>, Option<Arc<LeftOut>>)>,
+    changed: WakeSet<ObjectRef<K>, LeftOutChange<K>>,
     gauge: Gauge,
 }
 
@@ -148,7 +150,8 @@ impl<K: Resource<DynamicType = ()>> State<K> {
         if lines == MOST_LINES {
             return None;
         }
-        self.logged = Some((began, lines + 1));
-        Some(lines + 1)
+        let line = lines.saturating_add(1);
+        self.logged = Some((began, line));
+        Some(line)
     }
 }

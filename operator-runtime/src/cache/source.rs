@@ -22,6 +22,10 @@ pub type Reduce<K> = fn(&mut K);
 pub(crate) type Incoming<K> = Result<K, LeftOut>;
 
 /// Lists and watches a kind. Every object is decoded by itself, and reduced before it is returned.
+#[expect(
+    clippy::result_large_err,
+    reason = "an object that is left out is as large as one that is not"
+)]
 pub(crate) fn events<K>(
     api: Api<Received<K>>,
     config: watcher::Config,
@@ -41,6 +45,10 @@ where
 }
 
 /// Reduces an object; one with which that ends in a panic is left out, as one that cannot be decoded.
+#[expect(
+    clippy::result_large_err,
+    reason = "an object that is left out is as large as one that is not"
+)]
 fn contained<K: Resource>(object: K, reduce: Reduce<K>) -> Incoming<K> {
     let meta = object.meta();
     let identity = ObjectMeta {

@@ -47,7 +47,7 @@ struct Part {
 impl Part {
     fn inner(self, place: Place) -> Self {
         Self {
-            depth: self.depth + 1,
+            depth: self.depth.saturating_add(1),
             place,
         }
     }
@@ -56,10 +56,10 @@ impl Part {
     fn field(self, name: &str) -> Option<Self> {
         let place = match (self.place, name) {
             (Place::Root(_), "metadata") => Place::Metadata,
-            (Place::Root(unneeded), name) => match unneeded.iter().find(|path| path[0] == name) {
+            (Place::Root(unneeded), name) => match unneeded.iter().find(|path| path.first() == Some(&name)) {
                 Some([_]) => return None,
-                Some(path) => Place::Field(path[0], unneeded),
-                None => Place::Elsewhere,
+                Some([outer, ..]) => Place::Field(outer, unneeded),
+                Some([]) | None => Place::Elsewhere,
             },
             (Place::Field(outer, unneeded), name) if unneeded.contains(&[outer, name].as_slice()) => {
                 return None;
@@ -130,7 +130,7 @@ impl<'de> Visitor<'de> for Part {
         let mut fields = Map::new();
         while let Some(name) = map.next_key::<String>()? {
             if self.place == Place::Metadata && name == "managedFields" {
-                if let Some(entries) = managed_fields(map.next_value()?) {
+                if let Some(entries) = managed_fields(map.next_value::<&RawValue>()?) {
                     fields.insert(name, entries);
                 }
                 continue;
@@ -166,7 +166,7 @@ struct Entry<'a> {
 }
 
 /// Returns what can be used of managed fields: an unusable time is dropped, and so are fields that are too deep.
-fn managed_fields(json: Box<RawValue>) -> Option<Value> {
+fn managed_fields(json: &RawValue) -> Option<Value> {
     let entries: Vec<Entry<'_>> = serde_json::from_str(json.get()).ok()?;
     let entries = entries.into_iter().filter_map(|mut entry| {
         entry.time.take_if(|time| time.parse::<Timestamp>().is_err());
@@ -179,8 +179,8 @@ fn managed_fields(json: Box<RawValue>) -> Option<Value> {
             part.deserialize(&mut reader).ok()
         });
         let mut entry = serde_json::to_value(entry).ok()?;
-        if let Some(fields) = fields {
-            entry["fieldsV1"] = fields;
+        if let (Some(entry), Some(fields)) = (entry.as_object_mut(), fields) {
+            entry.insert("fieldsV1".to_owned(), fields);
         }
         Some(entry)
     });

@@ -38,6 +38,10 @@ impl<K> Received<K> {
     ///
     /// # Errors
     /// When it could not be decoded.
+    #[expect(
+        clippy::result_large_err,
+        reason = "an object that is left out is as large as one that is not"
+    )]
     pub fn into_result(self) -> Result<K, LeftOut> {
         match self.0 {
             Content::Decoded(object) => Ok(object),

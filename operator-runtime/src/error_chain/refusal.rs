@@ -20,7 +20,7 @@ const BEFORE_BODIES: [&str; 2] = [", error found in #", ", bigger context "];
 /// environment of a container, or belong to a Secret.
 pub(super) fn without_values(message: &str, code: u16) -> String {
     let end = BEFORE_BODIES.iter().filter_map(|mark| message.find(mark)).min();
-    let message = &message[..end.unwrap_or(message.len())];
+    let message = end.and_then(|end| message.get(..end)).unwrap_or(message);
     // The API server could not decode the request: what is quoted may be any part of it.
     if code == 400 {
         return without_quotes(message);
@@ -28,11 +28,13 @@ pub(super) fn without_values(message: &str, code: u16) -> String {
     let mut shown = String::new();
     let mut rest = message;
     while let Some((at, mark)) = next_mark(rest) {
-        let (before, value) = rest.split_at(at + mark.len());
+        let Some((before, value)) = rest.split_at_checked(at.saturating_add(mark.len())) else {
+            return shown;
+        };
         shown.push_str(before);
         shown.push_str(MASK);
-        match length_of_value(value) {
-            Some(length) => rest = &value[length..],
+        match length_of_value(value).and_then(|length| value.get(length..)) {
+            Some(after) => rest = after,
             // Text without quotes may contain anything, so that its end is not known.
             None => return shown,
         }
@@ -57,7 +59,7 @@ fn length_of_value(text: &str) -> Option<usize> {
         }
         _ => {
             let end = text.find([':', ',', ']']).unwrap_or(text.len());
-            let value = &text[..end];
+            let value = text.get(..end)?;
             let is_plain = value.parse::<f64>().is_ok() || ["true", "false", "null"].contains(&value);
             is_plain.then_some(end)
         }
@@ -70,7 +72,7 @@ fn length_of_quoted(text: &str) -> Option<usize> {
     for (at, c) in text.char_indices().skip(1) {
         match c {
             '\\' if !escaped => escaped = true,
-            '"' if !escaped => return Some(at + 1),
+            '"' if !escaped => return at.checked_add(1),
             _ => escaped = false,
         }
     }
@@ -80,11 +82,11 @@ fn length_of_quoted(text: &str) -> Option<usize> {
 fn without_quotes(message: &str) -> String {
     let mut shown = String::new();
     let mut rest = message;
-    while let Some(at) = rest.find('"') {
-        shown.push_str(&rest[..at]);
+    while let Some((before, quoted)) = rest.find('"').and_then(|at| rest.split_at_checked(at)) {
+        shown.push_str(before);
         shown.push_str(MASK);
-        match length_of_quoted(&rest[at..]) {
-            Some(length) => rest = &rest[at + length..],
+        match length_of_quoted(quoted).and_then(|length| quoted.get(length..)) {
+            Some(after) => rest = after,
             None => return shown,
         }
     }

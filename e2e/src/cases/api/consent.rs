@@ -27,7 +27,7 @@ async fn consent(context: Context) -> anyhow::Result<()> {
     let pair = context.operators().await?;
     let ns = context.test_namespace().await?;
     let database = TestNamespace::create(&pair.plane().client(), "databases").await?;
-    watched(pair, &ns, case(&ns, &database)).await
+    Box::pin(watched(pair, &ns, case(&ns, &database))).await
 }
 
 async fn case(ns: &TestNamespace, database: &TestNamespace) -> anyhow::Result<()> {

@@ -74,6 +74,10 @@ async fn what_is_admitted_decodes(context: Context) -> anyhow::Result<()> {
     Ok(())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a case has no arguments, and the seed is for repeating a failure"
+)]
 fn setting(name: &str, default: u64) -> anyhow::Result<u64> {
     match std::env::var(name) {
         Ok(text) => u64::from_str(&text).with_context(|| format!("{name} is no number")),
