@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::reflector::ObjectRef;
@@ -14,11 +15,19 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Applier, Subject};
+use crate::claim::Claim;
 use crate::named::Named;
 use crate::runtime::Runtime;
 use crate::testing::FakeApi;
 
 const MARK: &str = "MARKED-SECRET";
+
+fn claim() -> Claim {
+    Claim::new(
+        OwnerReference::default(),
+        [("owner".to_owned(), "test".to_owned())].into(),
+    )
+}
 
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Vec<u8>>>);
@@ -92,7 +101,7 @@ async fn objects() {
     let (lookup, why) = (named.lookup("ns", "good"), cache.undecodable(Some("ns"), "good"));
     tracing::error!(?cache, ?lookup, ?why, ?named, ?runtime, "own types");
     let applied = Applier::new(api.client(), "test", "hash")
-        .apply(found.as_ref(), None)
+        .apply(&claim(), found.as_ref(), None)
         .await;
     tracing::error!(?applied, "what was written");
     drop(changes);
@@ -135,13 +144,14 @@ async fn responses() {
             tracing::error!(?cache, closed = ?runtime.gates().closed(), "a list");
             runtime
         };
-        let object: Secret =
+        let mut object: Secret =
             serde_json::from_value(secret("s", &json!({ "key": "TUFSS0VELVNFQ1JFVA==" }))).unwrap();
+        object.metadata.labels = Some([("owner".to_owned(), "test".to_owned())].into());
         let applier = Applier::new(client.clone(), "test", "hash");
         let failures = [
-            applier.apply(&object, None).await.err(),
+            applier.apply(&claim(), &object, None).await.err(),
             applier.create(&object).await.err(),
-            applier.delete(&object).await.err(),
+            applier.delete(&claim(), &object).await.err(),
         ];
         for error in failures.into_iter().flatten() {
             tracing::error!(%error, chain = crate::error_chain(&error), "a write");
