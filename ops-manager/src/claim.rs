@@ -68,6 +68,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn only_what_was_issued_for_our_own_certificate_is_adopted() {
         let pgpool = pgpool();
         let ours = serde_json::to_value(names::owner_reference(&pgpool)).unwrap();

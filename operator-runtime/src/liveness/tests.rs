@@ -54,7 +54,7 @@ async fn a_task_may_wait_for_long_but_not_run_for_long() {
 async fn a_queue_from_which_nothing_starts_is_stuck() {
     let liveness = Liveness::default();
     let queue = liveness.queue("pgpool");
-    let almost = LONGEST_WAIT - Duration::from_secs(1);
+    let almost = LONGEST_WAIT.saturating_sub(Duration::from_secs(1));
     for (started, waits) in [
         (false, true),
         (true, true),

@@ -199,7 +199,7 @@ async fn no_pod_is_probed_twice_in_a_period() {
     }
 }
 
-/// Never answers for pods of one Pgpool, as where a NetworkPolicy drops packets; records when the others were probed.
+/// Never answers for pods of one Pgpool, as where a network policy drops packets; records when the others were probed.
 struct Blocked(Mutex<Vec<u64>>, Instant);
 
 impl Prober for Blocked {

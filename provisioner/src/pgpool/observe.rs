@@ -8,6 +8,7 @@ mod certificate;
 mod certificate_revision;
 mod certificates;
 pub(crate) mod env_pairs;
+mod foreign_pod;
 mod init_job;
 mod init_job_facts;
 mod inputs;
@@ -36,11 +37,12 @@ use crate::context::Context;
 pub(crate) use certificate::Certificate;
 pub(crate) use certificate_revision::CertificateRevision;
 pub(crate) use certificates::{published, published_for};
+pub(crate) use foreign_pod::ForeignPod;
 pub(crate) use init_job_facts::{ended, is_due, trim as trim_job};
 pub(crate) use inputs::may_notice_app_binding;
 pub(crate) use lookup::Lookup;
 pub(crate) use observed::{ConfigCheck, Inputs, Live, Observed};
-pub(crate) use own_pods::{ForeignPod, PoolPods, pool_pods};
+pub(crate) use own_pods::{PoolPods, pool_pods};
 #[cfg(test)]
 pub(crate) use owned::is_tls_copy;
 #[cfg(test)]

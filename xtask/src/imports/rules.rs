@@ -3,7 +3,8 @@
 /// Crates by layer, the lowest first: a crate may import from lower layers only.
 pub(super) const LAYERS: &[&[&str]] = &[
     &["local-cluster", "tls-bundle"],
-    &["operator-runtime", "shared-types"],
+    &["shared-types"],
+    &["operator-runtime"],
     &["proto"],
     &["ops-manager", "provisioner"],
     &["e2e", "xtask"],

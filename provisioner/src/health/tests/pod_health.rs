@@ -47,6 +47,7 @@ fn bad(failures: u32, reason: &str) -> PodHealth {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn probes_sum_up_to_the_health_of_a_pod() {
     let old = || Some(leaf(1));
     let fine = Some(good(0, old()));

@@ -15,9 +15,9 @@ use shared_types::{AppBinding, PgpoolVersion};
 
 use super::certificate::Certificate;
 use super::certificate_revision::CertificateRevision;
+use super::foreign_pod::ForeignPod;
 use super::init_job_facts::InitFacts;
 use super::lookup::Lookup;
-use super::own_pods::ForeignPod;
 use super::pods::PodFacts;
 use super::reference_names::NamespacedName;
 use crate::across_namespaces::Consent;

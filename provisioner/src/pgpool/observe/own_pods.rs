@@ -11,6 +11,7 @@ use operator_runtime::claim::controller;
 use shared_types::{Pgpool, names};
 
 use super::certificate_revision::CertificateRevision;
+use super::foreign_pod::ForeignPod;
 use super::pods::{self, PodFacts};
 use crate::claim;
 use crate::context::Context;
@@ -20,16 +21,6 @@ mod tests;
 
 /// Pgpool has room for so many pods; a pod beyond was made by nobody.
 const MOST_REPLICAS: i32 = 9;
-
-/// A pod with the name of a pod of the pool that the StatefulSet does not control.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ForeignPod {
-    pub(crate) name: String,
-    /// What controls it, in words; `None` while the StatefulSet is not there, and nothing is wrong with the pod yet.
-    pub(crate) controller: Option<String>,
-    /// The certificates that it mounts. A pod whose StatefulSet was replaced may still need them.
-    pub(crate) mounted_certificates: Option<CertificateRevision>,
-}
 
 /// The pods with the names and labels of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

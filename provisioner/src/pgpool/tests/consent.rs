@@ -63,7 +63,7 @@ async fn without_consent_nothing_tells_what_there_is() {
             }
         }),
         ("others may use it", |stage| {
-            allow(stage, Some("shop, dem, demos"))
+            allow(stage, Some("shop, dem, demos"));
         }),
         ("unreadable list", |stage| allow(stage, Some("DEMO,\u{0},,"))),
         ("no address", |stage| {

@@ -11,7 +11,7 @@ const MAX_PASSWORD_LENGTH: usize = 124;
 /// Checks a user name and its password.
 ///
 /// # Errors
-/// The end of a sentence about the object that contains them; never with either of them: whoever may write an AppBinding
+/// The end of a sentence about the object that contains them; never with either of them: whoever may write an `AppBinding`
 /// decides which key of a Secret is taken for the user name.
 pub(super) fn credential(user: &str, password: &str) -> Result<Credential, String> {
     if user.is_empty() {

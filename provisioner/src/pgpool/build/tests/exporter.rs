@@ -38,7 +38,7 @@ fn env(container: &Container, name: &str) -> Option<String> {
 
 #[test]
 fn nobody_scrapes_and_nothing_is_there() {
-    for world in [
+    for world in vec![
         World::plain(),
         World::tls(),
         World::tls().spec("clientAuthMode: cert"),

@@ -44,6 +44,7 @@ fn each_pod_is_held_against_the_certificate_that_it_mounts() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn addresses_that_are_not_the_pods_alone_are_not_dialed() {
     let pki = Pki::new();
     let pair = pki.server(&["pool".to_owned()]);

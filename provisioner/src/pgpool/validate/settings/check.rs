@@ -64,10 +64,11 @@ pub(super) fn together(settings: &[Setting]) -> Result<(), String> {
     ) && reserved > 0
         && reserved >= children
     {
-        return Err(format!(
+        return Err(
             "reserves all connections of `num_init_children` with `reserved_connections`, so that no client could log in: \
              lower `reserved_connections` or raise `num_init_children`"
-        ));
+                .to_owned(),
+        );
     }
     let cached = token("memory_cache_enabled").map(|token| bare(token).to_ascii_lowercase());
     if !matches!(cached.as_deref(), Some("on" | "true" | "yes" | "1")) {
