@@ -5,11 +5,13 @@ use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ParsedExtension;
+use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
-use crate::{Fingerprint, Leaf, der, names};
+use crate::shortened::shortened;
+use crate::{Fingerprint, Leaf, der, limits, names};
 
 pub(crate) fn parse<'a>(bytes: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'static str> {
     if !der::canonical_frame(bytes) {
@@ -60,10 +62,18 @@ pub(crate) fn timestamp(time: ASN1Time) -> Timestamp {
 
 /// Formats a subject or issuer, shortened to fit into a condition.
 pub(crate) fn display_name(name: &X509Name<'_>) -> String {
-    const LONGEST: usize = 160;
-    let text = name.to_string();
-    if text.chars().count() <= LONGEST {
-        return text;
+    let length = name.as_raw().len();
+    if length > limits::SHOWN_NAME_BYTES {
+        return format!("a name of {length} bytes");
     }
-    text.chars().take(LONGEST).chain(['…']).collect()
+    shortened(name.to_string())
+}
+
+/// Formats an object identifier.
+pub(crate) fn display_oid(oid: &Oid<'_>) -> String {
+    let length = oid.as_bytes().len();
+    if length > limits::SHOWN_OID_BYTES {
+        return format!("with an identifier of {length} bytes");
+    }
+    oid.to_id_string()
 }

@@ -2,20 +2,18 @@
 //! Searches every path, since a renewed CA may be listed beside its predecessor of the same name, and reports the
 //! invalid link of the longest path.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
 
-use crate::certificate::{display_name, timestamp};
+use crate::certificate::{display_name, display_oid, timestamp};
+use crate::constraints::{self, Constraints};
+use crate::shortened::shortened;
 use crate::signature::Signature;
-use crate::{ChainFault, KeyId, Role, constraints, signature, usage};
+use crate::{ChainFault, KeyId, Role, limits, signature, usage};
 
 type Certificate<'a> = X509Certificate<'a>;
-
-/// Longer than any chain in use.
-const LONGEST: usize = 8;
-
-/// Bounds the work: certificates of the same name make the search exponential.
-const MOST_SIGNATURES: usize = 64;
 
 /// Checks the chain of `leaf`, except the validity period of the leaf itself. Returns the keys that have signed it, from the
 /// issuer of the leaf to the CA that is trusted.
@@ -35,11 +33,11 @@ pub(crate) fn check(
         return Ok(vec![KeyId::of(leaf)]);
     }
     let mut search = Search {
-        intermediates,
-        anchors,
+        issuers: by_subject(anchors, intermediates),
         role,
         now,
         signatures: 0,
+        comparisons: limits::CONSTRAINT_COMPARISONS,
         furthest: None,
     };
     let mut path = vec![leaf];
@@ -49,12 +47,42 @@ pub(crate) fn check(
     Err(search.furthest.map_or_else(|| absent(leaf), |found| found.fault))
 }
 
-struct Search<'s, 'a> {
-    intermediates: &'s [Certificate<'a>],
+/// A possible issuer.
+#[derive(Clone, Copy)]
+struct Issuer<'s, 'a> {
+    certificate: &'s Certificate<'a>,
+    is_anchor: bool,
+}
+
+/// The possible issuers by their subject; those of one subject in order, anchors first.
+type Issuers<'s, 'a> = HashMap<&'s [u8], Vec<Issuer<'s, 'a>>>;
+
+fn by_subject<'s, 'a>(
     anchors: &'s [Certificate<'a>],
+    intermediates: &'s [Certificate<'a>],
+) -> Issuers<'s, 'a> {
+    let issuer = |is_anchor| {
+        move |certificate| Issuer {
+            certificate,
+            is_anchor,
+        }
+    };
+    let mut issuers = Issuers::new();
+    let all = anchors.iter().map(issuer(true));
+    for issuer in all.chain(intermediates.iter().map(issuer(false))) {
+        let subject = issuer.certificate.subject().as_raw();
+        issuers.entry(subject).or_default().push(issuer);
+    }
+    issuers
+}
+
+struct Search<'s, 'a> {
+    issuers: Issuers<'s, 'a>,
     role: Role,
     now: Timestamp,
     signatures: usize,
+    /// How many more names may be compared with name constraints.
+    comparisons: usize,
     furthest: Option<Furthest>,
 }
 
@@ -73,25 +101,31 @@ impl<'s, 'a> Search<'s, 'a> {
         let Some(last) = path.last().copied() else {
             return false;
         };
-        if path.len() > LONGEST {
+        if path.len() > limits::CHAIN {
             return false;
         }
-        let (anchors, intermediates) = (self.anchors, self.intermediates);
-        let anchors = anchors.iter().map(|issuer| (issuer, true));
-        let candidates = anchors.chain(intermediates.iter().map(|issuer| (issuer, false)));
+        let candidates = self.issuers.get(last.issuer().as_raw());
+        let candidates = candidates.cloned().unwrap_or_default();
         let mut named = false;
-        for (issuer, anchor) in candidates {
-            let same_name = issuer.subject().as_raw() == last.issuer().as_raw();
-            if !same_name || path.iter().any(|link| link.as_raw() == issuer.as_raw()) {
+        for Issuer {
+            certificate,
+            is_anchor,
+        } in candidates
+        {
+            if path.iter().any(|link| link.as_raw() == certificate.as_raw()) {
                 continue;
             }
             named = true;
-            if let Err(fault) = self.link(path, last, issuer) {
+            if let Err(fault) = self.link(path, last, certificate) {
+                let is_over = fault == ChainFault::TooManyCertificates;
                 self.note(path.len(), fault);
+                if is_over {
+                    break;
+                }
                 continue;
             }
-            path.push(issuer);
-            if anchor || self.extend(path) {
+            path.push(certificate);
+            if is_anchor || self.extend(path) {
                 return true;
             }
             path.pop();
@@ -110,7 +144,7 @@ impl<'s, 'a> Search<'s, 'a> {
         issuer: &Certificate<'a>,
     ) -> Result<(), ChainFault> {
         self.signatures = self.signatures.saturating_add(1);
-        if self.signatures > MOST_SIGNATURES {
+        if self.signatures > limits::SIGNATURES {
             return Err(ChainFault::TooManyCertificates);
         }
         let subject = || display_name(last.subject());
@@ -137,13 +171,18 @@ impl<'s, 'a> Search<'s, 'a> {
                 usage: self.role.usage(),
             });
         }
-        let forbidden = path.first().and_then(|leaf| constraints::forbidden(issuer, leaf));
-        match forbidden {
-            Some(name) => Err(ChainFault::NameForbidden {
+        let Some(leaf) = path.first() else {
+            return Ok(());
+        };
+        match constraints::check(issuer, leaf, &mut self.comparisons) {
+            Constraints::Met => Ok(()),
+            Constraints::Forbid(name) => Err(ChainFault::NameForbidden {
                 subject: display_name(issuer.subject()),
-                name,
+                name: shortened(name),
             }),
-            None => Ok(()),
+            Constraints::TooMany => Err(ChainFault::TooManyConstraints {
+                subject: display_name(issuer.subject()),
+            }),
         }
     }
 
@@ -177,7 +216,7 @@ fn extensions_known(certificate: &Certificate<'_>) -> Result<(), ChainFault> {
     match extensions.find(|e| e.critical && e.parsed_extension().unsupported()) {
         Some(extension) => Err(ChainFault::ExtensionUnsupported {
             subject: display_name(certificate.subject()),
-            oid: extension.oid.to_id_string(),
+            oid: display_oid(&extension.oid),
         }),
         None => Ok(()),
     }

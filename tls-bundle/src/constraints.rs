@@ -7,18 +7,37 @@ use x509_parser::extensions::{GeneralName, GeneralSubtree};
 
 use crate::names::{dns_names, ip_addresses};
 
-/// Returns the first name of the leaf certificate that the CA does not permit.
-pub(crate) fn forbidden(ca: &X509Certificate<'_>, leaf: &X509Certificate<'_>) -> Option<String> {
-    let constraints = ca.name_constraints().ok().flatten()?.value;
-    let permitted = constraints.permitted_subtrees.as_deref().unwrap_or_default();
-    let excluded = constraints.excluded_subtrees.as_deref().unwrap_or_default();
+/// The result of a check.
+pub(crate) enum Constraints {
+    Met,
+    /// The first name of the leaf certificate that the CA does not permit.
+    Forbid(String),
+    /// There are more names and constraints than `budget` allows to compare.
+    TooMany,
+}
+
+/// Checks the names of the leaf certificate against the constraints of the CA. Takes from `budget` one for each comparison.
+pub(crate) fn check(ca: &X509Certificate<'_>, leaf: &X509Certificate<'_>, budget: &mut usize) -> Constraints {
+    let Some(constraints) = ca.name_constraints().ok().flatten() else {
+        return Constraints::Met;
+    };
+    let permitted = constraints.value.permitted_subtrees.as_deref();
+    let excluded = constraints.value.excluded_subtrees.as_deref();
+    let (permitted, excluded) = (permitted.unwrap_or_default(), excluded.unwrap_or_default());
+    let names = dns_names(leaf).count().saturating_add(ip_addresses(leaf).count());
+    let subtrees = permitted.len().saturating_add(excluded.len());
+    match budget.checked_sub(names.saturating_mul(subtrees)) {
+        Some(left) => *budget = left,
+        None => return Constraints::TooMany,
+    }
     let mut names = dns_names(leaf);
     let name = names.find(|name| !allowed(permitted, excluded, |base| dns_within(base, name)));
     let mut addresses = ip_addresses(leaf);
-    name.map(str::to_owned).or_else(|| {
+    let forbidden = name.map(str::to_owned).or_else(|| {
         let address = addresses.find(|ip| !allowed(permitted, excluded, |base| ip_within(base, *ip)));
         address.map(|ip| ip.to_string())
-    })
+    });
+    forbidden.map_or(Constraints::Met, Constraints::Forbid)
 }
 
 /// `within` returns `None` for a subtree of another kind of name, which does not constrain this name.
@@ -41,13 +60,18 @@ fn dns_within(base: &GeneralName<'_>, name: &str) -> Option<bool> {
     let GeneralName::DNSName(base) = base else {
         return None;
     };
-    let (base, name) = (base.to_ascii_lowercase(), name.to_ascii_lowercase());
+    let Some((front, end)) = name
+        .len()
+        .checked_sub(base.len())
+        .and_then(|at| name.as_bytes().split_at_checked(at))
+    else {
+        return Some(false);
+    };
     // Some CAs write the subtree with a leading dot, which then requires at least one more label.
-    Some(match name.strip_suffix(base.as_str()) {
-        Some("") => true,
-        Some(front) => base.is_empty() || base.starts_with('.') || front.ends_with('.'),
-        None => false,
-    })
+    Some(
+        end.eq_ignore_ascii_case(base.as_bytes())
+            && (front.is_empty() || base.is_empty() || base.starts_with('.') || front.ends_with(b".")),
+    )
 }
 
 /// An address subtree is an address followed by a mask of the same length.
@@ -55,15 +79,15 @@ fn ip_within(base: &GeneralName<'_>, ip: IpAddr) -> Option<bool> {
     let GeneralName::IPAddress(base) = base else {
         return None;
     };
-    let octets = match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    };
-    if base.len() != octets.len().saturating_mul(2) {
-        // A subtree of the other family permits nothing of this one, and excludes nothing.
-        return Some(false);
-    }
-    let (network, mask) = base.split_at(octets.len());
-    let masked = octets.iter().zip(mask).map(|(octet, mask)| octet & mask);
-    Some(masked.eq(network.iter().zip(mask).map(|(octet, mask)| octet & mask)))
+    // A subtree of the other family permits nothing of this one, and excludes nothing.
+    Some(match ip {
+        IpAddr::V4(ip) => masked(base, &ip.octets()),
+        IpAddr::V6(ip) => masked(base, &ip.octets()),
+    })
+}
+
+fn masked(base: &[u8], octets: &[u8]) -> bool {
+    let (network, mask) = base.split_at_checked(octets.len()).unwrap_or_default();
+    let same = |((octet, network), mask): ((&u8, &u8), &u8)| octet & mask == network & mask;
+    mask.len() == octets.len() && octets.iter().zip(network).zip(mask).all(same)
 }

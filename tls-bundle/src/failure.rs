@@ -1,9 +1,12 @@
 //! What can be wrong with a certificate Secret, each with a message (what is wrong, then how to fix it) and a stable
 //! reason. Nothing here holds or shows key material.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use crate::Role;
+use crate::shortened::shortened;
 
 /// The entries of a certificate Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +45,13 @@ pub enum Failure {
     #[error("tls.crt cannot be read: {problem}; delete the Secret so that cert-manager issues it again")]
     CertificateUnreadable {
         /// What is wrong with the text.
-        problem: &'static str,
+        problem: Cow<'static, str>,
     },
     /// `tls.key` cannot be parsed.
     #[error("tls.key cannot be read: {problem}; delete the Secret so that cert-manager issues it again")]
     KeyUnreadable {
         /// What is wrong with the text; never its content.
-        problem: &'static str,
+        problem: Cow<'static, str>,
     },
     /// `ca.crt` cannot be parsed.
     #[error(
@@ -56,7 +59,7 @@ pub enum Failure {
     )]
     CaUnreadable {
         /// What is wrong with the text.
-        problem: &'static str,
+        problem: Cow<'static, str>,
     },
     /// `ca.crt` is missing or empty, as with ACME issuers.
     #[error(
@@ -227,6 +230,12 @@ pub enum ChainFault {
         /// The extension.
         oid: String,
     },
+    /// The search stopped at its limit: a CA has too many name constraints for the names of the leaf certificate.
+    #[error("the CA {subject:?} has too many name constraints for a certificate with this many names")]
+    TooManyConstraints {
+        /// The CA.
+        subject: String,
+    },
     /// The search stopped at its limit.
     #[error("there are too many certificates to search for a chain")]
     TooManyCertificates,
@@ -235,7 +244,10 @@ pub enum ChainFault {
 /// Lists at most five names, so that a condition stays readable.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let shown = names.iter().take(SHOWN).map(|name| format!("{name:?}"));
+    let shown = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{:?}", shortened(name.clone())));
     let shown = shown.collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(SHOWN) {
         Some(more @ 1..) => format!("{shown} and {more} more"),

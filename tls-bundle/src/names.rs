@@ -1,6 +1,7 @@
 //! Which names a certificate covers, by the rules that OpenSSL and rustls share: only subject alternative names
 //! count; a wildcard matches exactly one whole label at the left and needs two more labels.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use x509_parser::certificate::X509Certificate;
@@ -10,10 +11,11 @@ use crate::{Failure, Required};
 
 /// Returns the required names that are not covered.
 pub(crate) fn missing(leaf: &X509Certificate<'_>, required: &Required) -> Option<Failure> {
-    let names = required.dns_names.iter();
-    let names = names.filter(|name| !dns_names(leaf).any(|covering| covers(covering, name)));
+    let covering = Covering::of(dns_names(leaf));
+    let known: HashSet<IpAddr> = ip_addresses(leaf).collect();
+    let names = required.dns_names.iter().filter(|name| !covering.covers(name));
     let addresses = required.ip_addresses.iter();
-    let addresses = addresses.filter(|address| !ip_addresses(leaf).any(|ip| ip == **address));
+    let addresses = addresses.filter(|address| !known.contains(address));
     let missing: Vec<String> = names.cloned().chain(addresses.map(IpAddr::to_string)).collect();
     (!missing.is_empty()).then_some(Failure::NameMissing { missing })
 }
@@ -48,30 +50,39 @@ fn ip_address(octets: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// Returns whether the name of a certificate covers a required name. A required wildcard is covered only by the same
-/// wildcard.
-pub(crate) fn covers(covering: &str, required: &str) -> bool {
-    let (covering, required) = (without_dot(covering), without_dot(required));
-    if covering.eq_ignore_ascii_case(required) {
-        return !required.is_empty();
+/// The DNS names of a certificate, in the form in which they are compared.
+struct Covering(HashSet<String>);
+
+impl Covering {
+    fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        Self(names.map(comparable).collect())
     }
-    let Some(parent) = covering.strip_prefix("*.") else {
-        return false;
-    };
-    let Some((label, rest)) = required.split_once('.') else {
-        return false;
-    };
-    parent.contains('.') && !label.is_empty() && label != "*" && parent.eq_ignore_ascii_case(rest)
+
+    /// Returns whether one of the names covers a required one. A required wildcard is covered only by the same wildcard.
+    fn covers(&self, required: &str) -> bool {
+        let required = comparable(required);
+        if self.0.contains(&required) {
+            return !required.is_empty();
+        }
+        let Some((label, rest)) = required.split_once('.') else {
+            return false;
+        };
+        !label.is_empty() && label != "*" && rest.contains('.') && self.0.contains(&format!("*.{rest}"))
+    }
 }
 
-/// A trailing dot only marks a name as absolute.
-fn without_dot(name: &str) -> &str {
-    name.strip_suffix('.').unwrap_or(name)
+/// Case does not matter, and a trailing dot only marks a name as absolute.
+fn comparable(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use super::Covering;
+
+    fn covers(covering: &str, required: &str) -> bool {
+        Covering::of([covering].into_iter()).covers(required)
+    }
 
     #[test]
     fn covering_follows_the_rules() {

@@ -6,6 +6,8 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 
 use crate::key::PublicKey;
+use crate::pem::Problem;
+use crate::shortened::shortened;
 use crate::{Bundle, Entry, Failure, Leaf, Required, Verification};
 use crate::{certificate, chain, key, names, pem, usage};
 
@@ -28,7 +30,7 @@ pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -
     let leaf = certificate::leaf(certificate);
     match PublicKey::of_certificate(certificate.public_key()) {
         Some(public) => failures.extend(key.and_then(|key| key::mismatch(&key, &public))),
-        None => failures.push(unreadable(UNKNOWN_KEY)),
+        None => failures.push(unreadable(UNKNOWN_KEY.into())),
     }
     failures.extend(outside_validity(&leaf, now));
     let mut signers = Vec::new();
@@ -50,11 +52,11 @@ pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -
 
 const UNKNOWN_KEY: &str = "its public key is neither RSA, ECDSA P-256, P-384 or P-521, nor Ed25519";
 
-fn unreadable(problem: &'static str) -> Failure {
+fn unreadable(problem: Problem) -> Failure {
     Failure::CertificateUnreadable { problem }
 }
 
-fn ca_unreadable(problem: &'static str) -> Failure {
+fn ca_unreadable(problem: Problem) -> Failure {
     Failure::CaUnreadable { problem }
 }
 
@@ -82,18 +84,18 @@ fn ca_der(bundle: &Bundle<'_>) -> Result<Vec<CertificateDer<'static>>, Failure> 
 
 fn private_key(bundle: &Bundle<'_>) -> Result<PublicKey, Failure> {
     let text = present(bundle.key).ok_or(Failure::Incomplete { entry: Entry::Key })?;
-    let key = pem::private_key(text).and_then(|key| PublicKey::of_private(&key));
+    let key = pem::private_key(text).and_then(|key| PublicKey::of_private(&key).map_err(Problem::from));
     key.map_err(|problem| Failure::KeyUnreadable { problem })
 }
 
 fn parsed<'a>(
     ders: &'a [CertificateDer<'_>],
-    failure: fn(&'static str) -> Failure,
+    failure: fn(Problem) -> Failure,
 ) -> Result<Vec<X509Certificate<'a>>, Failure> {
     ders.iter()
         .map(certificate::parse)
         .collect::<Result<_, _>>()
-        .map_err(failure)
+        .map_err(|problem: &'static str| failure(problem.into()))
 }
 
 fn outside_validity(leaf: &Leaf, now: Timestamp) -> Option<Failure> {
@@ -112,6 +114,6 @@ fn common_name_mismatch(leaf: &Leaf, required: &Required) -> Option<Failure> {
     let needed = required.common_name.as_ref()?;
     (leaf.common_name.as_ref() != Some(needed)).then(|| Failure::CommonNameMismatch {
         required: needed.clone(),
-        found: leaf.common_name.clone(),
+        found: leaf.common_name.clone().map(shortened),
     })
 }

@@ -110,7 +110,7 @@ fn an_encrypted_key_is_named_as_such() {
             ..good()
         };
         let expected = Failure::KeyUnreadable {
-            problem: "it is encrypted with a passphrase",
+            problem: "it is encrypted with a passphrase".into(),
         };
         assert_eq!(only(&secret.verify()), &expected);
     }

@@ -3,6 +3,7 @@
 // The lints know test functions, not the functions that these call.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bounds;
 mod chains;
 mod damage;
 mod failures;

@@ -1,0 +1,30 @@
+//! How large a bundle may be, so that the work for one is bounded. A real bundle stays far below every limit.
+
+/// Bytes of `tls.crt`, and of `ca.crt`. All public CAs together are smaller.
+pub const CERTIFICATES_BYTES: usize = 256 << 10;
+
+/// Bytes of `tls.key`. An RSA key of 8192 bits has about 6.4 KiB.
+pub const KEY_BYTES: usize = 16 << 10;
+
+/// Certificates in `tls.crt`, and in `ca.crt`. There are about 150 public CAs.
+pub const CERTIFICATES: usize = 256;
+
+/// Certificates of a chain, without its CA. Longer than any in use.
+pub const CHAIN: usize = 8;
+
+/// Signatures that are verified to find a chain: certificates of the same name would make the search exponential, and one of
+/// P-521 takes about a millisecond.
+pub const SIGNATURES: usize = 12;
+
+/// Comparisons of a name of the leaf certificate with a name constraint of a CA, in the whole search for a chain. OpenSSL
+/// stops, too, at another number.
+pub const CONSTRAINT_COMPARISONS: usize = 1 << 16;
+
+/// Bytes of a subject or issuer that messages show. Longer ones are described by their length.
+pub(crate) const SHOWN_NAME_BYTES: usize = 1 << 10;
+
+/// Characters of a name that messages show.
+pub(crate) const SHOWN_NAME: usize = 160;
+
+/// Bytes of an object identifier that messages show: to write one in decimal takes time quadratic in its length.
+pub(crate) const SHOWN_OID_BYTES: usize = 64;
