@@ -5,6 +5,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::limits;
+
 /// An enum whose values are written as the names of its variants, with their documentation.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[doc = $doc:literal])* $word:ident,)* }) => {
@@ -51,7 +53,7 @@ mod reason;
 pub use ops::{OpsCondition, OpsReason};
 pub use reason::Reason;
 
-/// Longest message of a condition in bytes, as in `metav1.Condition`.
+/// Longest message that the schema of a condition admits, as in `metav1.Condition`. Ours are shorter: see [`cut`].
 pub const LONGEST_MESSAGE: usize = 32_768;
 
 words! {
@@ -156,12 +158,12 @@ pub fn is_false(conditions: &[Condition], ty: ConditionType) -> bool {
     find(conditions, ty).is_some_and(|condition| condition.status == Status::False.as_str())
 }
 
-/// The message, cut to what the schema of conditions allows. The API server rejects a status with a longer one.
+/// The message, cut to [`limits::MESSAGE_BYTES`]: a status with the most and longest messages must fit into an object.
 #[must_use]
 pub fn cut(message: String) -> String {
     let mut message = one_line(message);
-    if message.len() > LONGEST_MESSAGE {
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE.saturating_sub("…".len())));
+    if message.len() > limits::MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES.saturating_sub("…".len())));
         message.push('…');
     }
     message

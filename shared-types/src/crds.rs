@@ -59,6 +59,7 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             .map(|mut schema| {
                 schema::add_list_types(&mut schema);
                 schema::close(&mut schema);
+                schema::add_limits(&mut schema);
                 if kind == PGPOOL {
                     unobserved(&mut schema);
                 }

@@ -24,6 +24,7 @@ pub mod certificates;
 pub mod conditions;
 pub mod crds;
 pub mod explanation;
+pub mod limits;
 pub mod names;
 pub mod object;
 pub mod ops_request;

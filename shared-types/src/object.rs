@@ -145,6 +145,7 @@ impl JsonSchema for GoDuration {
         schemars::json_schema!({
             "type": "string",
             "pattern": GO_DURATION,
+            "maxLength": 64,
         })
     }
 }

@@ -3,6 +3,7 @@
 mod status;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use kube::core::Rule as CelRule;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     conditions::OpsCondition,
+    limits,
     object::{GoDuration, LocalReference, TypedReference},
     pgpool::{Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
     pgpool::{backends, only_pgpool_conf},
@@ -63,10 +65,15 @@ pub struct PgpoolOpsRequestSpec {
     #[serde(rename = "type")]
     #[schemars(schema_with = "schema::word::<OpsType>")]
     pub type_: OpsType,
-    /// How long each step may take, such as `5m`, including the wait for a Pgpool that is `Ready`; no limit when unset.
-    /// A request that takes longer fails. Its changes remain.
+    /// How long each step may take, such as `5m`, including the wait for a Pgpool that is `Ready`; `1h` when unset, and at
+    /// most `168h`. A request that takes longer fails. Its changes remain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
+    /// Seconds after which the request is deleted when it has finished. When unset, the last 100 finished requests of a
+    /// Pgpool are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ttl_seconds_after_finished: Option<i32>,
     /// Whether to run if the Pgpool is not `Ready`; `IfReady` when unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::word::<ApplyOption>")]
@@ -96,6 +103,17 @@ pub struct PgpoolOpsRequestSpec {
     /// Parameters of `Restart`: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
+}
+
+impl PgpoolOpsRequestSpec {
+    /// How long each step may take. A duration that cannot be read counts as unset.
+    #[must_use]
+    pub fn step_timeout(&self) -> Duration {
+        let requested = self.timeout.as_ref().and_then(GoDuration::length);
+        requested
+            .unwrap_or(limits::DEFAULT_TIMEOUT)
+            .min(limits::LONGEST_TIMEOUT)
+    }
 }
 
 /// An operation.

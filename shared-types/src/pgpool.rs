@@ -8,6 +8,7 @@ mod modes;
 mod monitor;
 mod pod_template;
 mod service_template;
+mod size;
 mod status;
 pub(crate) mod tls;
 
@@ -30,6 +31,7 @@ pub use modes::{Alias, ClientAuthMode, DeletionPolicy, Phase, SslMode};
 pub use monitor::{Agent, Endpoint, Exporter, Monitor, Prometheus, RelabelConfig, ServiceMonitor};
 pub use pod_template::{PodSpec, PodTemplate};
 pub use service_template::{ServiceAlias, ServicePort, ServiceSpec, ServiceTemplate};
+pub use size::{bounded_annotation, check_size};
 pub use status::{CertificateChanges, CertificateStatus, PgpoolStatus, PodStatus};
 pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsConfig};
 

@@ -6,6 +6,8 @@ use k8s_openapi::api::core::v1::Volume;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use crate::limits;
+
 pub(crate) use decodable::{OF_TYPES, close};
 
 /// The schema of an embedded type of another API without its descriptions: `kubectl explain pod` has them, and a
@@ -93,9 +95,10 @@ pub(crate) fn one_of(values: &[&str]) -> Schema {
     json_schema!({ "type": "string", "enum": values })
 }
 
-/// Bytes, as base64.
+/// Bytes, as base64, at most as many as a CA bundle may have.
 pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "format": "byte" })
+    let most = limits::CA_BUNDLE_BYTES.div_ceil(3) * 4;
+    json_schema!({ "type": "string", "format": "byte", "maxLength": most })
 }
 
 /// The properties of every volume source of a pod, which Kubernetes has only inlined in a volume.
@@ -120,6 +123,40 @@ const MERGED: [(&str, &[&str]); 9] = [
     ("volumeDevices", &["devicePath"]),
     ("volumeMounts", &["mountPath"]),
 ];
+
+/// Fields whose texts may be scripts or files.
+const LONG: [&str; 6] = ["annotations", "args", "command", "inline", "applyConfig", "value"];
+
+/// Gives every text, list and map without a limit a limit, so that no field of an object is larger than what the operators
+/// are built for.
+pub(crate) fn add_limits(schema: &mut Value) {
+    limit(schema, limits::TEXT);
+}
+
+fn limit(schema: &mut Value, text: i64) {
+    let Value::Object(map) = schema else { return };
+    let kind = map.get("type").and_then(Value::as_str).unwrap_or_default();
+    let keyword = match kind {
+        "string" if !map.contains_key("enum") => Some(("maxLength", text)),
+        "array" => Some(("maxItems", limits::ITEMS)),
+        "object" if map.contains_key("additionalProperties") => Some(("maxProperties", limits::ENTRIES)),
+        _ => None,
+    };
+    if let Some((keyword, most)) = keyword {
+        map.entry(keyword).or_insert(json!(most));
+    }
+    if let Some(Value::Object(properties)) = map.get_mut("properties") {
+        for (name, property) in properties {
+            let long = LONG.contains(&name.as_str());
+            limit(property, if long { limits::LONG_TEXT } else { limits::TEXT });
+        }
+    }
+    for inner in ["items", "additionalProperties"] {
+        if let Some(inner) = map.get_mut(inner) {
+            limit(inner, text);
+        }
+    }
+}
 
 /// Gives every list a type: merged by keys as in the API of Kubernetes, or else replaced as a whole.
 pub(crate) fn add_list_types(schema: &mut Value) {

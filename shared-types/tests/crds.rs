@@ -93,6 +93,21 @@ fn every_list_has_a_type() {
 }
 
 #[test]
+fn every_text_list_and_map_has_a_limit() {
+    for crd in crds::all() {
+        visit(&schema(&crd), &mut |map| {
+            let keyword = match map.get("type").and_then(Value::as_str) {
+                Some("string") if !map.contains_key("enum") => "maxLength",
+                Some("array") => "maxItems",
+                Some("object") if map.contains_key("additionalProperties") => "maxProperties",
+                _ => return,
+            };
+            assert!(map.contains_key(keyword), "no {keyword} in {map:?}");
+        });
+    }
+}
+
+#[test]
 fn shared_lists_are_merged_by_key() {
     let schema = schema_of("Pgpool");
     let lists = [

@@ -69,7 +69,7 @@ words! {
         WaitingForCertificates,
         /// The provisioner has not written the new password for pgpool yet.
         WaitingForControlPort,
-        /// The step took longer than `spec.timeout`.
+        /// The step took longer than `spec.timeout`, or than an hour if that is unset.
         TimedOut,
         /// The API server rejects the change of the Pgpool, because of a rule, a policy or missing permissions.
         ChangeRejected,
@@ -93,5 +93,7 @@ words! {
         CircuitOpen,
         /// A later request of the same type supersedes this one.
         Superseded,
+        /// Too many requests for the same Pgpool are open.
+        TooManyRequests,
     }
 }

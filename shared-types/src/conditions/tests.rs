@@ -90,11 +90,11 @@ fn words_are_camel_case_and_read_back() {
 
 #[test]
 fn a_long_message_is_cut_between_characters() {
-    let short = "ä".repeat(LONGEST_MESSAGE / 2);
+    let short = "ä".repeat(limits::MESSAGE_BYTES / 2);
     assert_eq!(cut(short.clone()), short);
     let long = cut(format!("x{short}"));
     assert!(
-        long.len() <= LONGEST_MESSAGE && long.ends_with("ä…"),
+        long.len() <= limits::MESSAGE_BYTES && long.ends_with("ä…"),
         "{}",
         long.len()
     );

@@ -117,15 +117,23 @@ pub struct CertificateSpec {
     pub renew_before: Option<GoDuration>,
     /// DNS names to add to the generated ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[schemars(inner(length(max = 253)))]
     pub dns_names: Vec<String>,
     /// IP addresses to add to the generated ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[schemars(inner(length(max = 45)))]
     pub ip_addresses: Vec<String>,
     /// URIs to add, such as a SPIFFE ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[schemars(inner(length(max = 512)))]
     pub uris: Vec<String>,
     /// E-mail addresses to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[schemars(inner(length(max = 254)))]
     pub email_addresses: Vec<String>,
     /// Private key of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,27 +146,42 @@ pub struct CertificateSpec {
 pub struct Subject {
     /// Organizations (O) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub organizations: Vec<String>,
     /// Countries (C) of the subject, as two-letter codes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub countries: Vec<String>,
     /// Organizational units (OU) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub organizational_units: Vec<String>,
     /// Cities (L) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub localities: Vec<String>,
     /// States or provinces (ST) of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub provinces: Vec<String>,
     /// Street addresses of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub street_addresses: Vec<String>,
     /// Postal codes of the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(inner(length(max = 128)))]
     pub postal_codes: Vec<String>,
     /// Serial number of the subject (not of the certificate).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub serial_number: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod fields;
+mod limits;
 mod links;
 mod rights;
 mod rules;
@@ -21,6 +22,7 @@ pub(super) fn pages() -> Vec<(String, String)> {
     pages.push(("rules.md".to_owned(), rules::page()));
     pages.push(("rights.md".to_owned(), rights::page()));
     pages.push(("conditions.md".to_owned(), conditions::page()));
+    pages.push(("sizes.md".to_owned(), limits::page()));
     pages
 }
 

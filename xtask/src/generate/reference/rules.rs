@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use shared_types::rules::is_limit_of_type;
-use shared_types::{conditions::Reason, crds, policies, rules};
+use shared_types::{conditions::Reason, crds, limits, policies, rules};
 
 use super::{GENERATED, cell};
 
@@ -190,6 +190,18 @@ fn rows(schema: &Value) -> Vec<(String, &'static str, String)> {
     rows
 }
 
+/// A limit of every field that names no other; the page of limits tells them once.
+fn is_general(keyword: &str, limit: f64) -> bool {
+    let general: &[i64] = match keyword {
+        "maxItems" => &[limits::ITEMS],
+        "maxProperties" => &[limits::ENTRIES],
+        "maxLength" => &[limits::TEXT, limits::LONG_TEXT],
+        _ => &[],
+    };
+    #[allow(clippy::cast_precision_loss, reason = "limits are small")]
+    general.iter().any(|it| (*it as f64 - limit).abs() < 0.5)
+}
+
 fn keywords(at: &str, schema: &Map<String, Value>) -> Vec<(String, &'static str, String)> {
     let mut rows = Vec::new();
     let mut add = |field: &str, message: String| rows.push((field.to_owned(), "schema", message));
@@ -202,7 +214,7 @@ fn keywords(at: &str, schema: &Map<String, Value>) -> Vec<(String, &'static str,
     ];
     for (keyword, words) in limits {
         let limit = schema.get(keyword).and_then(Value::as_f64);
-        if let Some(limit) = limit.filter(|limit| !is_limit_of_type(*limit)) {
+        if let Some(limit) = limit.filter(|limit| !is_limit_of_type(*limit) && !is_general(keyword, *limit)) {
             let unit = match keyword {
                 "maxItems" | "maxProperties" => " items",
                 "maxLength" => " bytes",
