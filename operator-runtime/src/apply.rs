@@ -5,7 +5,7 @@
 //! the cache is applied in a form that can only create it; when an object of that name exists, it is fetched and
 //! checked like any other. That costs one request for a new object and none for one that is up to date.
 
-mod compare;
+pub(crate) mod compare;
 mod error;
 mod quantity;
 

@@ -30,6 +30,7 @@
 
 mod caches;
 mod fake_api;
+pub mod work;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};

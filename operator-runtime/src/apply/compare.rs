@@ -7,6 +7,8 @@
 //! `DeepMerge` of k8s-openapi is no substitute: it compares quantities as text, takes a port with the default
 //! protocol for another item, and is not implemented for custom resources.
 
+use std::collections::{HashMap, HashSet};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -52,7 +54,7 @@ pub(super) fn hash(desired: &Value) -> String {
 }
 
 /// Returns whether `live` has every field of `desired`.
-pub(super) fn contains(desired: &Value, live: &Value) -> bool {
+pub(crate) fn contains(desired: &Value, live: &Value) -> bool {
     match (desired, live) {
         // The items of a list do not repeat their kind.
         (Value::Object(desired), Value::Object(live)) => desired
@@ -83,11 +85,18 @@ fn within(desired: &Value, live: Option<&Value>, quantity: bool) -> bool {
 
 fn list_within(desired: &[Value], live: &[Value]) -> bool {
     match merge_key(desired) {
-        Some(key) => desired.iter().all(|item| {
-            live.iter()
-                .find(|live| same_item(item, live, key))
-                .is_some_and(|live| within(item, Some(live), false))
-        }),
+        Some(key) => {
+            let mut by_key: HashMap<Vec<Option<&Value>>, &Value> = HashMap::new();
+            for item in live {
+                if let Some(map) = item.as_object() {
+                    by_key.entry(parts(map, key)).or_insert(item);
+                }
+            }
+            let counterpart = |item: &Value| by_key.get(&parts(item.as_object()?, key)).copied();
+            desired
+                .iter()
+                .all(|item| counterpart(item).is_some_and(|live| within(item, Some(live), false)))
+        }
         // A list without a key is replaced as a whole: order and length matter.
         None => {
             desired.len() == live.len()
@@ -110,24 +119,14 @@ fn merge_key(items: &[Value]) -> Option<&'static [&'static str]> {
         // A map or a list identifies nothing: the API server may add to it.
         let identifies =
             |map: &&Map<String, Value>| map.get(*first).is_some_and(|it| it.is_string() || it.is_number());
-        maps.iter().all(identifies)
-            && !maps.iter().enumerate().any(|(at, map)| {
-                maps.iter()
-                    .skip(at.saturating_add(1))
-                    .any(|other| same_key(map, other, key))
-            })
+        let mut seen = HashSet::new();
+        maps.iter().all(identifies) && maps.iter().all(|map| seen.insert(parts(map, key)))
     })
 }
 
-fn same_item(desired: &Value, live: &Value, key: &[&str]) -> bool {
-    match (desired.as_object(), live.as_object()) {
-        (Some(desired), Some(live)) => same_key(desired, live, key),
-        _ => false,
-    }
-}
-
-fn same_key(one: &Map<String, Value>, other: &Map<String, Value>, key: &[&str]) -> bool {
-    key.iter().all(|name| part(one, name) == part(other, name))
+/// The values of a key.
+fn parts<'a>(map: &'a Map<String, Value>, key: &[&str]) -> Vec<Option<&'a Value>> {
+    key.iter().map(|name| part(map, name)).collect()
 }
 
 /// The default protocol is TCP.
