@@ -24,6 +24,7 @@ pub(crate) use triggers::Triggers;
 pub(crate) struct Caches {
     /// Without their pod templates.
     pub(crate) pgpools: Cache<Pgpool>,
+    /// Each with the name of its Pgpool as its instance, for the index.
     pub(crate) requests: Cache<PgpoolOpsRequest>,
     /// With our labels. Of their data only certificates and keys.
     pub(crate) secrets: Cache<Secret>,
@@ -55,7 +56,7 @@ impl Caches {
         let caches = Self {
             pgpools: runtime.watch(all(), reduce_pgpool).0,
             // Optional: without this kind there are no requests, and certificates are issued all the same.
-            requests: runtime.watch_optional(all(), |_| ()).0,
+            requests: runtime.watch_optional(all(), reduce_request).0,
             secrets: runtime.watch(ours(), reduce_secret).0,
             services: runtime.watch(ours(), reduce_service).0,
             named_secrets: Named::new(runtime, reduce_secret),
@@ -107,6 +108,14 @@ fn reduce_issuer_ca(secret: &mut Secret) {
     if let Some(data) = &mut secret.data {
         data.retain(|key, _| key == "tls.crt");
     }
+}
+
+/// Puts the name of the Pgpool into the label by which the cache finds objects. The label is only in the cache of this
+/// operator, and is never written.
+pub(crate) fn reduce_request(request: &mut PgpoolOpsRequest) {
+    let pgpool = request.spec.database_ref.name.clone();
+    request.metadata.labels = Some([(names::LABEL_INSTANCE.to_owned(), pgpool)].into());
+    request.metadata.annotations = None;
 }
 
 fn reduce_service(service: &mut Service) {

@@ -1,5 +1,6 @@
 //! What the reconciles of both controllers share.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use kube::runtime::reflector::ObjectRef;
@@ -7,7 +8,7 @@ use kube::{Client, Resource};
 use operator_runtime::events::Events;
 use operator_runtime::{Applier, Cache, PendingWrites};
 use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, names};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caches::Caches;
 use crate::certificates::decide::breaker::Limits;
@@ -27,9 +28,23 @@ pub(crate) struct Context {
     pub(crate) memory: Memory,
     /// The status of requests, and the Pgpools and Certificates that they changed.
     pub(crate) pending: PendingWrites<PgpoolOpsRequest, PgpoolOpsRequestStatus>,
-    /// Held while a request starts, so that two for one Pgpool do not start at once. After that the status shows which
-    /// one runs.
-    pub(crate) starting: Mutex<()>,
+    pub(crate) starting: Starting,
+}
+
+/// Held while a request starts, so that two for one Pgpool do not start at once. After that the status shows which one
+/// runs. Pgpools share few locks, so that a slow answer delays few others.
+#[derive(Default)]
+pub(crate) struct Starting([Mutex<()>; 32]);
+
+impl Starting {
+    pub(crate) async fn lock(&self, request: &PgpoolOpsRequest) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        (&request.metadata.namespace, &request.spec.database_ref.name).hash(&mut hasher);
+        let [first, rest @ ..] = &self.0;
+        let number = usize::try_from(hasher.finish() % 32).unwrap_or_default();
+        let lock = number.checked_sub(1).and_then(|at| rest.get(at));
+        lock.unwrap_or(first).lock().await
+    }
 }
 
 impl Context {
@@ -50,7 +65,7 @@ impl Context {
             limits,
             memory: Memory::default(),
             pending: PendingWrites::default(),
-            starting: Mutex::default(),
+            starting: Starting::default(),
         }
     }
 

@@ -30,4 +30,6 @@ mod ops_requests;
 mod verdicts;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod fixtures;

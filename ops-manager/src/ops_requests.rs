@@ -15,6 +15,7 @@ mod operations;
 mod publish;
 mod report;
 mod resolution;
+pub(crate) mod rival;
 pub(crate) mod status;
 mod validate;
 
@@ -26,7 +27,7 @@ use operator_runtime::{Outcome, clock};
 use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
 use crate::context::Context;
-use decide::Next;
+use decide::{Expiry, Next};
 use error::Error;
 use observe::{Facts, Referenced};
 use operations::{Step, operation};
@@ -44,11 +45,27 @@ pub(crate) async fn reconcile(
     let has_ended = request.status.as_ref().is_some_and(status::has_ended);
     if has_ended || request.metadata.deletion_timestamp.is_some() {
         context.pending.forget(&key);
-        return Ok(Outcome::Converged);
+        return expire(&request, &context, clock::now()).await;
     }
     let outcome = converge(&request, &context, clock::now()).await;
     context.forget_request_if_gone(&key);
     outcome
+}
+
+/// Deletes a finished request when its time has come.
+async fn expire(request: &PgpoolOpsRequest, context: &Context, now: Timestamp) -> Result<Outcome, Error> {
+    if request.metadata.deletion_timestamp.is_some() {
+        return Ok(Outcome::Converged);
+    }
+    let newer = observe::finished_later(context, request); // cache
+    match decide::expiry(request, newer, now) {
+        Expiry::Keep => Ok(Outcome::Converged),
+        Expiry::After(left) => Ok(Outcome::ConvergedUntil(left)),
+        Expiry::Now => {
+            apply::delete(request, context).await?; // client
+            Ok(Outcome::Converged)
+        }
+    }
 }
 
 async fn converge(request: &PgpoolOpsRequest, context: &Context, now: Timestamp) -> Result<Outcome, Error> {
@@ -86,7 +103,7 @@ async fn start(
     let since = decide::free_since(request, &observe::rivals(context, request));
     let rights = observe::rights(context); // cache
     let admission = validate::validate(request, pgpool.as_deref(), &referenced, &rights, since, now); // pure
-    let _starting = context.starting.lock().await;
+    let _starting = context.starting.lock(request).await;
     // Read again under the lock: another request may have started meanwhile.
     let rivals = observe::rivals(context, request); // cache
     let blocked = decide::start(request, &rivals, admission); // pure

@@ -9,7 +9,8 @@
   verbs: [patch]
 - apiGroups: [ops.kubedb.com]
   resources: [pgpoolopsrequests]
-  verbs: [list, watch]
+  # Requests that have finished expire.
+  verbs: [list, watch, delete]
 - apiGroups: [ops.kubedb.com]
   resources: [pgpoolopsrequests/status]
   verbs: [patch]

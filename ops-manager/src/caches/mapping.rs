@@ -8,10 +8,11 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use shared_types::conditions::{self, ConditionType, Reason};
-use shared_types::{Alias, Pgpool, PgpoolOpsRequest, names};
+use shared_types::ops_request::OpsType;
+use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, limits, names};
 
 use crate::cert_manager::{self, IssuerReference};
-use crate::ops_requests::status::has_ended;
+use crate::ops_requests::rival::{Rival, RivalState, finished};
 
 /// The Pgpool that the labels of an object name: Secrets, Services, Certificates and their requests.
 pub(crate) fn by_label(meta: &ObjectMeta) -> Option<ObjectRef<Pgpool>> {
@@ -95,18 +96,79 @@ pub(crate) fn pgpool_of(request: &PgpoolOpsRequest) -> ObjectRef<Pgpool> {
     ObjectRef::new(&request.spec.database_ref.name).within(namespace)
 }
 
-/// The requests for a Pgpool that have not ended.
-pub(crate) fn open_requests(
-    pgpool: &ObjectRef<Pgpool>,
-    requests: &[Arc<PgpoolOpsRequest>],
+/// The requests to reconcile when one for a Pgpool has changed: itself, the one that may be next, the one that it
+/// replaces, and the oldest that has finished if there are too many. `all` are those for the Pgpool.
+pub(crate) fn by_request(
+    changed: &PgpoolOpsRequest,
+    all: &[Arc<PgpoolOpsRequest>],
 ) -> Vec<ObjectRef<PgpoolOpsRequest>> {
-    let open = requests.iter().filter(|request| {
-        request.spec.database_ref.name == pgpool.name
-            && request.metadata.namespace == pgpool.namespace
-            && !request.status.as_ref().is_some_and(has_ended)
-    });
-    open.map(|request| ObjectRef::from_obj(request.as_ref()))
+    let mut concerned = vec![ObjectRef::from_obj(changed)];
+    for request in next_requests(all) {
+        if !concerned.contains(&request) {
+            concerned.push(request);
+        }
+    }
+    let other = replaced(changed, all).or_else(|| surplus(all));
+    if let Some(other) = other
+        && !concerned.contains(&other)
+    {
+        concerned.push(other);
+    }
+    concerned
+}
+
+/// The requests for a Pgpool that may continue when something else changes: the one that runs; while none does, the first
+/// one that waits for its turn and those that wait for their Pgpool.
+pub(crate) fn next_requests(all: &[Arc<PgpoolOpsRequest>]) -> Vec<ObjectRef<PgpoolOpsRequest>> {
+    let rivals: Vec<_> = all.iter().map(|request| (rival(request), request)).collect();
+    let running: Vec<_> = rivals
+        .iter()
+        .filter(|(rival, _)| rival.state == RivalState::Running)
+        .collect();
+    let mut next = running;
+    if next.is_empty() {
+        let waiting = rivals
+            .iter()
+            .filter(|(rival, _)| rival.state == RivalState::Waiting);
+        let held = rivals.iter().filter(|(rival, _)| rival.state == RivalState::Held);
+        next.extend(waiting.min_by_key(|(rival, _)| rival.order()));
+        next.extend(held);
+    }
+    next.into_iter()
+        .map(|(_, request)| ObjectRef::from_obj(request.as_ref()))
         .collect()
+}
+
+/// The request of the same type before this one, which has not started.
+fn replaced(
+    changed: &PgpoolOpsRequest,
+    all: &[Arc<PgpoolOpsRequest>],
+) -> Option<ObjectRef<PgpoolOpsRequest>> {
+    let me = rival(changed);
+    if !me.is_waiting() || me.type_ == OpsType::Reconfigure {
+        return None;
+    }
+    let before = all
+        .iter()
+        .map(|request| (rival(request), request))
+        .filter(|(other, _)| other.type_ == me.type_ && other.is_waiting() && me.is_newer_than(other));
+    let before = before.max_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
+    before.map(|(_, request)| ObjectRef::from_obj(request.as_ref()))
+}
+
+/// The request that finished first, if too many have.
+fn surplus(all: &[Arc<PgpoolOpsRequest>]) -> Option<ObjectRef<PgpoolOpsRequest>> {
+    let ended: Vec<_> = all.iter().filter(|request| finished(request).is_some()).collect();
+    if ended.len() <= limits::FINISHED_REQUESTS {
+        return None;
+    }
+    let oldest = ended.into_iter().min_by_key(|request| finished(request));
+    oldest.map(|request| ObjectRef::from_obj(request.as_ref()))
+}
+
+fn rival(request: &PgpoolOpsRequest) -> Rival {
+    let unset = PgpoolOpsRequestStatus::default();
+    Rival::new(request, request.status.as_ref().unwrap_or(&unset))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! change concerns is decided in `mapping`.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::Resource;
@@ -124,15 +125,22 @@ fn policies(caches: &Caches) -> Keys<Pgpool> {
         .boxed()
 }
 
-/// A request itself, and the others for its Pgpool: they may be next.
+fn requests_of(requests: &Cache<PgpoolOpsRequest>, pgpool: &ObjectRef<Pgpool>) -> Vec<Arc<PgpoolOpsRequest>> {
+    requests.of_instance(pgpool.namespace.as_deref().unwrap_or_default(), &pgpool.name)
+}
+
+/// A request itself, and the one that may be next for its Pgpool.
 fn changed_requests(cache: &Cache<PgpoolOpsRequest>) -> Keys<PgpoolOpsRequest> {
     let all = cache.clone();
     let changes = cache.changes();
     changes
         .flat_map(move |changed| {
             let own = ObjectRef::from_obj(changed.as_ref());
-            let others = each(|| mapping::open_requests(&mapping::pgpool_of(&changed), &all.list()));
             let first = own.clone();
+            let all = all.clone();
+            let others = each(move || {
+                mapping::by_request(&changed, &requests_of(&all, &mapping::pgpool_of(&changed)))
+            });
             stream::iter([first]).chain(others.filter(move |key| std::future::ready(*key != own)))
         })
         .boxed()
@@ -151,7 +159,7 @@ where
     changes
         .flat_map(move |changed| {
             each(|| match pgpool(&changed) {
-                Some(pgpool) => mapping::open_requests(&pgpool, &requests.list()),
+                Some(pgpool) => mapping::next_requests(&requests_of(&requests, &pgpool)),
                 None => Vec::new(),
             })
         })

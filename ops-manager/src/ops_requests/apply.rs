@@ -3,7 +3,10 @@
 //! Each write is bound to the version of the object that it was computed from, so no edit is lost, and can be recognized in
 //! the object, so a restarted process finds it done.
 
+mod delete;
 pub(crate) mod merge_patch;
+
+pub(crate) use delete::delete;
 
 use std::time::Duration;
 

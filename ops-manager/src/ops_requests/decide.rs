@@ -1,5 +1,6 @@
 //! Decides what comes next for a request. Pure.
 
+mod expiry;
 mod goals;
 mod queue;
 
@@ -12,13 +13,15 @@ use shared_types::explanation::Explanation;
 use shared_types::ops_request::ReplacedCertificate;
 use shared_types::{Alias, PgpoolOpsRequest};
 
-use super::observe::{Facts, Rival};
+use super::observe::Facts;
 use super::operations::{Goal, Step, Task, operation};
 use super::resolution::{Resolution, time_left, timed_out};
+use super::rival::Rival;
 use super::status;
 use crate::cert_manager::Certificate;
 use queue::Turn;
 
+pub(crate) use expiry::{Expiry, expiry};
 pub(crate) use queue::free_since;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,11 +48,23 @@ pub(crate) fn start(
             message: format!("PgpoolOpsRequest {by} of the same type is newer and replaces this one"),
         });
     }
+    if let Turn::TooMany { open } = turn {
+        let message = format!(
+            "{open} requests of this type for Pgpool {} are open, and no more are accepted: wait until one has finished, or \
+             delete one, then create this one again",
+            request.spec.database_ref.name
+        );
+        return Some(Resolution::failed(OpsReason::TooManyRequests, message));
+    }
     match (admission, turn) {
         (Some(resolution), _) => Some(resolution),
-        (None, Turn::Behind { other }) => Some(Resolution::waiting(
+        // The same words while others finish: only the request that is next is reconciled then.
+        (None, Turn::Behind) => Some(Resolution::waiting(
             OpsReason::Queued,
-            format!("Waiting for PgpoolOpsRequest {other}: one operation at a time"),
+            format!(
+                "Waiting for other requests for Pgpool {}: one operation at a time, in the order of creation",
+                request.spec.database_ref.name
+            ),
         )),
         (None, _) => None,
     }

@@ -1,8 +1,6 @@
 //! Reads what a request depends on: from the caches where possible, from the API server for the few objects that only a
 //! request reads. It decides nothing.
 
-mod rival;
-
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -20,10 +18,9 @@ use shared_types::policies::{self, PolicyState};
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
 
 use super::error::Error;
+use super::rival::{Rival, finished};
 use crate::cert_manager::Certificate;
 use crate::context::Context;
-
-pub(crate) use rival::{Rival, RivalState};
 
 /// The objects that the steps of a request wait for.
 #[derive(Clone, Default)]
@@ -101,16 +98,29 @@ pub(crate) fn rights(context: &Context) -> Rights {
 
 /// The other requests for the same Pgpool.
 pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
-    let all = context.caches.requests.list();
+    let all = of_same_pgpool(context, request);
     let rivals = all.iter().filter(|other| {
-        other.metadata.namespace == request.metadata.namespace
-            && other.spec.database_ref.name == request.spec.database_ref.name
-            && other.metadata.name != request.metadata.name
-            && other.metadata.deletion_timestamp.is_none()
+        other.metadata.name != request.metadata.name && other.metadata.deletion_timestamp.is_none()
     });
     rivals
         .map(|other| Rival::new(other, &status(context, other)))
         .collect()
+}
+
+/// All requests for the Pgpool of a request, itself included, from an index.
+pub(crate) fn of_same_pgpool(context: &Context, request: &PgpoolOpsRequest) -> Vec<Arc<PgpoolOpsRequest>> {
+    let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
+    context
+        .caches
+        .requests
+        .of_instance(namespace, &request.spec.database_ref.name)
+}
+
+/// How many requests for the same Pgpool have finished after this one.
+pub(crate) fn finished_later(context: &Context, request: &PgpoolOpsRequest) -> usize {
+    let mine = finished(request);
+    let all = of_same_pgpool(context, request);
+    all.iter().filter(|other| finished(other) > mine).count()
 }
 
 /// The status of a request as it is in the API server, whether or not the cache shows it yet.

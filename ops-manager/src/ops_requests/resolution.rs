@@ -55,24 +55,28 @@ pub(crate) fn wait_or_time_out(
     }
 }
 
-/// `None` if a step may take any time.
+/// `None` if it is not known since when.
 pub(crate) fn time_left(
     request: &PgpoolOpsRequest,
     since: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<Duration> {
-    let limit = request.spec.timeout.as_ref()?.length()?;
+    let limit = request.spec.step_timeout();
     let spent = now.duration_since(since?);
     Some(limit.saturating_sub(Duration::try_from(spent).unwrap_or_default()))
 }
 
 pub(crate) fn timed_out(request: &PgpoolOpsRequest, waited_for: &str) -> Resolution {
-    let limit = request.spec.timeout.as_ref();
-    let limit = limit.map(ToString::to_string).unwrap_or_default();
+    let limit = request.spec.step_timeout();
+    let limit = match &request.spec.timeout {
+        Some(timeout) if timeout.length() == Some(limit) => format!("spec.timeout, {timeout}"),
+        Some(_) => format!("the longest spec.timeout, {} hours", limit.as_secs() / 3600),
+        None => format!("{} minutes, the default of spec.timeout", limit.as_secs() / 60),
+    };
     Resolution::failed(
         OpsReason::TimedOut,
         format!(
-            "The step took longer than spec.timeout, {limit}: {waited_for}. The change stays in the spec, and the operators \
+            "The step took longer than {limit}: {waited_for}. The change stays in the spec, and the operators \
              continue with it; another request may change it back"
         ),
     )

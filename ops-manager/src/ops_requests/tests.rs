@@ -8,13 +8,13 @@ use operator_runtime::testing::{Call, Running, Script, TestCache};
 use serde_json::{Value, json};
 use shared_types::conditions::OpsCondition;
 use shared_types::ops_request::{OpsPhase, OpsType};
-use shared_types::{Alias, Pgpool, names};
+use shared_types::{Alias, Pgpool, limits, names};
 
 use super::*;
 use crate::caches::mapping;
 use crate::cert_manager::Certificate;
 use crate::fixtures::now;
-use crate::fixtures::ops::{created, ready, request, told};
+use crate::fixtures::ops::{created, finished_at, ready, request, told};
 use crate::fixtures::world::World;
 
 const POOL: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool";
@@ -151,7 +151,7 @@ async fn a_request_is_begun_carried_out_waited_for_and_ended() {
         outcome,
         Outcome::Waiting {
             reason: "WaitingForPgpool",
-            after: None
+            after: Some(limits::DEFAULT_TIMEOUT)
         }
     );
     // Woken by its own writes, before the caches show them: the pool they show is ready, and has too few pods.
@@ -567,8 +567,8 @@ async fn nobody_is_woken_by_pools_and_requests_that_are_over() {
         },
         ..scale("three")
     };
-    let all = [&one, &over, &elsewhere].map(|request| Arc::new(request.clone()));
-    let woken = mapping::open_requests(&ObjectRef::from_obj(&ready(1)), &all);
+    let requests = TestCache::of([one.clone(), over.clone(), elsewhere]);
+    let woken = mapping::next_requests(&requests.cache.of_instance("demo", "pool"));
     assert_eq!(woken, [ObjectRef::from_obj(&one)]);
     let (client, script) = Script::new().start();
     let bench = Bench::start(Script::new(), &[&over], ready(1));
@@ -582,4 +582,71 @@ async fn nobody_is_woken_by_pools_and_requests_that_are_over() {
     bench.script.finish().await;
     script.finish().await;
     assert_eq!(bench.requests.cache.list().len(), 1);
+}
+
+#[tokio::test]
+async fn a_finished_request_is_deleted_when_its_time_has_come() {
+    let mut brief = finished_at(
+        request("brief", OpsType::Restart, "{ttlSecondsAfterFinished: 0}"),
+        "2026-06-01T11:00:00Z",
+    );
+    brief.metadata.resource_version = Some("7".into());
+    let deletion = Call::delete("/apis/ops.kubedb.com/v1alpha1/namespaces/demo/pgpoolopsrequests/brief")
+        .check(|body| {
+            let expected = json!({"uid": "uid-of-brief", "resourceVersion": "7"});
+            assert_eq!(body["preconditions"], expected, "{body}");
+        })
+        .reply(serde_json::to_value(&brief).unwrap());
+    let bench = Bench::start(Script::new().expect(deletion), &[&brief], ready(1));
+    let outcome = reconcile(Arc::new(brief), Arc::clone(&bench.context)).await;
+    assert_eq!(outcome.unwrap(), Outcome::Converged);
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn only_as_many_finished_requests_are_kept() {
+    let all: Vec<_> = (0..=limits::FINISHED_REQUESTS)
+        .map(|number| {
+            let time = format!("2026-06-01T11:{:02}:{:02}Z", number / 60, number % 60);
+            finished_at(request(&format!("r{number}"), OpsType::Restart, "{}"), &time)
+        })
+        .collect();
+    let deletion = Call::delete("/apis/ops.kubedb.com/v1alpha1/namespaces/demo/pgpoolopsrequests/r0").refuse(
+        409,
+        "Conflict",
+        "it has changed",
+    );
+    let bench = Bench::start(
+        Script::new().expect(deletion),
+        &all.iter().collect::<Vec<_>>(),
+        ready(1),
+    );
+    for request in all.into_iter().rev() {
+        reconcile(Arc::new(request), Arc::clone(&bench.context))
+            .await
+            .unwrap();
+    }
+    bench.script.finish().await;
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_end_gives_way_after_the_default_timeout() {
+    let mut stuck = begun_with(&scale("stuck"), |status| {
+        status.database_generation = Some(9);
+        report::step_done(
+            &scale("stuck"),
+            status,
+            OpsCondition::UpdateDatabase,
+            "Changed".into(),
+            now(),
+        );
+    });
+    let script = Script::new()
+        .expect(status("stuck", "Failed", "Failed"))
+        .expect(event("Failed"));
+    let bench = Bench::start(script, &[&stuck], ready(1));
+    let nearly = now().checked_add(limits::DEFAULT_TIMEOUT).unwrap();
+    stuck.spec.timeout = Some(shared_types::object::GoDuration("no duration".into()));
+    converge(&stuck, &bench.context, nearly).await.unwrap();
+    bench.script.finish().await;
 }

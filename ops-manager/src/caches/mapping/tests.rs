@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use kube::runtime::reflector::ObjectRef;
-use shared_types::{Pgpool, PgpoolStatus};
+use shared_types::conditions::{OpsCondition, OpsReason};
+use shared_types::ops_request::{OpsPhase, OpsType};
+use shared_types::{Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolStatus, limits};
 
-use super::{by_cert_manager, by_issuer, by_label, by_pgpool};
+use super::{by_cert_manager, by_issuer, by_label, by_pgpool, by_request};
 use crate::certificates::observe::named_by_user;
+use crate::fixtures::ops::{created, finished_at, request};
 use crate::fixtures::{Authority, built, named, now, pgpool, pgpool_with, prepared};
 
 fn plain(name: &str) -> Pgpool {
@@ -224,4 +227,86 @@ fn cert_manager_concerns_all_that_ask_for_tls() {
     let concerned = by_cert_manager(&world());
     assert_eq!(concerned.len(), world().len() - 1);
     assert!(!names(&concerned).contains(&"without".to_owned()));
+}
+
+/// Those to wake, by name, when one of these changes.
+fn woken(changed: &PgpoolOpsRequest, all: &[&PgpoolOpsRequest]) -> Vec<String> {
+    let all: Vec<_> = all.iter().map(|request| Arc::new((*request).clone())).collect();
+    let woken = by_request(changed, &all).into_iter();
+    woken.map(|request| request.name).collect()
+}
+
+fn in_phase(request: &PgpoolOpsRequest, phase: OpsPhase, waits_for: Option<OpsReason>) -> PgpoolOpsRequest {
+    let condition = waits_for.map(|reason| Condition {
+        type_: OpsCondition::Reconciling.as_str().into(),
+        status: "True".into(),
+        reason: reason.as_str().into(),
+        message: String::new(),
+        observed_generation: None,
+        last_transition_time: Time(now()),
+    });
+    PgpoolOpsRequest {
+        status: Some(PgpoolOpsRequestStatus {
+            phase: Some(phase),
+            conditions: condition.into_iter().collect(),
+            ..PgpoolOpsRequestStatus::default()
+        }),
+        ..request.clone()
+    }
+}
+
+#[test]
+fn of_many_requests_only_the_next_is_woken() {
+    let settings = |name: &str, minute: u32| {
+        created(
+            request(
+                name,
+                OpsType::Reconfigure,
+                "{configuration: {removeCustomConfig: true}}",
+            ),
+            &format!("2026-06-01T11:{minute:02}:00Z"),
+        )
+    };
+    let [a, b, c] = [settings("a", 1), settings("b", 2), settings("c", 3)];
+    let running = in_phase(&a, OpsPhase::Progressing, None);
+    let over = in_phase(&a, OpsPhase::Successful, None);
+    let held = in_phase(&b, OpsPhase::Pending, Some(OpsReason::PgpoolNotReady));
+    assert_eq!(
+        woken(&c, &[&running, &b, &c]),
+        ["c", "a"],
+        "the one that runs may go on"
+    );
+    assert_eq!(woken(&over, &[&over, &b, &c]), ["a", "b"]);
+    assert_eq!(woken(&running, &[&b, &c]), ["a", "b"], "it is deleted");
+    assert_eq!(
+        woken(&over, &[&over, &held, &c]),
+        ["a", "c", "b"],
+        "one that is held may be passed"
+    );
+}
+
+#[test]
+fn a_newer_request_wakes_the_one_that_it_replaces() {
+    let restart = |name: &str, minute: u32| {
+        created(
+            request(name, OpsType::Restart, "{}"),
+            &format!("2026-06-01T11:{minute:02}:00Z"),
+        )
+    };
+    let running = in_phase(&restart("a", 1), OpsPhase::Progressing, None);
+    let (b, c, d) = (restart("b", 2), restart("c", 3), restart("d", 4));
+    assert_eq!(woken(&d, &[&running, &b, &c, &d]), ["d", "a", "c"]);
+}
+
+#[test]
+fn the_oldest_of_too_many_finished_requests_is_woken() {
+    let all: Vec<_> = (0..=limits::FINISHED_REQUESTS)
+        .map(|number| {
+            let time = format!("2026-06-01T11:{:02}:{:02}Z", number / 60, number % 60);
+            finished_at(request(&format!("r{number}"), OpsType::Restart, "{}"), &time)
+        })
+        .collect();
+    let all: Vec<_> = all.iter().collect();
+    assert_eq!(woken(all[100], &all), ["r100", "r0"]);
+    assert_eq!(woken(all[100], &all[1..]), ["r100"]);
 }

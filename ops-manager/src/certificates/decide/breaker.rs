@@ -9,6 +9,7 @@
 //! While the circuit is open nothing is requested and our Certificate is deleted, because cert-manager would continue for
 //! as long as it exists. The Secret stays, and pods have copies. A person closes the circuit with an annotation.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use kube::ResourceExt;
 use operator_runtime::Lookup;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Explanation;
-use shared_types::pgpool::{CertificateChanges, CertificateStatus};
+use shared_types::pgpool::{CertificateChanges, CertificateStatus, bounded_annotation};
 use shared_types::{Alias, Pgpool, names};
 
 use super::verify::{Finding, Verified};
@@ -46,7 +47,7 @@ struct Seen<'a> {
     fingerprint: Option<String>,
     revision: Option<i64>,
     writer: Option<&'a str>,
-    resume: Option<&'a String>,
+    resume: Option<Cow<'a, str>>,
 }
 
 /// Counts what has changed since the status `current` was written.
@@ -58,7 +59,7 @@ pub(crate) fn count(
     limits: &Limits,
     now: Timestamp,
 ) -> Circuits {
-    let resume = pgpool.annotations().get(names::ANNOTATION_RESUME_CERTIFICATES);
+    let resume = bounded_annotation(pgpool, names::ANNOTATION_RESUME_CERTIFICATES);
     let changes = verified.iter().filter_map(|verified| {
         let before = current
             .certificates
@@ -66,7 +67,7 @@ pub(crate) fn count(
             .find(|certificate| certificate.alias == verified.alias);
         let child = observed.children.get(&verified.alias)?;
         let seen = Seen {
-            resume,
+            resume: resume.clone(),
             ..seen(child, &verified.finding)?
         };
         Some((verified.alias, counted(before, &seen, limits, now)?))
@@ -103,7 +104,7 @@ fn counted(
 ) -> Option<CertificateChanges> {
     let old = before.and_then(|before| before.changes.as_ref());
     if let Some(stopped) = old.filter(|old| old.stopped.is_some()) {
-        let resumed = seen.resume.is_some() && seen.resume != stopped.resume.as_ref();
+        let resumed = seen.resume.is_some() && seen.resume.as_deref() != stopped.resume.as_deref();
         return Some(if resumed {
             new_count(seen, now)
         } else {
@@ -130,7 +131,7 @@ fn counted(
     changes.writer = seen.writer.map(str::to_owned).or(changes.writer);
     if changes.issued > i64::from(limits.revisions) || changes.overwritten > i64::from(limits.overwrites) {
         changes.stopped = Some(whole_second(now));
-        changes.resume = seen.resume.cloned();
+        changes.resume = seen.resume.as_deref().map(str::to_owned);
     }
     Some(changes)
 }

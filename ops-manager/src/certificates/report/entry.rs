@@ -6,7 +6,7 @@ mod stalled;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use proto::verdict::CertificateVerdict;
-use shared_types::conditions::Reason;
+use shared_types::conditions::{Reason, cut};
 use shared_types::explanation::Explanation;
 use tls_bundle::{Failure, Leaf};
 
@@ -128,7 +128,7 @@ impl View<'_> {
             secret_name: self.wanted.secret.clone(),
             ready,
             reason: Some(reason),
-            message,
+            message: cut(message),
             fingerprint: leaf.map(|leaf| leaf.fingerprint),
             not_before: leaf.map(|leaf| leaf.not_before),
             not_after: leaf.map(|leaf| leaf.not_after),

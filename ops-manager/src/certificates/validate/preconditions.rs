@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use operator_runtime::{Availability, Lookup};
 use shared_types::object::GoDuration;
 use shared_types::owned_names::{SecretRole, secret_roles};
+use shared_types::pgpool::check_size;
 use shared_types::{Alias, Pgpool, names};
 
 use super::Refusal;
@@ -17,6 +18,7 @@ use crate::claim;
 
 /// cert-manager is installed, and the issuer is ready.
 pub(super) fn open(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<IssuerReference, Refusal> {
+    check_size(pgpool).map_err(|problem| Refusal::TooLarge { problem })?;
     cert_manager_served(observed)?;
     let issuer = IssuerReference::of(pgpool, alias);
     let issuer = issuer.ok_or(Refusal::IssuerUnnamed {

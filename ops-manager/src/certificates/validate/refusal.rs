@@ -17,6 +17,11 @@ pub(crate) enum Refusal {
         "this operator may not list Certificates; grant it get, list, watch, create, patch and delete on certificates.cert-manager.io"
     )]
     CertManagerForbidden,
+    #[error("{problem}")]
+    TooLarge {
+        /// What is too large, and what to do.
+        problem: String,
+    },
     #[error("the {alias} certificate has no issuer; set spec.tls.issuerRef")]
     IssuerUnnamed { alias: &'static str },
     #[error(
@@ -123,6 +128,7 @@ impl Refusal {
         match self {
             Self::CertManagerAbsent { .. } | Self::CertManagerForbidden => Reason::CertManagerAbsent,
             // For the moment that it takes to fill a cache.
+            Self::TooLarge { .. } => Reason::ConfigurationInvalid,
             Self::CertManagerStarting { .. } | Self::SecretUnknown { .. } | Self::ClientCaUnknown => {
                 Reason::Issuing
             }

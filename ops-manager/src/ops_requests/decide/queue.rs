@@ -2,21 +2,24 @@
 //!
 //! One operation runs at a time. Requests start in the order of their creation, except those that wait for their Pgpool:
 //! others may pass them, since one of these may be what the Pgpool needs. Of several waiting requests of the same type
-//! only the newest runs, except for changes of settings, which add up.
+//! only the newest runs, except for changes of settings, which add up: of these, so many may be open.
 
 use jiff::Timestamp;
 use shared_types::PgpoolOpsRequest;
 use shared_types::PgpoolOpsRequestStatus;
+use shared_types::limits;
 use shared_types::ops_request::OpsType;
 
-use crate::ops_requests::observe::{Rival, RivalState};
+use crate::ops_requests::rival::{Rival, RivalState};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     Mine,
     /// After another request.
-    Behind {
-        other: String,
+    Behind,
+    /// So many open requests of its type are older.
+    TooMany {
+        open: usize,
     },
     /// Another request takes its place.
     Superseded {
@@ -37,20 +40,19 @@ pub(crate) fn turn(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Turn {
             by: newest.name.clone(),
         };
     }
-    let first = rivals
+    let open = rivals
         .iter()
-        .filter(|rival| {
-            let earlier = rival.state == RivalState::Waiting && rival.order() < me.order();
-            let superseded = rival.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
-            rival.state == RivalState::Running || (earlier && !superseded)
-        })
-        .min_by_key(|rival| (rival.state != RivalState::Running, rival.order()));
-    match first {
-        Some(first) => Turn::Behind {
-            other: first.name.clone(),
-        },
-        None => Turn::Mine,
+        .filter(|rival| rival.is_open() && rival.type_ == me.type_ && rival.order() < me.order())
+        .count();
+    if me.type_ == OpsType::Reconfigure && open >= limits::OPEN_REQUESTS {
+        return Turn::TooMany { open };
     }
+    let is_behind = rivals.iter().any(|rival| {
+        let earlier = rival.state == RivalState::Waiting && rival.order() < me.order();
+        let superseded = rival.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
+        rival.state == RivalState::Running || (earlier && !superseded)
+    });
+    if is_behind { Turn::Behind } else { Turn::Mine }
 }
 
 /// Since when only its Pgpool prevents a request from starting: since its creation, or the end of the last other one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 use shared_types::PgpoolVersion;
+use shared_types::limits;
 use shared_types::ops_request::OpsType;
 use shared_types::pgpool::AuthSecret;
 
@@ -104,7 +105,10 @@ fn a_pool_that_is_not_there_is_waited_for() {
             message,
             retry_after,
         } = explanation;
-        assert_eq!((reason, retry_after), (OpsReason::PgpoolNotFound, None));
+        assert_eq!(
+            (reason, retry_after),
+            (OpsReason::PgpoolNotFound, Some(limits::DEFAULT_TIMEOUT))
+        );
         assert!(message.contains("pool"), "{message}");
     }
 }

@@ -16,10 +16,6 @@ const EARLY: &str = "2026-06-01T11:00:00Z";
 const NOON: &str = "2026-06-01T12:00:00Z";
 const LATE: &str = "2026-06-01T13:00:00Z";
 
-fn behind(other: &str) -> Turn {
-    Turn::Behind { other: other.into() }
-}
-
 /// What a `Restart` of noon is told beside these.
 fn restart_beside(rivals: &[Rival]) -> Turn {
     turn(&created(request("me", OpsType::Restart, "{}"), NOON), rivals)
@@ -31,8 +27,8 @@ fn one_at_a_time_and_the_oldest_first() {
     let one = |type_, created, state| restart_beside(&[rival("x", type_, created, state)]);
     assert_eq!(restart_beside(&[]), Turn::Mine);
     assert_eq!(one(Restart, EARLY, RivalState::Ended(None)), Turn::Mine);
-    assert_eq!(one(Restart, LATE, RivalState::Running), behind("x"));
-    assert_eq!(one(HorizontalScaling, EARLY, RivalState::Waiting), behind("x"));
+    assert_eq!(one(Restart, LATE, RivalState::Running), Turn::Behind);
+    assert_eq!(one(HorizontalScaling, EARLY, RivalState::Waiting), Turn::Behind);
     assert_eq!(one(HorizontalScaling, LATE, RivalState::Waiting), Turn::Mine);
     // It may be what the pool needs.
     assert_eq!(one(HorizontalScaling, EARLY, RivalState::Held), Turn::Mine);
@@ -40,7 +36,7 @@ fn one_at_a_time_and_the_oldest_first() {
         rival("y", HorizontalScaling, EARLY, RivalState::Waiting),
         rival("x", Reconfigure, LATE, RivalState::Running),
     ];
-    assert_eq!(restart_beside(&both), behind("x"), "whoever runs is named first");
+    assert_eq!(restart_beside(&both), Turn::Behind);
 }
 
 #[test]
@@ -69,7 +65,30 @@ fn settings_add_up_in_their_order() {
         )
     };
     assert_eq!(beside(LATE), Turn::Mine);
-    assert_eq!(beside(EARLY), behind("x"));
+    assert_eq!(beside(EARLY), Turn::Behind);
+}
+
+#[test]
+fn sixteen_changes_of_settings_may_be_open_and_one_of_every_other_type() {
+    let rivals = |type_, count: usize| -> Vec<_> {
+        let names = (0..count).map(|number| format!("x{number}"));
+        names
+            .map(|name| rival(&name, type_, EARLY, RivalState::Held))
+            .collect()
+    };
+    let mine = created(request("me", OpsType::Reconfigure, "{}"), NOON);
+    assert_eq!(turn(&mine, &rivals(OpsType::Reconfigure, 15)), Turn::Mine);
+    assert_eq!(
+        turn(&mine, &rivals(OpsType::Reconfigure, 16)),
+        Turn::TooMany { open: 16 }
+    );
+    assert_eq!(turn(&mine, &rivals(OpsType::Restart, 16)), Turn::Mine);
+    assert_eq!(
+        restart_beside(&rivals(OpsType::Restart, 16)),
+        Turn::Mine,
+        "those are skipped"
+    );
+    assert_eq!(restart_beside(&rivals(OpsType::Reconfigure, 16)), Turn::Mine);
 }
 
 /// Two that begin at once each see the other as waiting: exactly one may go.

@@ -1,11 +1,11 @@
-//! The other requests for the same Pgpool.
+//! A request among the others for the same Pgpool. Pure.
 
 use jiff::Timestamp;
 use shared_types::conditions::{OpsCondition, OpsReason};
 use shared_types::ops_request::{OpsPhase, OpsType};
 use shared_types::{PgpoolOpsRequest, PgpoolOpsRequestStatus};
 
-use crate::ops_requests::status;
+use super::status;
 
 /// Another request for the same Pgpool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ impl Rival {
         }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.state, RivalState::Ended(_))
+    }
+
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.state, RivalState::Waiting | RivalState::Held)
     }
@@ -61,6 +65,15 @@ fn is_held(status: &PgpoolOpsRequestStatus) -> bool {
     let held = [OpsReason::PgpoolNotFound, OpsReason::PgpoolNotReady].map(OpsReason::as_str);
     let reconciling = status::find(status, OpsCondition::Reconciling);
     reconciling.is_some_and(|condition| held.contains(&condition.reason.as_str()))
+}
+
+/// When a request has finished, and its name: the order in which finished requests are deleted. `None` of an open one.
+pub(crate) fn finished(request: &PgpoolOpsRequest) -> Option<(Timestamp, &str)> {
+    let status = request
+        .status
+        .as_ref()
+        .filter(|status| status::has_ended(status))?;
+    Some((ended(status)?, request.metadata.name.as_deref()?))
 }
 
 fn ended(status: &PgpoolOpsRequestStatus) -> Option<Timestamp> {
