@@ -1,6 +1,7 @@
 //! Benchmarks: figures to reach, measured in a cluster. Tests never look at them: a figure says how fast this
 //! machine was today, not whether the code is right.
 
+mod bounds;
 mod create;
 pub(crate) mod figures;
 mod requests;
@@ -10,7 +11,7 @@ mod users;
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use kube::Client;
 use local_cluster::diagnostics;
@@ -25,6 +26,8 @@ pub(crate) enum Benchmark {
     Create,
     /// From a renewed certificate, or a new issuer, to pods that serve it, and what clients notice.
     Rotate,
+    /// How long the operators work on the largest objects that are admitted. Needs no cluster, and fails beyond 50 ms.
+    Bounds,
     /// From a changed user or setting to pods that go by it, and what the health check costs them.
     Users,
 }
@@ -35,8 +38,13 @@ pub(crate) fn run(
     kubeconfig: Option<&Path>,
     benchmark: Benchmark,
 ) -> anyhow::Result<()> {
+    if benchmark == Benchmark::Bounds {
+        return run_bounds(workspace);
+    }
     let target = workspace.prepare(kubeconfig)?;
     let (name, figures) = match benchmark {
+        // Above, without a cluster.
+        Benchmark::Bounds => return Ok(()),
         Benchmark::Create => ("bench-create", target.run(create::measure(workspace, &target))?),
         Benchmark::Rotate => ("bench-rotate", target.run(rotate::measure(workspace, &target))?),
         Benchmark::Users => ("bench-users", target.run(users::measure(workspace, &target))?),
@@ -44,6 +52,17 @@ pub(crate) fn run(
     print!("{}", figures::rendered(&figures));
     let file = figures::keep(workspace, name, &figures)?;
     println!("written to {}", file.display());
+    Ok(())
+}
+
+fn run_bounds(workspace: &Workspace) -> anyhow::Result<()> {
+    let (figures, all_met) = bounds::measure(workspace)?;
+    print!("{}", figures::rendered(&figures));
+    let file = figures::keep(workspace, "bench-bounds", &figures)?;
+    println!("written to {}", file.display());
+    if !all_met {
+        bail!("one object takes longer than it may: see the lines with NO");
+    }
     Ok(())
 }
 

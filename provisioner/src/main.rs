@@ -31,6 +31,8 @@ mod rotation_limiter;
 mod run;
 
 #[cfg(test)]
+mod bounds;
+#[cfg(test)]
 mod fixtures;
 
 use std::process::ExitCode;

@@ -28,7 +28,7 @@ const STATUS_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Memory {
     /// What was written and is not in the caches yet.
     pub(crate) pending: PendingWrites,
-    pools: Arc<Mutex<HashMap<ObjectRef<Pgpool>, PoolMemory>>>,
+    pools: Arc<Mutex<Pools>>,
     metrics: Metrics,
 }
 
@@ -42,7 +42,7 @@ impl Memory {
 
     /// Reads and changes what is remembered about one Pgpool.
     pub(crate) fn with<T>(&self, key: &ObjectRef<Pgpool>, change: impl FnOnce(&mut PoolMemory) -> T) -> T {
-        change(self.lock().entry(key.clone()).or_default())
+        change(self.lock().by_key.entry(key.clone()).or_default())
     }
 
     /// Records how far a rotation is, and how many pods serve another certificate than they should. Measures how long
@@ -55,33 +55,42 @@ impl Memory {
         now: Timestamp,
     ) {
         let mut pools = self.lock();
-        let pool = pools.entry(key.clone()).or_default();
-        pool.mismatches = mismatches;
+        let pool = pools.by_key.entry(key.clone()).or_default();
+        let before = std::mem::replace(&mut pool.mismatches, mismatches);
         if let Some(took) = pool.rotate(rotation, now) {
             self.metrics.rotated(took);
         }
-        self.count_mismatches(&pools);
+        self.count_mismatches(&mut pools, before, mismatches);
     }
 
     /// Forgets a Pgpool that no longer exists.
     pub(crate) fn remove(&self, key: &ObjectRef<Pgpool>) {
         self.pending.forget(key);
         let mut pools = self.lock();
-        let forgotten = pools.remove(key);
-        if forgotten.is_some_and(|pool| pool.mismatches > 0) {
-            self.count_mismatches(&pools);
+        if let Some(forgotten) = pools.by_key.remove(key) {
+            self.count_mismatches(&mut pools, forgotten.mismatches, 0);
         }
     }
 
-    fn count_mismatches(&self, pools: &HashMap<ObjectRef<Pgpool>, PoolMemory>) {
-        let all = pools.values().map(|pool| pool.mismatches).sum();
-        self.metrics.mismatched(all);
+    fn count_mismatches(&self, pools: &mut Pools, before: usize, after: usize) {
+        if before != after {
+            pools.mismatches = pools.mismatches.saturating_sub(before).saturating_add(after);
+            self.metrics.mismatched(pools.mismatches);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<Pgpool>, PoolMemory>> {
+    fn lock(&self) -> MutexGuard<'_, Pools> {
         // A panic elsewhere leaves at most one entry out of date, which the next pass corrects.
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[derive(Default)]
+struct Pools {
+    by_key: HashMap<ObjectRef<Pgpool>, PoolMemory>,
+    /// Pods that serve another certificate than they should, in all of them: to count them again at each reconcile would take
+    /// time with the square of the number of Pgpools.
+    mismatches: usize,
 }
 
 /// What is remembered about one Pgpool.

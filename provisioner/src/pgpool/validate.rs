@@ -30,6 +30,7 @@ mod version;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
+use shared_types::pgpool::check_size;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, certificates, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
@@ -68,6 +69,7 @@ fn check_workload(pgpool: &Pgpool, inputs: &Inputs) -> Result<(), Blocked> {
 /// The first problem: what is wrong in the spec itself comes before what may still appear. A problem with the user's settings
 /// is no error here, see [`Validated::blocked_settings`].
 pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Blocked> {
+    check_size(pgpool).map_err(|problem| invalid(&format!("{problem}.")))?;
     check_workload(pgpool, inputs)?;
     check_spec(pgpool)?;
     let checked_rights = rights::checked(pgpool, inputs)?;

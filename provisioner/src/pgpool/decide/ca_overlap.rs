@@ -6,7 +6,8 @@
 //! annotation of the TLS copy, which is written when the last certificate of a CA is gone: a restarted operator continues
 //! where it was.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::args::duration_or_none;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use shared_types::pgpool::bounded_annotation;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::Fingerprint;
 
@@ -34,20 +36,17 @@ pub(crate) fn read(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> 
 /// not count; [`unreadable_overlap`] reports it.
 pub(crate) fn overlap(pgpool: &Pgpool, default: Duration) -> Duration {
     overlap_annotation(pgpool)
-        .and_then(|text| duration_or_none(text).ok())
+        .and_then(|text| duration_or_none(&text).ok())
         .unwrap_or(default)
 }
 
 /// The annotation about the overlap, if it cannot be read.
-pub(crate) fn unreadable_overlap(pgpool: &Pgpool) -> Option<&str> {
+pub(crate) fn unreadable_overlap(pgpool: &Pgpool) -> Option<Cow<'_, str>> {
     overlap_annotation(pgpool).filter(|text| duration_or_none(text).is_err())
 }
 
-fn overlap_annotation(pgpool: &Pgpool) -> Option<&str> {
-    pgpool
-        .annotations()
-        .get(names::ANNOTATION_CA_OVERLAP)
-        .map(String::as_str)
+fn overlap_annotation(pgpool: &Pgpool) -> Option<Cow<'_, str>> {
+    bounded_annotation(pgpool, names::ANNOTATION_CA_OVERLAP)
 }
 
 /// The CAs of all certificates that are shown to the pool. That of the server certificate is one of them only if its issuer
@@ -76,21 +75,28 @@ pub(super) fn former_cas(
     let pem = copy.data.as_ref().and_then(|data| data.get("ca.pem"));
     let trusted: Vec<_> = pem.into_iter().flat_map(|pem| read(&pem.0)).collect();
     // Pods that do not trust the present CAs yet still need the former ones.
-    let settled = present.iter().all(|der| trusted.contains(der)) && is_settled(pgpool, observed, &revision);
-    let gone = trusted.into_iter().filter(|der| !present.contains(der));
+    let known: HashSet<&[u8]> = trusted.iter().map(AsRef::as_ref).collect();
+    let settled =
+        present.iter().all(|der| known.contains(der.as_ref())) && is_settled(pgpool, observed, &revision);
+    let current: HashSet<&[u8]> = present.iter().map(AsRef::as_ref).collect();
+    let backend: HashSet<&[u8]> = backend.iter().map(AsRef::as_ref).collect();
+    let gone = trusted.iter().filter(|der| !current.contains(der.as_ref()));
     let begin = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let earlier = gone.filter_map(|der| {
         let since = match &recorded {
             // CAs of PostgreSQL are not recorded: the servers behind the pool change certificates at once.
             Some(recorded) => recorded
-                .get(&Fingerprint::of_der(&der).to_string())?
+                .get(&Fingerprint::of_der(der).to_string())?
                 .unwrap_or(begin),
             // A TLS copy without the annotation.
-            None if backend.contains(&der) => return None,
+            None if backend.contains(der.as_ref()) => return None,
             None => begin,
         };
         let over = settled && remaining(since, overlap, now).is_zero();
-        (!over).then_some(FormerCa { der, since })
+        (!over).then(|| FormerCa {
+            der: der.clone(),
+            since,
+        })
     });
     earlier.collect()
 }
@@ -131,6 +137,7 @@ pub(crate) fn knows_clients(observed: &Observed, copy: &Secret) -> bool {
         pem.into_iter().flat_map(|pem| read(&pem.0)).collect()
     };
     let trusted = entry(copy, "ca.pem");
+    let trusted: HashSet<&[u8]> = trusted.iter().map(AsRef::as_ref).collect();
     let clients = observed
         .certificates
         .iter()
@@ -138,7 +145,7 @@ pub(crate) fn knows_clients(observed: &Observed, copy: &Secret) -> bool {
     let issued = clients.filter_map(|client| client.secret.present());
     issued
         .flat_map(|secret| entry(secret, "ca.crt"))
-        .all(|ca| trusted.contains(&ca))
+        .all(|ca| trusted.contains(ca.as_ref()))
 }
 
 /// The annotation of a TLS copy: the CAs of the Secrets, and the former CAs with the time since when they are.

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Explanation;
+use shared_types::pgpool::bounded_annotation;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::{Bundle, Leaf};
 
@@ -169,7 +170,7 @@ fn served(observed: &Observed) -> Option<Leaf> {
 
 /// The window that counts: the Pgpool's own, else that of all.
 fn window(pgpool: &Pgpool, default: Option<&Window>) -> Result<Option<Window>, NoWindow> {
-    match pgpool.annotations().get(names::ANNOTATION_MAINTENANCE_WINDOW) {
+    match bounded_annotation(pgpool, names::ANNOTATION_MAINTENANCE_WINDOW) {
         None => Ok(default.cloned()),
         Some(own) if own.trim() == NO_WINDOW => Ok(None),
         Some(own) => own.parse().map(Some),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{EnvVar, SecretKeySelector};
 use shared_types::Pgpool;
+use shared_types::limits;
 use shared_types::reserved::CONTAINER;
 
 pub(crate) const USER: &str = "_USERNAME";
@@ -36,7 +37,21 @@ pub(crate) fn reference(variable: &EnvVar) -> Option<&SecretKeySelector> {
     variable.value_from.as_ref()?.secret_key_ref.as_ref()
 }
 
-/// The Secrets that pairs refer to, in the namespace of the `Pgpool`.
+/// How many Secrets pairs refer to.
+pub(crate) fn count_secrets(env: &[EnvVar]) -> usize {
+    named_by_pairs(env).len()
+}
+
+fn named_by_pairs(env: &[EnvVar]) -> BTreeSet<&str> {
+    let pairs = halves(env).into_values();
+    let pairs = pairs.filter_map(|halves| halves.user.zip(halves.password));
+    let named = pairs
+        .flat_map(|(user, password)| [user, password])
+        .filter_map(reference);
+    named.map(|reference| reference.name.as_str()).collect()
+}
+
+/// The Secrets that pairs refer to, in the namespace of the `Pgpool`: not more than may be named, since each is watched.
 pub(crate) fn referred_secrets(pgpool: &Pgpool) -> BTreeSet<String> {
     let pod = pgpool
         .spec
@@ -47,14 +62,6 @@ pub(crate) fn referred_secrets(pgpool: &Pgpool) -> BTreeSet<String> {
     let env = containers
         .filter(|container| container.name == CONTAINER)
         .filter_map(|container| container.env.as_deref());
-    let mut secrets = BTreeSet::new();
-    for env in env {
-        for halves in halves(env).into_values() {
-            if let (Some(user), Some(password)) = (halves.user, halves.password) {
-                let named = [user, password].into_iter().filter_map(reference);
-                secrets.extend(named.map(|reference| reference.name.clone()));
-            }
-        }
-    }
-    secrets
+    let secrets = env.flat_map(|env| named_by_pairs(env));
+    secrets.take(limits::ENV_SECRETS).map(str::to_owned).collect()
 }

@@ -9,7 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 use operator_runtime::decode::Received;
 use shared_types::pgpool::ScriptReference;
-use shared_types::{Pgpool, names};
+use shared_types::{Pgpool, limits, names};
 
 use super::init_job_facts::{InitFacts, is_due, wanted};
 use super::{Lookup, known, named};
@@ -43,7 +43,8 @@ pub(super) async fn facts(pgpool: &Pgpool, context: &Context) -> Result<InitFact
         return Ok(InitFacts { job, sources });
     }
     let namespace = pgpool.namespace().unwrap_or_default();
-    for reference in script.references() {
+    // More are refused: see `validate`.
+    for reference in script.references().into_iter().take(limits::INIT_REFERENCES) {
         let found = match &reference {
             ScriptReference::Secret(name) => named(context, &namespace, name).map(drop),
             ScriptReference::ConfigMap(name) => config_map(context, &namespace, name).await?,

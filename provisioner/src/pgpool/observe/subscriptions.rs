@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use operator_runtime::Scope;
 use shared_types::pgpool::{Agent, ScriptReference};
-use shared_types::{Pgpool, names};
+use shared_types::{Pgpool, limits, names};
 
 use super::init_job_facts::wanted;
 use super::lookup::Lookup;
@@ -82,7 +82,7 @@ fn secrets(pgpool: &Pgpool, observed: &Observed) -> Vec<NamespacedName> {
         && let Some(script) = wanted(pgpool)
     {
         // Until the Job exists, a Secret that is missing may be created.
-        for reference in script.references() {
+        for reference in script.references().into_iter().take(limits::INIT_REFERENCES) {
             if let ScriptReference::Secret(name) = reference {
                 secrets.push((namespace.clone(), name));
             }

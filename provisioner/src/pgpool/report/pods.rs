@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use shared_types::conditions::{Reason, Status};
+use shared_types::conditions::{Reason, Status, cut};
 use shared_types::pgpool::PodStatus;
 use shared_types::{Pgpool, PgpoolStatus};
 
@@ -168,7 +168,7 @@ impl<'a> Checks<'a> {
             let seen = before.filter(|_| pod.ready).find(|it| it.name == name);
             let troubled = |trouble: &String| PodStatus {
                 name,
-                message: Some(trouble.clone()),
+                message: Some(cut(trouble.clone())),
                 ..PodStatus::default()
             };
             return seen.cloned().or_else(|| pod.trouble.as_ref().map(troubled));
@@ -190,7 +190,7 @@ impl<'a> Checks<'a> {
                 .as_ref()
                 .and_then(|served| served.not_after)
                 .map(Time),
-            message: message.or_else(|| pod.trouble.clone()),
+            message: message.or_else(|| pod.trouble.clone()).map(cut),
         })
     }
 }

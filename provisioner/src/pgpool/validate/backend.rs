@@ -9,7 +9,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::object::TypedReference;
-use shared_types::{AppBinding, ClientAuthMode, Pgpool, names};
+use shared_types::{AppBinding, ClientAuthMode, Pgpool, limits, names};
 
 use super::address::{self, Address};
 use super::credentials::credential;
@@ -216,9 +216,10 @@ fn ca_certificates(
         .filter(|bundle| !bundle.0.is_empty())
     {
         found.extend(certificates(&bundle.0).ok_or_else(|| {
-            place.invalid(
-                "has a `spec.clientConfig.caBundle` that is not a list of PEM certificates: correct it",
-            )
+            place.invalid(&format!(
+                "has a `spec.clientConfig.caBundle` {}",
+                not_a_list(&bundle.0)
+            ))
         })?);
     }
     if let Some(named) = &binding.spec.tls_secret {
@@ -233,8 +234,10 @@ fn ca_certificates(
                 Blocked::stuck(
                     Reason::BackendSecretInvalid,
                     format!(
-                        "Secret `{}/{}` has a `ca.crt` that is not a list of PEM certificates: correct it.",
-                        place.namespace, named.name
+                        "Secret `{}/{}` has a `ca.crt` {}.",
+                        place.namespace,
+                        named.name,
+                        not_a_list(&bundle.0)
                     ),
                 )
             })?);
@@ -243,11 +246,26 @@ fn ca_certificates(
     Ok(found)
 }
 
+fn not_a_list(pem: &[u8]) -> String {
+    format!(
+        "of {} bytes that is not a list of PEM certificates with at most {} of them and {} bytes: correct it",
+        pem.len(),
+        limits::CA_BUNDLE_CERTIFICATES,
+        limits::CA_BUNDLE_BYTES
+    )
+}
+
+/// Not more than the limits of such a list: then none can be used.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+    if pem.len() > limits::CA_BUNDLE_BYTES {
+        return None;
+    }
     let parsed: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .take(limits::CA_BUNDLE_CERTIFICATES.saturating_add(1))
         .collect::<Result<_, _>>()
         .ok()?;
     let readable =
         |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
-    (!parsed.is_empty() && parsed.iter().all(readable)).then_some(parsed)
+    let counts = 1..=limits::CA_BUNDLE_CERTIFICATES;
+    (counts.contains(&parsed.len()) && parsed.iter().all(readable)).then_some(parsed)
 }

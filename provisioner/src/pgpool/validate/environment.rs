@@ -1,13 +1,15 @@
 //! Users in the environment of container `pgpool`: each pair `X_USERNAME` and `X_PASSWORD` is one. They become lines of
 //! the password file and are removed from the pod spec.
 
-use std::collections::BTreeSet;
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::EnvVar;
 use kube::ResourceExt;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 use shared_types::explanation::{Blocked, Explanation};
+use shared_types::limits;
 
 use super::Inputs;
 use super::credentials::credential;
@@ -16,7 +18,7 @@ use super::password_file;
 use super::resolve::text;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
-use crate::pgpool::observe::env_pairs::{PASSWORD, USER, halves, reference};
+use crate::pgpool::observe::env_pairs::{self, PASSWORD, USER, halves, reference};
 
 /// The users in the environment.
 #[derive(Default)]
@@ -42,9 +44,21 @@ pub(super) fn users(
     env: Vec<EnvVar>,
     inputs: &Inputs,
 ) -> Result<(Environment, Vec<EnvVar>), Blocked> {
+    let named = env_pairs::count_secrets(&env);
+    if named > limits::ENV_SECRETS {
+        return Err(invalid(&format!(
+            "names {named} Secrets in the environment of container `pgpool`, and at most {} are read: put several users into \
+             one Secret",
+            limits::ENV_SECRETS
+        )));
+    }
     let reader = Reader {
         namespace: pgpool.namespace().unwrap_or_default(),
         inputs,
+        known: LazyCell::new(Box::new(|| {
+            let file = inputs.users_in_force.as_deref();
+            file.map(password_file::read).unwrap_or_default()
+        })),
     };
     let (mut found, mut taken) = (Environment::default(), BTreeSet::new());
     for (prefix, halves) in halves(&env) {
@@ -77,9 +91,13 @@ fn alone(prefix: &str, there: &str, missing: &str) -> Explanation {
     )
 }
 
+type Known<'a> = Box<dyn FnOnce() -> BTreeMap<String, String> + 'a>;
+
 struct Reader<'a> {
     namespace: String,
     inputs: &'a Inputs,
+    /// The passwords in force by user, read at most once.
+    known: LazyCell<BTreeMap<String, String>, Known<'a>>,
 }
 
 impl Reader<'_> {
@@ -99,11 +117,10 @@ impl Reader<'_> {
             },
             // A known user keeps the password: a Secret that was deleted by mistake must not lock anyone out.
             (Half::Text(name), Half::Nothing(Some(problem))) => {
-                let known = self.inputs.users_in_force.as_deref().map(password_file::read);
-                let known = known.and_then(|mut known| known.remove(&name));
+                let known = self.known.get(&name);
                 found
                     .users
-                    .extend(known.and_then(|known| credential(&name, &known).ok()));
+                    .extend(known.and_then(|known| credential(&name, known).ok()));
                 found.problems.push(problem);
             }
             (Half::Nothing(one), Half::Nothing(other)) => found.problems.extend(one.or(other)),

@@ -8,7 +8,7 @@ use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::pgpool::{GitRepo, ScriptSource};
 use shared_types::reserved::{CONTAINER_MOUNT_PATHS, MOUNT_PATHS, VOLUME_SCRIPTS, is_at_or_below};
-use shared_types::{Alias, ClientAuthMode, Pgpool, names};
+use shared_types::{Alias, ClientAuthMode, Pgpool, limits, names};
 
 use super::Inputs;
 use super::resources::{SidecarDefaults, with_defaults};
@@ -125,6 +125,13 @@ fn init(pgpool: &Pgpool, script: &ScriptSource, inputs: &Inputs) -> Result<Init,
         } else {
             format!("has {sources} sources ({}): keep one", names.join(", "))
         }));
+    }
+    let named = script.references().len();
+    if named > limits::INIT_REFERENCES {
+        return Err(invalid(format!(
+            "names {named} Secrets and ConfigMaps, and at most {} are looked up: put scripts into fewer",
+            limits::INIT_REFERENCES
+        )));
     }
     let below = path(script.script_path.as_deref().unwrap_or_default())?;
     let (root, below, source) = if let Some(repository) = &script.git {

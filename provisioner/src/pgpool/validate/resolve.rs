@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
+use shared_types::limits;
 
 use crate::pgpool::observe::Lookup;
 
@@ -45,16 +46,27 @@ impl Reference<'_> {
     }
 }
 
-/// One key of a Secret as text.
+/// One key of a Secret as text, such as a user name or a password.
 ///
 /// # Errors
-/// The end of a sentence about the Secret: the key is missing, empty or not text.
+/// The end of a sentence about the Secret: the key is missing, empty, too long or not text.
 pub(super) fn text(secret: &Secret, key: &str) -> Result<String, String> {
+    text_of_at_most(limits::SECRET_VALUE_BYTES, secret, key)
+}
+
+/// The same with another limit.
+pub(super) fn text_of_at_most(limit: usize, secret: &Secret, key: &str) -> Result<String, String> {
     let bytes = secret
         .data
         .as_ref()
         .and_then(|data| data.get(key))
         .filter(|bytes| !bytes.0.is_empty())
         .ok_or_else(|| format!("has no key `{key}`"))?;
+    if bytes.0.len() > limit {
+        return Err(format!(
+            "has a key `{key}` of {} bytes, and at most {limit} are read: shorten it",
+            bytes.0.len()
+        ));
+    }
     String::from_utf8(bytes.0.clone()).map_err(|_| format!("has a key `{key}` that is not UTF-8 text"))
 }

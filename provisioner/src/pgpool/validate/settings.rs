@@ -5,11 +5,14 @@ mod check;
 mod forbidden;
 mod line;
 
+use std::collections::HashMap;
+
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
+use shared_types::limits;
 
-use super::resolve::{Reference, text};
+use super::resolve::{Reference, text_of_at_most};
 use super::{Inputs, Setting};
 use crate::pgpool::validate::settings_catalog::{self, Known, Version};
 
@@ -37,6 +40,7 @@ pub(super) fn custom_settings(
     }
     let mut reading = Reading {
         settings: Vec::new(),
+        positions: HashMap::new(),
         own_backends: !configuration.backends.is_empty(),
         allow_commands: inputs.allow_commands,
         version,
@@ -65,7 +69,7 @@ fn from_secret(what: &str, inputs: &Inputs) -> Result<String, Blocked> {
         forbidden: Reason::ConfigurationSecretNotFound,
     }
     .read(lookup)?;
-    text(&secret, FILE).map_err(|problem| invalid(what, &problem))
+    text_of_at_most(limits::SETTINGS_BYTES, &secret, FILE).map_err(|problem| invalid(what, &problem))
 }
 
 fn invalid(place: &str, problem: &str) -> Blocked {
@@ -75,6 +79,8 @@ fn invalid(place: &str, problem: &str) -> Blocked {
 /// The settings read so far.
 struct Reading {
     settings: Vec<Setting>,
+    /// Where each setting is in the list, by its name.
+    positions: HashMap<String, usize>,
     own_backends: bool,
     allow_commands: bool,
     version: Version,
@@ -83,6 +89,14 @@ struct Reading {
 impl Reading {
     /// Adds the settings of a file; they override earlier ones.
     fn file(&mut self, place: &str, is_confidential: bool, file: &str) -> Result<(), Blocked> {
+        if file.len() > limits::SETTINGS_BYTES {
+            let problem = format!(
+                "has a `{FILE}` of {} bytes, and at most {} are read: shorten it",
+                file.len(),
+                limits::SETTINGS_BYTES
+            );
+            return Err(invalid(place, &problem));
+        }
         for (number, line) in (1..).zip(file.lines()) {
             self.line((place, number), is_confidential, line)
                 .map_err(|problem| invalid(place, &problem))?;
@@ -100,6 +114,7 @@ impl Reading {
         let Some((name, token)) = read else {
             return Ok(());
         };
+        check::length(name, token).map_err(|problem| format!("has in line {number} {problem}"))?;
         // A text in a Secret that is no setting may be anything.
         let shown = match settings_catalog::known(name, self.version) {
             Known::No(_) if is_confidential => "something".to_owned(),
@@ -125,10 +140,19 @@ impl Reading {
             place: format!("line {number} of {place}"),
             is_confidential,
         };
-        match self.settings.iter_mut().find(|known| known.name == name) {
-            Some(known) => *known = setting,
-            None => self.settings.push(setting),
+        let known = self.positions.get(name).and_then(|at| self.settings.get_mut(*at));
+        if let Some(known) = known {
+            *known = setting;
+            return Ok(());
         }
+        if self.settings.len() == limits::SETTINGS {
+            return Err(format!(
+                "sets {shown} in line {number} as one more than the {} settings that are accepted: remove some",
+                limits::SETTINGS
+            ));
+        }
+        self.positions.insert(name.to_owned(), self.settings.len());
+        self.settings.push(setting);
         Ok(())
     }
 }

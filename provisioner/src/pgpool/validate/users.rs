@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::{Blocked, Explanation};
-use shared_types::{Pgpool, names};
+use shared_types::{Pgpool, limits, names};
 
 use super::Inputs;
 use super::credentials::credential;
@@ -69,12 +69,20 @@ pub(super) fn users(
                 )));
         }
         Some(Lookup::Present(secrets)) => {
-            synced(
-                &mut users,
-                &mut problems,
-                &known,
-                &others(pgpool, inputs, secrets),
-            );
+            let mut given = others(pgpool, inputs, secrets);
+            if given.len() > limits::SYNCED_SECRETS {
+                problems.push(Explanation::new(
+                    Reason::UserConflict,
+                    format!(
+                        "`spec.syncUsers` finds {} labeled Secrets, and only the {} oldest are read: remove the label from those \
+                         without users.",
+                        given.len(),
+                        limits::SYNCED_SECRETS
+                    ),
+                ));
+                given.truncate(limits::SYNCED_SECRETS);
+            }
+            synced(&mut users, &mut problems, &known, &given);
         }
     }
     Ok((users.into_values().collect(), problems))

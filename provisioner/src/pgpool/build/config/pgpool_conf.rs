@@ -1,5 +1,6 @@
 //! `pgpool.conf`: the operator's settings in a stable order, each name once, overridden by the user's.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use shared_types::{ClientAuthMode, ports};
@@ -54,25 +55,25 @@ pub(in crate::pgpool::build) fn render(validated: &Validated) -> String {
         ("Log", log()),
     ];
     let custom = &validated.custom_settings;
+    let by_name: HashMap<_, _> = custom
+        .iter()
+        .map(|setting| (setting.name.as_str(), setting))
+        .collect();
     let mut file = String::from("# Written by the Pgpool operator: changes made here are undone.\n");
     for (title, lines) in &sections {
         file.extend(["\n# ", title, "\n"]);
         for (name, value) in lines {
-            match custom.iter().find(|setting| setting.name == *name) {
+            match by_name.get(name.as_str()) {
                 Some(setting) => file.push_str(&line(setting)),
                 None => file.extend([name, " = ", &value.to_string(), "\n"]),
             }
         }
     }
-    let known = |setting: &&Setting| {
-        sections
-            .iter()
-            .flat_map(|(_, lines)| lines)
-            .any(|(name, _)| *name == setting.name)
-    };
+    let ours = sections.iter().flat_map(|(_, lines)| lines);
+    let ours: HashSet<_> = ours.map(|(name, _)| name.as_str()).collect();
     let more: String = custom
         .iter()
-        .filter(|setting| !known(setting))
+        .filter(|setting| !ours.contains(setting.name.as_str()))
         .map(line)
         .collect();
     if !more.is_empty() {

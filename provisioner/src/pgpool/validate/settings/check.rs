@@ -1,6 +1,8 @@
 //! Rejects settings that pgpool accepts but misinterprets: names that it ignores, words that it reads as `on`, and numbers that
 //! in combination lock every client out or end pgpool at its start.
 
+use shared_types::limits;
+
 use super::Setting;
 use crate::pgpool::validate::settings_catalog::{self, Known, Version};
 
@@ -9,6 +11,21 @@ const CHILDREN: u64 = 5;
 const LARGEST_RESULT: u64 = 400 << 10;
 const CACHE_BLOCK: u64 = 1 << 20;
 const CACHE: u64 = 8 << 20;
+
+/// Rejects a name or a value that is longer than any of pgpool.
+pub(super) fn length(name: &str, token: &str) -> Result<(), String> {
+    let longest = [
+        ("the name of a setting", name, limits::SETTING_NAME_BYTES),
+        ("a value", token, limits::SETTING_VALUE_BYTES),
+    ];
+    match longest.iter().find(|(_, text, most)| text.len() > *most) {
+        Some((what, text, most)) => Err(format!(
+            "{what} of {} bytes, and at most {most} are accepted: shorten it",
+            text.len()
+        )),
+        None => Ok(()),
+    }
+}
 
 /// Rejects a name that this version does not know.
 pub(super) fn name(name: &str, version: Version) -> Result<(), String> {
