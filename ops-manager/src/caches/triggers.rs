@@ -137,10 +137,8 @@ fn changed_requests(cache: &Cache<PgpoolOpsRequest>) -> Keys<PgpoolOpsRequest> {
         .flat_map(move |changed| {
             let own = ObjectRef::from_obj(changed.as_ref());
             let first = own.clone();
-            let all = all.clone();
-            let others = each(move || {
-                mapping::by_request(&changed, &requests_of(&all, &mapping::pgpool_of(&changed)))
-            });
+            let of_pgpool = requests_of(&all, &mapping::pgpool_of(&changed));
+            let others = each(|| mapping::by_request(&changed, &of_pgpool));
             stream::iter([first]).chain(others.filter(move |key| std::future::ready(*key != own)))
         })
         .boxed()
