@@ -26,6 +26,11 @@ pub(crate) fn object(name: &str) -> String {
     format!("pgpool-{name}")
 }
 
+/// The name in the certificates of people who read the channel.
+pub(crate) fn channel_reader() -> String {
+    format!("reader.{NAMESPACE}.svc")
+}
+
 /// The chart with the CRDs, which must exist before either operator starts.
 const CRDS: &str = "crds";
 
@@ -159,6 +164,14 @@ impl Helm<'_> {
             ] {
                 helm.arg("--set-string").arg(format!("image.{key}={value}"));
             }
+        }
+        if name == "ops-manager" {
+            let clients = [
+                format!("{}.{NAMESPACE}.svc", object("provisioner")),
+                channel_reader(),
+            ];
+            helm.arg("--set")
+                .arg(format!("channel.clients={{{}}}", clients.join(",")));
         }
         command::output(&mut helm).with_context(|| format!("installing the chart {name}"))?;
         Ok(())

@@ -104,12 +104,29 @@ pub struct ChannelArgs {
         default_value = "/etc/pgpool-operator/channel-tls"
     )]
     pub channel_tls_dir: PathBuf,
+    /// DNS names of the clients that may use the channel, comma separated; the name of the other operator if empty. The
+    /// certificate of a client must have one of them as subject alternative name.
+    #[arg(long, env = "PGPOOL_CHANNEL_CLIENTS", value_delimiter = ',')]
+    pub channel_clients: Vec<String>,
     /// Maximum number of open requests and streams per connection.
     #[arg(long, env = "PGPOOL_CHANNEL_MAX_STREAMS", default_value_t = 100)]
     pub channel_max_streams: u32,
     /// Maximum number of connections to the server.
     #[arg(long, env = "PGPOOL_CHANNEL_MAX_CONNECTIONS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     pub channel_max_connections: u16,
+}
+
+impl ChannelArgs {
+    /// Returns the names of the clients that may use the channel.
+    #[must_use]
+    pub fn clients(&self, other_operator: &str) -> Vec<String> {
+        let mut names = self.channel_clients.clone();
+        names.retain(|name| !name.is_empty());
+        if names.is_empty() {
+            names.push(other_operator.to_owned());
+        }
+        names
+    }
 }
 
 /// Parses a duration such as `15s`, `2m` or `1h 30m`, for use as a clap value parser.

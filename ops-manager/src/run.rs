@@ -46,7 +46,7 @@ pub async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> {
         args.breaker.limits(),
     ));
     let flows = FlowReader::new(Arc::clone(&context));
-    serve(&mut runtime, &args, &context, flows.clone());
+    serve(&mut runtime, &args, &context, flows.clone())?;
     runtime.lead().await?;
     start_controllers(&mut runtime, triggers, &context, flows);
     Ok(runtime.run().await?)
@@ -98,17 +98,20 @@ fn undecodable() -> Wording<PgpoolOpsRequest> {
     }
 }
 
-fn serve(runtime: &mut Runtime, args: &Args, context: &Context, flows: FlowReader) {
+fn serve(runtime: &mut Runtime, args: &Args, context: &Context, flows: FlowReader) -> anyhow::Result<()> {
     let leader = Leader::new(runtime.ownership());
     let service = Verdicts::new(Arc::clone(&context.verdicts), leader.clone(), runtime.drain());
     let flows = Flows::new(Arc::new(flows), leader, runtime.drain());
     let routes = Routes::new(VerdictServiceServer::new(service)).add_service(FlowServiceServer::new(flows));
+    let options = &args.common.channel;
+    let clients = options.clients(names::PROVISIONER);
     channel::serve(
         runtime,
-        &args.common.channel,
-        TlsFiles::new(&args.common.channel.channel_tls_dir),
+        options,
+        TlsFiles::new(&options.channel_tls_dir).accepting(&clients)?,
         routes,
         &[VERDICT_SERVICE, FLOW_SERVICE],
         proto::v1::FILE_DESCRIPTOR_SET,
     );
+    Ok(())
 }

@@ -82,7 +82,7 @@ pub(crate) async fn run(mut runtime: Runtime, args: Args) -> anyhow::Result<()> 
         ca_overlap: args.certificates.ca_overlap,
         deadline: operator_runtime::REQUEST_TIMEOUT,
     });
-    grpc::start(&mut runtime, &args.common.channel);
+    grpc::start(&mut runtime, &args.common.channel)?;
     if let Some((url, name)) = args.peer.peer() {
         let follow = follow(url, name, &args.common.channel, board, metrics, runtime.drain())?;
         runtime.spawn("verdicts", follow);

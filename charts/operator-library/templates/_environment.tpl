@@ -33,4 +33,7 @@
 {{- end }}
 - name: PGPOOL_CHANNEL_TLS_DIR
   value: /etc/pgpool-operator/channel-tls
+{{- $peer := ternary "pgpool-ops-manager" "pgpool-provisioner" (eq .Chart.Name "pgpool-provisioner") }}
+- name: PGPOOL_CHANNEL_CLIENTS
+  value: {{ join "," (default (list (printf "%s.%s.svc" $peer .Release.Namespace)) .Values.channel.clients) | quote }}
 {{- end }}

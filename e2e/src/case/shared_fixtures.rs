@@ -49,6 +49,8 @@ impl Default for Room {
 pub(crate) struct OperatorPair {
     operators: Mutex<[Operator; 2]>,
     credentials: Credentials,
+    /// Of the same CA, for a name that is not allowed.
+    misnamed: Credentials,
     channel: SocketAddr,
     plane: Arc<ControlPlane>,
 }
@@ -80,7 +82,7 @@ impl OperatorPair {
     /// Starts both beside `plane`, with the rights that their charts give them.
     pub(crate) async fn start(context: &Context, plane: Arc<ControlPlane>) -> anyhow::Result<Self> {
         prepare(&plane, context.programs()?, &context.workspace).await?;
-        let credentials = Credentials::make()?;
+        let (credentials, misnamed) = Credentials::make_with_another("pool.tenant.svc")?;
         let folder = plane.logs().with_file_name("channel");
         credentials.write(&folder)?;
         let folder = folder.display().to_string();
@@ -104,6 +106,7 @@ impl OperatorPair {
         Ok(Self {
             operators: Mutex::new(operators),
             credentials,
+            misnamed,
             channel,
             plane,
         })
@@ -111,6 +114,11 @@ impl OperatorPair {
 
     pub(crate) fn channel(&self) -> anyhow::Result<Channel> {
         channel::local(&self.credentials, self.channel)
+    }
+
+    /// A channel to ops-manager with a certificate of the same CA, for another name.
+    pub(crate) fn misnamed_channel(&self) -> anyhow::Result<Channel> {
+        channel::local(&self.misnamed, self.channel)
     }
 
     /// A channel to ops-manager with a certificate of another CA.

@@ -37,6 +37,7 @@ impl Reader {
         let spec = json!({
             "secretName": name,
             "commonName": "reader",
+            "dnsNames": [operators::channel_reader()],
             "duration": "1h",
             "usages": ["digital signature", "client auth"],
             "privateKey": {"algorithm": "ECDSA", "size": 256},

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use local_cluster::wait;
 use proto::v1::flow_service_client::FlowServiceClient;
 use proto::v1::{Flow, GetFlowRequest};
+use shared_types::names;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
@@ -30,10 +31,20 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Makes new ones, good for both ends of a channel on this machine.
     pub(crate) fn make() -> anyhow::Result<Self> {
+        Self::issue(&TestCa::new("channel")?, &["localhost", names::PROVISIONER])
+    }
+
+    /// Makes new ones, and others of the same CA for another name.
+    pub(crate) fn make_with_another(name: &str) -> anyhow::Result<(Self, Self)> {
         let ca = TestCa::new("channel")?;
+        let own = Self::issue(&ca, &["localhost", names::PROVISIONER])?;
+        Ok((own, Self::issue(&ca, &[name])?))
+    }
+
+    fn issue(ca: &TestCa, names: &[&str]) -> anyhow::Result<Self> {
         let pair = ca.issue(&Wanted {
             common_name: Some("channel".to_owned()),
-            dns_names: vec!["localhost".to_owned()],
+            dns_names: names.iter().map(|name| (*name).to_owned()).collect(),
             ip_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             server: true,
             client: true,

@@ -15,6 +15,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::{info, warn};
 
+use super::client_names::{ClientNames, NamedClientVerifier};
 use crate::error_chain;
 
 const CERTIFICATE: &str = "tls.crt";
@@ -25,6 +26,7 @@ const CA: &str = "ca.crt";
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     directory: PathBuf,
+    clients: ClientNames,
     last: Arc<Mutex<Last>>,
 }
 
@@ -86,6 +88,12 @@ pub enum TlsFilesError {
     /// The certificate and the key do not make a TLS identity.
     #[error("the certificate and the key do not match: {0}")]
     Tls(#[from] rustls::Error),
+    /// The name of a client is not a DNS name.
+    #[error("{name} is not a DNS name of a client of the channel")]
+    ClientName {
+        /// The argument.
+        name: String,
+    },
     /// The CA cannot be used to verify a peer.
     #[error("ca.crt cannot be used to verify a peer: {0}")]
     Verifier(#[from] VerifierBuilderError),
@@ -97,8 +105,18 @@ impl TlsFiles {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            clients: ClientNames::default(),
             last: Arc::default(),
         }
+    }
+
+    /// Lets a server accept clients whose certificate has one of these DNS names. Without it, a server accepts nobody.
+    ///
+    /// # Errors
+    /// When one is not a DNS name.
+    pub fn accepting(self, names: &[String]) -> Result<Self, TlsFilesError> {
+        let clients = ClientNames::parse(names).map_err(|name| TlsFilesError::ClientName { name })?;
+        Ok(Self { clients, ..self })
     }
 
     /// Returns settings for a server that requires client certificates.
@@ -129,7 +147,7 @@ impl TlsFiles {
             }
             (Err(error), None) => return Err(error),
         };
-        match Settings::of(content.clone()) {
+        match Settings::of(content.clone(), &self.clients) {
             Ok(settings) => {
                 if last.usable.is_some() {
                     info!(directory = %self.directory.display(), "the channel uses a new certificate");
@@ -167,7 +185,7 @@ fn read(directory: &Path) -> Result<Content, TlsFilesError> {
 }
 
 impl Settings {
-    fn of(content: Content) -> Result<Self, TlsFilesError> {
+    fn of(content: Content, clients: &ClientNames) -> Result<Self, TlsFilesError> {
         let chain = certificates(&content.certificate, CERTIFICATE)?;
         let key = PrivateKeyDer::from_pem_slice(&content.key)
             .map_err(|source| TlsFilesError::Pem { file: KEY, source })?;
@@ -178,7 +196,13 @@ impl Settings {
         let roots = Arc::new(roots);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         Ok(Self {
-            server: Arc::new(server(&provider, &roots, chain.clone(), key.clone_key())?),
+            server: Arc::new(server(
+                &provider,
+                &roots,
+                clients,
+                chain.clone(),
+                key.clone_key(),
+            )?),
             client: Arc::new(client(&provider, &roots, chain, key)?),
             content,
         })
@@ -200,14 +224,18 @@ fn certificates(pem: &[u8], file: &'static str) -> Result<Vec<CertificateDer<'st
 fn server(
     provider: &Arc<CryptoProvider>,
     roots: &Arc<RootCertStore>,
+    clients: &ClientNames,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, TlsFilesError> {
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider)).build()?;
+    let verifier = NamedClientVerifier {
+        chain: WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+            .build()?,
+        names: clients.clone(),
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(verifier))
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.send_tls13_tickets = 0;

@@ -1,6 +1,6 @@
 //! The server side: accepts connections, requires a client certificate, serves until the drain.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::future::join3;
 use futures::stream::FuturesUnordered;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -21,14 +21,18 @@ use tracing::{debug, info};
 use super::connection::Connection;
 use super::contained::Contained;
 use super::files::TlsFiles;
+use super::refusals::Refusals;
 use crate::args::ChannelArgs;
 use crate::error_chain;
+use crate::fair_share::{FairShare, Permit};
 use crate::runtime::Runtime;
 
 /// How often to check for missing files.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a handshake may take, and after it the wait for one of the connections.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Handshakes under way. One address gets half of them at most, so that silent clients keep no other out.
+const MAX_HANDSHAKES: usize = 64;
 /// How long requests in progress may take after the drain. Streams are expected to end by themselves.
 const DRAIN_GRACE: Duration = Duration::from_secs(3);
 
@@ -145,7 +149,12 @@ impl Channel {
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, self.drain.clone().cancelled_owned());
         let limit = Arc::new(Semaphore::new(self.max_connections));
-        let accepting = accept(listener, self.files, limit, sender, self.drain.clone());
+        let door = Door {
+            files: self.files,
+            connections: limit,
+            handshakes: FairShare::new(MAX_HANDSHAKES),
+        };
+        let accepting = accept(listener, door, sender, self.drain.clone());
         let retiring = retire(health, self.services, self.drain.clone());
         tokio::select! {
             (served, (), ()) = join3(serving, accepting, retiring) => served.map_err(ServeError::Serve),
@@ -175,27 +184,47 @@ async fn overdue(drain: CancellationToken) {
     tokio::time::sleep(DRAIN_GRACE).await;
 }
 
-/// Accepts connections until the drain. Handshakes run concurrently, so a slow client delays no other.
+/// What a client has to pass to be served.
+struct Door {
+    files: TlsFiles,
+    /// Held by clients that have passed.
+    connections: Arc<Semaphore>,
+    /// By the address of the client.
+    handshakes: FairShare<IpAddr>,
+}
+
+/// A client that was not served.
+struct Refused {
+    peer: IpAddr,
+    why: String,
+}
+
+/// Accepts connections until the drain. Handshakes run concurrently, so a slow client delays no other. A client holds no
+/// connection before it has proven who it is.
 async fn accept(
     listener: TcpListener,
-    files: TlsFiles,
-    limit: Arc<Semaphore>,
+    door: Door,
     ready: mpsc::Sender<Connection>,
     drain: CancellationToken,
 ) {
     let mut handshakes = FuturesUnordered::new();
+    let mut refusals = Refusals::default();
     loop {
         tokio::select! {
             biased;
             () = drain.cancelled() => return,
-            Some(connection) = handshakes.next(), if !handshakes.is_empty() => {
+            Some(result) = handshakes.next(), if !handshakes.is_empty() => match result {
                 // The receiver is gone only when the server failed, which ends the process.
-                if let Some(connection) = connection {
+                Ok(connection) => {
                     let _ = ready.send(connection).await;
                 }
-            }
-            accepted = next(&listener, &limit) => match accepted {
-                Ok((stream, permit)) => handshakes.push(handshake(stream, permit, files.clone())),
+                Err(Refused { peer, why }) => refusals.log(peer, &why),
+            },
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => match door.handshakes.try_acquire(peer.ip()) {
+                    Some(place) => handshakes.push(door.admit(stream, peer.ip(), place)),
+                    None => refusals.log(peer.ip(), "too many handshakes from its address are under way"),
+                },
                 Err(error) => {
                     // Most likely out of file descriptors, of which some are free again soon.
                     debug!(%error, "no connection could be accepted");
@@ -206,38 +235,28 @@ async fn accept(
     }
 }
 
-async fn next(
-    listener: &TcpListener,
-    limit: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(limit)
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
-}
+impl Door {
+    async fn admit(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        _place: Permit<IpAddr>,
+    ) -> Result<Connection, Refused> {
+        let passed = tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream)).await;
+        let late = || "the handshake, or the wait for a connection to end, took too long".to_owned();
+        let passed = passed.unwrap_or_else(|_| Err(late()));
+        passed.map_err(|why| Refused { peer, why })
+    }
 
-async fn handshake(stream: TcpStream, permit: OwnedSemaphorePermit, files: TlsFiles) -> Option<Connection> {
-    let peer = stream.peer_addr().ok();
-    let config = match files.server() {
-        Ok(config) => config,
-        Err(error) => {
-            debug!(error = %error_chain(&error), "a client was disconnected: there are no usable certificate files");
-            return None;
-        }
-    };
-    // The messages are small, and the peer waits for them.
-    let _ = stream.set_nodelay(true);
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => Some(Connection::new(stream, permit)),
-        Ok(Err(error)) => {
-            info!(?peer, %error, "the handshake of a client failed");
-            None
-        }
-        Err(_) => {
-            debug!(?peer, "the handshake of a client timed out");
-            None
-        }
+    async fn handshake(&self, stream: TcpStream) -> Result<Connection, String> {
+        let config = self.files.server().map_err(|error| error_chain(&error))?;
+        // The messages are small, and the peer waits for them.
+        let _ = stream.set_nodelay(true);
+        let accepted = TlsAcceptor::from(config).accept(stream).await;
+        let stream = accepted.map_err(|error| error.to_string())?;
+        let permit = Arc::clone(&self.connections).acquire_owned().await;
+        permit
+            .map(|permit| Connection::new(stream, permit))
+            .map_err(|error| error.to_string())
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -29,10 +30,20 @@ fn ca() -> Ca {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
+/// The files of a server that accepts clients of the name `peer`.
+fn files(directory: &Path) -> TlsFiles {
+    TlsFiles::new(directory).accepting(&["peer".to_owned()]).unwrap()
+}
+
 /// Fills a directory as cert-manager's Secret would, for the name `peer`.
 fn issue(directory: &Path, by: &Ca, trusts: &Ca) {
+    issue_to(directory, "peer", by, trusts);
+}
+
+fn issue_to(directory: &Path, name: &str, by: &Ca, trusts: &Ca) {
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(["peer".to_owned()]).unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "peer");
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ServerAuth,
         ExtendedKeyUsagePurpose::ClientAuth,
@@ -58,7 +69,7 @@ struct Served {
 async fn serve(directory: &Path, max_connections: usize) -> Served {
     let drain = CancellationToken::new();
     let channel = Channel {
-        files: TlsFiles::new(directory),
+        files: files(directory),
         routes: Routes::default(),
         services: vec!["test.Service"],
         descriptors: tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -114,6 +125,77 @@ async fn a_foreign_client_a_foreign_server_and_another_name_are_refused() {
 }
 
 #[tokio::test]
+async fn a_client_of_the_same_ca_with_another_name_is_refused() {
+    let ours = ca();
+    let server = issued(&ours, &ours);
+    let served = serve(server.path(), 10).await;
+    // The common name is `peer` in all of them, which does not count.
+    for (name, accepted) in [
+        ("peer", true),
+        ("pool.tenant.svc", false),
+        ("peer.tenant.svc", false),
+    ] {
+        let client = TempDir::new().unwrap();
+        issue_to(client.path(), name, &ours, &ours);
+        let answer = ask(&served.url, client.path(), "peer").await;
+        assert_eq!(answer.is_ok(), accepted, "{name}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_names_accepts_nobody_and_names_must_be_names() {
+    let ours = ca();
+    let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
+    let drain = CancellationToken::new();
+    let channel = Channel {
+        files: TlsFiles::new(server.path()),
+        routes: Routes::default(),
+        services: vec!["test.Service"],
+        descriptors: tonic_health::pb::FILE_DESCRIPTOR_SET,
+        max_streams: 10,
+        max_connections: 10,
+        drain,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(channel.serve(listener));
+    assert!(ask(&url, client.path(), "peer").await.is_err());
+    let invalid = TlsFiles::new("/nowhere").accepting(&["no name".to_owned()]);
+    assert!(matches!(invalid, Err(TlsFilesError::ClientName { .. })));
+}
+
+/// Opens a connection from an address of this machine.
+async fn connect_from(source: &str, server: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+    socket.connect(server.parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_address_with_many_silent_connections_keeps_nobody_else_out() {
+    let ours = ca();
+    let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
+    let served = serve(server.path(), 1).await;
+    let address = served.url.trim_start_matches("https://").to_owned();
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        held.push(connect_from("127.0.0.2", &address).await);
+    }
+    let started = std::time::Instant::now();
+    assert!(ask(&served.url, client.path(), "peer").await.is_ok());
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    // Connections beyond the share of an address end at once, and the others when their time is over.
+    for mut stream in held {
+        let ended = tokio::time::timeout(Duration::from_secs(8), stream.read_u8()).await;
+        assert!(ended.expect("ends in time").is_err());
+    }
+}
+
+#[tokio::test]
 async fn plain_text_and_silent_clients_delay_no_other() {
     let ours = ca();
     let (server, client) = (issued(&ours, &ours), issued(&ours, &ours));
@@ -131,8 +213,7 @@ async fn renewed_files_are_used_for_the_next_connection_on_both_sides() {
     let (old, new) = (ca(), ca());
     let (server, client) = (issued(&old, &old), issued(&old, &old));
     let served = serve(server.path(), 10).await;
-    let files = TlsFiles::new(client.path());
-    let lasting = connect(&served.url, files, "peer").unwrap();
+    let lasting = connect(&served.url, TlsFiles::new(client.path()), "peer").unwrap();
     let request = || HealthCheckRequest {
         service: String::new(),
     };
@@ -154,7 +235,7 @@ async fn renewed_files_are_used_for_the_next_connection_on_both_sides() {
     assert!(HealthClient::new(lasting.clone()).check(request()).await.is_err());
     let drain = CancellationToken::new();
     let channel = Channel {
-        files: TlsFiles::new(server.path()),
+        files: files(server.path()),
         routes: Routes::default(),
         services: vec![],
         descriptors: tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -187,7 +268,7 @@ async fn the_channel_waits_for_its_files() {
     let parent = TempDir::new().unwrap();
     let directory = parent.path().join("later");
     let channel = |drain| Channel {
-        files: TlsFiles::new(&directory),
+        files: files(&directory),
         routes: Routes::default(),
         services: vec![],
         descriptors: &[],

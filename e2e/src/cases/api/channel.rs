@@ -79,12 +79,19 @@ async fn query(context: Context) -> anyhow::Result<()> {
 async fn stranger(context: Context) -> anyhow::Result<()> {
     let pair = context.operators().await?;
     let ns = context.test_namespace().await?;
-    let answer = ns.ask_flow(&pair.forged_channel()?, POOL).await;
-    let error = answer.err().context("a stranger was answered")?;
-    let status = error.downcast_ref::<tonic::Status>().context("no refusal")?;
-    // The handshake ends the connection: the server never sees a call that it could answer.
-    let cut_off = matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown);
-    ensure!(cut_off, "the server answered: {status}");
+    for (channel, whose) in [
+        (pair.forged_channel()?, "another CA"),
+        (pair.misnamed_channel()?, "another name"),
+    ] {
+        let answer = ns.ask_flow(&channel, POOL).await;
+        let error = answer
+            .err()
+            .with_context(|| format!("a client with {whose} was answered"))?;
+        let status = error.downcast_ref::<tonic::Status>().context("no refusal")?;
+        // The handshake ends the connection: the server never sees a call that it could answer.
+        let cut_off = matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown);
+        ensure!(cut_off, "the server answered a client with {whose}: {status}");
+    }
     Ok(())
 }
 
