@@ -97,7 +97,7 @@ pub(crate) fn one_of(values: &[&str]) -> Schema {
 
 /// Bytes, as base64, at most as many as a CA bundle may have.
 pub(crate) fn bytes(_: &mut SchemaGenerator) -> Schema {
-    let most = limits::CA_BUNDLE_BYTES.div_ceil(3) * 4;
+    let most = limits::CA_BUNDLE_BYTES.div_ceil(3).saturating_mul(4);
     json_schema!({ "type": "string", "format": "byte", "maxLength": most })
 }
 

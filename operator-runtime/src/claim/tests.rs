@@ -52,6 +52,7 @@ fn an_object_of_this_owner_may_be_written() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn the_owner_of_another_object_is_named() {
     let deployment = json!([
         { "apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u9", "controller": true },

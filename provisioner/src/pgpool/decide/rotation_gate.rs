@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Explanation;
 use shared_types::pgpool::bounded_annotation;

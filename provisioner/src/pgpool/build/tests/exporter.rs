@@ -38,11 +38,10 @@ fn env(container: &Container, name: &str) -> Option<String> {
 
 #[test]
 fn nobody_scrapes_and_nothing_is_there() {
-    for world in vec![
-        World::plain(),
-        World::tls(),
-        World::tls().spec("clientAuthMode: cert"),
-    ] {
+    let worlds: [fn() -> World; 3] = [World::plain, World::tls, || {
+        World::tls().spec("clientAuthMode: cert")
+    }];
+    for world in worlds.map(|world| Box::new(world())) {
         let foundation = support::foundation(&world.valid());
         assert!(foundation.stats_service.is_none() && foundation.exporter_secret.is_none());
         assert!(support::service_monitor(&world.valid()).is_none());

@@ -134,11 +134,12 @@ fn scripts_see_what_the_user_gives_to_pgpool() {
 
 #[test]
 fn no_password_stands_in_the_pod_and_no_key_of_the_pool() {
-    for world in vec![
-        World::plain().spec("init: {script: {configMap: {name: scripts}}}"),
-        World::tls().spec("init: {script: {configMap: {name: scripts}}}"),
-        World::tls().spec("{clientAuthMode: cert, init: {script: {configMap: {name: scripts}}}}"),
-    ] {
+    let worlds: [fn() -> World; 3] = [
+        || World::plain().spec("init: {script: {configMap: {name: scripts}}}"),
+        || World::tls().spec("init: {script: {configMap: {name: scripts}}}"),
+        || World::tls().spec("{clientAuthMode: cert, init: {script: {configMap: {name: scripts}}}}"),
+    ];
+    for world in worlds.map(|world| Box::new(world())) {
         let job = job(&world);
         let text = serde_json::to_string(&job).expect("serializes");
         assert!(

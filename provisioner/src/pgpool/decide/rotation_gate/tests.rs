@@ -1,3 +1,4 @@
+use kube::ResourceExt;
 use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::StatefulSetStatus;
