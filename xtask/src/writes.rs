@@ -52,6 +52,11 @@ const FILES: &[(&str, Bound, &str)] = &[
         "every apply and delete of an owned object",
     ),
     (
+        "operator-runtime/src/left_out.rs",
+        Bound::Fixed,
+        "the condition of an object that could not be decoded, by its UID",
+    ),
+    (
         "operator-runtime/src/lease/api.rs",
         Bound::Fixed,
         "the Lease of the operator, in its own namespace",
@@ -75,6 +80,11 @@ const FILES: &[(&str, Bound, &str)] = &[
         "ops-manager/src/cert_manager/renew.rs",
         Bound::Claim,
         "the status of our own Certificates",
+    ),
+    (
+        "ops-manager/src/ops_requests/apply/delete.rs",
+        Bound::Fixed,
+        "a finished request, by its UID and resource version",
     ),
     (
         "ops-manager/src/ops_requests/apply.rs",

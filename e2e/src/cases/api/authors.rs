@@ -104,6 +104,14 @@ fn rows(ns: &TestNamespace) -> anyhow::Result<Rows> {
     serde_yaml::from_str(&ROWS.replace("NAMESPACE", ns.name())).context("reading fixtures/authors.yaml")
 }
 
+/// The parts of refusals that the rows expect.
+#[cfg(test)]
+pub(super) fn expected_words() -> impl Iterator<Item = String> {
+    let Rows { pgpools, requests } = serde_yaml::from_str(ROWS).unwrap();
+    let rows = pgpools.into_iter().chain(requests);
+    rows.map(|row| row.message).filter(|message| !message.is_empty())
+}
+
 impl Row {
     fn on(&self, mut manifest: Manifest) -> Manifest {
         for (path, value) in &self.set {
