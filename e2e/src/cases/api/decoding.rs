@@ -36,6 +36,9 @@ const SECONDS: u64 = 15;
 /// Requests at a time.
 const CONCURRENCY: usize = 8;
 
+/// For one object. A request that takes longer counts as rejected.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// At least so many objects with extreme values must be accepted, or the case proves nothing.
 const FEWEST_ACCEPTED: usize = 100;
 
@@ -218,7 +221,11 @@ impl<'a> Drawing<'a> {
         } else {
             request.create(&dry_run, body)?
         };
-        match self.ns.client().request_text(request).await {
+        // The client repeats requests to which the API server answers that it needs more time.
+        let Ok(answer) = tokio::time::timeout(PATIENCE, self.ns.client().request_text(request)).await else {
+            return Ok(None);
+        };
+        match answer {
             Ok(text) => Ok(Some(text)),
             Err(kube::Error::Api(status)) if status.code < 500 => Ok(None),
             // Of a body that is deeper or larger than the API server reads.
