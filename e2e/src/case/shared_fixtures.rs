@@ -297,6 +297,7 @@ pub(crate) async fn prepare(
 ) -> anyhow::Result<()> {
     let (client, charts) = (plane.client(), workspace.root.join("charts"));
     manifests::apply_crds(&client, &charts.join("crds/files")).await?;
+    manifests::apply_folder(&client, &charts.join("crds/policies")).await?;
     offer_version(&client).await?;
     grant(&client, programs.path("helm")?, &charts).await
 }
