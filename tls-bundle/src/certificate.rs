@@ -48,16 +48,15 @@ pub(crate) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     name.as_str().ok().map(str::to_owned)
 }
 
-/// Converts a time of a certificate. A time out of the range of `Timestamp`, such as the last second of the year 9999
-/// for "never expires", becomes the nearest one.
+/// Seconds since 1970. Times beyond are taken for these: RFC 5280 writes 99991231235959Z for a certificate that never
+/// expires, and a status can contain times of years 1000 to 9998.
+const YEAR_1000: i64 = -30_610_224_000;
+const END_OF_YEAR_9998: i64 = 253_370_764_799;
+
+/// Converts a time of a certificate; one before the year 1000 or after the year 9998 becomes the nearest within.
 pub(crate) fn timestamp(time: ASN1Time) -> Timestamp {
-    let second = time.timestamp();
-    let nearest = if second < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    };
-    Timestamp::from_second(second).unwrap_or(nearest)
+    let second = time.timestamp().clamp(YEAR_1000, END_OF_YEAR_9998);
+    Timestamp::from_second(second).unwrap_or_default()
 }
 
 /// Formats a subject or issuer, shortened to fit into a condition.

@@ -20,9 +20,9 @@ pub(crate) const OF_TYPES: [f64; 4] = [
     9_007_199_254_740_991.0,
 ];
 
-/// A time as in RFC 3339 of the years 1000 to 2999, with at most nanoseconds. The format `date-time` alone also accepts
+/// A time as in RFC 3339 of the years 1000 to 9998, with at most nanoseconds. The format `date-time` alone also accepts
 /// times of year 9999, and offsets that no time zone has.
-const TIME: &str = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-](0[0-9]|1[0-9]|2[0-3]):[0-5][0-9])$";
+const TIME: &str = r"^([1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-](0[0-9]|1[0-9]|2[0-3]):[0-5][0-9])$";
 
 /// Base64 with padding, and without bits behind the last byte. The format `byte` alone accepts more.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";

@@ -166,7 +166,7 @@ async fn answered(ns: &TestNamespace) -> anyhow::Result<()> {
         ns,
         "bad",
         Reason::ConfigurationInvalid,
-        &["bad-stats", "nonsense"],
+        &["bad-stats", "relabelings[1].action"],
     )
     .await?;
     ns.workload("bad").await?;
