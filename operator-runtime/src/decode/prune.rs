@@ -3,19 +3,19 @@
 use std::fmt::{self, Formatter};
 
 use jiff::Timestamp;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-/// How deep an object may be. Less than the limit of `serde_json`, and more than any type has.
+/// Parts that are deeper are dropped. Less than the limit of `serde_json`, and more than any type has.
 const DEEPEST: usize = 100;
 
 /// Fields of embedded metadata, such as that of a pod template, that the API server keeps and nobody uses.
 const UNUSED_IN_TEMPLATES: [&str; 3] = ["creationTimestamp", "deletionTimestamp", "managedFields"];
 
 /// Returns an object without: entries of the managed fields that cannot be decoded, times and managed fields of embedded
-/// metadata, and the fields at the paths in `unneeded`. `None` if it is deeper than any type.
+/// metadata, the fields at the paths in `unneeded`, and what is deeper than any type. `None` if it is no JSON.
 pub(super) fn prune(json: &str, unneeded: &'static [&'static [&'static str]]) -> Option<Value> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let root = Part {
@@ -77,7 +77,8 @@ impl<'de> DeserializeSeed<'de> for Part {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         if self.depth > DEEPEST {
-            return Err(D::Error::custom("too deep"));
+            // No type reads it. What is ignored may be of any depth.
+            return IgnoredAny::deserialize(deserializer).map(|_| Value::Null);
         }
         deserializer.deserialize_any(self)
     }

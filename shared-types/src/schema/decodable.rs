@@ -39,7 +39,11 @@ fn bound(name: &str, schema: &mut Value) {
         (Some("integer"), Some("int32")) => range(map, (i32::MIN.into(), i32::MAX.into())),
         (Some("integer"), _) => range(map, (-EXACT, EXACT)),
         (Some("string"), Some("date-time")) => pattern(map, TIME),
-        (Some("string"), Some("byte")) => pattern(map, BASE64),
+        (Some("string"), Some("byte")) => {
+            // With this format the API server accepts an empty list, too.
+            map.remove("format");
+            pattern(map, BASE64);
+        }
         _ => {}
     }
     let is_int_or_string = map.get("x-kubernetes-int-or-string") == Some(&json!(true));

@@ -370,7 +370,7 @@ async fn largest_objects(context: Context) -> anyhow::Result<()> {
     let variables: Vec<_> = (0..256)
         .map(|number| json!({"name": format!("{}{number}", "V".repeat(240)), "value": "v"}))
         .collect();
-    let names: Vec<_> = (0..256)
+    let names: Vec<_> = (0..100)
         .map(|number| format!("pool-{number}.pool-pods.{}.svc", ns.name()))
         .collect();
     let containers: Vec<_> = (0..32)

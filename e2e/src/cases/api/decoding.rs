@@ -7,6 +7,7 @@
 mod extremes;
 mod field;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use shared_types::{AppBinding, Pgpool, PgpoolOpsRequest, PgpoolVersion, crds};
 
 use self::field::Field;
@@ -234,10 +236,12 @@ impl<'a> Drawing<'a> {
         }
     }
 
+    /// Decodes what the user wrote, as strictly as the types do.
     fn decode(&self, text: &str) -> Result<(), serde_json::Error> {
         fn fits<K: DeserializeOwned>(text: &str) -> Result<(), serde_json::Error> {
             serde_json::from_str::<K>(text).map(drop)
         }
+        let text = &without_managed_fields(text)?;
         match self.kind {
             "Pgpool" => fits::<Pgpool>(text),
             "PgpoolOpsRequest" => fits::<PgpoolOpsRequest>(text),
@@ -245,4 +249,15 @@ impl<'a> Drawing<'a> {
             _ => fits::<PgpoolVersion>(text),
         }
     }
+}
+
+/// Managed fields mirror the object, one level deeper. The operators drop those that cannot be decoded.
+fn without_managed_fields(object: &str) -> Result<String, serde_json::Error> {
+    let mut object: BTreeMap<String, Box<RawValue>> = serde_json::from_str(object)?;
+    if let Some(metadata) = object.get_mut("metadata") {
+        let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(metadata.get())?;
+        fields.remove("managedFields");
+        *metadata = to_raw_value(&fields)?;
+    }
+    serde_json::to_string(&object)
 }

@@ -75,6 +75,9 @@ async fn check(ns: &TestNamespace, manifest: &Manifest, refusal: Option<&str>) -
     Ok(())
 }
 
+/// In a denial by the policy about the fields that nobody may set while the tenancy is restricted.
+const RIGHTS: &str = "ValidatingAdmissionPolicy 'rights.pgpools.kubedb.com'";
+
 async fn every_sample_is_accepted(context: Context) -> anyhow::Result<()> {
     let ns = context.test_namespace().await?;
     let folder = context.workspace.root.join("shared-types/tests/samples");
@@ -82,9 +85,12 @@ async fn every_sample_is_accepted(context: Context) -> anyhow::Result<()> {
         let text = fs::read_to_string(folder.join(file)).with_context(|| file.to_owned())?;
         for object in manifests::parse(&text)? {
             let sample = Manifest(serde_json::to_value(object)?).without("/metadata/namespace");
-            check(&ns, &sample, None)
-                .await
-                .with_context(|| format!("{} of {file}", sample.0["metadata"]["name"]))?;
+            let accepted = match check(&ns, &sample, None).await {
+                // Policies are asked only about an object that fits the schema.
+                Err(error) if format!("{error:#}").contains(RIGHTS) => Ok(()),
+                result => result,
+            };
+            accepted.with_context(|| format!("{} of {file}", sample.0["metadata"]["name"]))?;
         }
     }
     Ok(())
