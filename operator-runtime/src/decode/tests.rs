@@ -104,9 +104,8 @@ fn what_cannot_be_decoded_is_named_without_its_content() {
     assert!(error.to_string().len() < 350, "{error}");
     // Of a field that no type has, the depth does not matter.
     assert!(decode::<Pod>(&text(&json!({"spec": nested(200)}))).is_ok());
-    let unread = text(
-        &json!({"metadata": {"managedFields": [entry("2026-01-01T00:00:00Z", nested(200))]}, "x": nested(200)}),
-    );
+    let fields = json!({"time": "2026-01-01T00:00:00Z", "fieldsV1": nested(200)});
+    let unread = text(&json!({"metadata": {"managedFields": [fields]}, "x": nested(200)}));
     assert!(decode::<Pod>(&unread).is_ok(), "what no type reads may be deep");
     let deep = text(&json!({"spec": {"nodeSelector": nested(200)}}));
     assert_eq!(decode::<Pod>(&deep).unwrap_err().path(), "spec.nodeSelector.x");
