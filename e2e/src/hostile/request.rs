@@ -121,7 +121,7 @@ fn parse(text: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&shallow(text)).context("reading an answer of the API server")
 }
 
-/// The JSON with everything below [`LEVELS`] levels replaced by `null`.
+/// The JSON with everything below `LEVELS` levels replaced by `null`.
 fn shallow(text: &str) -> String {
     const LEVELS: usize = 100;
     let (mut kept, mut level, mut quoted, mut escaped) =
