@@ -11,6 +11,7 @@ use kube::config::KubeconfigError;
 use kube::core::Status;
 use kube::runtime::watcher;
 use serde_json::error::Category;
+use shared_types::text;
 use tokio::task::JoinError;
 
 /// The longest text of an error, in bytes.
@@ -43,7 +44,7 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
             text.push_str(&more);
         }
     }
-    one_line(&text)
+    text::within_bytes(text::one_line(text), LONGEST)
 }
 
 /// Returns the text of an error whose own text quotes what it is about: JSON, a kubeconfig, PEM, or a panic message.
@@ -78,19 +79,6 @@ fn undecodable(error: &serde_json::Error) -> String {
         return problem.to_owned();
     }
     format!("{problem} at line {line} column {column}")
-}
-
-/// Returns a text without control characters and of limited length.
-fn one_line(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if line.len() > LONGEST {
-        line.truncate(line.floor_char_boundary(LONGEST.saturating_sub("…".len())));
-        line.push('…');
-    }
-    line
 }
 
 /// A boxed error is an error of its own, which hides the type of the inner one.

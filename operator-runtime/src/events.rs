@@ -5,6 +5,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
+use shared_types::text;
 use tracing::debug;
 
 use crate::client::REQUEST_TIMEOUT;
@@ -71,12 +72,7 @@ impl Events {
 
 /// The API server accepts notes of up to 1024 bytes.
 fn shortened(note: &str) -> String {
-    const LIMIT: usize = 1024;
-    if note.len() <= LIMIT {
-        return note.to_owned();
-    }
-    let (start, _) = note.split_at(note.floor_char_boundary(LIMIT.saturating_sub('…'.len_utf8())));
-    format!("{start}…")
+    text::within_bytes(note.to_owned(), 1024)
 }
 
 /// Returns whether a condition has another status or another reason than before.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::limits;
+use crate::{limits, text};
 
 /// An enum whose values are written as the names of its variants, with their documentation.
 macro_rules! words {
@@ -161,21 +161,7 @@ pub fn is_false(conditions: &[Condition], ty: ConditionType) -> bool {
 /// The message, cut to [`limits::MESSAGE_BYTES`]: a status with the most and longest messages must fit into an object.
 #[must_use]
 pub fn cut(message: String) -> String {
-    let mut message = one_line(message);
-    if message.len() > limits::MESSAGE_BYTES {
-        message.truncate(message.floor_char_boundary(limits::MESSAGE_BYTES.saturating_sub("…".len())));
-        message.push('…');
-    }
-    message
-}
-
-/// Messages contain what users wrote: a control character could forge a line of a log, or of the output of kubectl.
-fn one_line(message: String) -> String {
-    if message.contains(char::is_control) {
-        message.replace(char::is_control, " ")
-    } else {
-        message
-    }
+    text::within_bytes(text::one_line(message), limits::MESSAGE_BYTES)
 }
 
 fn whole_seconds(time: Timestamp) -> Timestamp {

@@ -36,6 +36,7 @@ pub mod ports;
 pub mod reserved;
 pub mod rights;
 pub mod rules;
+pub mod text;
 
 mod schema;
 

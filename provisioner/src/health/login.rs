@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt, stream};
 use operator_runtime::error_chain;
 use rustls::crypto::CryptoProvider;
-use shared_types::{SslMode, ports};
+use shared_types::{SslMode, ports, text};
 use tls_bundle::Fingerprint;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -272,14 +272,9 @@ impl Attempt {
 }
 
 /// What a server sent, so that it fits into a status: the beginning, in one line.
-fn quoted(text: &str) -> String {
+fn quoted(sent: &str) -> String {
     const LONGEST: usize = 500;
-    let shown = text.chars().take(LONGEST);
-    let mut shown: String = shown.map(|it| if it.is_control() { ' ' } else { it }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shown.push('…');
-    }
-    shown
+    text::one_line(text::first_chars(sent, LONGEST))
 }
 
 /// An error code of PostgreSQL, or a placeholder for what is none: five letters and digits.

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use shared_types::conditions::Reason;
-use shared_types::ports;
+use shared_types::{ports, text};
 use tls_bundle::Fingerprint;
 
 use super::AddressRefusal;
@@ -165,15 +165,9 @@ fn without_user(answer: &str, user: &str) -> String {
     /// Shorter names occur in any text.
     const SHORTEST: usize = 4;
     const LONGEST: usize = 300;
-    let mut answer = answer.replace(&format!("\"{user}\""), "(name not shown)");
-    if user.len() >= SHORTEST && user != "postgres" {
-        answer = answer.replace(user, "(name not shown)");
-    }
-    answer
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(LONGEST)
-        .collect()
+    let everywhere = user.len() >= SHORTEST && user != "postgres";
+    let answer = text::without_value(answer, user, "(name not shown)", everywhere);
+    text::one_line(answer.chars().take(LONGEST).collect())
 }
 
 /// The likelier fix first. SQLSTATE class 28 is about who logs in; with any other, a PostgreSQL that pgpool cannot reach

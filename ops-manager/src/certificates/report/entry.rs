@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use proto::verdict::CertificateVerdict;
 use shared_types::conditions::{Reason, cut};
 use shared_types::explanation::Explanation;
+use shared_types::text;
 use tls_bundle::{Failure, Leaf};
 
 use crate::cert_manager::{Certificate, CertificateRequest, Condition};
@@ -361,8 +362,5 @@ fn certificate_failure(certificate: &Certificate) -> Option<String> {
 fn clipped(text: &str) -> String {
     const LIMIT: usize = 400;
     let text = text.trim().trim_end_matches('.');
-    match text.char_indices().nth(LIMIT) {
-        Some((end, _)) => format!("{}…", text.split_at(end).0),
-        None => text.to_owned(),
-    }
+    text::first_chars(text, LIMIT)
 }

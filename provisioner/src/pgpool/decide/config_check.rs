@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use kube::ResourceExt;
 use shared_types::conditions::Reason;
 use shared_types::explanation::{Blocked, Explanation};
-use shared_types::{names, reserved};
+use shared_types::{names, reserved, text};
 
 use super::Situation;
 use crate::pgpool::observe::{Live, pods};
@@ -334,10 +334,8 @@ fn without_values(output: &str, settings: &[Setting]) -> String {
         if value.is_empty() || !output.contains(value) {
             continue;
         }
-        output = output.replace(&format!("\"{value}\""), MASK);
-        if value.len() >= SHORTEST && value != setting.name {
-            output = output.replace(value, MASK);
-        }
+        let everywhere = value.len() >= SHORTEST && value != setting.name;
+        output = text::without_value(&output, value, MASK, everywhere);
     }
     output
 }
@@ -352,11 +350,7 @@ fn one_line(log: &str) -> String {
         .collect();
     let mut line = lines.join("; ");
     line.retain(|c| !c.is_control());
-    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
-        line.truncate(end);
-        line.push('…');
-    }
-    line
+    text::first_chars(&line, LONGEST)
 }
 
 fn without_prefix(line: &str) -> &str {
