@@ -188,16 +188,14 @@ impl Applier {
             return Err(subject.conflict(owner));
         }
         let present = serde_json::to_value(&live).map_err(|error| subject.unserializable(error))?;
-        if !compare::contains(&wanted, &present)
-            && let Some(owner) = fixed::<K>(&wanted, &present)
-        {
-            return Err(subject.conflict(owner));
-        }
         if compare::contains(&wanted, &present) {
             return Ok(Applied {
                 object: live,
                 change: Change::None,
             });
+        }
+        if let Some(owner) = fixed::<K>(&wanted, &present) {
+            return Err(subject.conflict(owner));
         }
         // An object that replaced the checked one meanwhile is not written.
         set(&mut wanted, &["metadata", "uid"], json!(live.meta().uid));

@@ -4,7 +4,6 @@
 use std::fmt::Debug;
 
 use futures::{Stream, TryStreamExt};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -50,21 +49,8 @@ where
     reason = "an object that is left out is as large as one that is not"
 )]
 fn contained<K: Resource>(object: K, reduce: Reduce<K>) -> Incoming<K> {
-    let meta = object.meta();
-    let identity = ObjectMeta {
-        name: meta.name.clone(),
-        namespace: meta.namespace.clone(),
-        uid: meta.uid.clone(),
-        resource_version: meta.resource_version.clone(),
-        generation: meta.generation,
-        ..ObjectMeta::default()
-    };
-    let deleting = meta.deletion_timestamp.is_some();
-    panics::contained(|| reduced(object, reduce)).ok_or_else(|| LeftOut {
-        identity,
-        deleting,
-        why: Undecodable::unknown(),
-    })
+    let left_out = LeftOut::new(object.meta(), Undecodable::unknown());
+    panics::contained(|| reduced(object, reduce)).ok_or(left_out)
 }
 
 /// Applies what is dropped from every kind, and what is dropped from this one.
@@ -85,6 +71,7 @@ pub(super) fn reduced<K: Resource>(mut object: K, reduce: Reduce<K>) -> K {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     use super::*;
 

@@ -19,7 +19,7 @@ pub struct Received<K>(Content<K>);
 #[derive(Clone)]
 enum Content<K> {
     Decoded(K),
-    Undecodable(Box<(ObjectMeta, bool, Undecodable)>),
+    Undecodable(Box<LeftOut>),
 }
 
 /// An object that could not be decoded.
@@ -31,6 +31,25 @@ pub struct LeftOut {
     pub deleting: bool,
     /// The field that could not be decoded.
     pub why: Undecodable,
+}
+
+impl LeftOut {
+    /// Describes an object by its metadata.
+    pub(crate) fn new(metadata: &ObjectMeta, why: Undecodable) -> Self {
+        let identity = ObjectMeta {
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+            generation: metadata.generation,
+            ..ObjectMeta::default()
+        };
+        Self {
+            identity,
+            deleting: metadata.deletion_timestamp.is_some(),
+            why,
+        }
+    }
 }
 
 impl<K> Received<K> {
@@ -45,14 +64,7 @@ impl<K> Received<K> {
     pub fn into_result(self) -> Result<K, LeftOut> {
         match self.0 {
             Content::Decoded(object) => Ok(object),
-            Content::Undecodable(content) => {
-                let (identity, deleting, why) = *content;
-                Err(LeftOut {
-                    identity,
-                    deleting,
-                    why,
-                })
-            }
+            Content::Undecodable(left_out) => Err(*left_out),
         }
     }
 
@@ -92,8 +104,11 @@ where
                     generation: metadata.generation,
                     ..ObjectMeta::default()
                 };
-                let deleting = metadata.deletion_timestamp.is_some();
-                Content::Undecodable(Box::new((identity, deleting, why)))
+                Content::Undecodable(Box::new(LeftOut {
+                    identity,
+                    deleting: metadata.deletion_timestamp.is_some(),
+                    why,
+                }))
             }
         }))
     }
@@ -125,14 +140,14 @@ where
     fn meta(&self) -> &ObjectMeta {
         match &self.0 {
             Content::Decoded(object) => object.meta(),
-            Content::Undecodable(content) => &content.0,
+            Content::Undecodable(left_out) => &left_out.identity,
         }
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         match &mut self.0 {
             Content::Decoded(object) => object.meta_mut(),
-            Content::Undecodable(content) => &mut content.0,
+            Content::Undecodable(left_out) => &mut left_out.identity,
         }
     }
 }
