@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt;
+use shared_types::{Pgpool, names};
 
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The type of a Secret that names none.
 const OPAQUE: &str = "Opaque";
 
@@ -23,9 +23,18 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The claim of a Pgpool on its objects.
+    #[must_use]
+    pub fn of(pgpool: &Pgpool) -> Self {
+        Self::new(
+            names::owner_reference(pgpool),
+            names::selector_labels(&pgpool.name_any()),
+        )
+    }
+
     /// The claim of an owner on the objects with these labels.
     #[must_use]
-    pub fn new(owner: OwnerReference, labels: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(owner: OwnerReference, labels: BTreeMap<String, String>) -> Self {
         Self { owner, labels }
     }
 
@@ -114,7 +123,10 @@ fn described_owner(owner: &OwnerReference) -> String {
 
 /// Describes the owner of an object without a controller by its labels.
 fn described(meta: &ObjectMeta) -> String {
-    match (label(meta, MANAGED_BY), label(meta, INSTANCE)) {
+    match (
+        label(meta, names::LABEL_MANAGED_BY),
+        label(meta, names::LABEL_INSTANCE),
+    ) {
         (Some(manager), Some(instance)) => format!("{instance}, managed by {manager}"),
         (Some(manager), None) => manager.clone(),
         _ => "someone else".to_owned(),

@@ -1,23 +1,15 @@
-//! What belongs to a Pgpool: nothing else is changed or deleted for it.
+//! Which Secrets cert-manager issued for a Pgpool.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Claim;
 use operator_runtime::claim::controller;
-use shared_types::{Pgpool, names};
+use shared_types::Pgpool;
 
 use crate::cert_manager::{self, Certificate};
 
 /// Type of the Secrets that cert-manager writes.
 const TLS: &str = "kubernetes.io/tls";
-
-/// The claim of a Pgpool on its objects.
-pub(crate) fn of(pgpool: &Pgpool) -> Claim {
-    Claim::new(
-        names::owner_reference(pgpool),
-        names::selector_labels(&pgpool.name_any()),
-    )
-}
 
 /// Whether cert-manager issued a Secret for a Certificate of this Pgpool, and nobody else controls it. The annotation with
 /// the name of the Certificate stays on a Secret when that Certificate is deleted, so it proves nothing alone.
@@ -26,7 +18,7 @@ pub(crate) fn is_issued_for(pgpool: &Pgpool, certificate: &Certificate, secret: 
     let is_free = |secret: &Secret| {
         controller(secret.meta()).is_none_or(|controller| Some(&controller.uid) == certificate.uid().as_ref())
     };
-    of(pgpool).controls(certificate.meta())
+    Claim::of(pgpool).controls(certificate.meta())
         && issued_for == Some(&certificate.name_any())
         && certificate.spec.secret_name == secret.name_any()
         && secret.type_.as_deref() == Some(TLS)
@@ -36,6 +28,8 @@ pub(crate) fn is_issued_for(pgpool: &Pgpool, certificate: &Certificate, secret: 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    use shared_types::names;
 
     use super::*;
     use crate::fixtures::pgpool;

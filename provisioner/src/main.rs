@@ -15,7 +15,6 @@
 mod across_namespaces;
 mod args;
 mod caches;
-mod claim;
 mod context;
 mod credential;
 mod grpc;

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::{Resource, ResourceExt};
-
-const INSTANCE: &str = "app.kubernetes.io/instance";
+use shared_types::names::LABEL_INSTANCE;
 
 /// Namespace and instance.
 type Place = (String, String);
@@ -48,7 +47,7 @@ impl Instances {
 }
 
 fn place(object: &impl Resource) -> Option<Place> {
-    Some((object.namespace()?, object.labels().get(INSTANCE)?.clone()))
+    Some((object.namespace()?, object.labels().get(LABEL_INSTANCE)?.clone()))
 }
 
 #[cfg(test)]
@@ -61,7 +60,7 @@ mod tests {
     fn secret(name: &str, instance: Option<&str>) -> Secret {
         let mut secret = json!({ "metadata": { "name": name, "namespace": "demo" } });
         if let Some(instance) = instance {
-            secret["metadata"]["labels"] = json!({ INSTANCE: instance });
+            secret["metadata"]["labels"] = json!({ LABEL_INSTANCE: instance });
         }
         serde_json::from_value(secret).unwrap()
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use operator_runtime::Claim;
 use operator_runtime::apply::{ApplyError, Change};
 use shared_types::conditions::Reason;
 use shared_types::explanation::Explanation;
@@ -16,7 +17,6 @@ use super::error::Error;
 use super::observe::Observed;
 use crate::cert_manager::Certificate;
 use crate::cert_manager::renew::{Renewal, renew};
-use crate::claim;
 use crate::context::Context;
 
 pub(crate) use owners::adopt;
@@ -40,7 +40,7 @@ pub(crate) async fn apply(
     decision: &Decision,
     now: Timestamp,
 ) -> Applied {
-    let (applier, claim) = (&context.applier, &claim::of(pgpool));
+    let (applier, claim) = (&context.applier, &Claim::of(pgpool));
     let writes = certificates.iter().map(|(alias, certificate)| async move {
         let child = observed.children.get(alias);
         let live = child.and_then(|child| child.certificate.as_deref());
@@ -86,7 +86,7 @@ async fn renew_all(
     now: Timestamp,
 ) -> Result<(), Error> {
     let requests = reissues.iter().map(|reissue| async move {
-        let target = (&claim::of(pgpool), reissue.certificate.as_ref());
+        let target = (&Claim::of(pgpool), reissue.certificate.as_ref());
         let renewal = renew(&context.client, target, &reissue.why, now).await;
         if let Renewal::Requested(_) = renewal.map_err(Error::Renew)? {
             context.memory.record_renewal(pgpool, reissue.alias, reissue.leaf);

@@ -16,6 +16,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
+use operator_runtime::Claim;
 use operator_runtime::REQUEST_TIMEOUT;
 use operator_runtime::decode::Received;
 use rand::RngExt;
@@ -32,7 +33,6 @@ use super::operations::{Step, Task, operation};
 use super::resolution::Resolution;
 use super::{decide, status};
 use crate::cert_manager::renew::{Renewal, renew};
-use crate::claim;
 use crate::context::Context;
 
 /// Pause before an object that was being changed is read again.
@@ -231,7 +231,7 @@ fn refusal_of_auth_secret(pgpool: &Pgpool, secret: &Secret) -> Option<String> {
     let role = owned_names::conflict_of_auth_secret(pgpool, &name);
     let holder = role.map(|role| format!("{} of this Pgpool", role.describe()));
     let holder =
-        holder.or_else(|| claim::of(pgpool).other_owner_of_secret(secret, names::AUTH_SECRET_TYPE))?;
+        holder.or_else(|| Claim::of(pgpool).other_owner_of_secret(secret, names::AUTH_SECRET_TYPE))?;
     Some(format!(
         "Secret {}/{name} was not generated for Pgpool {} and belongs to {holder}: change its password there, or name another \
          Secret in spec.authentication.secretRef",
@@ -277,7 +277,7 @@ async fn renew_all(
     let Some(pgpool) = &facts.pgpool else {
         return Ok(gone(&request.spec.database_ref.name));
     };
-    let claim = claim::of(pgpool);
+    let claim = Claim::of(pgpool);
     let why = format!("PgpoolOpsRequest {} requests it", request.name_any());
     for replaced in &status.replaced_certificates {
         let Some(certificate) = facts.certificates.get(&replaced.alias) else {

@@ -17,6 +17,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::Claim;
 use operator_runtime::apply::ApplyError;
 use shared_types::Pgpool;
 use shared_types::explanation::Blocked;
@@ -29,7 +30,6 @@ use super::decide::volume_sync::MountedSecrets;
 use super::decide::{Decision, probe, rotation_progress};
 use super::observe::pods::PodFacts;
 use super::observe::{CertificateRevision, Live, Observed};
-use crate::claim;
 use crate::context::Context;
 use writer::Writer;
 
@@ -98,7 +98,7 @@ pub(crate) async fn apply(
     observed: &Observed,
     now: Timestamp,
 ) -> Applied {
-    let (key, claim) = (&ObjectRef::from_obj(pgpool), &claim::of(pgpool));
+    let (key, claim) = (&ObjectRef::from_obj(pgpool), &Claim::of(pgpool));
     let decision = decision.as_ref().ok();
     if let Some(decision) = decision {
         record_rotation(context, key, decision, observed, now);

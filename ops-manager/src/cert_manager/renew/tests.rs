@@ -27,7 +27,7 @@ fn certificate(conditions: Vec<Condition>) -> Certificate {
 
 async fn requested(script: Script, certificate: &Certificate) -> Result<Renewal, ApplyError> {
     let (client, script) = script.start();
-    let claim = crate::claim::of(&crate::fixtures::pgpool());
+    let claim = Claim::of(&crate::fixtures::pgpool());
     let answer = renew(&client, (&claim, certificate), "its issuer has a new CA", now()).await;
     script.finish().await;
     answer

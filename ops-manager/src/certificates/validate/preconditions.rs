@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use operator_runtime::Claim;
 use operator_runtime::{Availability, Lookup};
 use shared_types::object::GoDuration;
 use shared_types::owned_names::{SecretRole, secret_roles};
@@ -14,7 +15,6 @@ use shared_types::{Alias, Pgpool, names};
 use super::Refusal;
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::{self, IssuerState, Observed, Presence, controller};
-use crate::claim;
 
 /// cert-manager is installed, and the issuer is ready.
 pub(super) fn open(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Result<IssuerReference, Refusal> {
@@ -265,7 +265,7 @@ fn certificate_taken(pgpool: &Pgpool, alias: Alias, observed: &Observed) -> Opti
     let certificate = observed.children.get(&alias)?.certificate.as_ref()?;
     let owner = controller(&certificate.metadata)?;
     // An owner of our kind and name with another UID is this Pgpool before it was restored from a backup.
-    let is_ours = claim::of(pgpool).covers(&certificate.metadata);
+    let is_ours = Claim::of(pgpool).covers(&certificate.metadata);
     (!is_ours).then(|| Refusal::NameConflict {
         place: place(pgpool, &certificate.name_any()),
         owner: format!("{} {}", owner.kind, place(pgpool, &owner.name)),

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use kube::Resource;
+use operator_runtime::Claim;
 use shared_types::Pgpool;
 use shared_types::conditions::Reason;
 use shared_types::explanation::{Blocked, Explanation};
 use shared_types::pgpool::ScriptReference;
 
 use super::workload::Workload;
-use crate::claim;
 use crate::pgpool::observe::{Lookup, Observed, is_due};
 use crate::pgpool::validate::{Initialization, Validated};
 
@@ -72,7 +72,7 @@ pub(super) fn init_state(
             ),
         ),
         Lookup::Present(job) if job.metadata.deletion_timestamp.is_some() => InitState::Unknown,
-        Lookup::Present(job) if !claim::of(pgpool).controls(job.meta()) => waiting(
+        Lookup::Present(job) if !Claim::of(pgpool).controls(job.meta()) => waiting(
             Reason::NameConflict,
             format!("{title} exists and does not belong to this Pgpool: rename or delete it"),
         ),

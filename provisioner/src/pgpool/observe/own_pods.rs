@@ -7,13 +7,13 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use operator_runtime::Claim;
 use operator_runtime::claim::controller;
 use shared_types::{Pgpool, names};
 
 use super::certificate_revision::CertificateRevision;
 use super::foreign_pod::ForeignPod;
 use super::pods::{self, PodFacts};
-use crate::claim;
 use crate::context::Context;
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ pub(crate) fn pool_pods(pgpool: &Pgpool, context: &Context) -> PoolPods {
 
 /// Why a pod does not belong to the pool; `None` when it does.
 fn foreign(pod: &Pod, pgpool: &Pgpool, stateful_set: Option<&StatefulSet>) -> Option<ForeignPod> {
-    let owned = stateful_set.filter(|set| claim::of(pgpool).controls(&set.metadata));
+    let owned = stateful_set.filter(|set| Claim::of(pgpool).controls(&set.metadata));
     let controller = controller(&pod.metadata);
     let is_own = owned.zip(controller).is_some_and(|(set, controller)| {
         controller.kind == "StatefulSet" && Some(&controller.uid) == set.metadata.uid.as_ref()

@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use operator_runtime::Cache;
+use operator_runtime::Claim;
 use shared_types::{Pgpool, names};
 
 use super::certificate_revision::CertificateRevision;
 use super::{ConfigCheck, Live, kind};
-use crate::claim;
 use crate::context::Context;
 
 /// Reads them from the caches, and from pending writes where a cache lags behind.
@@ -86,7 +86,7 @@ fn addressed(
         if is_tls_copy(&secret, pgpool) {
             copies.insert(CertificateRevision::of_copy(&secret), secret);
         } else if is_config_check(&secret, pgpool) {
-            let ours = |pod: &Arc<Pod>| claim::of(pgpool).controls(pod.meta());
+            let ours = |pod: &Arc<Pod>| Claim::of(pgpool).controls(pod.meta());
             let pod = look.up(&look.context.caches.pods, &name).filter(ours);
             config_checks.insert(name, ConfigCheck { secret, pod });
         }
@@ -109,5 +109,5 @@ fn is_addressed(secret: &Secret, pgpool: &Pgpool, named: fn(&str, &str) -> Strin
     secret.immutable == Some(true)
         && secret.namespace() == pgpool.namespace()
         && name == named(&pgpool.name_any(), hash)
-        && claim::of(pgpool).controls(secret.meta())
+        && Claim::of(pgpool).controls(secret.meta())
 }

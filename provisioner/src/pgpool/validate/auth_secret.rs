@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use operator_runtime::Claim;
 use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::owned_names::conflict_of_auth_secret;
@@ -10,7 +11,6 @@ use shared_types::{Pgpool, names};
 use super::credentials::credential;
 use super::resolve::{Reference, text};
 use super::{AuthSecret, Inputs};
-use crate::claim;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
 
@@ -119,7 +119,7 @@ fn holder(pgpool: &Pgpool, secret: &Secret) -> Holder {
     if label(names::LABEL_MANAGED_BY) != Some(names::MANAGER) {
         return Holder::User;
     }
-    match claim::of(pgpool).other_owner_of_secret(secret, names::AUTH_SECRET_TYPE) {
+    match Claim::of(pgpool).other_owner_of_secret(secret, names::AUTH_SECRET_TYPE) {
         Some(other) => Holder::Other(other),
         None => Holder::Pgpool,
     }
