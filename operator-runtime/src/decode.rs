@@ -40,6 +40,12 @@ impl Undecodable {
         }
     }
 
+    /// Returns what is wrong with the object `what` and how to fix it, as a sentence without its last dot.
+    #[must_use]
+    pub fn explain(&self, what: &str) -> String {
+        format!("{what} cannot be used: {self}. Correct or remove that field")
+    }
+
     /// Returns the path of the field, such as `spec.tls.certificates[0]`; empty if it is not known.
     #[must_use]
     pub fn path(&self) -> &str {

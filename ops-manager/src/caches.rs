@@ -74,6 +74,14 @@ impl Caches {
         (caches, triggers)
     }
 
+    /// All requests for a Pgpool, from an index.
+    pub(crate) fn requests_of(
+        requests: &Cache<PgpoolOpsRequest>,
+        pgpool: &ObjectRef<Pgpool>,
+    ) -> Vec<Arc<PgpoolOpsRequest>> {
+        requests.of_instance(pgpool.namespace.as_deref().unwrap_or_default(), &pgpool.name)
+    }
+
     /// Stops the watches of single Secrets that this Pgpool referred to, and forgets its CAs.
     pub(crate) fn unsubscribe(&self, pgpool: &ObjectRef<Pgpool>) {
         self.named_secrets.follow(pgpool, &[]);

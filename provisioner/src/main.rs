@@ -19,6 +19,7 @@ mod context;
 mod credential;
 mod grpc;
 mod health;
+mod hex;
 mod maintenance_window;
 mod metrics;
 mod own_status;

@@ -29,16 +29,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 pub(crate) fn crates() -> anyhow::Result<Vec<Crate>> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version=1", "--locked"])
-        .current_dir(root())
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version=1"])?)?;
     let root = PathBuf::from(text(&metadata["workspace_root"])?);
     list(&metadata["packages"])
         .iter()
@@ -48,28 +39,37 @@ pub(crate) fn crates() -> anyhow::Result<Vec<Crate>> {
 
 /// The crates that are compiled into a crate of this workspace, itself included: `name version`.
 pub(crate) fn compiled_crates(name: &str, target: &str) -> anyhow::Result<BTreeSet<String>> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "tree",
-            "--locked",
-            "--edges=normal",
-            "--prefix=none",
-            "--format={p}",
-        ])
-        .args(["--package", name, "--target", target])
-        .current_dir(root())
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "cargo tree: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8(output.stdout)?;
+    let text = cargo(&[
+        "tree",
+        "--edges=normal",
+        "--prefix=none",
+        "--format={p}",
+        "--package",
+        name,
+        "--target",
+        target,
+    ])?;
     Ok(text
         .lines()
         .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
         .filter(|line| !line.is_empty())
         .collect())
+}
+
+/// What a command of Cargo prints.
+fn cargo(arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .arg("--locked")
+        .current_dir(root())
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "cargo {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn one_crate(root: &Path, package: &Value) -> anyhow::Result<Crate> {

@@ -2,7 +2,6 @@
 //! change concerns is decided in `mapping`.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use kube::Resource;
@@ -125,10 +124,6 @@ fn policies(caches: &Caches) -> Keys<Pgpool> {
         .boxed()
 }
 
-fn requests_of(requests: &Cache<PgpoolOpsRequest>, pgpool: &ObjectRef<Pgpool>) -> Vec<Arc<PgpoolOpsRequest>> {
-    requests.of_instance(pgpool.namespace.as_deref().unwrap_or_default(), &pgpool.name)
-}
-
 /// A request itself, and the one that may be next for its Pgpool.
 fn changed_requests(cache: &Cache<PgpoolOpsRequest>) -> Keys<PgpoolOpsRequest> {
     let all = cache.clone();
@@ -137,7 +132,7 @@ fn changed_requests(cache: &Cache<PgpoolOpsRequest>) -> Keys<PgpoolOpsRequest> {
         .flat_map(move |changed| {
             let own = ObjectRef::from_obj(changed.as_ref());
             let first = own.clone();
-            let of_pgpool = requests_of(&all, &mapping::pgpool_of(&changed));
+            let of_pgpool = Caches::requests_of(&all, &mapping::pgpool_of(&changed));
             let others = each(|| mapping::by_request(&changed, &of_pgpool));
             stream::iter([first]).chain(others.filter(move |key| std::future::ready(*key != own)))
         })
@@ -157,7 +152,7 @@ where
     changes
         .flat_map(move |changed| {
             each(|| match pgpool(&changed) {
-                Some(pgpool) => mapping::next_requests(&requests_of(&requests, &pgpool)),
+                Some(pgpool) => mapping::next_requests(&Caches::requests_of(&requests, &pgpool)),
                 None => Vec::new(),
             })
         })

@@ -31,7 +31,8 @@ pub(crate) enum Renewal {
     Stale,
 }
 
-/// Requests a new certificate, if `claim` covers the Certificate. `why` completes the sentence "renewed because …" and is shown to people.
+/// Requests a new certificate, if `claim` covers the Certificate. `why` completes the sentence "renewed because …" and is
+/// shown to people.
 ///
 /// # Errors
 /// When the Certificate has another owner, or the API server does not answer or rejects the write for another reason than that

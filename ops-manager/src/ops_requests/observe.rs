@@ -19,6 +19,7 @@ use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, Pgpo
 
 use super::error::Error;
 use super::rival::{Rival, finished};
+use crate::caches::{Caches, mapping};
 use crate::cert_manager::Certificate;
 use crate::context::Context;
 
@@ -109,11 +110,7 @@ pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival
 
 /// All requests for the Pgpool of a request, itself included, from an index.
 pub(crate) fn of_same_pgpool(context: &Context, request: &PgpoolOpsRequest) -> Vec<Arc<PgpoolOpsRequest>> {
-    let namespace = request.metadata.namespace.as_deref().unwrap_or_default();
-    context
-        .caches
-        .requests
-        .of_instance(namespace, &request.spec.database_ref.name)
+    Caches::requests_of(&context.caches.requests, &mapping::pgpool_of(request))
 }
 
 /// How many requests for the same Pgpool have finished after this one.

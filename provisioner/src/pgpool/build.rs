@@ -21,7 +21,6 @@ mod users_secret;
 mod workload;
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -159,13 +158,6 @@ fn opaque(metadata: ObjectMeta, files: BTreeMap<String, String>) -> Secret {
         type_: Some("Opaque".to_owned()),
         ..Secret::default()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ fn check_workload(pgpool: &Pgpool, inputs: &Inputs) -> Result<(), Blocked> {
     );
     Err(Blocked::stuck(
         Reason::ReferenceDecodeFailed,
-        format!("{title} cannot be used: {why}. Correct or remove that field."),
+        format!("{}.", why.explain(&title)),
     ))
 }
 

@@ -127,8 +127,8 @@ impl Refusal {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::CertManagerAbsent { .. } | Self::CertManagerForbidden => Reason::CertManagerAbsent,
-            // For the moment that it takes to fill a cache.
             Self::TooLarge { .. } => Reason::ConfigurationInvalid,
+            // For the moment that it takes to fill a cache.
             Self::CertManagerStarting { .. } | Self::SecretUnknown { .. } | Self::ClientCaUnknown => {
                 Reason::Issuing
             }

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 use super::config::{effective_content, pgpool_conf};
-use super::{ConfigCheck, hex, metadata, opaque, paths, workload};
+use super::{ConfigCheck, metadata, opaque, paths, workload};
+use crate::hex::first_digits;
 use crate::pgpool::decide::config_check::{CONTAINER, REJECTED};
 use crate::pgpool::validate::Validated;
 use crate::pgpool::validate::settings_catalog::is_secret;
@@ -64,9 +65,7 @@ fn hash(image: &str, conf: &str) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let mut hash = hex(&hash.finalize());
-    hash.truncate(HASH_LENGTH);
-    hash
+    first_digits(&hash.finalize(), HASH_LENGTH)
 }
 
 fn pod(validated: &Validated, name: &str) -> Pod {

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 use super::config::{effective_content, pgpool_conf, pool_hba};
-use super::{hex, metadata, opaque, paths, tls_copy};
+use super::{metadata, opaque, paths, tls_copy};
+use crate::hex::first_digits;
 use crate::pgpool::decide::config_check::ConfigSecret;
 use crate::pgpool::validate::settings_catalog::needs_restart;
 use crate::pgpool::validate::{Validated, is_ours};
@@ -68,9 +69,7 @@ pub(super) fn revision(validated: &Validated) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    let mut revision = hex(&hash.finalize());
-    revision.truncate(REVISION_LENGTH);
-    revision
+    first_digits(&hash.finalize(), REVISION_LENGTH)
 }
 
 /// The revision of a Secret with these files, if pods can keep it: its rules are those of the spec, and so are the settings that

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Secret;
 use md5::{Digest, Md5};
 
-use super::{hex, metadata, opaque, paths};
+use super::{metadata, opaque, paths};
+use crate::hex::hex;
 use crate::pgpool::validate::Validated;
 
 /// `user:md5(password)`, the only form that pgpool accepts here. Survives the `Pgpool` as the credentials do, except with

@@ -11,7 +11,8 @@ use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use shared_types::names;
 
-use super::{hex, metadata, paths};
+use super::{metadata, paths};
+use crate::hex::first_digits;
 use crate::pgpool::decide::TlsMaterial;
 use crate::pgpool::decide::ca_overlap::{self, client_cas};
 use crate::pgpool::validate::Validated;
@@ -43,13 +44,13 @@ pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Sec
         hash.update((content.len() as u64).to_be_bytes());
         hash.update(content);
     }
-    let hash = hex(&hash.finalize());
+    let hash = first_digits(&hash.finalize(), HASH_LENGTH);
     let data: BTreeMap<_, _> = files
         .into_iter()
         .map(|(name, content)| (name.to_owned(), ByteString(content.to_vec())))
         .collect();
     let note = ca_overlap::annotation(&client_cas(validated, material), &material.former_cas);
-    let name = names::tls_secret(&validated.name, hash.get(..HASH_LENGTH).unwrap_or(&hash));
+    let name = names::tls_secret(&validated.name, &hash);
     Secret {
         metadata: ObjectMeta {
             // Not part of the hash: time passes, and pods do not restart for that.

@@ -21,7 +21,8 @@ use sha2::{Digest, Sha256};
 use shared_types::names;
 
 pub(super) use self::container::security_context as container_security_context;
-use super::{config_secret, hex, metadata};
+use super::{config_secret, metadata};
+use crate::hex::first_digits;
 use crate::pgpool::decide::Workload;
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::sizes;
@@ -125,9 +126,7 @@ fn down_to(partition: i32) -> StatefulSetUpdateStrategy {
 
 fn hash(template: &PodTemplateSpec) -> String {
     let text = serde_json::to_vec(template).unwrap_or_default();
-    let mut hash = hex(&Sha256::digest(text));
-    hash.truncate(HASH_LENGTH);
-    hash
+    first_digits(&Sha256::digest(text), HASH_LENGTH)
 }
 
 /// The revision of the settings is part of the template, so that pods are replaced when they need a restart.

@@ -222,7 +222,7 @@ fn missing(certificate: &Certificate, leaf: &Lookup<Option<Fingerprint>>) -> Str
         Lookup::Forbidden => {
             format!("{title} may not be read by this operator: grant it get, list and watch on Secrets there")
         }
-        Lookup::Undecodable(why) => format!("{title} cannot be used: {why}. Correct or remove that field"),
+        Lookup::Undecodable(why) => why.explain(&title),
         _ => format!("{title} does not exist yet: cert-manager creates it, see condition CertificatesReady"),
     }
 }

@@ -61,10 +61,7 @@ pub(super) fn init_state(
     let title = format!("Job {}/{}", validated.namespace, init.job);
     match &observed.init.job {
         Lookup::Pending => InitState::Unknown,
-        Lookup::Undecodable(why) => waiting(
-            Reason::ReferenceDecodeFailed,
-            format!("{title} cannot be used: {why}. Correct or remove that field"),
-        ),
+        Lookup::Undecodable(why) => waiting(Reason::ReferenceDecodeFailed, why.explain(&title)),
         Lookup::Forbidden => waiting(
             Reason::WriteForbidden,
             format!(

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
 use super::rollout::Leaves;
-use super::tls_copy::entry;
+use super::tls_copy::{entry, server_ca};
 use super::{Situation, client_auth, handoff};
 use crate::health::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
 use crate::pgpool::observe::pods::PodFacts;
@@ -148,9 +148,8 @@ fn trust(observed: &Observed, next: Option<&CertificateRevision>, tls_copy: Opti
     for revision in revisions {
         let new = tls_copy.filter(|copy| CertificateRevision::of_copy(copy) == *revision);
         let copy = new.or(observed.live.tls_copies.get(revision).map(AsRef::as_ref));
-        let data = copy.and_then(|copy| copy.data.as_ref());
-        if let Some(ca) = data.and_then(|data| data.get("server-ca.pem").or(data.get("ca.pem"))) {
-            trust.extend_from_slice(&ca.0);
+        if let Some(ca) = copy.and_then(server_ca) {
+            trust.extend_from_slice(ca);
             trust.push(b'\n');
         }
     }

@@ -14,6 +14,7 @@ use shared_types::pgpool::bounded_annotation;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::{Bundle, Leaf};
 
+use super::tls_copy::server_ca;
 use super::{Situation, ca_overlap, client_auth};
 use crate::maintenance_window::{NoWindow, Window};
 use crate::pgpool::observe::pods::PodFacts;
@@ -126,7 +127,7 @@ fn is_enough(situation: &Situation<'_>, copy: &Secret) -> bool {
     let data = copy.data.as_ref();
     let entry = |key: &str| Some(data?.get(key)?.0.as_slice());
     let bundle = Bundle {
-        ca: entry("server-ca.pem").or(entry("ca.pem")),
+        ca: server_ca(copy),
         certificate: entry("tls.crt"),
         key: entry("tls.key"),
     };

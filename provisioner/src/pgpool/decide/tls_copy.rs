@@ -1,6 +1,7 @@
 //! The certificates that a TLS copy is made of. Pure.
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use rustls_pki_types::CertificateDer;
 use shared_types::Alias;
 
@@ -49,6 +50,13 @@ impl<'a> TlsMaterial<'a> {
             former_cas: Vec::new(),
         })
     }
+}
+
+/// The CA of the server certificate in a TLS copy: a file of its own, unless its issuer issues client certificates, too.
+pub(super) fn server_ca(copy: &Secret) -> Option<&[u8]> {
+    let data = copy.data.as_ref()?;
+    let ca = data.get("server-ca.pem").or(data.get("ca.pem"))?;
+    Some(ca.0.as_slice())
 }
 
 /// An entry of a certificate Secret.

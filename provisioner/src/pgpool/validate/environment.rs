@@ -152,7 +152,7 @@ impl Reader<'_> {
             None | Some(Lookup::Pending) => Err(Blocked::Unknown),
             Some(Lookup::Undecodable(undecodable)) => Err(Blocked::stuck(
                 Reason::ReferenceDecodeFailed,
-                format!("{what}, {why}, cannot be used: {undecodable}. Correct or remove that field."),
+                format!("{}.", undecodable.explain(&format!("{what}, {why},"))),
             )),
             Some(Lookup::Forbidden) => Err(Blocked::waiting(
                 Reason::UserSecretForbidden,

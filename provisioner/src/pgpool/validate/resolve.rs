@@ -34,7 +34,7 @@ impl Reference<'_> {
             )),
             Lookup::Undecodable(why) => Err(Blocked::stuck(
                 Reason::ReferenceDecodeFailed,
-                format!("{what} cannot be used: {why}. Correct or remove that field."),
+                format!("{}.", why.explain(what)),
             )),
             Lookup::Forbidden => Err(Blocked::waiting(
                 self.forbidden,

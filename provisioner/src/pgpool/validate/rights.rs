@@ -10,6 +10,10 @@ use shared_types::explanation::Blocked;
 use shared_types::rights::{Guarded, Part, guarded};
 
 use super::Inputs;
+use crate::hex::first_digits;
+
+/// Hexadecimal digits of a hash.
+const HASH_LENGTH: usize = 32;
 
 /// Returns a hash of the guarded fields, `None` if there are none.
 ///
@@ -19,7 +23,7 @@ pub(super) fn checked(pgpool: &Pgpool, inputs: &Inputs) -> Result<Option<String>
     let Some(guarded) = guarded_fields(pgpool) else {
         return Ok(None);
     };
-    let hash = hash(&guarded.content);
+    let hash = first_digits(&Sha256::digest(&guarded.content), HASH_LENGTH);
     match inputs.rights.missing() {
         Some(missing) if inputs.checked_rights.as_ref() != Some(&hash) => Err(Blocked::stuck(
             Reason::RightsNotChecked,
@@ -39,15 +43,6 @@ pub(in crate::pgpool) fn guarded_fields(pgpool: &Pgpool) -> Option<Guarded> {
     let spec = serde_json::to_value(&pgpool.spec).unwrap_or_default();
     let object = json!({"metadata": {"labels": pgpool.labels()}, "spec": spec});
     guarded(&object, Part::Pool)
-}
-
-fn hash(content: &str) -> String {
-    use std::fmt::Write as _;
-    let mut hash = String::new();
-    for byte in Sha256::digest(content).iter().take(16) {
-        let _ = write!(hash, "{byte:02x}");
-    }
-    hash
 }
 
 #[cfg(test)]
