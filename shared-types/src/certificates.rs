@@ -141,6 +141,7 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
         ip_addresses: Vec::new(),
         // Without logins by certificate any name will do: a user may have more uses for the certificate.
         common_name: login(pgpool, alias).map(str::to_owned),
+        ca_required: true,
     });
     let serves = alias != Alias::Client;
     let server = serves.then(|| {
@@ -154,6 +155,7 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
             dns_names: union(&dns_names(pgpool, alias, cluster_domain), &asked.dns_names),
             ip_addresses: union(addresses(alias), &added),
             common_name: None,
+            ca_required: true,
         }
     });
     client.into_iter().chain(server).collect()

@@ -66,6 +66,16 @@ pub enum Failure {
         "ca.crt is missing or empty, so clients cannot verify the certificate; use an issuer that publishes its CA, such as a CA, SelfSigned or Vault issuer; ACME issuers do not"
     )]
     CaMissing,
+    /// `ca.crt` ends below the root, and [`crate::Required::ca_required`] demands one.
+    #[error(
+        "ca.crt holds no self-signed CA above {subject:?}, so psql and pgpool cannot verify the certificate with it; use an issuer that publishes the certificate of {issuer:?} in ca.crt, then delete the Secret so that cert-manager issues it again"
+    )]
+    RootMissing {
+        /// The last certificate of the chain.
+        subject: String,
+        /// Its issuer.
+        issuer: String,
+    },
     /// The key does not match the certificate.
     #[error(
         "tls.key ({key}) does not match the certificate in tls.crt ({leaf}); delete the Secret so that cert-manager issues a new key and certificate"
@@ -142,6 +152,7 @@ impl Failure {
             Self::KeyUnreadable { .. } => "KeyUnreadable",
             Self::CaUnreadable { .. } => "CaUnreadable",
             Self::CaMissing => "CaMissing",
+            Self::RootMissing { .. } => "RootMissing",
             Self::KeyMismatch { .. } => "KeyMismatch",
             Self::ChainBroken { .. } => "ChainBroken",
             Self::NameMissing { .. } => "NameMissing",

@@ -29,15 +29,18 @@ mod shortened;
 mod signature;
 mod usage;
 mod verify;
+mod warning;
 
 use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
 
 pub use failure::{ChainFault, Entry, Failure};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use key_id::KeyId;
+pub use warning::Warning;
 
 /// The entries of a certificate Secret, unparsed.
 #[derive(Clone, Copy, Default)]
@@ -100,6 +103,9 @@ pub struct Required {
     pub ip_addresses: Vec<IpAddr>,
     /// The common name that it must have, if any.
     pub common_name: Option<String>,
+    /// Whether `ca.crt` must be enough to verify it, as where logins depend on that. Otherwise a `ca.crt` that is not
+    /// enough is a [`Warning`].
+    pub ca_required: bool,
 }
 
 /// Public facts about the leaf certificate of `tls.crt`.
@@ -126,6 +132,9 @@ pub struct Verification {
     pub signers: Vec<KeyId>,
     /// Everything that is wrong, the root cause first; empty when the bundle is valid.
     pub failures: Vec<Failure>,
+    /// What clients must know before they can verify the certificate. Empty where [`Required::ca_required`] makes
+    /// failures of them.
+    pub warnings: Vec<Warning>,
 }
 
 impl Verification {
@@ -146,6 +155,18 @@ impl Verification {
 #[must_use]
 pub fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
     verify::verify(bundle, required, now)
+}
+
+/// Verifies the certificates that a server presented in a TLS handshake, leaf first, as [`verify()`] verifies those of a
+/// bundle. Whether the server has the key is proved by the handshake.
+#[must_use]
+pub fn verify_presented(
+    chain: &[CertificateDer<'_>],
+    ca: Option<&[u8]>,
+    required: &Required,
+    now: Timestamp,
+) -> Verification {
+    verify::verify_presented(chain, ca, required, now)
 }
 
 /// Returns the keys of the certificates in a `ca.crt`. Certificates that cannot be parsed are left out.

@@ -18,13 +18,18 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
     for section in CertificateDer::pem_slice_iter(text) {
         found.push(section.map_err(|_| "it is damaged PEM")?);
         if found.len() > limits::CERTIFICATES {
-            return Err(format!("it holds more than {} certificates", limits::CERTIFICATES).into());
+            return Err(too_many());
         }
     }
     if found.is_empty() {
         return Err("it holds no PEM section CERTIFICATE".into());
     }
     Ok(found)
+}
+
+/// More than [`limits::CERTIFICATES`].
+pub(crate) fn too_many() -> Problem {
+    format!("it holds more than {} certificates", limits::CERTIFICATES).into()
 }
 
 fn within(text: &[u8], limit: usize) -> Result<(), Problem> {

@@ -8,45 +8,112 @@ use x509_parser::certificate::X509Certificate;
 use crate::key::PublicKey;
 use crate::pem::Problem;
 use crate::shortened::shortened;
-use crate::{Bundle, Entry, Failure, Leaf, Required, Verification};
-use crate::{certificate, chain, key, names, pem, usage};
+use crate::{Bundle, Entry, Failure, KeyId, Leaf, Required, Verification, Warning};
+use crate::{certificate, chain, key, limits, names, pem, usage};
 
 /// See [`crate::verify()`].
 pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
-    let mut failures = Vec::new();
-    let chain_der = collected(chain_der(bundle), &mut failures).unwrap_or_default();
-    let chain = collected(parsed(&chain_der, unreadable), &mut failures).unwrap_or_default();
-    let key = collected(private_key(bundle), &mut failures);
-    let ca_der = collected(ca_der(bundle), &mut failures).unwrap_or_default();
-    let anchors = collected(parsed(&ca_der, ca_unreadable), &mut failures).unwrap_or_default();
+    let mut found = Found::default();
+    let chain = found.collect(chain_der(bundle)).unwrap_or_default();
+    let key = Some(private_key(bundle));
+    judge(&chain, key, bundle.ca, required, now, found)
+}
+
+/// See [`crate::verify_presented`].
+pub(crate) fn verify_presented(
+    chain: &[CertificateDer<'_>],
+    ca: Option<&[u8]>,
+    required: &Required,
+    now: Timestamp,
+) -> Verification {
+    let mut found = Found::default();
+    if chain.is_empty() {
+        found
+            .failures
+            .push(unreadable("the server presented none".into()));
+    }
+    if chain.len() > limits::CERTIFICATES {
+        found.failures.push(unreadable(pem::too_many()));
+        return found.into_verification(required);
+    }
+    judge(chain, None, ca, required, now, found)
+}
+
+/// `key` is `None` where a handshake has proved it.
+fn judge(
+    chain: &[CertificateDer<'_>],
+    key: Option<Result<PublicKey, Failure>>,
+    ca: Option<&[u8]>,
+    required: &Required,
+    now: Timestamp,
+    mut found: Found,
+) -> Verification {
+    let chain = found.collect(parsed(chain, unreadable)).unwrap_or_default();
+    let key = key.and_then(|key| found.collect(key));
+    let ca_der = match present(ca) {
+        Some(text) => found.collect(pem::certificates(text).map_err(ca_unreadable)),
+        None => {
+            found.warnings.push(Warning::CaMissing);
+            None
+        }
+    };
+    let ca_der = ca_der.unwrap_or_default();
+    let anchors = found.collect(parsed(&ca_der, ca_unreadable)).unwrap_or_default();
 
     let Some((certificate, intermediates)) = chain.split_first() else {
-        return Verification {
-            leaf: None,
-            signers: Vec::new(),
-            failures,
-        };
+        return found.into_verification(required);
     };
     let leaf = certificate::leaf(certificate);
     match PublicKey::of_certificate(certificate.public_key()) {
-        Some(public) => failures.extend(key.and_then(|key| key::mismatch(&key, &public))),
-        None => failures.push(unreadable(UNKNOWN_KEY.into())),
+        Some(public) => found
+            .failures
+            .extend(key.and_then(|key| key::mismatch(&key, &public))),
+        None => found.failures.push(unreadable(UNKNOWN_KEY.into())),
     }
-    failures.extend(outside_validity(&leaf, now));
-    let mut signers = Vec::new();
+    found.failures.extend(outside_validity(&leaf, now));
     if !anchors.is_empty() {
         match chain::check(certificate, intermediates, &anchors, required.role, now) {
-            Ok(keys) => signers = keys,
-            Err(fault) => failures.push(Failure::ChainBroken { fault }),
+            Ok(keys) => found.signers = keys,
+            Err(fault) => found.failures.push(Failure::ChainBroken { fault }),
         }
     }
-    failures.extend(names::missing(certificate, required));
-    failures.extend(common_name_mismatch(&leaf, required));
-    failures.extend(usage::missing(certificate, required.role));
-    Verification {
-        leaf: Some(leaf),
-        signers,
-        failures,
+    found.failures.extend(names::missing(certificate, required));
+    found.failures.extend(common_name_mismatch(&leaf, required));
+    found.failures.extend(usage::missing(certificate, required.role));
+    found.leaf = Some(leaf);
+    found.into_verification(required)
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Found {
+    leaf: Option<Leaf>,
+    signers: Vec<KeyId>,
+    failures: Vec<Failure>,
+    warnings: Vec<Warning>,
+}
+
+impl Found {
+    fn collect<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.failures.push(failure)).ok()
+    }
+
+    fn into_verification(self, required: &Required) -> Verification {
+        let Self {
+            leaf,
+            signers,
+            mut failures,
+            mut warnings,
+        } = self;
+        if required.ca_required {
+            failures.extend(warnings.drain(..).map(Failure::from));
+        }
+        Verification {
+            leaf,
+            signers,
+            failures,
+            warnings,
+        }
     }
 }
 
@@ -60,10 +127,6 @@ fn ca_unreadable(problem: Problem) -> Failure {
     Failure::CaUnreadable { problem }
 }
 
-fn collected<T>(result: Result<T, Failure>, failures: &mut Vec<Failure>) -> Option<T> {
-    result.map_err(|failure| failures.push(failure)).ok()
-}
-
 /// An entry of white space only counts as missing.
 fn present(entry: Option<&[u8]>) -> Option<&[u8]> {
     entry.filter(|text| !text.trim_ascii().is_empty())
@@ -75,11 +138,6 @@ fn chain_der(bundle: &Bundle<'_>) -> Result<Vec<CertificateDer<'static>>, Failur
         entry: Entry::Certificate,
     })?;
     pem::certificates(text).map_err(unreadable)
-}
-
-fn ca_der(bundle: &Bundle<'_>) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let text = present(bundle.ca).ok_or(Failure::CaMissing)?;
-    pem::certificates(text).map_err(ca_unreadable)
 }
 
 fn private_key(bundle: &Bundle<'_>) -> Result<PublicKey, Failure> {

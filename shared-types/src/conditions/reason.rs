@@ -138,6 +138,8 @@ words! {
         CaUnreadable,
         /// The Secret has no CA certificate (`ca.crt`).
         CaMissing,
+        /// `ca.crt` has no self-signed CA above the certificate, and logins by certificate need one.
+        RootMissing,
         /// The private key does not belong to the certificate.
         KeyMismatch,
         /// The certificate does not chain to `ca.crt`.

@@ -23,6 +23,7 @@ fn anything() -> Required {
         dns_names: vec![],
         ip_addresses: vec![],
         common_name: None,
+        ca_required: true,
     }
 }
 

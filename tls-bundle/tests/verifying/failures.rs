@@ -165,6 +165,7 @@ fn the_common_name_is_compared_when_required() {
             dns_names: vec![],
             ip_addresses: vec![],
             common_name,
+            ca_required: true,
         }
     };
     let secret = issued(|params| *params = crate::support::params("postgres"));

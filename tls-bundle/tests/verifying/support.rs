@@ -77,6 +77,7 @@ pub fn required() -> Required {
         ],
         ip_addresses: vec!["127.0.0.1".parse().unwrap()],
         common_name: None,
+        ca_required: true,
     }
 }
 

@@ -107,6 +107,7 @@ fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Finding, Vec<Ke
         leaf,
         signers,
         failures,
+        ..
     } = verify_secret(wanted, secret, now);
     let finding = Finding::Present {
         leaf,
@@ -121,7 +122,7 @@ fn verify_secret(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Verificati
     let data = secret.data.as_ref();
     let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
     let (mut leaf, mut signers) = (None, Vec::new());
-    let mut failures: Vec<Failure> = Vec::new();
+    let (mut failures, mut warnings) = (Vec::<Failure>::new(), Vec::new());
     for required in &wanted.required {
         let verification = tls_bundle::verify(&bundle, required, now);
         leaf = verification.leaf.or(leaf);
@@ -132,11 +133,17 @@ fn verify_secret(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Verificati
                 failures.push(failure);
             }
         }
+        for warning in verification.warnings {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
     }
     Verification {
         leaf,
         signers,
         failures,
+        warnings,
     }
 }
 

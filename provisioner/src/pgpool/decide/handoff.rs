@@ -138,6 +138,7 @@ pub(crate) fn verify(handoff: Handoff, certificates: &[Certificate], now: Timest
             dns_names: Vec::new(),
             ip_addresses: Vec::new(),
             common_name: None,
+            ca_required: required.ca_required,
         }),
         other => other,
     }

@@ -105,6 +105,7 @@ fn is_left_behind(one: &Issued<'_>, all: &[Issued<'_>], now: Timestamp) -> bool 
         dns_names: Vec::new(),
         ip_addresses: Vec::new(),
         common_name: None,
+        ca_required: false,
     };
     let verdict = tls_bundle::verify(&bundle, &required, now);
     verdict.failures.iter().any(|failure| {
