@@ -54,8 +54,33 @@ impl Pod {
         pod
     }
 
-    /// The kubelet ends it. The Services are given no time here.
+    /// The kubelet ends it. The Services are given no time.
     fn ends(&mut self, grace: Option<i64>) {
+        self.end_with(grace, |script| {
+            let quiet = "[ $quiet -lt 10 ]";
+            assert!(script.contains(quiet), "{script}");
+            script.replace(quiet, "[ $quiet -lt 0 ]")
+        });
+    }
+
+    /// The kubelet ends it.
+    fn end(&mut self, grace: Option<i64>) {
+        self.end_with(grace, |script| script);
+    }
+
+    /// So many connections have been accepted in the network namespace of the pod.
+    fn has_accepted(&self, connections: u32) {
+        let lines = format!(
+            "Ip: Forwarding DefaultTTL\nIp: 1 64\n\
+             Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails\n\
+             Tcp: 1 200 120000 -1 11 {connections} 0\nUdp: InDatagrams\nUdp: 3\n"
+        );
+        let new = self.home.path().join("snmp.new");
+        fs::write(&new, lines).expect("a file");
+        fs::rename(new, self.home.path().join("snmp")).expect("a file");
+    }
+
+    fn end_with(&mut self, grace: Option<i64>, edited: impl Fn(String) -> String) {
         let mut world = World::plain();
         if let Some(grace) = grace {
             let template = serde_json::json!({ "spec": { "terminationGracePeriodSeconds": grace } });
@@ -66,10 +91,13 @@ impl Pod {
         let lifecycle = pod.containers[0].lifecycle.clone().expect("a lifecycle");
         let exec = lifecycle.pre_stop.and_then(|hook| hook.exec).expect("a command");
         let command = exec.command.expect("a command");
-        let script = command[2].replace("/run/pgpool", &self.home.path().display().to_string());
-        assert!(script.contains("sleep 2\n"), "{script}");
+        let home = self.home.path().display().to_string();
+        assert!(command[2].contains("/proc/net/snmp"), "{}", command[2]);
+        let script = command[2]
+            .replace("/run/pgpool", &home)
+            .replace("/proc/net", &home);
         let hook = Command::new(&command[0])
-            .args([&command[1], &script.replace("sleep 2\n", "")])
+            .args([&command[1], &edited(script)])
             .stdout(Stdio::null())
             .spawn();
         self.children.push(hook.expect("a shell"));
@@ -103,6 +131,41 @@ impl Drop for Pod {
             let _ = child.wait();
         }
     }
+}
+
+#[test]
+fn new_connections_are_accepted_while_they_arrive() {
+    let mut pod = Pod::new(&[("one", "idle")]);
+    pod.has_accepted(7);
+    pod.end(None);
+    let end = Instant::now() + Duration::from_secs(4);
+    for connections in 8.. {
+        if Instant::now() > end {
+            break;
+        }
+        pod.has_accepted(connections);
+        pod.goes_on("a Service still leads to it");
+    }
+    pod.stops("no more connections arrive");
+}
+
+#[test]
+fn new_connections_are_accepted_no_longer_than_the_pod_may_take() {
+    let mut pod = Pod::new(&[("one", "idle")]);
+    pod.has_accepted(7);
+    pod.end(Some(6));
+    for connections in 8..12 {
+        pod.has_accepted(connections);
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    pod.stops("the grace period is nearly over");
+}
+
+#[test]
+fn a_pod_that_cannot_count_connections_ends() {
+    let mut pod = Pod::new(&[("one", "idle")]);
+    pod.end(None);
+    pod.stops("nothing is known about connections");
 }
 
 #[test]
