@@ -53,7 +53,7 @@ async fn nonsense(context: Context) -> anyhow::Result<()> {
     ns.put(&settings(loud)).await?;
     ns.stalled(POOL, Reason::ConfigurationInvalid, &words).await?;
     ns.put(&settings("max_pol = 3\n")).await?;
-    ns.stalled(POOL, Reason::ConfigurationInvalid, &["max_pol", "`max_pool`"])
+    ns.stalled(POOL, Reason::ConfigurationInvalid, &["in line 1", "`max_pool`"])
         .await?;
     ns.delete::<Secret>(SETTINGS).await?;
     let place = format!("Secret `{}/{SETTINGS}`", ns.name());
