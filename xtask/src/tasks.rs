@@ -98,6 +98,10 @@ pub(crate) const LINT: &[Step] = &[
         ),
     },
     Step {
+        what: "module that reloads certificates: its cases",
+        run: Program(&["make", "--no-print-directory", "-C", "tls-reload", "check"]),
+    },
+    Step {
         what: "unused dependencies",
         run: Checker(&CARGO_SHEAR, &[]),
     },
