@@ -9,6 +9,8 @@
 mod availability;
 mod changes;
 mod demand;
+#[cfg(feature = "testing")]
+mod detached;
 mod feed;
 mod instances;
 mod last_change;
@@ -16,14 +18,13 @@ mod left_out;
 mod source;
 
 use std::fmt::{self, Debug, Formatter};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Client, Resource};
-#[cfg(feature = "testing")]
-use prometheus_client::metrics::gauge::Gauge;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -31,19 +32,22 @@ use tracing::{info, warn};
 pub use self::availability::{Availabilities, Availability};
 pub use self::changes::{Changes, StateKey};
 pub use self::demand::Demand;
+#[cfg(feature = "testing")]
+pub(crate) use self::detached::Detached;
 pub(crate) use self::feed::{Refusal, refusal, watch_seconds};
 use self::instances::Instances;
 pub use self::last_change::{keep_last_change, last_change};
 pub(crate) use self::left_out::LeftOutChanges;
 use self::left_out::LeftOutObjects;
 pub use self::source::Reduce;
-pub(crate) use self::source::{Incoming, events};
+pub(crate) use self::source::{Incoming, Weighed, events};
+use crate::budget::Budget;
 use crate::decode::{LeftOut, Undecodable};
 use crate::error_chain;
 use crate::gates::{Gate, Gates};
 use crate::metrics::Metrics;
 use crate::scope::{Placement, Scope};
-use crate::wake_set::WakeSet;
+use crate::wake_set::{WakeSet, Wakes};
 
 /// All objects of a kind in scope, as last received.
 #[derive(Clone)]
@@ -118,6 +122,15 @@ where
         self.left_out.changes()
     }
 
+    /// Returns a stream of the metadata of objects that are left out, again when they change, and once when they no longer
+    /// are: for those who depend on them. [`LeftOut::identity`] says what is known of it.
+    pub fn left_out_objects(&self) -> Wakes<ObjectRef<K>, Arc<LeftOut>>
+    where
+        K: Send + Sync,
+    {
+        self.left_out.touched()
+    }
+
     /// Returns whether the kind is available in the whole scope. What concerns one namespace uses
     /// [`Cache::availability_in`].
     #[must_use]
@@ -183,7 +196,7 @@ where
 
 impl<K> Watched<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
     K::Scope: Placement<K>,
 {
     pub(crate) fn new(
@@ -246,6 +259,7 @@ where
     instances: Arc<Instances>,
     changed: WakeSet<StateKey, Arc<K>>,
     left_out: LeftOutObjects<K>,
+    budget: Mutex<Budget>,
     availability: watch::Sender<Availabilities>,
     gate: Mutex<Option<Gate>>,
     required: bool,
@@ -283,11 +297,31 @@ where
             instances,
             changed,
             left_out,
+            budget: Mutex::default(),
             availability,
             gate: Mutex::new(gate),
             required,
         };
         (shared, cache)
+    }
+
+    /// Takes an object that a watch received, if there is room for it.
+    fn received(&self, received: Weighed<K>) {
+        let Weighed { object, bytes } = received;
+        let room = {
+            let meta = object.meta();
+            let name = meta.name.as_deref().unwrap_or_default();
+            self.budget().admit(meta.namespace.as_deref(), name, bytes)
+        };
+        match room {
+            Ok(()) => self.applied(object),
+            Err(why) => self.left_out(LeftOut::new(object.meta(), why)),
+        }
+    }
+
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        // Each change is complete before the lock is given back.
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn applied(&self, object: K) {
@@ -302,9 +336,11 @@ where
     }
 
     fn deleted(&self, object: K) {
-        self.left_out.remove(&ObjectRef::from(&object));
+        let key = ObjectRef::from(&object);
+        self.left_out.remove(&key);
+        self.budget().release(key.namespace.as_deref(), &key.name);
         let last = Arc::new(object.clone());
-        let before = self.store.get(&ObjectRef::from(&object));
+        let before = self.store.get(&key);
         self.write(&watcher::Event::Delete(object));
         self.instances.replace(before.as_deref(), None);
         self.changed.push(&StateKey::of(last.as_ref(), true), &last);
@@ -381,40 +417,6 @@ where
         if let Some(gate) = gate.as_ref() {
             gate.explain(error_chain(why));
         }
-    }
-}
-
-/// A cache without a watch behind it.
-#[cfg(feature = "testing")]
-pub(crate) struct Detached<K>(Shared<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static;
-
-#[cfg(feature = "testing")]
-impl<K> Detached<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + 'static,
-{
-    pub(crate) fn new() -> (Self, Cache<K>) {
-        let gate = Gates::default().gate("none");
-        let (shared, cache) = Shared::new([None], Some(gate), true, LeftOutObjects::new(Gauge::default()));
-        (Self(shared), cache)
-    }
-
-    pub(crate) fn take(&self, event: watcher::Event<K>) {
-        match event {
-            watcher::Event::Delete(object) => self.0.deleted(object),
-            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => self.0.applied(object),
-            watcher::Event::Init | watcher::Event::InitDone => {}
-        }
-    }
-
-    pub(crate) fn left_out(&self, left_out: LeftOut) {
-        self.0.left_out(left_out);
-    }
-
-    pub(crate) fn found(&self, availability: Availability) {
-        self.0.set_availability(0, None, availability, None);
     }
 }
 

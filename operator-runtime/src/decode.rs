@@ -13,6 +13,8 @@ use std::fmt::{self, Display, Formatter};
 use kube::Resource;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use shared_types::limits;
 
 pub use self::received::{LeftOut, Received};
 
@@ -22,44 +24,96 @@ const LONGEST_PATH: usize = 200;
 /// The longest description of what a field should hold, in bytes.
 const LONGEST_EXPECTATION: usize = 100;
 
-/// Why an object could not be decoded: the field, and what belongs there. Never contains a value.
+/// Why an object is left out. Never contains a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Undecodable {
-    /// The path of the field, such as `spec.tls.certificates[0]`; empty if it is not known.
-    path: String,
-    /// What belongs there, in the words of the type, such as `i32`; empty if it is not known.
-    expected: String,
+pub struct Undecodable(Why);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// It could not be decoded.
+    Field {
+        /// The path of the field, such as `spec.tls.certificates[0]`; empty if it is not known.
+        path: String,
+        /// What belongs there, in the words of the type, such as `i32`; empty if it is not known.
+        expected: String,
+    },
+    /// It has more bytes than are kept of one object.
+    TooLarge(usize),
+    /// As many bytes as are kept of its kind in its namespace are in use.
+    NoRoom,
 }
 
 impl Undecodable {
     /// Nothing is known about the field: the object was decoded, and reading it ended in a panic.
     pub(crate) fn unknown() -> Self {
-        Self {
+        Self(Why::Field {
             path: String::new(),
             expected: String::new(),
-        }
+        })
+    }
+
+    /// It was decoded, and is larger than what is kept in memory. Its size is in bytes of JSON.
+    pub(crate) fn too_large(bytes: usize) -> Self {
+        Self(Why::TooLarge(bytes))
+    }
+
+    /// It was decoded, and there is no room for it.
+    pub(crate) fn no_room() -> Self {
+        Self(Why::NoRoom)
     }
 
     /// Returns what is wrong with the object `what` and how to fix it, as a sentence without its last dot.
     #[must_use]
     pub fn explain(&self, what: &str) -> String {
-        format!("{what} cannot be used: {self}. Correct or remove that field")
+        format!("{what} cannot be used: {self}. {}", self.remedy())
+    }
+
+    /// Returns what to do about it, as a sentence without its dot.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self.0 {
+            Why::Field { .. } => "Correct or remove that field",
+            Why::TooLarge(_) => "Make it smaller",
+            Why::NoRoom => {
+                "Delete or reduce large objects of this kind in the namespace, then change this one"
+            }
+        }
     }
 
     /// Returns the path of the field, such as `spec.tls.certificates[0]`; empty if it is not known.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        match &self.0 {
+            Why::Field { path, .. } => path,
+            Why::TooLarge(_) | Why::NoRoom => "",
+        }
     }
 }
 
 impl Display for Undecodable {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.path.as_str() {
+        let (path, expected) = match &self.0 {
+            Why::Field { path, expected } => (path, expected),
+            Why::TooLarge(bytes) => {
+                let most = limits::CACHED_OBJECT_BYTES;
+                return write!(
+                    f,
+                    "the object has {bytes} bytes as JSON, and at most {most} are read"
+                );
+            }
+            Why::NoRoom => {
+                let most = limits::CACHED_NAMESPACE_BYTES;
+                return write!(
+                    f,
+                    "the objects of this kind in its namespace have more than {most} bytes together"
+                );
+            }
+        };
+        match path.as_str() {
             "" => f.write_str("the object cannot be decoded")?,
             path => write!(f, "the field `{path}` cannot be decoded")?,
         }
-        match self.expected.as_str() {
+        match expected.as_str() {
             "" => Ok(()),
             expected => write!(f, ": expected {expected}"),
         }
@@ -101,7 +155,7 @@ fn undecodable(error: &serde_path_to_error::Error<serde_json::Error>) -> Undecod
         path => harmless(path, LONGEST_PATH),
     };
     let expected = harmless(&expectation(&error.inner().to_string()), LONGEST_EXPECTATION);
-    Undecodable { path, expected }
+    Undecodable(Why::Field { path, expected })
 }
 
 /// Returns the part of a message of serde that comes from the type rather than from the data. The data is quoted in
@@ -132,19 +186,21 @@ fn harmless(text: &str, longest: usize) -> String {
 
 /// Decodes the metadata of an object as far as it identifies the object, whatever the rest of it is.
 #[derive(Debug, Default, Deserialize)]
-struct Identified {
-    #[serde(default)]
-    metadata: IdentifiedMetadata,
+struct Identified<'a> {
+    #[serde(default, borrow)]
+    metadata: IdentifiedMetadata<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct IdentifiedMetadata {
+struct IdentifiedMetadata<'a> {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
     resource_version: Option<String>,
     generation: Option<i64>,
+    #[serde(borrow)]
+    labels: Option<&'a RawValue>,
     deletion_timestamp: Option<serde::de::IgnoredAny>,
 }
 

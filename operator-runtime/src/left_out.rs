@@ -37,7 +37,7 @@ pub struct Wording<K> {
     pub condition: &'static str,
     /// Its reason, which no other writer of this condition uses.
     pub reason: &'static str,
-    /// What follows, and what to do: the last sentences of the message.
+    /// What follows: the last sentences of the message.
     pub advice: &'static str,
     /// Returns whether an object has the condition with this reason.
     pub is_shown: fn(&K) -> bool,
@@ -161,7 +161,7 @@ fn condition<K>(left_out: &LeftOut, wording: &Wording<K>) -> Value {
         "type": wording.condition,
         "status": "True",
         "reason": wording.reason,
-        "message": format!("{why}. {}", wording.advice),
+        "message": format!("{why}. {}. {}", left_out.why.remedy(), wording.advice),
         "observedGeneration": left_out.identity.generation,
         "lastTransitionTime": clock::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     })

@@ -21,6 +21,7 @@ pub mod admin;
 pub mod apply;
 pub mod args;
 pub mod backoff;
+mod budget;
 pub mod cache;
 pub mod channel;
 pub mod claim;

@@ -16,6 +16,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
@@ -104,6 +105,7 @@ where
         + Clone
         + Debug
         + DeserializeOwned
+        + Serialize
         + Send
         + Sync
         + 'static,
@@ -165,6 +167,7 @@ where
         + Clone
         + Debug
         + DeserializeOwned
+        + Serialize
         + Send
         + Sync
         + 'static,
@@ -207,7 +210,7 @@ fn states<K>(
     reduce: Reduce<K>,
 ) -> impl Stream<Item = watcher::Result<Option<Incoming<K>>>> + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
     let config = watcher::Config::default()
         .fields(&format!("metadata.name={}", target.name))
@@ -240,7 +243,7 @@ async fn watch<K, R>(
     shared: Arc<Shared<K, R>>,
     reduce: Reduce<K>,
 ) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let mut failures = 0_u32;
@@ -251,12 +254,13 @@ async fn watch<K, R>(
             let error = match state {
                 Ok(object) => {
                     failures = 0;
-                    let found = match object {
-                        None => Lookup::Absent,
-                        Some(Ok(object)) => Lookup::Present(Arc::new(object)),
-                        Some(Err(left_out)) => Lookup::Undecodable(left_out.why),
-                    };
-                    shared.found(&target, number, found);
+                    match object {
+                        None => shared.found(&target, number, Lookup::Absent),
+                        Some(Ok(object)) => shared.received(&target, number, object),
+                        Some(Err(left_out)) => {
+                            shared.found(&target, number, Lookup::Undecodable(left_out.why));
+                        }
+                    }
                     continue;
                 }
                 Err(error) => error,

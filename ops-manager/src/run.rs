@@ -89,7 +89,7 @@ fn undecodable() -> Wording<PgpoolOpsRequest> {
     Wording {
         condition: OpsCondition::Stalled.as_str(),
         reason: OpsReason::DecodeFailed.as_str(),
-        advice: "The request has no effect. Correct or remove that field, or delete the request.",
+        advice: "Until then, the request has no effect.",
         is_shown: |request| {
             let conditions = request.status.iter().flat_map(|status| &status.conditions);
             let mut reasons = conditions.map(|condition| condition.reason.as_str());

@@ -11,11 +11,14 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use operator_runtime::cache::keep_last_change;
+use operator_runtime::decode::LeftOut;
 use operator_runtime::{Cache, Demand, Runtime, panics};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
@@ -62,12 +65,27 @@ impl Caches {
         triggers.push(changes.map(|pgpool| ObjectRef::from_obj(pgpool.as_ref())).boxed());
         // Missing rights on these two are reported in each Pgpool.
         let (versions, changes) = runtime.watch_optional(all(), |_: &mut PgpoolVersion| {});
-        triggers.push(fan_out(changes, &pgpools, mapping::by_version));
+        triggers.push(fan_out(changes, &pgpools, |version: &PgpoolVersion, pgpools| {
+            mapping::by_version(version.meta(), pgpools)
+        }));
+        triggers.push(fan_out(
+            versions.left_out_objects(),
+            &pgpools,
+            |left_out: &LeftOut, pgpools| mapping::by_version(&left_out.identity, pgpools),
+        ));
         let (app_bindings, changes) = runtime.watch_optional(all(), |_: &mut AppBinding| {});
         let known = refused.clone();
         triggers.push(fan_out(changes, &pgpools, move |binding, pgpools| {
             mapping::by_app_binding(binding, pgpools, across, &known)
         }));
+        let known = refused.clone();
+        triggers.push(fan_out(
+            app_bindings.left_out_objects(),
+            &pgpools,
+            move |left_out: &LeftOut, pgpools| {
+                mapping::by_app_binding_left_out(&left_out.identity, pgpools, &known)
+            },
+        ));
         let labeled = watcher::Config::default().labels(names::SELECTOR);
         let (service_monitors, changes, monitored) = runtime.watch_on_demand(labeled, |_| {});
         triggers.push(by_label(changes));
@@ -128,12 +146,14 @@ where
         + Clone
         + Debug
         + DeserializeOwned
+        + Serialize
         + Send
         + Sync
         + 'static,
 {
     let (cache, changes) = runtime.watch(watcher::Config::default().labels(names::SELECTOR), trim);
     triggers.push(by_label(changes));
+    triggers.push(labeled(cache.left_out_objects(), |left_out| &left_out.identity));
     cache
 }
 
@@ -141,9 +161,19 @@ fn by_label<K>(changes: impl Stream<Item = Arc<K>> + Send + 'static) -> BoxStrea
 where
     K: Resource<DynamicType = ()> + Send + Sync + 'static,
 {
+    labeled(changes, Resource::meta)
+}
+
+fn labeled<T>(
+    changes: impl Stream<Item = Arc<T>> + Send + 'static,
+    meta: fn(&T) -> &ObjectMeta,
+) -> BoxStream<'static, ObjectRef<Pgpool>>
+where
+    T: Send + Sync + 'static,
+{
     changes
-        .filter_map(|object| {
-            let pgpool = panics::contained(|| mapping::by_label(object.as_ref()));
+        .filter_map(move |object| {
+            let pgpool = panics::contained(|| mapping::by_label(meta(&object)));
             std::future::ready(pgpool.flatten())
         })
         .boxed()

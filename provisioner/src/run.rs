@@ -103,7 +103,7 @@ fn undecodable() -> Wording<Pgpool> {
     Wording {
         condition: ConditionType::Stalled.as_str(),
         reason: Reason::DecodeFailed.as_str(),
-        advice: "Correct or remove that field. Until then, the operators change nothing for this Pgpool, and a pool \
+        advice: "Until then, the operators change nothing for this Pgpool, and a pool \
                  that runs continues as it is.",
         is_shown: |pgpool| {
             let conditions = pgpool.status.iter().flat_map(|status| &status.conditions);

@@ -111,6 +111,14 @@ limits! {
     SYNCED_SECRETS: usize = 1000,
         "labeled Secrets of one PostgreSQL that `spec.syncUsers` reads", "1000",
         "the oldest count, and condition `UsersIncomplete` says so";
+    /// Size of an object in a cache, as JSON and without what nobody reads of it.
+    CACHED_OBJECT_BYTES: usize = 1 << 20,
+        "an object that an operator keeps in memory, as JSON and without what it does not read", "1048576 bytes",
+        "the object is left out: what is known of it from before stays, and what refers to it says so";
+    /// Size of all objects of a kind in a namespace, in a cache.
+    CACHED_NAMESPACE_BYTES: usize = 64 << 20,
+        "all these objects of one kind in one namespace", "67108864 bytes",
+        "further objects of that namespace are left out, until they change when there is room";
     /// Size of a message in a status.
     MESSAGE_BYTES: usize = 1 << 10,
         "a message in a status", "1024 bytes", "it is cut";

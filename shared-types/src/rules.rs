@@ -129,6 +129,14 @@ pub fn is_limit_of_type(value: f64) -> bool {
     crate::schema::OF_TYPES.contains(&value)
 }
 
+/// Returns whether a schema is that of a time.
+#[must_use]
+pub fn is_time(schema: &Value) -> bool {
+    schema
+        .get("pattern")
+        .is_some_and(|pattern| pattern == crate::schema::TIME)
+}
+
 /// Every limit in the schema of a kind that one of the keywords sets, without those of the types of numbers.
 #[must_use]
 pub fn bounds_in(schema: &Value, keywords: &[&'static str]) -> Vec<Bound> {

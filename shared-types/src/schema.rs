@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::limits;
 
-pub(crate) use decodable::{OF_TYPES, close};
+pub(crate) use decodable::{OF_TYPES, TIME, close};
 
 /// The schema of an embedded type of another API without its descriptions: `kubectl explain pod` has them, and a
 /// definition must stay smaller than what an annotation and an etcd value can hold.

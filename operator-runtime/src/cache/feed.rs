@@ -11,6 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use rand::{Rng, RngExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::debug;
 
@@ -91,7 +92,7 @@ async fn next<T>(
 /// Follows one part until the task is cancelled.
 pub(super) async fn feed<K>(part: Part<K>, shared: Arc<Shared<K>>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
 {
     let mut failures = 0_u32;
     loop {
@@ -128,7 +129,7 @@ where
 /// Follows one part while it is needed, and empties it afterwards.
 pub(super) async fn feed_on_demand<K, R>(part: Part<K>, shared: Arc<Shared<K>>, demand: Demand<R>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     loop {
@@ -156,8 +157,8 @@ where
     match event {
         Event::Init => listed.clear(),
         Event::InitApply(Ok(object)) => {
-            listed.insert(ObjectRef::from(&object));
-            shared.applied(object);
+            listed.insert(ObjectRef::from(&object.object));
+            shared.received(object);
         }
         Event::InitApply(Err(left_out)) => {
             listed.insert(left_out::key(&left_out));
@@ -168,9 +169,9 @@ where
             remove(part, shared, |key| !listed.contains(key));
             shared.set_availability(part.index, part.namespace.as_deref(), Availability::Served, None);
         }
-        Event::Apply(Ok(object)) => shared.applied(object),
+        Event::Apply(Ok(object)) => shared.received(object),
         Event::Apply(Err(left_out)) => shared.left_out(left_out),
-        Event::Delete(Ok(object)) => shared.deleted(object),
+        Event::Delete(Ok(object)) => shared.deleted(object.object),
         Event::Delete(Err(left_out)) => shared.gone(&left_out::key(&left_out)),
     }
 }

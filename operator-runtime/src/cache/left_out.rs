@@ -29,6 +29,8 @@ pub(super) struct LeftOutObjects<K: Resource<DynamicType = ()>>(Arc<Inner<K>>);
 struct Inner<K: Resource<DynamicType = ()>> {
     state: Mutex<State<K>>,
     changed: WakeSet<ObjectRef<K>, LeftOutChange<K>>,
+    /// As `changed`, with the last that is known of each.
+    touched: WakeSet<ObjectRef<K>, Arc<LeftOut>>,
     gauge: Gauge,
 }
 
@@ -66,6 +68,7 @@ where
         Self(Arc::new(Inner {
             state: Mutex::new(state),
             changed: WakeSet::default(),
+            touched: WakeSet::default(),
             gauge,
         }))
     }
@@ -88,6 +91,7 @@ where
             Some(_) => warn!(%kind, object = %key, %why, "left an object out"),
             None => {}
         }
+        self.0.touched.push(&key, &left_out);
         self.0.changed.push(&key, &(key.clone(), Some(left_out)));
     }
 
@@ -97,7 +101,8 @@ where
         let known = state.objects.remove(key);
         self.show(&state);
         drop(state);
-        if known.is_some() {
+        if let Some(known) = known {
+            self.0.touched.push(key, &known);
             self.0.changed.push(key, &(key.clone(), None));
         }
     }
@@ -105,8 +110,14 @@ where
     /// Removes every object that `keep` does not want.
     pub(super) fn retain(&self, keep: impl Fn(&ObjectRef<K>) -> bool) {
         let mut state = self.lock();
-        state.objects.retain(|key, _| keep(key));
+        let gone = state.objects.extract_if(|key, _| !keep(key));
+        let gone: Vec<_> = gone.collect();
         self.show(&state);
+        drop(state);
+        for (key, known) in gone {
+            self.0.touched.push(&key, &known);
+            self.0.changed.push(&key, &(key.clone(), None));
+        }
     }
 
     pub(super) fn get(&self, key: &ObjectRef<K>) -> Option<Arc<LeftOut>> {
@@ -124,6 +135,21 @@ where
             let known = state.objects.iter();
             known
                 .map(|(key, left_out)| (key.clone(), (key.clone(), Some(Arc::clone(left_out)))))
+                .collect()
+        })
+    }
+
+    /// Returns a stream of the objects that are left out, again when they change, and when they no longer are.
+    pub(super) fn touched(&self) -> Wakes<ObjectRef<K>, Arc<LeftOut>>
+    where
+        K: Send + Sync,
+    {
+        let objects = self.clone();
+        self.0.touched.subscribe_from(move || {
+            let state = objects.lock();
+            let known = state.objects.iter();
+            known
+                .map(|(key, left_out)| (key.clone(), Arc::clone(left_out)))
                 .collect()
         })
     }

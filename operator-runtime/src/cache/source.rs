@@ -6,8 +6,10 @@ use std::fmt::Debug;
 use futures::{Stream, TryStreamExt};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::budget;
 use crate::decode::{LeftOut, Received, Undecodable};
 use crate::panics;
 
@@ -18,7 +20,13 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub type Reduce<K> = fn(&mut K);
 
 /// An object, reduced, or what is known of one that could not be decoded.
-pub(crate) type Incoming<K> = Result<K, LeftOut>;
+pub(crate) type Incoming<K> = Result<Weighed<K>, LeftOut>;
+
+/// A reduced object with its size as JSON.
+pub(crate) struct Weighed<K> {
+    pub(crate) object: K,
+    pub(crate) bytes: usize,
+}
 
 /// Lists and watches a kind. Every object is decoded by itself, and reduced before it is returned.
 #[expect(
@@ -31,7 +39,7 @@ pub(crate) fn events<K>(
     reduce: Reduce<K>,
 ) -> impl Stream<Item = watcher::Result<Event<Incoming<K>>>> + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
     let incoming = move |object: Received<K>| contained(object.into_result()?, reduce);
     watcher(api, config).map_ok(move |event| match event {
@@ -48,9 +56,14 @@ where
     clippy::result_large_err,
     reason = "an object that is left out is as large as one that is not"
 )]
-fn contained<K: Resource>(object: K, reduce: Reduce<K>) -> Incoming<K> {
+fn contained<K: Resource + Serialize>(object: K, reduce: Reduce<K>) -> Incoming<K> {
     let left_out = LeftOut::new(object.meta(), Undecodable::unknown());
-    panics::contained(|| reduced(object, reduce)).ok_or(left_out)
+    let weighed = || {
+        let object = reduced(object, reduce);
+        let bytes = budget::size(&object);
+        Weighed { object, bytes }
+    };
+    panics::contained(weighed).ok_or(left_out)
 }
 
 /// Applies what is dropped from every kind, and what is dropped from this one.
@@ -85,8 +98,8 @@ mod tests {
             ..ConfigMap::default()
         };
         let panics = |object: &mut ConfigMap| assert!(object.data.is_some(), "on purpose");
-        let left_out = contained(object.clone(), panics).unwrap_err();
+        let left_out = contained(object.clone(), panics).err().unwrap();
         assert_eq!(left_out.identity.name.as_deref(), Some("bad"));
-        assert_eq!(contained(object.clone(), |_| {}).unwrap(), object);
+        assert_eq!(contained(object.clone(), |_| {}).ok().unwrap().object, object);
     }
 }

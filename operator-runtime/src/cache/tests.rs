@@ -453,3 +453,73 @@ async fn one_object_that_cannot_be_decoded_harms_no_other() {
     assert_eq!(queued(&mut changes), ["three=1"]);
     assert!(cache.get(Some("ns"), "three").is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_too_large_is_left_out_and_its_last_state_stays() {
+    let api = FakeApi::default();
+    let text = |bytes: usize| "x".repeat(bytes);
+    api.put("configmaps", &config_map("ns", "one", "small"));
+    let (runtime, cache, mut changes) = started(&api);
+    ready(&runtime).await;
+    assert_eq!(queued(&mut changes), ["one=small"]);
+    let mut left_out = cache.left_out_objects();
+
+    let large = text(shared_types::limits::CACHED_OBJECT_BYTES);
+    api.put("configmaps", &config_map("ns", "one", &large));
+    api.put("configmaps", &config_map("ns", "two", &large));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cache.get(Some("ns"), "one").as_deref().map(data), Some("small"));
+    assert_eq!(cache.get(Some("ns"), "two"), None);
+    let why = cache
+        .undecodable(Some("ns"), "two")
+        .unwrap()
+        .explain("ConfigMap two");
+    assert!(why.contains("are read. Make it smaller"), "{why}");
+    let mut told = Vec::new();
+    while let Some(Some(left_out)) = left_out.next().now_or_never() {
+        told.push(left_out.identity.name.clone().unwrap());
+    }
+    told.sort();
+    assert_eq!(told, ["one", "two"], "whoever depends on it is told");
+
+    api.put("configmaps", &config_map("ns", "two", "small"));
+    api.remove("configmaps", "ns", "one");
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cache.undecodable(Some("ns"), "two"), None);
+    assert_eq!(cache.get(Some("ns"), "two").as_deref().map(data), Some("small"));
+    assert_eq!(cache.get(Some("ns"), "one"), None);
+    assert!(
+        left_out.next().now_or_never().is_some(),
+        "also when it no longer is"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_objects_of_one_namespace_take_no_room_from_others() {
+    let api = FakeApi::default();
+    let half = shared_types::limits::CACHED_OBJECT_BYTES / 2;
+    let fit = shared_types::limits::CACHED_NAMESPACE_BYTES / half;
+    let text = "x".repeat(half);
+    for number in 0..fit + 20 {
+        api.put(
+            "configmaps",
+            &config_map("a-flood", &format!("object-{number}"), &text),
+        );
+    }
+    api.put("configmaps", &config_map("bystander", "one", "small"));
+    let (runtime, cache, _changes) = started(&api);
+    ready(&runtime).await;
+    let kept = cache.list().into_iter();
+    let kept: usize = kept.map(|object| data(&object).len()).sum();
+    assert!(kept <= shared_types::limits::CACHED_NAMESPACE_BYTES, "{kept}");
+    assert!(cache.get(Some("bystander"), "one").is_some());
+
+    for number in 0..fit + 20 {
+        api.put(
+            "configmaps",
+            &config_map("a-flood", &format!("object-{number}"), "small"),
+        );
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cache.list().len(), fit + 21, "there is room again");
+}

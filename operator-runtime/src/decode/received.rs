@@ -1,6 +1,7 @@
 //! An object as a response or a watch event contains it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Formatter};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -8,6 +9,7 @@ use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use shared_types::names;
 
 use super::{Identified, Undecodable, decode};
 
@@ -25,7 +27,7 @@ enum Content<K> {
 /// An object that could not be decoded.
 #[derive(Clone, Debug)]
 pub struct LeftOut {
-    /// Name, namespace, UID, resource version and generation; nothing else.
+    /// Name, namespace, UID, resource version and generation, and of the labels those that name a Pgpool; nothing else.
     pub identity: ObjectMeta,
     /// Whether it is being deleted.
     pub deleting: bool,
@@ -42,6 +44,7 @@ impl LeftOut {
             uid: metadata.uid.clone(),
             resource_version: metadata.resource_version.clone(),
             generation: metadata.generation,
+            labels: metadata.labels.clone().and_then(naming),
             ..ObjectMeta::default()
         };
         Self {
@@ -50,6 +53,17 @@ impl LeftOut {
             why,
         }
     }
+}
+
+/// Keeps the labels that name the Pgpool that an object belongs to.
+fn naming(mut labels: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    const KEPT: [&str; 3] = [
+        names::LABEL_NAME,
+        names::LABEL_INSTANCE,
+        names::LABEL_CONFIG_CHECK_OF,
+    ];
+    labels.retain(|key, _| KEPT.contains(&key.as_str()));
+    (!labels.is_empty()).then_some(labels)
 }
 
 impl<K> Received<K> {
@@ -102,6 +116,10 @@ where
                     uid: metadata.uid,
                     resource_version: metadata.resource_version,
                     generation: metadata.generation,
+                    labels: metadata
+                        .labels
+                        .and_then(|labels| serde_json::from_str(labels.get()).ok())
+                        .and_then(naming),
                     ..ObjectMeta::default()
                 };
                 Content::Undecodable(Box::new(LeftOut {

@@ -31,7 +31,7 @@ fn is_shown(set: &StatefulSet) -> bool {
 const WORDING: fn() -> Wording<StatefulSet> = || Wording {
     condition: "Stalled",
     reason: "DecodeFailed",
-    advice: "Correct it.",
+    advice: "Until then, nothing is done.",
     is_shown,
 };
 
@@ -55,7 +55,7 @@ async fn the_condition_comes_and_goes_with_the_fault_and_nothing_is_sent_at_rest
     assert_eq!(shown[0]["observedGeneration"], 3);
     assert_eq!(
         shown[0]["message"],
-        "The field `spec.replicas` cannot be decoded: expected i32. Correct it."
+        "The field `spec.replicas` cannot be decoded: expected i32. Correct or remove that field. Until then, nothing is done."
     );
     assert_eq!(conditions(&api, "good"), Value::Null);
     drop(api.take_log());

@@ -8,6 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::Lookup;
+use crate::budget::Budget;
+use crate::cache::Weighed;
 use crate::wake_set::{WakeSet, Wakes};
 
 /// An object that is referred to.
@@ -63,6 +65,8 @@ where
     targets: HashMap<Target, Entry<K, R>>,
     /// How many watches were started so far.
     started: u64,
+    /// Of what is in memory.
+    budget: Budget,
 }
 
 struct Entry<K, R>
@@ -84,6 +88,7 @@ where
                 referrers: HashMap::new(),
                 targets: HashMap::new(),
                 started: 0,
+                budget: Budget::default(),
             }),
             changed: WakeSet::default(),
         }
@@ -165,12 +170,37 @@ where
 {
     /// Stores what a watch found, and wakes the referrers when it changed.
     pub(super) fn found(&self, target: &Target, number: u64, found: Lookup<K>) {
+        self.store(target, number, move |budget| {
+            budget.release(Some(&target.namespace), &target.name);
+            found
+        });
+    }
+
+    /// As [`Shared::found`], for an object, if there is room for it.
+    pub(super) fn received(&self, target: &Target, number: u64, received: Weighed<K>) {
+        let Weighed { object, bytes } = received;
+        self.store(target, number, move |budget| {
+            match budget.admit(Some(&target.namespace), &target.name, bytes) {
+                Ok(()) => Lookup::Present(Arc::new(object)),
+                Err(why) => {
+                    budget.release(Some(&target.namespace), &target.name);
+                    Lookup::Undecodable(why)
+                }
+            }
+        });
+    }
+
+    fn store(&self, target: &Target, number: u64, found: impl FnOnce(&mut Budget) -> Lookup<K>) {
         let who: Vec<ObjectRef<R>> = self.with(|state| match state.targets.get_mut(target) {
-            Some(entry) if entry.number == number && differs(&entry.found, &found) => {
+            Some(entry) if entry.number == number => {
+                let found = found(&mut state.budget);
+                if !differs(&entry.found, &found) {
+                    return Vec::new();
+                }
                 entry.found = found;
                 entry.who.iter().cloned().collect()
             }
-            // From a watch that was stopped meanwhile, or unchanged.
+            // From a watch that was stopped meanwhile.
             _ => Vec::new(),
         });
         for who in &who {
@@ -205,6 +235,7 @@ where
             return None;
         }
         self.targets.remove(target);
+        self.budget.release(Some(&target.namespace), &target.name);
         Some(Followed::NoMore(target.clone()))
     }
 }

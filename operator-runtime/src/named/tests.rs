@@ -242,3 +242,21 @@ async fn a_late_subscription_starts_with_the_known_referrers() {
     settle().await;
     assert_eq!(queued(&mut set.changes()), ["a"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_is_not_kept() {
+    let api = FakeApi::default();
+    let large = "x".repeat(shared_types::limits::CACHED_OBJECT_BYTES);
+    api.put("secrets", &secret("shared", &large));
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    set.follow(&who("a"), &names(&["shared"]));
+    settle().await;
+    let Lookup::Undecodable(why) = set.lookup("ns", "shared") else {
+        panic!("{:?}", set.lookup("ns", "shared"))
+    };
+    assert!(why.to_string().contains("at most"), "{why}");
+    api.put("secrets", &secret("shared", "small"));
+    settle().await;
+    assert!(matches!(set.lookup("ns", "shared"), Lookup::Present(_)));
+}

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use kube::Resource;
 use kube::runtime::watcher;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Runtime;
@@ -20,7 +21,7 @@ impl Runtime {
     /// copy of the last applied object are always dropped.
     pub fn watch<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
         K::Scope: Placement<K>,
     {
         let watched = self.watched(config, reduce, Readiness::NeedsKind);
@@ -34,7 +35,7 @@ impl Runtime {
     /// forbidden to see it does not keep the process from being ready.
     pub fn watch_optional<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
         K::Scope: Placement<K>,
     {
         let watched = self.watched(config, reduce, Readiness::NeedsAnswer);
@@ -53,7 +54,7 @@ impl Runtime {
         reduce: Reduce<K>,
     ) -> (Cache<K>, Changes<K>, Demand<R>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
         K::Scope: Placement<K>,
         R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
@@ -79,7 +80,7 @@ impl Runtime {
 
     fn watched<K>(&self, config: watcher::Config, reduce: Reduce<K>, readiness: Readiness) -> Watched<K>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
         K::Scope: Placement<K>,
     {
         let environment = Environment {

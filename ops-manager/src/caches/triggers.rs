@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use futures::stream::{self, BoxStream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{Cache, panics};
@@ -85,20 +86,28 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     let changes = cache.changes();
-    changes
-        .flat_map(|changed| each(|| mapping::by_label(changed.meta())))
-        .boxed()
+    let changes = changes.flat_map(|changed| each(|| mapping::by_label(changed.meta())));
+    let left_out = cache.left_out_objects();
+    let left_out = left_out.flat_map(|left_out| each(|| mapping::by_label(&left_out.identity)));
+    stream::select(changes, left_out).boxed()
 }
 
 fn issuers<K>(kind: &'static str, cache: &Cache<K>, pgpools: &Cache<Pgpool>) -> Keys<Pgpool>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
-    let all = pgpools.clone();
+    let pgpools_of = {
+        let all = pgpools.clone();
+        move |issuer: &ObjectMeta| each(|| mapping::by_issuer(kind, issuer, &all.list()))
+    };
+    let left_out = {
+        let pgpools_of = pgpools_of.clone();
+        let left_out = cache.left_out_objects();
+        left_out.flat_map(move |left_out| pgpools_of(&left_out.identity))
+    };
     let changes = cache.changes();
-    changes
-        .flat_map(move |changed| each(|| mapping::by_issuer(kind, changed.meta(), &all.list())))
-        .boxed()
+    let changes = changes.flat_map(move |changed| pgpools_of(changed.meta()));
+    stream::select(changes, left_out).boxed()
 }
 
 /// cert-manager is installed or removed: that is no change of any object.

@@ -80,10 +80,11 @@ fn edits(request: &PgpoolOpsRequest) -> bool {
                 .vertical_scaling
                 .as_ref()
                 .and_then(|it| it.node.as_ref());
-            node.is_some_and(|node| {
+            let moves = node.is_some_and(|node| {
                 let policy = node.node_selection_policy.as_deref().unwrap_or_default();
                 node.topology.is_some() || !policy.is_empty()
-            })
+            });
+            moves || request.spec.configuration.is_some()
         }
         OpsType::UpdateVersion | OpsType::Reconfigure | OpsType::ReconfigureTls | OpsType::RotateAuth => true,
     }

@@ -20,9 +20,9 @@ pub(crate) const OF_TYPES: [f64; 4] = [
     9_007_199_254_740_991.0,
 ];
 
-/// A time as in RFC 3339 of the years 1000 to 9998, with at most nanoseconds. The format `date-time` alone also accepts
-/// times of year 9999, and offsets that no time zone has.
-const TIME: &str = r"^([1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-](0[0-9]|1[0-9]|2[0-3]):[0-5][0-9])$";
+/// A time as in RFC 3339 of the years 1000 to 9998, with at most nanoseconds, and of a day that exists. The format `date-time`
+/// accepts more: an empty list, times of year 9999, and offsets that no time zone has.
+pub(crate) const TIME: &str = r"^(([1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([1-9][0-9](0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00)-02-29)[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
 /// Base64 with padding, and without bits behind the last byte. The format `byte` alone accepts more.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
@@ -38,9 +38,12 @@ fn bound(name: &str, schema: &mut Value) {
     match (text(map, "type").as_deref(), text(map, "format").as_deref()) {
         (Some("integer"), Some("int32")) => range(map, (i32::MIN.into(), i32::MAX.into())),
         (Some("integer"), _) => range(map, (-EXACT, EXACT)),
-        (Some("string"), Some("date-time")) => pattern(map, TIME),
+        // With these formats the API server accepts an empty list, too.
+        (Some("string"), Some("date-time")) => {
+            map.remove("format");
+            pattern(map, TIME);
+        }
         (Some("string"), Some("byte")) => {
-            // With this format the API server accepts an empty list, too.
             map.remove("format");
             pattern(map, BASE64);
         }
@@ -98,5 +101,6 @@ mod tests {
             &json!({ "x-kubernetes-int-or-string": true })
         );
         assert_eq!(of("times/items/pattern"), TIME);
+        assert_eq!(schema.pointer("/properties/times/items/format"), None);
     }
 }

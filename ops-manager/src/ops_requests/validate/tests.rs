@@ -43,12 +43,19 @@ fn an_edit_needs_a_policy_that_has_checked_its_author() {
     let (before, after) = (made("2026-01-01T00:00:00Z"), made("2026-03-01T00:00:00Z"));
     let installed = Some(at("2026-02-01T00:00:00Z"));
     let restart = request("one", OpsType::Restart, "{apply: Always}");
+    let scaling = |text: &str| request("one", OpsType::VerticalScaling, text);
+    let resources = scaling("{verticalScaling: {node: {resources: {limits: {cpu: '1'}}}}}");
+    let configuration = scaling("{configuration: {removeCustomConfig: true}}");
+    let topology = scaling("{verticalScaling: {node: {topology: {key: a, value: b}}}}");
     for (request, state, since, fails) in [
         (&after, PolicyState::InForce, installed, false),
         (&before, PolicyState::InForce, installed, true),
         (&after, missing(), None, true),
         (&after, PolicyState::Trusted, None, false),
         (&restart, missing(), None, false),
+        (&resources, missing(), None, false),
+        (&configuration, missing(), None, true),
+        (&topology, missing(), None, true),
     ] {
         let rights = Rights { state, since };
         let found = validate(

@@ -1,5 +1,7 @@
 use k8s_openapi::api::core::v1::Pod;
 
+use shared_types::PgpoolVersion;
+
 use super::*;
 use crate::fixtures::{parse, plain_pgpool, tls_pgpool};
 
@@ -41,7 +43,7 @@ fn an_object_concerns_the_pgpool_in_its_labels() {
         ("", vec![]),
     ];
     for (labels, expected) in rows {
-        assert_eq!(shown(by_label(&labeled(labels))), expected, "{labels}");
+        assert_eq!(shown(by_label(labeled(labels).meta())), expected, "{labels}");
     }
 }
 
@@ -52,7 +54,7 @@ fn a_version_concerns_those_who_run_it() {
         version.metadata.name = Some(name.to_owned());
         version
     };
-    let concerned = |name| shown(by_version(&version(name), &pgpools()));
+    let concerned = |name| shown(by_version(version(name).meta(), &pgpools()));
     assert_eq!(concerned("4.6.1"), ["demo/pool", "shop/pool"]);
     assert_eq!(concerned("4.5.3"), ["demo/other"]);
     assert_eq!(concerned("4.4.5"), [""; 0]);
@@ -83,6 +85,16 @@ fn an_app_binding_concerns_those_behind_it_and_the_one_it_tells_about() {
         ["shop/pool"],
         "an empty namespace is that of the Pgpool"
     );
+    let left_out = |namespace, name| {
+        let binding = binding(namespace, name, None);
+        shown(by_app_binding_left_out(
+            binding.meta(),
+            &pgpools(),
+            &Refused::default(),
+        ))
+    };
+    assert_eq!(left_out("demo", "pg"), ["demo/pool"], "also one that is left out");
+    assert_eq!(left_out("db", "none"), [""; 0]);
     assert_eq!(concerned("demo", "other", None), [""; 0]);
     assert_eq!(
         concerned("demo", "other", Some("other")),
@@ -128,5 +140,7 @@ fn who_was_refused_notices_nothing_but_consent() {
         let (by_binding, by_user) = noticed(binding, across);
         assert_eq!(by_binding, expected);
         assert_eq!(by_user, none);
+        let left_out = by_app_binding_left_out(binding.meta(), &pgpools, &refused);
+        assert_eq!(shown(left_out), none);
     }
 }

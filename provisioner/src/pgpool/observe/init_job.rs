@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{GetParams, Request};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
-use operator_runtime::decode::Received;
+use kube::{Resource, ResourceExt};
+use serde::de::IgnoredAny;
 use shared_types::pgpool::ScriptReference;
 use shared_types::{Pgpool, limits, names};
 
@@ -55,16 +56,22 @@ pub(super) async fn facts(pgpool: &Pgpool, context: &Context) -> Result<InitFact
 }
 
 /// Whether a `ConfigMap` exists. Read by name, once for each attempt to create the Job: the right to watch one would be the
-/// right to list all.
+/// right to list all. Only its metadata is requested, and not even that is decoded: the content may be large.
 async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Lookup<()>, Error> {
     let what = || format!("ConfigMap {namespace}/{name}");
-    let api: Api<Received<ConfigMap>> = Api::namespaced(context.client.clone(), namespace);
-    let answer = tokio::time::timeout(context.deadline, api.get_opt(name))
+    let url = ConfigMap::url_path(&(), Some(namespace));
+    let request = Request::new(url).get_metadata(name, &GetParams::default());
+    let request = request.map_err(|source| Error::Observe {
+        what: what(),
+        source: kube::Error::BuildRequest(source),
+    })?;
+    let answer = context.client.request::<IgnoredAny>(request);
+    let answer = tokio::time::timeout(context.deadline, answer)
         .await
         .map_err(|_| Error::ObserveTimeout { what: what() })?;
     match answer {
-        Ok(Some(_)) => Ok(Lookup::Present(())),
-        Ok(None) => Ok(Lookup::Absent),
+        Ok(_) => Ok(Lookup::Present(())),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Lookup::Absent),
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(Lookup::Forbidden),
         Err(source) => Err(Error::Observe { what: what(), source }),
     }

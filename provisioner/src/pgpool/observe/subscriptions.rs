@@ -3,7 +3,7 @@
 //! [`Context::subscribe`]: crate::context::Context::subscribe
 
 use k8s_openapi::api::core::v1::Service;
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt};
 use operator_runtime::Scope;
 use shared_types::pgpool::{Agent, ScriptReference};
 use shared_types::{Pgpool, limits, names};
@@ -74,7 +74,7 @@ fn secrets(pgpool: &Pgpool, observed: &Observed) -> Vec<NamespacedName> {
         .collect();
     // With our labels it is in the cache already.
     let auth_secret = observed.inputs.auth_secret.present();
-    if auth_is_users || auth_secret.is_some_and(|secret| mapping::by_label(secret.as_ref()).is_none()) {
+    if auth_is_users || auth_secret.is_some_and(|secret| mapping::by_label(secret.meta()).is_none()) {
         secrets.push(auth);
     }
     secrets.extend(observed.unlabeled_certificates.iter().cloned());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Map, Value};
-use shared_types::rules::is_limit_of_type;
+use shared_types::rules::{is_limit_of_type, is_time};
 use shared_types::{
     crds,
     rules::{self, Rule},
@@ -242,7 +242,7 @@ fn limits(field: &Map<String, Value>) -> Vec<String> {
         let keys: Vec<_> = keys.iter().filter_map(Value::as_str).collect();
         limits.push(format!("One entry for each `{}`.", keys.join("`, `")));
     }
-    if field.get("format").is_some_and(|format| format == "date-time") {
+    if is_time(&Value::Object(field.clone())) {
         limits.push("A time such as `2026-01-02T03:04:05Z`.".to_owned());
     }
     limits

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// More levels than `serde_json` reads.
 const LEVELS: usize = 200;
 
-const TIMES: [&str; 14] = [
+const TIMES: [&str; 22] = [
     "9999-12-31T23:59:59Z",
     "9999-12-31T23:59:59-12:00",
     "0000-01-01T00:00:00Z",
@@ -20,6 +20,14 @@ const TIMES: [&str; 14] = [
     "2026-06-30T23:59:60Z",
     "2026-02-30T00:00:00Z",
     "2026-01-01",
+    "2028-02-29T00:00:00Z",
+    "2026-02-29T00:00:00Z",
+    "1900-02-29T00:00:00Z",
+    "2000-02-29T00:00:00Z",
+    "2026-04-31T00:00:00Z",
+    "2026-00-10T00:00:00Z",
+    "2026-01-01T24:00:00Z",
+    "2026-01-01T00:60:00Z",
 ];
 
 const BYTES: [&str; 9] = [
@@ -51,17 +59,20 @@ pub(super) fn of(schema: &Value) -> Vec<Value> {
     if let Some(words) = schema["enum"].as_array() {
         add(words.clone());
     }
-    match (schema["type"].as_str(), schema["format"].as_str()) {
-        (Some("integer" | "number"), _) => add(numbers()),
-        (Some("boolean"), _) => add(vec![json!(false), json!("true"), json!(1)]),
-        (Some("string"), Some("date-time")) => add(TIMES.map(Value::from).to_vec()),
-        (Some("string"), Some("byte")) => add(BYTES.map(Value::from).to_vec()),
-        (Some("string"), _) => {
+    match schema["type"].as_str() {
+        Some("integer" | "number") => add(numbers()),
+        Some("boolean") => add(vec![json!(false), json!("true"), json!(1)]),
+        Some("string") => {
+            // Times and bytes have a pattern in place of a format.
+            if schema["pattern"].is_string() {
+                add(TIMES.map(Value::from).to_vec());
+                add(BYTES.map(Value::from).to_vec());
+            }
             add(TEXTS.map(Value::from).to_vec());
             add(vec![json!("x".repeat(300))]);
         }
-        (Some("array"), _) => add(vec![json!([null]), json!([[]]), json!([{}])]),
-        (Some("object"), _) => add(vec![
+        Some("array") => add(vec![json!([null]), json!([[]]), json!([{}])]),
+        Some("object") => add(vec![
             json!({ "key": null }),
             json!({ "": {} }),
             json!({ "key": nested() }),
@@ -75,10 +86,6 @@ pub(super) fn of(schema: &Value) -> Vec<Value> {
         add(["1Ki", "-1m", "1e100000", "0.0000000000000001"]
             .map(Value::from)
             .to_vec());
-    }
-    if schema["format"] == "date-time" {
-        // With this format the API server accepts an empty list, too. The operators leave such an object out, and say so.
-        values.retain(|value| *value != json!([]));
     }
     values
 }

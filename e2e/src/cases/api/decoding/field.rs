@@ -62,7 +62,7 @@ fn collect(schema: &Value, steps: Vec<Step>, found: &mut Vec<Field>) {
     {
         collect(values, inner(Step::Entry), found);
     }
-    let keywords = ["type", "format", "enum", "x-kubernetes-int-or-string"];
+    let keywords = ["type", "pattern", "enum", "x-kubernetes-int-or-string"];
     let own = keywords
         .into_iter()
         .filter_map(|keyword| Some((keyword.to_owned(), schema.get(keyword)?.clone())));
@@ -118,7 +118,7 @@ fn smallest(schema: &Value) -> Value {
     if let Some(first) = schema["enum"].get(0) {
         return first.clone();
     }
-    match (schema["type"].as_str(), schema["format"].as_str()) {
+    match (schema["type"].as_str(), schema["pattern"].as_str()) {
         (Some("object"), _) => {
             let required = schema["required"].as_array().into_iter().flatten();
             let required = required.filter_map(Value::as_str);
@@ -132,8 +132,8 @@ fn smallest(schema: &Value) -> Value {
             .filter(|least| least.as_f64() > Some(0.0))
             .cloned()
             .unwrap_or(json!(0)),
-        (Some("string"), Some("date-time")) => json!("2026-01-01T00:00:00Z"),
-        (Some("string"), Some("byte")) => json!("QQ=="),
+        (Some("string"), Some(pattern)) if pattern.contains("[Tt]") => json!("2026-01-01T00:00:00Z"),
+        (Some("string"), Some(pattern)) if pattern.contains("[AQgw]==") => json!("QQ=="),
         (Some("string"), _) => json!("x"),
         _ => json!(1),
     }

@@ -69,7 +69,7 @@ fn sample(schema: &Value) -> Value {
             json!({ "sample": sample(&schema["additionalProperties"]) })
         }
         Some("object") => Value::Object(required(schema)),
-        _ if schema["format"] == "date-time" => "2026-01-01T00:00:00Z".into(),
+        _ if shared_types::rules::is_time(schema) => "2026-01-01T00:00:00Z".into(),
         _ => "sample".into(),
     }
 }
