@@ -71,7 +71,9 @@ struct identity *issue(const char *name, enum kind kind, int is_ca, const struct
 static char *text_of(BIO *bio) {
     char *data;
     long size = BIO_get_mem_data(bio, &data);
-    char *text = strndup(data, (size_t)size);
+    char *text = calloc(1, (size_t)size + 1);
+    EXPECT(text);
+    memcpy(text, data, (size_t)size);
     BIO_free(bio);
     return text;
 }

@@ -76,7 +76,15 @@ pub(crate) const LINT: &[Step] = &[
     },
     Step {
         what: "scripts of this repository",
-        run: Checker(&SHELLCHECK, &[".ci/run", "release/images"]),
+        run: Checker(
+            &SHELLCHECK,
+            &[
+                ".ci/run",
+                "release/images",
+                "tls-reload/start.sh",
+                "tls-reload/tests/start",
+            ],
+        ),
     },
     Step {
         what: "scripts in generated objects",
