@@ -11,7 +11,7 @@
 //! | [`request`] | raw requests, which show who refuses one |
 //! | [`process`], [`supervised`] | the operators: start, restart, memory, processor time, output |
 //! | [`stage`] | the control plane, the users, the neighbor |
-//! | [`steps`], [`forbidden`], [`disclosure`], [`run`] | carrying out one attack, and judging it |
+//! | [`steps`], [`forbidden`], [`disclosure`], [`run`] | carrying out one attack, and its verdict |
 //! | [`verdict`] | what came of an attack, as text and JSON: pure |
 
 mod attack;

@@ -143,7 +143,7 @@ async fn rotate(
     Ok(())
 }
 
-/// Tells of one rotation, and of connections that failed in it.
+/// Prints one rotation, and the connections that failed in it.
 fn print_rotation(
     step: &Step,
     number: usize,

@@ -20,7 +20,7 @@ use crate::progress::Progress;
 
 const FILE: &str = "/var/cache/pgpool-e2e.lock";
 
-/// Tells a command started by `exec` which process holds the lock for it.
+/// Names the process that holds the lock, for a command started by `exec`.
 pub const HOLDER: &str = "PGPOOL_E2E_HOLDER";
 
 /// Characters of a command that are shown.

@@ -13,7 +13,7 @@ use shared_types::{Pgpool, names};
 /// The type of a Secret that names none.
 const OPAQUE: &str = "Opaque";
 
-/// What tells that an object belongs to one owner.
+/// What shows that an object belongs to one owner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The owner, as its objects refer to it.

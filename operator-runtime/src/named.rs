@@ -93,7 +93,7 @@ where
 /// A command to the supervisor of the watches.
 #[derive(Clone, Debug)]
 enum Command {
-    /// Watch an object. The number tells this watch from earlier ones of the same object.
+    /// Watch an object. The number distinguishes this watch from earlier ones of the same object.
     Start(Target, u64),
     /// Stop watching it.
     Stop(Target),

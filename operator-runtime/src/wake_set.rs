@@ -17,7 +17,7 @@ use crate::fair::{Lanes, Tenant};
 
 /// The sending side: wakes every subscription. Clones are the same set.
 ///
-/// `K` tells one thing to wake from another, `V` is what the streams yield. Both are the same unless the
+/// `K` distinguishes the things to wake, `V` is what the streams yield. Both are the same unless the
 /// items carry more than their key, as the changed objects of a cache do.
 ///
 /// ```

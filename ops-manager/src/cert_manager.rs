@@ -294,7 +294,7 @@ pub fn condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Con
 }
 
 impl Condition {
-    /// Tells whether the condition holds.
+    /// Whether the condition holds.
     pub fn is_true(&self) -> bool {
         self.status == "True"
     }

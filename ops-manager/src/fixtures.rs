@@ -218,7 +218,7 @@ pub(crate) fn fingerprint(observed: &Observed, alias: Alias) -> String {
     tls_bundle::Fingerprint::of_der(&leaf).to_string()
 }
 
-/// What the provisioner tells of the pods: the leaf that each serves, if it is known.
+/// What the provisioner reports about the pods: the leaf that each serves, if it is known.
 pub(crate) fn serving(mut pgpool: Pgpool, pods: &[Option<&str>]) -> Pgpool {
     let pod = |(ordinal, served): (usize, Option<&str>)| PodStatus {
         name: format!("pool-{ordinal}"),

@@ -16,7 +16,7 @@ use tls_bundle::Fingerprint;
 use crate::v1;
 use crate::v1::watch_verdicts_response::Event as Message;
 
-/// Names one Pgpool object. The UID tells it from an earlier object of the same name.
+/// Names one Pgpool object. The UID distinguishes it from an earlier object of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PgpoolId {
     pub namespace: String,

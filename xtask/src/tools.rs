@@ -120,7 +120,7 @@ impl Tool {
                 python
             }
         };
-        // `cargo run` tells its child about the package that runs; the one that is installed is another.
+        // `cargo run` describes the running package to its child; the one that is installed is another.
         let status = command
             .current_dir(env::temp_dir())
             .status()

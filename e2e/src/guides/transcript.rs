@@ -43,7 +43,7 @@ pub(crate) fn script(steps: &[Step], mark: &str) -> String {
     script
 }
 
-/// Judges what a script printed.
+/// Checks what a script printed.
 ///
 /// # Errors
 /// The first step that differs from the page: its line, the command, what it printed.

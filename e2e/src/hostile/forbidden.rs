@@ -1,4 +1,4 @@
-//! Judges what must not come of one attack.
+//! Checks that what must not result from an attack does not.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -98,7 +98,7 @@ async fn carry_out(
     verdict.add(attacker.violations(&before, since, true).await?);
     // What is reported only now is what lasts.
     verdict.outcome = describe(&attacker, &outcome).await?;
-    judge(stage, tenant, verdict).await
+    check_operators(stage, tenant, verdict).await
 }
 
 /// Restarts both operators with all objects in place, and has them serve the neighbor.
@@ -117,17 +117,17 @@ async fn restart_and_serve(stage: &mut Stage, verdict: &mut Verdict) {
     }
 }
 
-/// Searches what the operators put out, and judges what they used.
-async fn judge(stage: &mut Stage, tenant: &str, verdict: &mut Verdict) -> anyhow::Result<()> {
+/// Searches the output of the operators, and checks what they used.
+async fn check_operators(stage: &mut Stage, tenant: &str, verdict: &mut Verdict) -> anyhow::Result<()> {
     verdict.add(disclosed(stage, tenant).await?);
     for operator in &mut stage.operators {
         if let Err(error) = operator.check() {
             verdict.add([first_line(&error)]);
         }
         let (usage, limit, silence) = (operator.usage(), operator.memory_limit, operator.silence());
-        verdict.judge_usage(operator.name, usage, limit, silence);
+        verdict.check_usage(operator.name, usage, limit, silence);
     }
-    verdict.judge_processor(stage.processor);
+    verdict.check_processor(stage.processor);
     Ok(())
 }
 

@@ -31,7 +31,7 @@ use super::supervised::Supervised;
 /// The issuer for all namespaces.
 const CLUSTER_ISSUER: &str = "shared-ca";
 
-/// The kind of the Prometheus operator, with any content: what is in one is judged here, not by its schema.
+/// The kind of the Prometheus operator, with any content: its content is checked here, not by its schema.
 const SERVICE_MONITORS: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

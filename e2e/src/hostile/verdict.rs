@@ -31,7 +31,7 @@ impl Verdict {
     }
 
     /// Adds what is forbidden to every attack: an operator that uses too much or is silent.
-    pub(super) fn judge_usage(
+    pub(super) fn check_usage(
         &mut self,
         operator: &'static str,
         usage: Usage,
@@ -53,7 +53,7 @@ impl Verdict {
         self.usage.push((operator, usage));
     }
 
-    pub(super) fn judge_processor(&mut self, limit: u32) {
+    pub(super) fn check_processor(&mut self, limit: u32) {
         let seconds = self.processor_seconds();
         if seconds > f64::from(limit) {
             self.through
@@ -139,21 +139,21 @@ mod tests {
             processor_seconds,
             open_files: 0,
         };
-        verdict.judge_usage(
+        verdict.check_usage(
             "provisioner",
             usage(100 * MEBIBYTE, 5.0),
             128 * MEBIBYTE,
             Duration::ZERO,
         );
-        verdict.judge_processor(40);
+        verdict.check_processor(40);
         assert!(!verdict.got_through());
-        verdict.judge_usage(
+        verdict.check_usage(
             "ops-manager",
             usage(129 * MEBIBYTE, 36.0),
             128 * MEBIBYTE,
             Duration::from_mins(1),
         );
-        verdict.judge_processor(40);
+        verdict.check_processor(40);
         assert_eq!(
             verdict.through,
             [

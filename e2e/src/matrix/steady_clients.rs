@@ -101,10 +101,10 @@ impl Load {
         let shell = self.ns.begin(NAME, CONTAINER, &script).await?;
         let working = Working { load: self, shell };
         wait::until("the clients are let in before the change", SOON, async || {
-            let told = working.shell.lines();
+            let lines = working.shell.lines();
             for question in faithful {
                 let line = format!("began {}", question.name);
-                ensure!(told.contains(&line), "not yet {line}: {told:?}");
+                ensure!(lines.contains(&line), "not yet {line}: {lines:?}");
             }
             Ok(())
         })

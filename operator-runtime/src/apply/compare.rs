@@ -108,7 +108,7 @@ fn list_within(desired: &[Value], live: &[Value]) -> bool {
     }
 }
 
-/// Returns the key that tells the items apart, if there is one that does.
+/// Returns the key that distinguishes the items, if there is one.
 fn merge_key(items: &[Value]) -> Option<&'static [&'static str]> {
     let maps: Vec<&Map<String, Value>> = items.iter().map(Value::as_object).collect::<Option<_>>()?;
     if maps.is_empty() {

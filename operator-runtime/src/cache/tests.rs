@@ -422,7 +422,7 @@ async fn one_object_that_cannot_be_decoded_harms_no_other() {
     assert_eq!(
         queued(&mut changes),
         ["one=1", "two=3"],
-        "those who depend on it are told"
+        "its dependants are reconciled"
     );
     api.lose("configmaps", &config_map("ns", "two", "3"));
     sleep(Duration::from_secs(15)).await;
@@ -436,7 +436,7 @@ async fn one_object_that_cannot_be_decoded_harms_no_other() {
     assert_eq!(queued(&mut changes), ["one=4"]);
     assert_eq!(left_out(&runtime), "0");
 
-    // Another object of the same name, one that is being deleted, and one that is gone: the end of the last known is told.
+    // Another object of the same name, one that is being deleted, and one that is gone: the deletion of the last known one is reported.
     let mut other = bad("one");
     other["metadata"]["uid"] = json!("another");
     api.put("configmaps", &other);

@@ -64,6 +64,6 @@ async fn an_event_is_published_in_the_namespace_of_its_object_and_a_refusal_is_s
             .unwrap();
     let events = Events::new(client, "pgpool-test");
     events.warning(&object, "Reconcile", "Broken", "it is").await;
-    events.normal(&object, "Reconcile", "Mended", "it is not").await;
+    events.normal(&object, "Reconcile", "Repaired", "it is not").await;
     script.finish().await;
 }

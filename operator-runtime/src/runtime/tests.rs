@@ -56,7 +56,7 @@ async fn a_task_that_ends_ends_the_process_with_its_name() {
         });
         let error = ends(runtime).await.unwrap_err();
         assert!(format!("{error:#}").starts_with(expected), "{error:#}");
-        assert!(drain.is_cancelled(), "the other tasks are told to end");
+        assert!(drain.is_cancelled(), "the other tasks are asked to end");
     }
 }
 

@@ -42,7 +42,7 @@ where
         Self { detached, cache }
     }
 
-    /// Adds or replaces an object, and tells those who follow the changes.
+    /// Adds or replaces an object, and notifies those who follow the changes.
     pub fn apply(&self, object: K) {
         self.detached.take(watcher::Event::Apply(object));
     }
@@ -60,7 +60,7 @@ where
         }
     }
 
-    /// Removes an object, and tells those who follow the changes.
+    /// Removes an object, and notifies those who follow the changes.
     pub fn delete(&self, object: K) {
         self.detached.take(watcher::Event::Delete(object));
     }

@@ -21,7 +21,7 @@ use crate::cert_manager::Certificate;
 /// How long a cache may take to show a write. What it does not show by then was removed by someone else.
 const ARRIVAL: Duration = Duration::from_secs(2);
 
-/// How long a Certificate of another owner is taken to exist. It need not have our labels, so no watch tells when it is
+/// How long a Certificate of another owner is taken to exist. It need not have our labels, so no watch reports when it is
 /// deleted.
 const CONFLICT: Duration = Duration::from_secs(25);
 
@@ -45,7 +45,7 @@ struct Writes {
     adopted: Vec<Version>,
 }
 
-/// The provisioner writes to the same status, so that the resource version of the Pgpool tells nothing: our part does.
+/// The provisioner writes to the same status, so that the resource version of the Pgpool says nothing; our part of the status does.
 #[derive(Debug)]
 struct StatusWrite {
     before: OwnStatus,

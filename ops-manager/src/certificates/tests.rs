@@ -39,7 +39,7 @@ async fn a_new_pgpool_costs_three_requests_and_no_status() {
             }))
         });
     let bench = Bench::start(script);
-    // The Pgpool may be old: what was asked for this very moment is not told as missing.
+    // The Pgpool may be old: what was requested a moment ago is not reported as missing.
     let outcome = bench.settle(&pgpool, &prepared(&pgpool)).await.unwrap();
     assert!(
         matches!(

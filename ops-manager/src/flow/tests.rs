@@ -219,13 +219,13 @@ fn steps_tell_when_they_were_done() {
         Reason::AllReplicasReady,
         "1 of 1 pods are ready",
     );
-    let judged = (
+    let verified = (
         ConditionType::CertificatesReady,
         true,
         Reason::CertificatesIssued,
         "fit",
     );
-    let pgpool = with_conditions(pgpool(), &[STARTED, judged, ready]);
+    let pgpool = with_conditions(pgpool(), &[STARTED, verified, ready]);
     let flow = standing(&pgpool, &taken_up(issued(&pgpool)));
     let times: Vec<_> = flow
         .steps

@@ -309,7 +309,7 @@ async fn a_watched_flow_comes_when_it_changes_and_ends_with_the_pgpool() {
     assert_eq!(
         state(stream.next().await.unwrap().unwrap()),
         WireState::Done,
-        "the same is not told twice"
+        "the same is not sent twice"
     );
     source.set(None);
     assert_eq!(stream.next().await.unwrap().unwrap_err().code(), Code::NotFound);

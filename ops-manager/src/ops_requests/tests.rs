@@ -14,7 +14,7 @@ use super::*;
 use crate::caches::mapping;
 use crate::cert_manager::Certificate;
 use crate::fixtures::now;
-use crate::fixtures::ops::{created, finished_at, ready, request, told};
+use crate::fixtures::ops::{created, finished_at, ready, request, shown};
 use crate::fixtures::world::World;
 
 const POOL: &str = "/apis/kubedb.com/v1alpha2/namespaces/demo/pgpools/pool";
@@ -160,7 +160,7 @@ async fn a_request_is_begun_carried_out_waited_for_and_ended() {
     assert_eq!(bench.settle(&one).await.unwrap(), Outcome::Converged);
     let standing = bench.standing(&one);
     assert_eq!(
-        told(standing.status.as_ref().unwrap()),
+        shown(standing.status.as_ref().unwrap()),
         [
             "HorizontalScaling",
             "UpdateDatabase",

@@ -91,7 +91,7 @@ fn retries(decision: &Result<Decision<'_>, Blocked>, applied: &Applied) -> Vec<D
         // The pod is replaced.
         retries.push(Duration::ZERO);
     }
-    // No watch tells when an object of someone else is deleted, or rights are granted.
+    // No watch reports that an object of another owner is deleted, or that rights are granted.
     if applied.monitoring_failure.is_some() {
         retries.push(CONFLICT_RETRY);
     }

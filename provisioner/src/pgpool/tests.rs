@@ -67,7 +67,7 @@ async fn from_the_verdict_to_proven_pods() {
     stage.reconcile().await;
     let certificates = stage.issue();
     stage.api.log();
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     stage.reconcile().await;
     let copy = format!(
         "/api/v1/namespaces/demo/secrets/{}",
@@ -124,7 +124,7 @@ async fn converged_means_that_nothing_is_sent() {
         assert_eq!(successor.checked().await, Outcome::Converged);
         let log = successor.api.log();
         let said = log.iter().all(|line| *line == format!("PATCH {POOL}/status"));
-        // It judged for itself and says so; nothing else.
+        // It verified them itself and reports that; nothing else.
         assert!(said && log.len() <= 1, "{log:?}");
     }
 }
@@ -135,7 +135,7 @@ async fn nothing_is_sent_twice_while_the_caches_lag() {
     stage.reconcile().await;
     let (certificates, before) = (stage.issue(), stage.api.log().len());
     assert_eq!(before, 11);
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     stage.api.hold();
     let shown = Arc::new(stage.pgpool());
     stage.thrice(&shown).await;
@@ -186,7 +186,7 @@ async fn a_foreign_object_stops_everything_and_touches_nothing() {
     let stage = Stage::new(&tls_pgpool());
     stage.api.put(path, foreign.clone());
     let certificates = stage.issue();
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     let outcome = stage.reconcile().await;
     assert!(
         matches!(
@@ -205,7 +205,7 @@ async fn a_foreign_object_stops_everything_and_touches_nothing() {
     let now: Value = stage.api.get(path).unwrap();
     assert_eq!(now["spec"], foreign["spec"]);
 
-    // Mended: somebody removes it.
+    // Repaired: somebody removes it.
     let client = stage.api.client();
     let services: kube::Api<k8s_openapi::api::core::v1::Service> = kube::Api::namespaced(client, "demo");
     services
@@ -275,7 +275,7 @@ async fn an_auth_secret_that_others_make_is_waited_for() {
     pgpool.spec.auth_secret = Some(crate::fixtures::parse("{externallyManaged: true}"));
     let stage = Stage::new(&pgpool);
     assert_eq!(stage.reconcile().await.reason(), Some("AuthSecretNotFound"));
-    // A watch tells when it comes, though it has no labels of ours.
+    // A watch reports its creation, although it does not have our labels.
     let followed = stage.context.named_secrets.lookup("demo", "pool-auth");
     assert!(
         matches!(followed, operator_runtime::Lookup::Absent),

@@ -151,10 +151,13 @@ async fn share(ns: &TestNamespace, other: &TestNamespace) -> anyhow::Result<()> 
     other.certificates_not_ready(POOL, reason, &words).await?;
     other.no_workload(POOL).await?;
     name_everybody(other, NO_ROLE).await?;
-    let told = other.conditions(POOL).await?;
-    ensure!(!told.contains(ns.name()), "it tells whose: {told}");
+    let conditions = other.conditions(POOL).await?;
+    ensure!(
+        !conditions.contains(ns.name()),
+        "it names the owner: {conditions}"
+    );
 
-    // The first one runs on, and tells.
+    // The first one runs on, with a condition.
     let shared = ConditionType::ClientIssuerShared;
     ns.has_condition(
         POOL,
@@ -163,8 +166,11 @@ async fn share(ns: &TestNamespace, other: &TestNamespace) -> anyhow::Result<()> 
     .await?;
     ns.certificates_ready(POOL).await?;
     name_everybody(ns, CLIENT_USER).await?;
-    let told = ns.conditions(POOL).await?;
-    ensure!(!told.contains(other.name()), "it tells whose: {told}");
+    let conditions = ns.conditions(POOL).await?;
+    ensure!(
+        !conditions.contains(other.name()),
+        "it names the owner: {conditions}"
+    );
 
     annotate(other, ACCEPTED_DANGER).await?;
     other.certificates_ready(POOL).await?;

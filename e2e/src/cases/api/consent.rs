@@ -41,7 +41,7 @@ async fn case(ns: &TestNamespace, database: &TestNamespace) -> anyhow::Result<()
     wait::gone(&ns.api::<shared_types::Pgpool>(), POOL, SOON).await?;
     ns.put(&pool).await?;
     let present = refused(ns, "allowed-namespaces").await?;
-    ensure!(absent == present, "it tells what there is:\n{absent}\n{present}");
+    ensure!(absent == present, "it reveals what exists:\n{absent}\n{present}");
     ensure!(
         users(ns).await?.is_none(),
         "passwords were copied without consent"

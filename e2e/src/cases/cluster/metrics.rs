@@ -86,7 +86,7 @@ async fn failing(context: Context) -> anyhow::Result<()> {
     ns.apply_and_wait(&pool.with("/spec/monitor", monitor), READY)
         .await?;
     ensure!(ns.scrape(POOL).await.is_err(), "the exporter runs");
-    // Mended, it is a new pod, and scraped.
+    // Repaired, it is a new pod, and scraped.
     ns.edit(
         POOL,
         json!({"monitor": {"prometheus": {"exporter": {"args": null}}}}),

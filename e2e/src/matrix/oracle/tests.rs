@@ -128,7 +128,7 @@ fn certificates_count_where_pgpool_asks_for_them() {
 }
 
 #[test]
-fn clients_judge_the_server_as_they_are_asked_to() {
+fn clients_verify_the_server_as_requested() {
     let pool = pool(Some(Require), ClientAuthMode::Scram, Backend::Plain);
     let rows = [
         (

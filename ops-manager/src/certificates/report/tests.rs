@@ -1,4 +1,4 @@
-//! What is told: of each fault of a Secret, of each hindrance, and when nothing is.
+//! What is reported: for each fault of a Secret, for each obstacle, and when there is none.
 
 mod faults;
 mod lifetime;
@@ -196,7 +196,7 @@ fn a_secret_of_the_former_issuer_does_not_do() {
     assert_eq!(verdict.reason, Some(Reason::IssuerNotFound));
     let words = "Issuer demo/new-ca does not exist; create it, or correct issuerRef; \
                  meanwhile the certificates of Issuer ca stay";
-    assert_eq!(verdict.message, words, "told once");
+    assert_eq!(verdict.message, words, "reported once");
     // What stands there is used on, and so are its renewals.
     assert!(verdict.certificates.iter().all(|certificate| certificate.ready));
 }
@@ -210,7 +210,7 @@ fn a_contested_secret_is_refused_by_its_leaf() {
     let report = reported(&pgpool, &observed);
     assert_eq!(report.verdict.reason, Some(Reason::SecretNameConflict));
     assert!(report.verdict.certificates[0].ready);
-    // Without the leaf the provisioner could not tell what is refused, and would judge for itself.
+    // Without the leaf the provisioner would not know which certificate is refused, and would verify it itself.
     let [server, client, _] = report.verdict.certificates.as_slice() else {
         panic!("three")
     };

@@ -1,4 +1,4 @@
-//! What befalls certificates in the course of time, and that each is told once and mended without anybody's doing.
+//! Faults of certificates over time: each is reported once, and repaired without a person.
 
 use operator_runtime::Outcome;
 use operator_runtime::testing::{Call, Script};

@@ -211,7 +211,7 @@ fn a_rotation_is_over_when_every_pod_serves_a_certificate_that_is_new() {
     let all = &Alias::ALL;
     let cases = vec![
         (ready(1), 1, "waits WaitingForCertificates"),
-        // Issued, but judged by nobody yet.
+        // Issued, but not verified yet.
         (ready(1), 2, "waits WaitingForCertificates"),
         // The Secret is there before cert-manager counts it.
         (renewed(all, "old-server"), 1, "waits WaitingForCertificates"),
@@ -266,7 +266,7 @@ fn another_issuer_is_waited_for_until_it_has_issued_everything() {
     // One is left.
     issued.certificates.insert(Alias::Client, certificate("ca", 1));
     assert_eq!(word(&request, &edited, &issued), "waits WaitingForCertificates");
-    // Judged for the spec of before.
+    // Verified for the previous spec.
     changed.status.as_mut().unwrap().conditions[1].observed_generation = Some(1);
     issued.certificates.insert(Alias::Client, certificate("new", 2));
     issued.pgpool = Some(Arc::new(changed));

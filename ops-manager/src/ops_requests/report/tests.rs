@@ -3,7 +3,7 @@
 use shared_types::ops_request::OpsType;
 
 use super::*;
-use crate::fixtures::ops::{reason, request, told};
+use crate::fixtures::ops::{reason, request, shown};
 use crate::fixtures::{at, now};
 use crate::ops_requests::operations::operation;
 use crate::ops_requests::status::{last_step, start_time};
@@ -17,7 +17,7 @@ fn steps_keep_their_order_and_the_end_is_last() {
     let request = request("one", OpsType::Restart, "{}");
     let steps = operation(&request).steps(&request);
     let mut status = started(&request, Vec::new(), now());
-    assert_eq!(told(&status), ["Restart", "Reconciling"]);
+    assert_eq!(shown(&status), ["Restart", "Reconciling"]);
     assert_eq!(status.phase, Some(OpsPhase::Progressing));
     step_done(
         &request,
@@ -27,7 +27,7 @@ fn steps_keep_their_order_and_the_end_is_last() {
         now(),
     );
     resolved(&request, &mut status, &steps, &waits("rolling"), now());
-    assert_eq!(told(&status), ["Restart", "UpdateDatabase", "Reconciling"]);
+    assert_eq!(shown(&status), ["Restart", "UpdateDatabase", "Reconciling"]);
     assert_eq!(
         reason(&status, OpsCondition::Reconciling),
         Some("WaitingForPgpool")
@@ -48,7 +48,7 @@ fn steps_keep_their_order_and_the_end_is_last() {
         now(),
     );
     assert_eq!(
-        told(&status),
+        shown(&status),
         ["Restart", "UpdateDatabase", "RestartPods", "Successful"]
     );
     assert!(has_ended(&status) && status.phase == Some(OpsPhase::Successful));
@@ -86,7 +86,7 @@ fn a_failure_names_the_step_and_says_that_nothing_goes_on() {
         now(),
     );
     assert_eq!(
-        told(&status),
+        shown(&status),
         ["Restart", "UpdateDatabase", "RestartPods", "Stalled", "Failed"]
     );
     assert_eq!(find(&status, OpsCondition::RestartPods).unwrap().status, "False");
@@ -107,14 +107,14 @@ fn a_request_that_never_started_has_no_step() {
         now(),
     );
     assert_eq!(
-        (told(&queued), queued.phase),
+        (shown(&queued), queued.phase),
         (vec!["Reconciling"], Some(OpsPhase::Pending))
     );
     assert_eq!(announcement(&queued), None);
     let message = "newer".into();
     let skipped = not_started(&request, &queued, &Resolution::Skipped { message }, now());
     assert_eq!(
-        (told(&skipped), skipped.phase),
+        (shown(&skipped), skipped.phase),
         (vec!["Skipped"], Some(OpsPhase::Skipped))
     );
     let failed = not_started(
@@ -124,7 +124,7 @@ fn a_request_that_never_started_has_no_step() {
         now(),
     );
     assert_eq!(
-        (told(&failed), failed.phase),
+        (shown(&failed), failed.phase),
         (vec!["Stalled", "Failed"], Some(OpsPhase::Failed))
     );
 }

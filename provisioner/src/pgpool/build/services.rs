@@ -67,7 +67,7 @@ pub(super) fn stats(validated: &Validated) -> Option<Service> {
     labels.extend(stats_labels(&validated.selector));
     metadata.labels = Some(labels);
     let mut annotations = asked.annotations.clone();
-    annotations.extend(told(monitoring));
+    annotations.extend(discovery(monitoring));
     metadata.annotations = Some(annotations);
     Some(Service {
         metadata,
@@ -85,17 +85,18 @@ pub(super) fn stats_labels(selector: &BTreeMap<String, String>) -> BTreeMap<Stri
 
 /// Annotations with the agent, and what a Prometheus that is configured by annotations scrapes. It connects to pods, so the
 /// port is that of the pods.
-fn told(monitoring: &Monitoring) -> BTreeMap<String, String> {
-    let mut told = vec![(names::ANNOTATION_AGENT, monitoring.agent.as_str().to_owned())];
+fn discovery(monitoring: &Monitoring) -> BTreeMap<String, String> {
+    let mut discovery = vec![(names::ANNOTATION_AGENT, monitoring.agent.as_str().to_owned())];
     if monitoring.agent == Agent::Builtin {
-        told.extend([
+        discovery.extend([
             ("prometheus.io/scrape", "true".to_owned()),
             ("prometheus.io/scheme", "http".to_owned()),
             ("prometheus.io/path", METRICS_PATH.to_owned()),
             ("prometheus.io/port", monitoring.port.to_string()),
         ]);
     }
-    told.into_iter()
+    discovery
+        .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
 }

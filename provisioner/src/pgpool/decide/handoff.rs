@@ -185,7 +185,7 @@ fn verified(
 }
 
 /// When time alone fixes a failure: a certificate that is not valid yet, as when the clock of the issuer is ahead of ours.
-/// No watch event tells of that moment.
+/// No watch event marks that moment.
 fn valid_in(failure: &Failure, now: Timestamp) -> Option<Duration> {
     let begin = match failure {
         Failure::NotYetValid { not_before }

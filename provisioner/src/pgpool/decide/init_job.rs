@@ -18,7 +18,7 @@ use super::workload::Workload;
 use crate::pgpool::observe::{Lookup, Observed, is_due};
 use crate::pgpool::validate::{Initialization, Validated};
 
-/// How soon a `ConfigMap` that is missing is looked up again: no watch tells when it is created.
+/// How soon a `ConfigMap` that is missing is looked up again: no watch reports its creation.
 const SOURCE_RETRY: Duration = Duration::from_secs(10);
 
 /// How far the scripts are.

@@ -37,7 +37,7 @@ fn asked(pgpool: &Pgpool, observed: &Observed) -> Access {
     planned(pgpool, observed).access.unwrap()
 }
 
-/// The certificates have been there for long, and nobody has judged them.
+/// The certificates have existed for a long time, and nobody has verified them.
 fn patient(pgpool: &Pgpool, pki: &Pki) -> Observed {
     Observed {
         complete_for: GRACE,

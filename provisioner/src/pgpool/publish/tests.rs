@@ -72,7 +72,7 @@ fn events_for_transitions_and_for_nothing_else() {
         ),
     ];
     for (what, before, after, expected) in rows {
-        assert_eq!(told(before, after), expected, "{what}");
+        assert_eq!(published(before, after), expected, "{what}");
     }
 }
 
@@ -97,7 +97,11 @@ fn a_change_that_was_asked_for_is_no_warning() {
         ("a crash", &crashed, Kind::Warning),
     ];
     for (what, after, kind) in rows {
-        assert_eq!(told(&first, after), [(kind, "ReadinessCheckFailed")], "{what}");
+        assert_eq!(
+            published(&first, after),
+            [(kind, "ReadinessCheckFailed")],
+            "{what}"
+        );
     }
 }
 
@@ -145,11 +149,11 @@ fn events_of_scripts() {
         ),
     ];
     for (what, before, after, expected) in rows {
-        assert_eq!(told(before, after), expected, "{what}");
+        assert_eq!(published(before, after), expected, "{what}");
     }
 }
 
-fn told(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, &'static str)> {
+fn published(before: &PgpoolStatus, after: &PgpoolStatus) -> Vec<(Kind, &'static str)> {
     let events = transitions(before, after);
     let word = |reason: &String| Reason::from_word(reason).unwrap().as_str();
     events

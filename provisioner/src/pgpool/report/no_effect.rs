@@ -101,11 +101,11 @@ mod tests {
         ];
         for (spec, expected) in rows {
             let text = format!("{spec}\nversion: '4'\npostgresRef: {{name: pg}}");
-            let told = without_effect(&crate::fixtures::parse(&text));
-            assert_eq!(told.len(), usize::from(expected.is_some()), "{spec}: {told:?}");
+            let found = without_effect(&crate::fixtures::parse(&text));
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{spec}: {found:?}");
             assert!(
-                told.iter().all(|told| told.contains(expected.unwrap())),
-                "{spec}: {told:?}"
+                found.iter().all(|found| found.contains(expected.unwrap())),
+                "{spec}: {found:?}"
             );
         }
     }

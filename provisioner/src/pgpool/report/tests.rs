@@ -135,7 +135,7 @@ impl World {
         self.observed.pods[pod].ready = false;
     }
 
-    /// What was told before.
+    /// The status before.
     fn before(&mut self, status: PgpoolStatus) {
         self.pgpool.status = Some(status);
     }
@@ -161,9 +161,9 @@ impl World {
 }
 
 /// `Type=Status/Reason` of each condition.
-fn told(status: &PgpoolStatus) -> Vec<String> {
-    let told = |it: &Condition| format!("{}={}/{}", it.type_, it.status, it.reason);
-    status.conditions.iter().map(told).collect()
+fn shown(status: &PgpoolStatus) -> Vec<String> {
+    let shown = |it: &Condition| format!("{}={}/{}", it.type_, it.status, it.reason);
+    status.conditions.iter().map(shown).collect()
 }
 
 fn message(status: &PgpoolStatus, ty: ConditionType) -> String {

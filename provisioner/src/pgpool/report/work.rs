@@ -43,7 +43,7 @@ impl Work {
         };
         match &applied.progress {
             Progress::Stopped => return Self::Blocked(Blocked::Unknown),
-            // The foreign object does not have our labels, so no watch tells when it is deleted.
+            // The foreign object does not have our labels, so no watch reports its deletion.
             Progress::Conflict { message } => {
                 let blocked = Blocked::stuck(Reason::NameConflict, message.clone());
                 return Self::Blocked(blocked.after(CONFLICT_RETRY));
@@ -54,16 +54,16 @@ impl Work {
         if let Some(blocked) = &decision.config.blocked {
             return Self::Blocked(blocked.clone());
         }
-        let judge = match &decision.certificates {
+        let verifier = match &decision.certificates {
             CertificateState::AwaitingVerdict { left } => return Self::AwaitingVerdict { left: *left },
             CertificateState::Held { message, retry_after } => {
                 let blocked = Blocked::waiting(Reason::WaitingForCertificates, message.clone());
                 return Self::Blocked(blocked.after(*retry_after));
             }
             CertificateState::NotNeeded => None,
-            CertificateState::Verified(judge) => Some(*judge),
+            CertificateState::Verified(verifier) => Some(*verifier),
         };
-        Self::rolling(pgpool, observed, decision, applied, verified_by(judge), now)
+        Self::rolling(pgpool, observed, decision, applied, verified_by(verifier), now)
     }
 
     fn rolling(
@@ -137,7 +137,7 @@ impl Work {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            // A cache tells when it is filled; a failed write is an error, and this is not looked at.
+            // A cache wakes the Pgpool once it is filled. A failed write is an error, and this value is not used.
             Self::Blocked(Blocked::Unknown) => Outcome::Waiting {
                 reason: "Reading",
                 after: None,
@@ -207,8 +207,8 @@ fn done(pgpool: &Pgpool, observed: &Observed, verified_by: &str) -> String {
 }
 
 /// Says who verified the certificates where it was not ops-manager.
-fn verified_by(judge: Option<Verifier>) -> &'static str {
-    match judge {
+fn verified_by(verifier: Option<Verifier>) -> &'static str {
+    match verifier {
         // A status must not change because the verdict arrived by another path.
         None | Some(Verifier::Channel | Verifier::Status) => "",
         Some(Verifier::Provisioner) => {

@@ -1,4 +1,4 @@
-//! The auth Secret, which somebody else writes too: whoever rotates the password.
+//! The auth Secret, which another program writes too: the one that rotates the password.
 
 use operator_runtime::Classified;
 

@@ -1,4 +1,4 @@
-//! An `AppBinding` in another namespace: used only while its owner allows it, and never told about otherwise.
+//! An `AppBinding` in another namespace: used only while its owner allows it, and otherwise never described.
 
 use super::*;
 use crate::across_namespaces::AcrossNamespaces;

@@ -32,7 +32,7 @@ async fn killed_between_any_two_writes_the_end_is_the_same() {
         for certificate in &certificates {
             stage.store(certificate);
         }
-        stage.judge(&certificates, true);
+        stage.verify(&certificates, true);
         stage
     };
     let undisturbed = begin();
@@ -54,7 +54,7 @@ async fn killed_between_any_two_writes_the_end_is_the_same() {
         let in_use = password();
         api.budget(None);
         let second = Stage::on(api.clone(), PATIENT);
-        second.judge(&certificates, true);
+        second.verify(&certificates, true);
         second.reconcile().await;
         second.run_pods();
         assert_eq!(

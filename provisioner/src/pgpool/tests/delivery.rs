@@ -1,18 +1,18 @@
-//! What changes under running pods is told to each of them: once, whatever happens in between, and never for nothing.
+//! Each running pod is notified of a change: once, whatever happens in between, and never without need.
 
 use super::*;
 
 const USERS: &str = "PATCH /api/v1/namespaces/demo/secrets/pool-users";
 
-/// The pods as they are told, in order.
-fn told(log: &[String]) -> Vec<&str> {
+/// The pods that were notified, in order.
+fn notified(log: &[String]) -> Vec<&str> {
     let pods = "PATCH /api/v1/namespaces/demo/pods/";
-    let mut told: Vec<_> = writes(log)
+    let mut notified: Vec<_> = writes(log)
         .into_iter()
         .filter_map(|line| line.strip_prefix(pods))
         .collect();
-    told.sort_unstable();
-    told
+    notified.sort_unstable();
+    notified
 }
 
 /// A pool that runs; then its PostgreSQL gets another password, and a new process comes.
@@ -20,8 +20,8 @@ async fn changed() -> Stage {
     let stage = Stage::new(&tls_pgpool());
     stage.finish().await;
     assert!(
-        told(&stage.api.log()).is_empty(),
-        "pods that started with everything are not told"
+        notified(&stage.api.log()).is_empty(),
+        "pods that started with everything are not notified"
     );
     let path = "/api/v1/namespaces/demo/secrets/pg-auth";
     let mut secret: Value = stage.api.get(path).unwrap();
@@ -48,24 +48,28 @@ async fn every_running_pod_is_told_once_that_users_have_changed() {
     stage.thrice(&shown).await;
     let log = stage.api.log();
     assert_eq!(
-        told(&log),
+        notified(&log),
         ["pool-0", "pool-1", "pool-2"],
         "once, while the caches lag too"
     );
-    assert_eq!(writes(&log)[0], USERS, "a pod is told of what is there: {log:?}");
-    // That they are being told is said too, if the pods have been asked by then.
+    assert_eq!(
+        writes(&log)[0],
+        USERS,
+        "a pod is notified of what is there: {log:?}"
+    );
+    // That they are being notified is reported too, if the pods have been asked by then.
     let said = log.iter().filter(|line| line.ends_with("/status")).count();
     assert!(log.len() == 4 + said && said <= 1, "{log:?}");
     stage.api.release();
     stage.checked().await;
-    assert!(told(&stage.api.log()).is_empty());
+    assert!(notified(&stage.api.log()).is_empty());
 
     // Neither by a new process, nor for pods that come later.
     let next = successor(&stage);
     next.checked().await;
     cluster::restart(&next);
     next.checked().await;
-    assert!(told(&next.api.log()).is_empty());
+    assert!(notified(&next.api.log()).is_empty());
     let note = |pod: &str| -> Option<String> {
         let pod: k8s_openapi::api::core::v1::Pod =
             next.api.get(&format!("/api/v1/namespaces/demo/pods/{pod}"))?;
@@ -92,7 +96,7 @@ async fn ready_is_about_an_edit_when_pods_have_had_time_to_read() {
     stage.api.put(POOL, serde_json::to_value(&pgpool).unwrap());
     stage.api.set_clock(clock::now());
     stage.reconcile().await;
-    assert_eq!(told(&stage.api.log()).len(), 3);
+    assert_eq!(notified(&stage.api.log()).len(), 3);
     assert_eq!(generation(&stage), Some(4), "it stands and is not read yet");
 
     // A new process sees the same, and says nothing new.
@@ -121,7 +125,7 @@ async fn ready_is_about_an_edit_when_pods_have_had_time_to_read() {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_in_between_leaves_no_pod_untold() {
+async fn a_process_that_dies_in_between_leaves_no_pod_unnotified() {
     for budget in 0..4 {
         let stage = changed().await;
         stage.api.budget(Some(budget));
@@ -131,10 +135,10 @@ async fn a_process_that_dies_in_between_leaves_no_pod_untold() {
         let next = successor(&stage);
         next.checked().await;
         heard.extend(next.api.log());
-        let mut told = told(&heard);
-        told.dedup();
+        let mut notified = notified(&heard);
+        notified.dedup();
         assert_eq!(
-            told,
+            notified,
             ["pool-0", "pool-1", "pool-2"],
             "after {budget} writes: {heard:?}"
         );
@@ -155,7 +159,7 @@ async fn a_foreign_object_does_not_keep_users_from_the_pods() {
     stage.api.services.delete(stage.api.get(path).unwrap());
     stage.api.put(path, foreign);
     assert_eq!(stage.reconcile().await.reason(), Some("NameConflict"));
-    assert_eq!(told(&stage.api.log()), ["pool-0", "pool-1", "pool-2"]);
+    assert_eq!(notified(&stage.api.log()), ["pool-0", "pool-1", "pool-2"]);
 }
 
 #[tokio::test]
@@ -175,5 +179,5 @@ async fn a_pod_that_the_workload_does_not_control_is_left_alone() {
         assert_eq!(names, ["pool-0", "pool-2"]);
     }
     stage.reconcile().await;
-    assert_eq!(told(&stage.api.log()), ["pool-0", "pool-2"]);
+    assert_eq!(notified(&stage.api.log()), ["pool-0", "pool-2"]);
 }

@@ -17,7 +17,7 @@ async fn a_foreign_pod_is_neither_probed_nor_written_to_and_its_copy_stays() {
     assert!(message.contains("demo/pool-2"), "{message}");
     stage.api.log();
 
-    // Settings that every pod of the pool is told about.
+    // Settings of which every pod of the pool is notified.
     let mut pgpool = stage.pgpool();
     pgpool.spec.client_auth_mode = Some(shared_types::ClientAuthMode::Md5);
     pgpool.metadata.generation = Some(5);

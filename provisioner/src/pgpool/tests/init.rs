@@ -150,7 +150,7 @@ async fn a_missing_source_is_named_and_waited_for() {
     stage.finish().await;
     stage.settled().await;
     assert_eq!(stage.initialized(), "False/InitSourceNotFound");
-    // A watch tells when it comes.
+    // A watch reports its creation.
     let followed = stage.context.named_secrets.lookup("demo", "scripts");
     assert!(matches!(followed, operator_runtime::Lookup::Absent));
 }
@@ -205,7 +205,7 @@ async fn certificates_that_scripts_still_need_stay() {
     let old = stage.copy().unwrap().name_any();
     let path = format!("/api/v1/namespaces/demo/secrets/{old}");
     let certificates = stage.issue();
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     stage.reconcile().await;
     stage.run_pods();
     stage.checked().await;

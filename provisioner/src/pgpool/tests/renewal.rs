@@ -1,4 +1,4 @@
-//! Certificates on their way to pods: what is spoiled does not get there, what is good does, whoever says so.
+//! Certificates on their way to pods: invalid ones do not reach a pod, valid ones do, whichever operator verified them.
 
 use super::*;
 
@@ -14,13 +14,13 @@ async fn a_spoiled_certificate_never_reaches_a_pod() {
     let mut spoiled = certificates.remove(0);
     crate::fixtures::spoil(&mut spoiled, "tls.key", Some(&stage.pki.client("x").key));
     stage.store(&spoiled);
-    stage.judge(std::slice::from_ref(&spoiled), true);
+    stage.verify(std::slice::from_ref(&spoiled), true);
     certificates.insert(0, spoiled);
     certificates
         .iter()
         .skip(1)
         .for_each(|certificate| stage.store(certificate));
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     stage.reconcile().await;
     assert_eq!(stage.workload(), workload);
     assert_eq!(stage.copy().unwrap().data, copy.data);
@@ -56,7 +56,7 @@ async fn a_renewed_certificate_rolls_and_the_old_copy_goes_last() {
     let path = |name: &str| format!("/api/v1/namespaces/demo/secrets/{name}");
 
     let certificates = stage.issue();
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     stage.reconcile().await;
     let new = stage.copy().unwrap().name_any();
     assert_ne!(new, old);

@@ -47,7 +47,7 @@ fn asked_once_each(stage: &Stage) {
     assert_eq!(resized, 3, "one question for each pod: {log:#?}");
 }
 
-fn told(stage: &Stage) -> String {
+fn progress(stage: &Stage) -> String {
     stage.reason(ConditionType::Reconciling).unwrap().2
 }
 
@@ -65,9 +65,9 @@ async fn each_pod_in_turn_and_none_is_replaced() {
         }
         // Which pod it is follows a moment later: a change of wording alone is not written at once.
         assert!(
-            told(&stage).contains("gets other CPU and memory while it runs"),
+            progress(&stage).contains("gets other CPU and memory while it runs"),
             "{}",
-            told(&stage)
+            progress(&stage)
         );
         stage.run_pods();
         cluster::give(&stage, &path(ordinal));

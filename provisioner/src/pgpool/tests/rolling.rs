@@ -10,7 +10,7 @@ async fn renewed() -> Stage {
     let stage = Stage::new(&tls_pgpool());
     stage.finish().await;
     let certificates = stage.issue();
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     stage.api.log();
     stage
 }
@@ -30,7 +30,7 @@ fn replaced(stage: &Stage) -> Vec<i32> {
     replaced.map(|pod| pod.ordinal).collect()
 }
 
-fn told(stage: &Stage) -> (String, String) {
+fn progress(stage: &Stage) -> (String, String) {
     let (_, reason, message) = stage.reason(ConditionType::Reconciling).unwrap();
     (reason, message)
 }
@@ -66,7 +66,7 @@ async fn the_status_tells_which_pod_serves_what_and_whom_the_next_waits_for() {
     starting["metadata"]["creationTimestamp"] = clock::now().to_string().into();
     stage.api.put(&format!("{PODS}2"), starting);
     stage.asked().await;
-    let (reason, message) = told(&stage);
+    let (reason, message) = progress(&stage);
     assert_eq!(reason, "RollingOut");
     assert!(
         message.contains("0 of 3 pods serve the new certificate; waiting for pod pool-2"),
@@ -76,7 +76,7 @@ async fn the_status_tells_which_pod_serves_what_and_whom_the_next_waits_for() {
 
     stage.api.put(&format!("{PODS}2"), pod);
     stage.asked().await;
-    let (_, message) = told(&stage);
+    let (_, message) = progress(&stage);
     assert!(
         message.contains("1 of 3 pods serve the new certificate; pod pool-1"),
         "{message}"
@@ -123,7 +123,7 @@ async fn a_pod_that_serves_the_wrong_certificate_is_the_last_that_was_replaced()
 
     // The next change takes it away first.
     let certificates = stage.issue();
-    stage.judge(&certificates, true);
+    stage.verify(&certificates, true);
     assert_eq!(stage.checked().await, Outcome::Converged);
     assert_eq!(replaced(&stage), [0, 1, 2]);
     assert_eq!(stage.reason(ConditionType::Stalled), None);

@@ -53,10 +53,10 @@ async fn the_service_monitor_follows_its_kind() {
         message.contains("ServiceMonitor demo/pool-stats") && message.contains("install"),
         "{message}"
     );
-    let told = |log: &[String]| log.iter().filter(|line| *line == EVENT).count();
+    let events = |log: &[String]| log.iter().filter(|line| *line == EVENT).count();
     let log = stage.api.log();
     // One that it is ready, one about this.
-    assert_eq!(told(&log), 2, "{log:#?}");
+    assert_eq!(events(&log), 2, "{log:#?}");
     let ready = is_true(&stage.pgpool().status.unwrap().conditions, ConditionType::Ready);
     assert!(ready, "a pool is ready without");
     stage.reconcile().await;
@@ -91,7 +91,7 @@ async fn what_nobody_scrapes_goes_and_the_login_last() {
         .service_monitors
         .set_availability(Availability::Starting);
     stage.reconcile().await;
-    assert!(stage.has(STATS), "it is all that tells of the ServiceMonitor");
+    assert!(stage.has(STATS), "nothing else records the ServiceMonitor");
     stage.api.service_monitors.set_availability(Availability::Served);
     stage.reconcile().await;
     let log = stage.api.log();
@@ -141,10 +141,10 @@ async fn a_renewed_certificate_of_the_exporter_reaches_the_pods() {
     assert_eq!(
         stage.copy().unwrap().name_any(),
         before.name_any(),
-        "nobody has judged it yet"
+        "nobody has verified it yet"
     );
     let all = stage.stored();
-    stage.judge(&all, true);
+    stage.verify(&all, true);
     stage.reconcile().await;
     let after = stage.copy().unwrap();
     assert_ne!(after.name_any(), before.name_any());
@@ -165,7 +165,7 @@ async fn an_exporter_that_has_no_certificate_yet_is_left_out() {
     stage.finish().await;
     let before = stage.workload().unwrap();
     let held = stage.stored();
-    stage.judge(&held, false);
+    stage.verify(&held, false);
     stage.monitor(Some("prometheus.io/builtin"));
     stage.reconcile().await;
     assert_eq!(
@@ -173,7 +173,7 @@ async fn an_exporter_that_has_no_certificate_yet_is_left_out() {
         before.spec,
         "what runs keeps running"
     );
-    stage.judge(&held, true);
+    stage.verify(&held, true);
     stage.reconcile().await;
     let pod = stage.workload().unwrap().spec.unwrap().template.spec.unwrap();
     assert!(

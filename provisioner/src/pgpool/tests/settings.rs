@@ -4,7 +4,7 @@ use super::*;
 
 impl Stage {
     /// pgpool reads the settings that it is asked about; returns how many there are.
-    fn judge_settings(&self, exit_code: i32, said: &str) -> usize {
+    fn check_settings(&self, exit_code: i32, said: &str) -> usize {
         let pods: Vec<_> = self
             .api
             .contents()
@@ -71,7 +71,7 @@ fn candidates(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
-async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
+async fn settings_of_a_user_reach_pods_only_after_pgpool_has_checked_them() {
     let stage = Stage::new(&plain_pgpool());
     set_conf(&stage, "num_init_children = 7");
     assert_eq!(stage.reconcile().await.reason(), Some("CheckingConfiguration"));
@@ -79,7 +79,7 @@ async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
     // The Secret is there for those who wait for it; nothing reads it yet.
     let annotations = config(&stage).metadata.annotations.unwrap();
     assert!(!annotations.contains_key(names::ANNOTATION_VALIDATED_CONFIG_HASH));
-    assert_eq!((stage.judge_settings(0, ""), candidates(&stage)), (1, 2));
+    assert_eq!((stage.check_settings(0, ""), candidates(&stage)), (1, 2));
     stage.reconcile().await;
     assert!(stage.workload().is_some() && candidates(&stage) == 0);
     stage.run_pods();
@@ -93,7 +93,7 @@ async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
     set_conf(&stage, "num_init_children = seven");
     assert_eq!(stage.reconcile().await.reason(), Some("CheckingConfiguration"));
     let said = "FATAL:  invalid value for parameter \"num_init_children\": \"seven\"";
-    assert_eq!(stage.judge_settings(decide::config_check::REJECTED, said), 1);
+    assert_eq!(stage.check_settings(decide::config_check::REJECTED, said), 1);
     for _ in 0..2 {
         assert_eq!(stage.reconcile().await.reason(), Some("ConfigurationInvalid"));
     }
@@ -119,7 +119,7 @@ async fn settings_of_a_user_reach_pods_only_after_pgpool_has_judged_them() {
     // A better one: what a reload puts into effect does not touch the workload.
     set_conf(&stage, "num_init_children = 7\nlog_min_messages = info");
     stage.reconcile().await;
-    stage.judge_settings(0, "");
+    stage.check_settings(0, "");
     assert_eq!(stage.checked().await, Outcome::Converged);
     assert_ne!(config(&stage), before);
     assert_eq!(stage.workload().unwrap().spec, workload.unwrap().spec);
@@ -134,14 +134,14 @@ async fn a_config_check_survives_a_death_at_any_write() {
         stage.api.budget(Some(writes));
         let mut died = stage.dies().await;
         if !died {
-            stage.judge_settings(0, "");
+            stage.check_settings(0, "");
             died = stage.dies().await;
         }
         stage.api.budget(None);
         // Another process, which knows nothing of it.
         let next = Stage::on(stage.api.clone(), PATIENT);
         next.reconcile().await;
-        if next.judge_settings(0, "") > 0 {
+        if next.check_settings(0, "") > 0 {
             next.reconcile().await;
         }
         next.run_pods();
@@ -161,7 +161,7 @@ async fn a_config_check_survives_a_death_at_any_write() {
     panic!("never got through");
 }
 
-/// Settings that pods must not get, how far pgpool comes with them, and the reason that people are told.
+/// Settings that pods must not get, how far pgpool gets with them, and the reason in the condition.
 type Bad = (Value, Option<i32>, &'static str);
 
 fn bad_settings() -> [Bad; 4] {
@@ -188,19 +188,19 @@ async fn settings_that_may_not_be_used_hold_up_nothing_else() {
         let stage = Stage::new(&tls_pgpool());
         set_conf(&stage, "max_pool = 3");
         stage.reconcile().await;
-        stage.judge_settings(0, "");
+        stage.check_settings(0, "");
         stage.finish().await;
-        let (before, copy, judged) = (config(&stage), stage.copy().unwrap(), revision(&stage));
+        let (before, copy, checked) = (config(&stage), stage.copy().unwrap(), revision(&stage));
 
         set(&stage, "configuration", settings);
         set(&stage, "replicas", 5.into());
         stage.reconcile().await;
         assert_eq!(replicas(&stage), Some(5), "{reason}, or before that is known");
         if let Some(exit_code) = exit_code {
-            assert_eq!(stage.judge_settings(exit_code, "no"), 1);
+            assert_eq!(stage.check_settings(exit_code, "no"), 1);
         }
         let certificates = stage.issue();
-        stage.judge(&certificates, true);
+        stage.verify(&certificates, true);
         let path = "/api/v1/namespaces/demo/secrets/pg-auth";
         let mut secret: Value = stage.api.get(path).unwrap();
         secret["data"]["password"] = "YW5vdGhlcg==".into();
@@ -214,17 +214,17 @@ async fn settings_that_may_not_be_used_hold_up_nothing_else() {
         assert!(log.iter().any(|line| line == users), "{reason}: {log:?}");
         assert_eq!(
             (config(&next), revision(&next)),
-            (before.clone(), judged.clone()),
+            (before.clone(), checked.clone()),
             "{reason}"
         );
         next.run_pods();
         assert_eq!(next.checked().await.reason(), Some(reason));
-        let told = next.pgpool().status.unwrap();
-        let said = told
+        let status = next.pgpool().status.unwrap();
+        let said = status
             .conditions
             .iter()
             .any(|it| it.reason == reason && it.status == "True");
-        assert!(said && told.phase == Some(Phase::Ready), "{told:?}");
+        assert!(said && status.phase == Some(Phase::Ready), "{status:?}");
         next.api.log();
         next.reconcile().await;
         assert_eq!(next.api.log(), [""; 0], "{reason}: nothing is said twice");
@@ -242,9 +242,9 @@ async fn settings_that_may_not_be_used_hold_up_nothing_else() {
 
         set_conf(&next, "max_pool = 4");
         next.reconcile().await;
-        next.judge_settings(0, "");
+        next.check_settings(0, "");
         next.reconcile().await;
         assert_eq!(replicas(&next), Some(2), "{reason}");
-        assert!(revision(&next) != judged && config(&next) != before, "{reason}");
+        assert!(revision(&next) != checked && config(&next) != before, "{reason}");
     }
 }

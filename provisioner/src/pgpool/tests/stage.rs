@@ -201,7 +201,7 @@ impl Stage {
     }
 
     /// ops-manager says what it found.
-    pub(super) fn judge(&self, certificates: &[Certificate], ready: bool) {
+    pub(super) fn verify(&self, certificates: &[Certificate], ready: bool) {
         let certificates = certificates.iter().map(|certificate| {
             let fingerprint = certificate.leaf().present().copied().flatten();
             certificate_verdict(certificate.alias, fingerprint, ready, "because")
@@ -262,7 +262,7 @@ impl Stage {
     pub(super) async fn finish(&self) -> Outcome {
         self.reconcile().await;
         let certificates = self.issue();
-        self.judge(&certificates, true);
+        self.verify(&certificates, true);
         self.reconcile().await;
         self.run_pods();
         self.checked().await

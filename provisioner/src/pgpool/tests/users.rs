@@ -32,8 +32,8 @@ async fn users_come_change_and_go_with_their_secrets() {
     stage.api.log();
 
     let users = format!("PATCH {USERS}");
-    let told = format!("PATCH {POOL}/status");
-    let expected = |log: &[String]| writes(log)[0] == users && log[4] == told && log.len() == 5;
+    let status = format!("PATCH {POOL}/status");
+    let expected = |log: &[String]| writes(log)[0] == users && log[4] == status && log.len() == 5;
     for (data, lines) in [
         (json!({ "username": "YW5u", "password": "b25l" }), "ann:TEXTone\n"),
         (json!({ "username": "YW5u", "password": "dHdv" }), "ann:TEXTtwo\n"),
@@ -43,7 +43,7 @@ async fn users_come_change_and_go_with_their_secrets() {
         let log = stage.api.log();
         assert!(
             expected(&log),
-            "one Secret, each of three pods is told, and so are people: {log:?}"
+            "one Secret, a notification of each of three pods, and the status: {log:?}"
         );
         assert_eq!(stage.reconcile().await, Outcome::Converged);
         stage.api.log();

@@ -1,4 +1,4 @@
-//! What those see who wait, while a `Pgpool` is made, changed, broken and mended: `kubectl wait` and the programs that go
+//! What a waiting user sees while a `Pgpool` is created, changed, broken and repaired: `kubectl wait` and the programs that go
 //! by kstatus, Helm among them. Neither may go on before the present spec is in effect and proven.
 
 use std::fmt::Write;
@@ -70,7 +70,7 @@ impl Walk {
         let all = format!("{step}: {kstatus}, kubectl {kubectl}: {object:#}");
         assert_eq!(kstatus == "Current", done, "{all}");
         assert_eq!(kubectl, done, "{all}");
-        let told = |ty| {
+        let described = |ty| {
             let Some(it) = condition(&object, ty) else {
                 return "-".to_owned();
             };
@@ -89,9 +89,9 @@ impl Walk {
             object["metadata"]["generation"],
             status["observedGeneration"],
             status["phase"].as_str().unwrap_or("-"),
-            told("Ready"),
-            told("Reconciling"),
-            told("Stalled"),
+            described("Ready"),
+            described("Reconciling"),
+            described("Stalled"),
         );
     }
 
@@ -110,7 +110,7 @@ impl Walk {
     /// cert-manager and ops-manager do their part for the present spec, and Kubernetes its own.
     async fn carried_out(&mut self, step: &str) {
         let certificates = self.stage.issue();
-        self.stage.judge(&certificates, true);
+        self.stage.verify(&certificates, true);
         self.reconcile(&format!("{step}, pods are replaced")).await;
         self.stage.run_pods();
         self.sees(&format!("{step}, pods run"), &Underway);
@@ -138,7 +138,7 @@ async fn nobody_who_waits_goes_on_too_early_or_waits_for_ever() {
     walk.reconcile("certificates are missing").await;
     let certificates = walk.stage.issue();
     walk.reconcile("certificates are issued").await;
-    walk.stage.judge(&certificates, false);
+    walk.stage.verify(&certificates, false);
     walk.reconcile("certificates do not fit").await;
     walk.carried_out("certificates fit").await;
 
@@ -151,7 +151,7 @@ async fn nobody_who_waits_goes_on_too_early_or_waits_for_ever() {
     walk.sees("a name is asked for", &Underway);
     walk.reconcile("a name, ops-manager has not looked").await;
     let certificates = certificates_of(&walk.stage);
-    walk.stage.judge(&certificates, false);
+    walk.stage.verify(&certificates, false);
     walk.reconcile("a name, the certificate lacks it").await;
     walk.carried_out("a name").await;
 
@@ -170,7 +170,7 @@ async fn nobody_who_waits_goes_on_too_early_or_waits_for_ever() {
     walk.edit(|pgpool| pgpool.spec.configuration = None);
     walk.sees("it is taken back", &Underway);
     let certificates = certificates_of(&walk.stage);
-    walk.stage.judge(&certificates, true);
+    walk.stage.verify(&certificates, true);
     walk.stage.checked().await;
     walk.sees("it is taken back, proven", &InEffect);
     insta::assert_snapshot!(walk.seen);

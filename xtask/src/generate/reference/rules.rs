@@ -190,7 +190,7 @@ fn rows(schema: &Value) -> Vec<(String, &'static str, String)> {
     rows
 }
 
-/// A limit of every field that names no other; the page of limits tells them once.
+/// A limit of every field that names no other; the page of limits lists them once.
 fn is_general(keyword: &str, limit: f64) -> bool {
     let general: &[i64] = match keyword {
         "maxItems" => &[limits::ITEMS],

@@ -263,7 +263,7 @@ fn behind_an_issuer_whose_ca_is_hidden_a_later_certificate_tells() {
     };
     let mut observed = behind(&old, IssuerCa::Hidden);
     let pool = serving(pgpool(), &[Some(&fingerprint(&observed, Alias::Server))]);
-    assert_eq!(arranged(&pool, &observed).1, [], "nothing tells");
+    assert_eq!(arranged(&pool, &observed).1, [], "nothing is known");
     renew(&mut observed, Alias::Client, &old);
     assert_eq!(arranged(&pool, &observed).1, [], "a renewal is no news");
     renew(&mut observed, Alias::Client, &new);

@@ -16,7 +16,7 @@ use crate::fixtures::{
 
 use super::{Change, data, reissue, reported};
 
-/// What befalls the server Secret, and the reason with the words that must be told.
+/// A fault of the server Secret, and the reason and words of the condition.
 type Damage = (&'static str, Change, Reason, &'static str);
 
 const DAMAGES: &[Damage] = &[
@@ -134,7 +134,7 @@ fn each_fault_of_a_secret_is_told_with_its_name_and_cure() {
         assert_eq!(
             verdict.message.matches("Secret demo/").count(),
             1,
-            "only what is wrong is told"
+            "only what is wrong is reported"
         );
         let [server, client, _] = verdict.certificates.as_slice() else {
             panic!("three")

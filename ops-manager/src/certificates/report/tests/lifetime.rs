@@ -16,7 +16,7 @@ use super::{reissue, reported, reported_at};
 
 #[test]
 fn the_end_is_told_in_steps() {
-    // Each of the three steps on the way is looked at when it comes, and an event tells of it.
+    // Each of the three steps is checked when it comes, and an event reports it.
     let pgpool = pgpool();
     let observed = issued(&pgpool);
     let steps = [

@@ -13,7 +13,7 @@ use crate::fixtures::{asked, at, change_certificate, condition, issued, now, pgp
 
 use super::{reported, reported_at};
 
-/// What has been done of an issue, since when, and what is told when nothing more comes of it.
+/// How far an issuance has got, since when, and what is reported when it makes no progress.
 type Halt = (&'static str, fn(&mut Observed), &'static str);
 
 const HALTS: [Halt; 4] = [
@@ -104,10 +104,10 @@ fn a_deleted_secret_that_nobody_writes_again_is_told_as_a_halt() {
     let mut pgpool = pgpool();
     let mut observed = issued(&pgpool);
     observed.children.get_mut(&Alias::Server).unwrap().secret = Lookup::Absent;
-    // As long as nobody was told that it is missing, nobody has waited for it.
+    // While the condition has not reported it as missing, nobody has waited for it.
     let first = reported_at(&pgpool, &observed, at("2026-06-01T18:00:00Z")).verdict;
     assert_eq!(first.reason, Some(Reason::Issuing), "{}", first.message);
-    let told = conditions::condition(
+    let reported = conditions::condition(
         ConditionType::CertificatesReady,
         false,
         Reason::Issuing,
@@ -116,7 +116,7 @@ fn a_deleted_secret_that_nobody_writes_again_is_told_as_a_halt() {
         at("2026-06-01T18:00:00Z"),
         &[],
     );
-    pgpool.status.get_or_insert_default().conditions = vec![told];
+    pgpool.status.get_or_insert_default().conditions = vec![reported];
     let later = reported_at(&pgpool, &observed, at("2026-06-01T18:05:00Z")).verdict;
     assert_eq!(later.reason, Some(Reason::IssueStalled), "{}", later.message);
     assert!(

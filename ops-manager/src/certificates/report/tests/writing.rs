@@ -72,7 +72,7 @@ fn what_every_new_pgpool_passes_through_is_not_written_at_once() {
     let report = reported_at(&pgpool, &missing, at("2026-06-01T11:00:00Z"));
     assert_eq!(
         report.quiet_until, None,
-        "what a person has to mend is told at once"
+        "what a person has to fix is reported at once"
     );
 }
 

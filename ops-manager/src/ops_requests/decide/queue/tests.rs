@@ -16,7 +16,7 @@ const EARLY: &str = "2026-06-01T11:00:00Z";
 const NOON: &str = "2026-06-01T12:00:00Z";
 const LATE: &str = "2026-06-01T13:00:00Z";
 
-/// What a `Restart` of noon is told beside these.
+/// The answer to a `Restart` of noon beside these.
 fn restart_beside(rivals: &[Rival]) -> Turn {
     turn(&created(request("me", OpsType::Restart, "{}"), NOON), rivals)
 }

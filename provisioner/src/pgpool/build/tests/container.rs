@@ -175,11 +175,11 @@ fn the_port_of_pgpool_is_there_once() {
     ))
     .ports;
     let ports = ports.unwrap();
-    let told: Vec<_> = ports
+    let built: Vec<_> = ports
         .iter()
         .map(|it| (it.container_port, it.name.as_deref(), it.host_port))
         .collect();
-    assert_eq!(told, [(9999, Some("db"), Some(19999)), (8080, None, None)]);
+    assert_eq!(built, [(9999, Some("db"), Some(19999)), (8080, None, None)]);
 }
 
 #[test]

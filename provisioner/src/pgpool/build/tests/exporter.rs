@@ -1,4 +1,4 @@
-//! `spec.monitor`, by branch: the exporter, how it reaches pgpool in each mode, and what Prometheus is told.
+//! `spec.monitor`, by branch: the exporter, how it reaches pgpool in each mode, and what Prometheus discovers.
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;

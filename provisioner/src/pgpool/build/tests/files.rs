@@ -56,7 +56,7 @@ fn tls_settings(world: &World) -> [Option<String>; 3] {
 }
 
 #[test]
-fn authorities_are_used_where_somebody_is_judged() {
+fn cas_are_used_where_somebody_is_verified() {
     let on = || Some("on".to_owned());
     let cert = || Some("'/opt/pgpool-II/tls/tls.crt'".to_owned());
     let ca = || Some("'/opt/pgpool-II/tls/ca.pem'".to_owned());
@@ -172,12 +172,12 @@ fn the_ca_of_the_server_verifies_postgresql_only_where_it_lets_nobody_in() {
         .binding(verify)
         .spec("clientAuthMode: cert")
         .backend_ca(ISSUER_CA);
-    assert!(named.judge().is_ok());
+    assert!(named.validate().is_ok());
     assert!(
         World::tls()
             .binding(verify)
             .spec("clientAuthMode: cert")
-            .judge()
+            .validate()
             .is_ok()
     );
 }

@@ -65,7 +65,7 @@ fn a_pgpool_with_certificates() {
 }
 
 #[test]
-fn settings_that_pgpool_is_to_judge() {
+fn settings_that_pgpool_is_to_check() {
     assert!(support::config_check(&World::plain().valid()).is_none());
     let world = World::plain().spec(
         "configuration: {inline: {pgpool.conf: \"max_pool = 3\\nsr_check_password = 'very secret'\\nhealth_check_password0 = ''\"}}",

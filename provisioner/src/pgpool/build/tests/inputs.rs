@@ -81,9 +81,9 @@ fn what_may_not_be_read_names_the_right() {
 #[test]
 fn what_is_being_read_is_no_news() {
     let world = World::plain().inputs(|inputs| inputs.backend_secret = Some(Lookup::Pending));
-    assert_eq!(world.judge().unwrap_err(), Blocked::Unknown);
+    assert_eq!(world.validate().unwrap_err(), Blocked::Unknown);
     let world = World::plain().inputs(|inputs| inputs.auth_secret = Lookup::Pending);
-    assert_eq!(world.judge().unwrap_err(), Blocked::Unknown);
+    assert_eq!(world.validate().unwrap_err(), Blocked::Unknown);
 }
 
 #[test]
@@ -165,12 +165,12 @@ fn a_login_must_fit_a_line() {
         let (reason, message) = world.rejected();
         assert!(
             password.len() < 2 || !message.contains(password),
-            "a password is told: {message}"
+            "a password is shown: {message}"
         );
         // An AppBinding can take any key of a Secret for the user name.
         assert!(
             user.len() < 2 || !message.contains(user) && !message.contains(&format!("{user:?}")),
-            "a user name is told: {message}"
+            "a user name is shown: {message}"
         );
         assert_says(
             (reason, message),

@@ -5,7 +5,7 @@ use super::support::{self, World};
 
 #[test]
 fn the_stats_service_tells_each_agent_what_it_reads() {
-    let told = |agent: &str| {
+    let built = |agent: &str| {
         let annotations = stats(&monitored(World::plain(), &format!("{{agent: {agent}}}")))
             .metadata
             .annotations;
@@ -17,10 +17,10 @@ fn the_stats_service_tells_each_agent_what_it_reads() {
         all
     };
     for agent in ["prometheus.io", "prometheus.io/operator"] {
-        assert_eq!(told(agent), [format!("monitoring.appscode.com/agent={agent}")]);
+        assert_eq!(built(agent), [format!("monitoring.appscode.com/agent={agent}")]);
     }
     assert_eq!(
-        told("prometheus.io/builtin"),
+        built("prometheus.io/builtin"),
         [
             "monitoring.appscode.com/agent=prometheus.io/builtin",
             "prometheus.io/path=/metrics",

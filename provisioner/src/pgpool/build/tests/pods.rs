@@ -164,7 +164,7 @@ fn pods_spread_over_nodes_and_zones() {
     let spread = pod(&World::plain().spec("podTemplate: {spec: {podPlacementPolicy: {name: default}}}"))
         .topology_spread_constraints
         .unwrap();
-    let told: Vec<_> = spread
+    let built: Vec<_> = spread
         .iter()
         .map(|it| {
             (
@@ -175,7 +175,7 @@ fn pods_spread_over_nodes_and_zones() {
         })
         .collect();
     assert_eq!(
-        told,
+        built,
         [
             ("kubernetes.io/hostname", "ScheduleAnyway", 1),
             ("topology.kubernetes.io/zone", "ScheduleAnyway", 1)

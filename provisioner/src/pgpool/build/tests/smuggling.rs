@@ -115,7 +115,7 @@ fn no_text_smuggles_a_setting() {
         let text = format!("log_line_prefix = '%m'\nmax_pool={text}");
         let inline = &mut world.pgpool.spec.configuration.as_mut().unwrap().inline;
         inline.insert("pgpool.conf".to_owned(), text.clone());
-        let Ok(validated) = world.judge() else { continue };
+        let Ok(validated) = world.validate() else { continue };
         taken += 1;
         let conf = file(
             &support::foundation(&validated).config_secret.unwrap(),

@@ -1,5 +1,5 @@
 //! The script in front of pgpool, run by a real shell over a folder as the kubelet makes it, with a pgpool that only
-//! writes down what it is told.
+//! records the signals that it receives.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -72,7 +72,7 @@ impl Pod {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// What the shell told people.
+    /// What the shell printed.
     fn said(&self) -> String {
         fs::read_to_string(self.path("said")).unwrap_or_default()
     }
@@ -136,7 +136,7 @@ fn pgpool_is_told_to_read_what_is_new_and_stopped_fast() {
     project(&etc, "3", "a", "");
     pod.has_written("started\nreload\nreload\n");
 
-    // Not for this pod: it waits to be replaced. What comes after them and is, is told.
+    // Files of another revision: the pod waits to be replaced. Later files of its own revision are notified.
     project(&etc, "4", "b", "");
     let seen = || {
         let cwd = fs::read_link(format!("/proc/{}/cwd", pod.shell.id())).expect("its folder");

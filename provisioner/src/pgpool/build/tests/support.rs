@@ -100,7 +100,7 @@ impl World {
         self
     }
 
-    pub(crate) fn judge(&self) -> Result<Validated, Blocked> {
+    pub(crate) fn validate(&self) -> Result<Validated, Blocked> {
         let mut inputs = self.inputs.clone();
         if inputs.version == Lookup::Pending {
             inputs.version = Lookup::Present(Arc::new(self.version.clone()));
@@ -116,12 +116,12 @@ impl World {
     }
 
     pub(crate) fn valid(&self) -> Validated {
-        self.judge().unwrap_or_else(|blocked| panic!("{blocked:?}"))
+        self.validate().unwrap_or_else(|blocked| panic!("{blocked:?}"))
     }
 
     /// The reason and the sentence of a rejection.
     pub(crate) fn rejected(&self) -> (Reason, String) {
-        match self.judge() {
+        match self.validate() {
             Err(Blocked::Stuck(explanation)) => (explanation.reason, explanation.message),
             other => panic!("not rejected: {other:?}"),
         }
@@ -129,7 +129,7 @@ impl World {
 
     /// The reason and the sentence of a wait.
     pub(crate) fn waits(&self) -> (Reason, String) {
-        match self.judge() {
+        match self.validate() {
             Err(Blocked::Waiting(explanation)) => (explanation.reason, explanation.message),
             other => panic!("not waiting: {other:?}"),
         }

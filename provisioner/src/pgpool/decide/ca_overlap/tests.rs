@@ -34,7 +34,7 @@ impl Pool {
         planned(&self.pgpool, &self.world, &limiter, Duration::ZERO, now).unwrap()
     }
 
-    /// Carries a plan out, and tells in how long another look is asked for.
+    /// Carries out a plan, and returns the time until the next reconcile.
     fn step(&mut self, now: Timestamp) -> Option<Duration> {
         let plan = self.plan(now);
         if let Some(copy) = plan.objects.tls_copy {

@@ -59,7 +59,7 @@ fn ended_with(code: i32, said: &str) -> Value {
 }
 
 /// What is reported, and whether the check is kept.
-fn judged(validated: &Validated, live: &Live) -> (String, bool) {
+fn outcome(validated: &Validated, live: &Live) -> (String, bool) {
     let limiter = FixedLimiter::new(Admission::Granted);
     let observed = Observed {
         live: live.clone(),
@@ -78,7 +78,7 @@ fn judged(validated: &Validated, live: &Live) -> (String, bool) {
     });
     let check = match verdict {
         Verdict::Accepted { hash: None } => return ("fit".to_owned(), false),
-        Verdict::Accepted { hash: Some(_) } => return ("judged".to_owned(), false),
+        Verdict::Accepted { hash: Some(_) } => return ("accepted".to_owned(), false),
         Verdict::NotAccepted(check) => check,
     };
     let is_kept = check.kept.is_some();
@@ -88,27 +88,27 @@ fn judged(validated: &Validated, live: &Live) -> (String, bool) {
     let explanation = check.blocked.explanation().unwrap().clone();
     let left = explanation.retry_after.unwrap_or_default().as_secs();
     let message = explanation.message;
-    let told = match (check.blocked, explanation.reason) {
+    let state = match (check.blocked, explanation.reason) {
         (Blocked::Waiting(_), Reason::CheckingConfiguration) => format!("pending {left}: {message}"),
         (Blocked::Stuck(_), Reason::ConfigurationInvalid) => format!("unfit: {message}"),
         (Blocked::Stuck(_), Reason::ConfigurationNotChecked) => format!("mute {left}: {message}"),
         (blocked, _) => format!("{blocked:?}"),
     };
-    (told, is_kept)
+    (state, is_kept)
 }
 
 #[test]
 fn nobody_is_asked_about_settings_of_the_operator() {
     assert_eq!(
-        judged(&validated(""), &Live::default()),
+        outcome(&validated(""), &Live::default()),
         ("fit".to_owned(), false)
     );
-    let (told, kept) = judged(&validated("max_pool = 3"), &Live::default());
-    assert_eq!((told.as_str(), kept), ("ask", true));
+    let (state, kept) = outcome(&validated("max_pool = 3"), &Live::default());
+    assert_eq!((state.as_str(), kept), ("ask", true));
 }
 
 #[test]
-fn what_was_judged_is_remembered_for_this_text_and_this_image() {
+fn what_was_checked_is_remembered_for_this_text_and_this_image() {
     let settings = validated("max_pool = 3");
     let mut secret = Secret::default();
     let annotations = secret.metadata.annotations.get_or_insert_default();
@@ -120,12 +120,12 @@ fn what_was_judged_is_remembered_for_this_text_and_this_image() {
         config_secret: Some(Arc::new(secret)),
         ..Live::default()
     };
-    assert_eq!(judged(&settings, &live), ("judged".to_owned(), false));
-    assert_eq!(judged(&validated("max_pool = 4"), &live).0, "ask");
+    assert_eq!(outcome(&settings, &live), ("accepted".to_owned(), false));
+    assert_eq!(outcome(&validated("max_pool = 4"), &live).0, "ask");
     let mut image = settings;
     image.release.image = "another".to_owned();
-    assert_eq!(judged(&image, &live).0, "ask");
-    // Passwords are any text to pgpool, and are not told.
+    assert_eq!(outcome(&image, &live).0, "ask");
+    // Pgpool takes any text for a password. It is not shown.
     let password = |text: &str| validated(&format!("sr_check_password = '{text}'"));
     let hash = |validated: &Validated| config_check(validated).hash;
     assert_eq!(hash(&password("one")), hash(&password("two")));
@@ -136,9 +136,9 @@ fn pgpool_says_what_is_wrong_and_we_say_where() {
     let settings = validated("# mine\nlog_min_messages = loud");
     let said = "2026-11-24 09:50:44.103: main pid 8: FATAL:  invalid value for parameter \"log_min_messages\": \"loud\"\n\
                 2026-11-24 09:50:44.103: main pid 8: HINT:  Available values: debug5, info.\n";
-    let (told, kept) = judged(&settings, &asked(&settings, 1, ended_with(REJECTED, said)));
+    let (state, kept) = outcome(&settings, &asked(&settings, 1, ended_with(REJECTED, said)));
     assert_eq!(
-        told,
+        state,
         "unfit: pgpool rejects the settings: invalid value for parameter \"log_min_messages\": \"loud\"; Available \
          values: debug5, info; `log_min_messages` is in line 2 of `spec.configuration.inline`. Fix them: until then \
          running pods keep their settings"
@@ -147,7 +147,7 @@ fn pgpool_says_what_is_wrong_and_we_say_where() {
     assert!(kept);
     let long = "x".repeat(2000);
     assert!(
-        judged(&settings, &asked(&settings, 1, ended_with(REJECTED, &long)))
+        outcome(&settings, &asked(&settings, 1, ended_with(REJECTED, &long)))
             .0
             .len()
             < 800
@@ -158,9 +158,9 @@ fn pgpool_says_what_is_wrong_and_we_say_where() {
 fn a_pod_that_ends_well_is_needed_no_longer() {
     let settings = validated("max_pool = 3");
     let live = asked(&settings, 1, ended_with(0, ""));
-    assert_eq!(judged(&settings, &live), ("judged".to_owned(), false));
+    assert_eq!(outcome(&settings, &live), ("accepted".to_owned(), false));
     // Somebody has changed his mind meanwhile.
-    assert_eq!(judged(&validated("max_pool = 4"), &live).0, "ask");
+    assert_eq!(outcome(&validated("max_pool = 4"), &live).0, "ask");
 }
 
 fn pulling() -> Value {
@@ -232,6 +232,6 @@ fn a_pod_that_cannot_run_is_told_and_tried_again() {
     ];
     for (age, status, expected, kept) in table {
         let live = asked(&settings, age, status);
-        assert_eq!(judged(&settings, &live), (expected, kept), "{age}");
+        assert_eq!(outcome(&settings, &live), (expected, kept), "{age}");
     }
 }

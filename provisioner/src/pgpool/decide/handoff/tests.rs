@@ -64,7 +64,7 @@ fn short(handoff: &Handoff) -> String {
         Handoff::AwaitVerdict { left } => format!("listen {}", left.as_millis()),
         Handoff::Use { verifier, .. } => format!("go {verifier:?}"),
         Handoff::Keep { .. } => "keep".to_owned(),
-        Handoff::VerifyLocally => "judge myself".to_owned(),
+        Handoff::VerifyLocally => "verify locally".to_owned(),
     }
 }
 
@@ -83,12 +83,12 @@ fn the_table_of_complete_secrets() {
         (Word::Nothing, Word::NotReady, 9000, "keep"),
         (Word::Nothing, Word::Nothing, 0, "listen 2000"),
         (Word::Nothing, Word::Nothing, 1500, "listen 500"),
-        (Word::Nothing, Word::Nothing, 2000, "judge myself"),
-        (Word::Nothing, Word::Nothing, 9000, "judge myself"),
+        (Word::Nothing, Word::Nothing, 2000, "verify locally"),
+        (Word::Nothing, Word::Nothing, 9000, "verify locally"),
         (Word::OldReady, Word::OldReady, 100, "listen 1900"),
-        (Word::OldNotReady, Word::OldReady, 9000, "judge myself"),
+        (Word::OldNotReady, Word::OldReady, 9000, "verify locally"),
         (Word::ReadyForServerOnly, Word::Nothing, 0, "listen 2000"),
-        (Word::ReadyForServerOnly, Word::OldReady, 9000, "judge myself"),
+        (Word::ReadyForServerOnly, Word::OldReady, 9000, "verify locally"),
     ];
     for (row, (channel, status, millis, expected)) in rows.into_iter().enumerate() {
         assert_eq!(
@@ -111,7 +111,7 @@ fn a_word_is_about_one_generation() {
     let rows = [
         ((Some(4), good.as_slice()), (None, none), 0, "go Channel"),
         ((Some(3), &good), (None, none), 0, "listen 2000"),
-        ((Some(3), &good), (None, none), 2000, "judge myself"),
+        ((Some(3), &good), (None, none), 2000, "verify locally"),
         ((Some(0), &good), (None, none), 0, "listen 2000"),
         ((None, none), (Some(3), &good), 0, "listen 2000"),
         ((None, none), (None, &good), 0, "listen 2000"),
@@ -119,7 +119,7 @@ fn a_word_is_about_one_generation() {
         ((Some(3), &good), (Some(4), &good), 0, "go Status"),
         ((Some(3), &good), (Some(4), &bad), 0, "keep"),
         ((Some(3), &bad), (None, none), 0, "listen 2000"),
-        ((Some(3), &bad), (None, none), 2000, "judge myself"),
+        ((Some(3), &bad), (None, none), 2000, "verify locally"),
         ((Some(5), &good), (None, none), 0, "listen 2000"),
     ];
     let words = |(generation, certificates)| PublishedVerdicts {
@@ -226,7 +226,7 @@ fn settled(handoff: Handoff, certificates: &[Certificate]) -> String {
 }
 
 #[test]
-fn judging_alone_looks_at_everything() {
+fn verifying_locally_checks_everything() {
     let pki = Pki::new();
     let good = certificates(&tls_pgpool(), &pki);
     assert_eq!(settled(Handoff::VerifyLocally, &good), "go Provisioner");

@@ -69,12 +69,12 @@ fn decided(before: Option<&str>, now: Option<&str>, kind: Lookup<()>) -> String 
         ("-service", scrape.old_service.is_some()),
         ("-login", scrape.old_login.is_some()),
     ];
-    let told: Vec<_> = all
+    let outcomes: Vec<_> = all
         .into_iter()
         .filter(|(_, is)| *is)
         .map(|(what, _)| what)
         .collect();
-    told.join(" ")
+    outcomes.join(" ")
 }
 
 #[test]

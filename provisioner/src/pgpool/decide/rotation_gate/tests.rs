@@ -60,7 +60,7 @@ fn planned(pgpool: &Pgpool, observed: &Observed, now: &str, admission: Admission
     fixtures::planned(pgpool, observed, &limiter, GRACE, at(now)).unwrap()
 }
 
-fn told(plan: &Planned, observed: &Observed) -> Told {
+fn outcome(plan: &Planned, observed: &Observed) -> Outcome {
     let live = observed.live.stateful_set.as_ref().unwrap();
     let next = plan.objects.stateful_set.as_ref().unwrap();
     let hold = plan.rotation_hold.as_ref().map(|it| {
@@ -82,23 +82,23 @@ fn with_window(window: Option<&str>) -> Pgpool {
     pgpool
 }
 
-/// Whether the new certificate is taken, and what is told.
-type Told = (bool, Option<(bool, Reason, Option<u64>)>);
+/// Whether the new certificate is taken, and what is reported.
+type Outcome = (bool, Option<(bool, Reason, Option<u64>)>);
 
-fn waits(reason: Reason, after: u64) -> Told {
+fn waits(reason: Reason, after: u64) -> Outcome {
     (false, Some((true, reason, Some(after))))
 }
 
-fn goes(reason: Reason) -> Told {
+fn goes(reason: Reason) -> Outcome {
     (true, Some((false, reason, None)))
 }
 
-fn all(rows: Vec<(&str, Option<&str>, &str, Admission, Told)>) {
+fn all(rows: Vec<(&str, Option<&str>, &str, Admission, Outcome)>) {
     for (what, window, now, admission, expected) in rows {
         let pgpool = with_window(window);
         let world = renewed(&pgpool);
         let plan = planned(&pgpool, &world, now, admission);
-        assert_eq!(told(&plan, &world), expected, "{what}");
+        assert_eq!(outcome(&plan, &world), expected, "{what}");
     }
 }
 
@@ -110,7 +110,7 @@ fn a_client_certificate_that_no_pod_would_accept_waits_for_nothing() {
         let mut world = renewed(&pgpool);
         world.certificates[index] = certificates(&pgpool, &Pki::new()).remove(index);
         assert_eq!(
-            told(&planned(&pgpool, &world, FRIDAY, QUEUED), &world).0,
+            outcome(&planned(&pgpool, &world, FRIDAY, QUEUED), &world).0,
             goes,
             "{index}"
         );
@@ -192,7 +192,7 @@ fn the_window_of_all_counts_where_none_is_named() {
 #[test]
 fn what_does_not_do_for_the_spec_or_is_underway_waits_for_nothing() {
     let pgpool = with_window(Some("Sat 02:00-05:00"));
-    let taken = |world: &Observed| told(&planned(&pgpool, world, FRIDAY, Admission::Granted), world).0;
+    let taken = |world: &Observed| outcome(&planned(&pgpool, world, FRIDAY, Admission::Granted), world).0;
     assert!(!taken(&renewed(&pgpool)));
 
     let mut other_name = renewed(&pgpool);

@@ -79,8 +79,8 @@ fn a_pod_is_told_once_of_what_changed_since_it_started() {
         ),
     ];
     for (what, changed, pod, synced) in rows {
-        let untold = delivered(changed).outdated(std::slice::from_ref(&pod)).len();
-        assert_eq!(untold == 1, synced, "{what}");
+        let outdated = delivered(changed).outdated(std::slice::from_ref(&pod)).len();
+        assert_eq!(outdated == 1, synced, "{what}");
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixtures::tls_pgpool;
 
-/// A `Pgpool` as the cache shows it: our phase, and how many certificates the other operator tells of.
+/// A `Pgpool` as the cache shows it: our phase, and how many certificates the other operator reports.
 fn shown(phase: &str, certificates: usize) -> Arc<Pgpool> {
     let mut pgpool = tls_pgpool();
     let certificate = serde_json::json!({ "alias": "server", "ready": true });

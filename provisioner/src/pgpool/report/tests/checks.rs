@@ -8,7 +8,7 @@ fn all_is_well() {
     let world = World::new();
     let Report { status, outcome } = world.report();
     let status = status.unwrap();
-    assert_eq!(told(&status), HEALTHY);
+    assert_eq!(shown(&status), HEALTHY);
     assert_eq!(status.phase, Some(Phase::Ready));
     assert_eq!(status.observed_generation, Some(4));
     assert!(
@@ -86,7 +86,7 @@ fn logins_and_leaves() {
     assert_eq!(
         world.report().outcome,
         Outcome::Converged,
-        "nothing that writing could mend"
+        "nothing that a write could repair"
     );
 
     // Another leaf, or none.
@@ -139,7 +139,7 @@ fn without_tls_nothing_need_be_served() {
     world.observed.pods[0].mounted_certificates = None;
     world.standing(0).served = None;
     let status = world.status();
-    assert_eq!(told(&status), HEALTHY);
+    assert_eq!(shown(&status), HEALTHY);
     assert_eq!(status.pods.len(), 1);
     assert_eq!(status.pods[0].served_fingerprint, None);
 }
@@ -174,12 +174,12 @@ fn a_pod_of_which_nothing_is_known_is_not_told() {
     world.observed.pod_health.remove("u2");
     world.observed.pods[2].trouble = Some("it cannot be scheduled".to_owned());
     let status = world.status();
-    let told: Vec<_> = status
+    let shown: Vec<_> = status
         .pods
         .iter()
         .map(|pod| (pod.name.as_str(), pod.ready))
         .collect();
-    assert_eq!(told, [("pool-0", true), ("pool-2", false)]);
+    assert_eq!(shown, [("pool-0", true), ("pool-2", false)]);
 }
 
 #[test]
@@ -199,8 +199,11 @@ fn what_a_failure_is_about_is_a_reason_of_its_own() {
             reason,
             message: "no".to_owned(),
         };
-        let told = told(&world.status());
-        assert!(told.iter().any(|told| told == expected), "{expected}: {told:?}");
+        let shown = shown(&world.status());
+        assert!(
+            shown.iter().any(|shown| shown == expected),
+            "{expected}: {shown:?}"
+        );
     }
 }
 

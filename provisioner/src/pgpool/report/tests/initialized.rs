@@ -68,7 +68,7 @@ fn each_stand_has_its_words_and_the_pool_is_what_it_is() {
         world.applied.init = stand;
         let report = world.report();
         let status = report.status.unwrap();
-        let all = told(&status);
+        let all = shown(&status);
         assert_eq!(all[..HEALTHY.len()], HEALTHY, "{expected}");
         assert_eq!(all[HEALTHY.len()..], [format!("Initialized={expected}")]);
         assert_eq!(status.phase, Some(Phase::Ready));
@@ -90,7 +90,7 @@ fn what_nobody_can_tell_stands_and_what_nobody_asks_goes() {
     world.applied.init = InitState::Unknown;
     assert_eq!(world.status(), before);
     world.applied.init = InitState::NotRequested;
-    assert_eq!(told(&world.status()), HEALTHY);
+    assert_eq!(shown(&world.status()), HEALTHY);
 }
 
 #[test]

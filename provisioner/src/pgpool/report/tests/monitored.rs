@@ -1,4 +1,4 @@
-//! What is told of the objects by which Prometheus finds the metrics.
+//! The condition about the objects through which Prometheus finds the metrics.
 
 use super::*;
 use shared_types::explanation::Blocked;
@@ -41,16 +41,16 @@ fn what_prometheus_is_told_is_told() {
         ),
         (operator, there(), Some(late()), None),
     ];
-    for (agent, kind, untold, expected) in rows {
+    for (agent, kind, failure, expected) in rows {
         let mut world = World::new();
-        let row = format!("{agent:?} {kind:?} {untold:?}");
+        let row = format!("{agent:?} {kind:?} {failure:?}");
         world.pgpool.spec.monitor = agent.map(|agent| parse(&format!("agent: {agent}")));
         world.observed.live.service_monitors = kind;
-        world.applied.monitoring_failure = untold;
+        world.applied.monitoring_failure = failure;
         let status = world.status();
-        let told = find(&status.conditions, ConditionType::Monitored);
-        let told = told.map(|it| (it.status.as_str(), it.reason.as_str()));
-        assert_eq!(told, expected, "{row}");
+        let condition = find(&status.conditions, ConditionType::Monitored);
+        let condition = condition.map(|it| (it.status.as_str(), it.reason.as_str()));
+        assert_eq!(condition, expected, "{row}");
         assert!(is_true(&status.conditions, ConditionType::Ready), "{row}");
     }
     // Of a pool that is stopped nothing new is known.

@@ -62,7 +62,11 @@ fn phases_by_the_conditions_of_others() {
         });
         let status = world.status();
         assert_eq!(status.phase, Some(expected), "{foreign:?}");
-        assert_eq!(told(&status), HEALTHY, "the conditions of others are not written");
+        assert_eq!(
+            shown(&status),
+            HEALTHY,
+            "the conditions of others are not written"
+        );
     }
 }
 

@@ -16,7 +16,7 @@ fn a_new_pgpool_before_there_are_pods() {
     let Report { status, outcome } = world.report();
     let status = status.unwrap();
     assert_eq!(
-        told(&status),
+        shown(&status),
         [
             "ProvisioningStarted=True/DatabaseProvisioningStartedSuccessfully",
             "ReplicaReady=False/SomeReplicasNotReady",
@@ -200,7 +200,7 @@ fn ready_is_about_the_spec_that_is_in_effect() {
     let refusing = |world: &mut World| world.refuse(0, "no");
     let telling = |world: &mut World| world.applied.synced = true;
     let rows: [(&str, Change, &str, i64); 6] = [
-        ("a pod is told", telling, "True", 3),
+        ("a pod is notified", telling, "True", 3),
         ("nothing to do", |_| {}, "True", 4),
         ("old pods are left", rolling, "True", 3),
         ("the workload is just written", unnoticed, "True", 3),
@@ -215,15 +215,15 @@ fn ready_is_about_the_spec_that_is_in_effect() {
         }
         world.before(before);
         change(&mut world);
-        let told = world.status();
-        let ready = find(&told.conditions, ConditionType::Ready).unwrap();
+        let shown = world.status();
+        let ready = find(&shown.conditions, ConditionType::Ready).unwrap();
         let expected = (status, Some(generation));
         assert_eq!(
             (ready.status.as_str(), ready.observed_generation),
             expected,
             "{what}"
         );
-        let work = find(&told.conditions, ConditionType::Reconciling).unwrap();
+        let work = find(&shown.conditions, ConditionType::Reconciling).unwrap();
         assert_eq!(work.observed_generation, Some(4), "{what}");
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::fixtures::{inputs, plain_pgpool, tls_pgpool};
 use crate::pgpool::observe::Lookup;
 
-fn judged(script: &Value) -> Initialization {
+fn validated(script: &Value) -> Initialization {
     let mut pgpool = plain_pgpool();
     pgpool.spec.init = Some(serde_json::from_value(json!({ "script": script })).unwrap());
     let mut inputs = inputs(&pgpool);
@@ -19,14 +19,14 @@ fn judged(script: &Value) -> Initialization {
 }
 
 fn wanted(script: &Value) -> Init {
-    match judged(script) {
+    match validated(script) {
         Initialization::Wanted(init) => *init,
         other => panic!("{script}: {other:?}"),
     }
 }
 
 fn refused(script: &Value) -> String {
-    match judged(script) {
+    match validated(script) {
         Initialization::Refused(Blocked::Stuck(explanation)) => explanation.message,
         other => panic!("{script}: {other:?}"),
     }

@@ -1,4 +1,4 @@
-//! Which users the pool knows, and what is told of the others.
+//! Which users the pool knows, and what is reported about the others.
 
 use serde_json::{Value, json};
 use shared_types::explanation::Blocked;
@@ -31,7 +31,7 @@ fn user(name: &str, minute: u8, user: &str, password: &str) -> Arc<Secret> {
     secret(name, minute, &json!({ "username": user, "password": password }))
 }
 
-fn judged(secrets: Vec<Arc<Secret>>, in_force: &str) -> Validated {
+fn with_secrets(secrets: Vec<Arc<Secret>>, in_force: &str) -> Validated {
     let mut pgpool = plain_pgpool();
     pgpool.spec.sync_users = Some(true);
     pgpool.spec.postgres_ref.namespace = Some("backend".to_owned());
@@ -66,7 +66,7 @@ fn good_secrets_make_users_and_the_word_user_will_do() {
         // The same twice is no conflict.
         user("ann-again", 4, "ann", "a:b\\c"),
     ];
-    let validated = judged(secrets, "");
+    let validated = with_secrets(secrets, "");
     assert_eq!(known(&validated), [("ann", "a:b\\c"), ("bob", "b"), ("cid", "c")]);
     assert!(reasons(&validated).is_empty());
 }
@@ -90,7 +90,7 @@ fn a_bad_secret_is_named_and_keeps_nobody_else_away() {
         json!({ "username": long, "password": "x" }),
     ];
     for data in bad {
-        let validated = judged(vec![secret("bad", 1, &data), user("good", 2, "good", "g")], "");
+        let validated = with_secrets(vec![secret("bad", 1, &data), user("good", 2, "good", "g")], "");
         assert_eq!(known(&validated), [("good", "g")], "{data}");
         assert_eq!(reasons(&validated), [Reason::UserSecretInvalid], "{data}");
         let message = &validated.user_complaints[0].message;
@@ -102,11 +102,11 @@ fn a_bad_secret_is_named_and_keeps_nobody_else_away() {
 #[test]
 fn what_is_in_force_stays_when_its_secret_turns_bad() {
     let bad = secret("ann", 1, &json!({ "username": "ann" }));
-    let validated = judged(vec![bad], "ann:TEXTa\\:b\\\\c\n");
+    let validated = with_secrets(vec![bad], "ann:TEXTa\\:b\\\\c\n");
     assert_eq!(known(&validated), [("ann", "a:b\\c")]);
     assert_eq!(reasons(&validated), [Reason::UserSecretInvalid]);
     // A Secret that is gone takes its user along.
-    assert!(known(&judged(Vec::new(), "ann:TEXTa\n")).is_empty());
+    assert!(known(&with_secrets(Vec::new(), "ann:TEXTa\n")).is_empty());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn of_two_passwords_the_one_in_force_stays_or_the_oldest_counts() {
         ("ann:TEXTnew\n", "new", "backend/new"),
         ("ann:TEXTneither\n", "old", "backend/old"),
     ] {
-        let validated = judged(secrets(), in_force);
+        let validated = with_secrets(secrets(), in_force);
         assert_eq!(known(&validated), [("ann", expected)], "{in_force:?}");
         assert_eq!(reasons(&validated), [Reason::UserConflict]);
         let message = &validated.user_complaints[0].message;
@@ -131,7 +131,7 @@ fn of_two_passwords_the_one_in_force_stays_or_the_oldest_counts() {
 
 #[test]
 fn the_user_of_the_binding_is_not_replaced() {
-    let before = judged(Vec::new(), "");
+    let before = with_secrets(Vec::new(), "");
     let login = |validated: &Validated| {
         let user = validated
             .users
@@ -140,11 +140,11 @@ fn the_user_of_the_binding_is_not_replaced() {
             .unwrap();
         user.password.clone()
     };
-    let validated = judged(vec![user("other", 1, "postgres", "other")], "");
+    let validated = with_secrets(vec![user("other", 1, "postgres", "other")], "");
     assert!(login(&validated) == login(&before));
     assert_eq!(reasons(&validated), [Reason::UserConflict]);
     // Its own Secret bears the labels too, and may have changed a moment ago.
-    let validated = judged(vec![user("pg-auth", 1, "postgres", "changed")], "");
+    let validated = with_secrets(vec![user("pg-auth", 1, "postgres", "changed")], "");
     assert!(login(&validated) == login(&before));
     assert!(reasons(&validated).is_empty());
 }
@@ -153,7 +153,7 @@ fn the_user_of_the_binding_is_not_replaced() {
 fn secrets_that_are_not_about_users_are_passed_over() {
     let mut certificate = Secret::clone(&secret("cert", 1, &json!({ "tls.crt": "x" })));
     certificate.type_ = Some("kubernetes.io/tls".to_owned());
-    let validated = judged(vec![Arc::new(certificate)], "");
+    let validated = with_secrets(vec![Arc::new(certificate)], "");
     assert!(reasons(&validated).is_empty());
 }
 

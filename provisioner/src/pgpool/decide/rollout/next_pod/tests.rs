@@ -178,7 +178,7 @@ impl World {
     }
 
     /// Partition, pods that are proven, and what happens in few words.
-    fn told(&self) -> (i32, usize, String) {
+    fn outcome(&self) -> (i32, usize, String) {
         let step = self.next_pod();
         let words = match step.action {
             Action::UpToDate => "level".to_owned(),
@@ -212,7 +212,7 @@ const ALL: [&str; 3] = ["b", "b", "b"];
 
 fn all(rows: Vec<(&str, World, &str)>) {
     for (what, world, expected) in rows {
-        let (partition, proven, words) = world.told();
+        let (partition, proven, words) = world.outcome();
         assert_eq!(format!("{partition} {proven} {words}"), expected, "{what}");
     }
 }
@@ -292,10 +292,10 @@ fn the_end_of_a_rollout() {
 #[test]
 fn a_change_in_the_middle_begins_anew_with_what_is_broken() {
     let stuck = World::new(2, &["a", "a", "b"]).unready(2, 400).changed();
-    assert_eq!(stuck.told(), (2, 0, "replaces pool-2".to_owned()));
+    assert_eq!(stuck.outcome(), (2, 0, "replaces pool-2".to_owned()));
     let further = World::new(1, &["a", "b", "b"]).unready(1, 30).allows(0).changed();
     assert_eq!(
-        further.told(),
+        further.outcome(),
         (3, 0, "waits Some(30)".to_owned()),
         "two pods away would be one too many"
     );
@@ -303,7 +303,7 @@ fn a_change_in_the_middle_begins_anew_with_what_is_broken() {
         .unready(1, 400)
         .allows(0)
         .changed();
-    assert_eq!(later.told(), (2, 0, "replaces pool-2".to_owned()));
+    assert_eq!(later.outcome(), (2, 0, "replaces pool-2".to_owned()));
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn one_replica_rolls_at_once() {
     }
     for allowed in [0, 1] {
         world = world.allows(allowed);
-        assert_eq!(world.told(), (0, 0, "replaces pool-0".to_owned()));
+        assert_eq!(world.outcome(), (0, 0, "replaces pool-0".to_owned()));
     }
 }
 
@@ -335,7 +335,7 @@ fn one_replica_rolls_at_once() {
 fn a_change_that_nobody_has_noticed_holds_everything() {
     let mut world = World::new(2, &["b", "b", "b"]);
     world.live.metadata.generation = Some(3);
-    assert_eq!(world.told(), (2, 0, "unnoticed".to_owned()));
+    assert_eq!(world.outcome(), (2, 0, "unnoticed".to_owned()));
 }
 
 #[test]
