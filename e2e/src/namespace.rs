@@ -6,6 +6,7 @@
 pub(crate) mod cert_manager;
 pub(crate) mod channel;
 pub(crate) mod database;
+pub(crate) mod external_issuer;
 pub(crate) mod fixtures;
 pub(crate) mod handshake;
 pub(crate) mod issuers;

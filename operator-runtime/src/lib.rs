@@ -46,6 +46,7 @@ pub mod ownership;
 pub mod panics;
 mod pending_writes;
 pub mod policies;
+pub mod presented;
 pub mod probe;
 mod program;
 mod retry_after;
@@ -74,6 +75,7 @@ pub use ownership::Ownership;
 
 pub use pending_writes::PendingWrites;
 pub use policies::Policies;
+pub use presented::PresentedVerifier;
 pub use program::main;
 pub use runtime::{IntoEnd, Runtime, RuntimeError};
 pub use scope::Scope;

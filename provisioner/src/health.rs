@@ -30,7 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::metrics::Metrics;
 
-pub(crate) use access::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
+pub(crate) use access::{Access, AddressRefusal, ClientCertificate, ExpectedCertificate, Pod, PodIdentity};
 pub(crate) use login::NetworkProber;
 pub(crate) use login_failure::LoginFailure;
 pub(crate) use pod_health::{Login, PodHealth};

@@ -88,6 +88,13 @@ pub fn server_issuer_signs_clients(pgpool: &Pgpool) -> bool {
     server.is_some_and(|server| clients.any(|client| client.is_same(server)))
 }
 
+/// Whether the pool verifies clients with the CA of a certificate. Then that CA must be enough to do so; otherwise only those
+/// who verify the pool need it, and may have it from elsewhere.
+#[must_use]
+pub fn lets_clients_in(pgpool: &Pgpool, alias: Alias) -> bool {
+    logs_in_by_certificate(pgpool) && (LOGINS.contains(&alias) || server_issuer_signs_clients(pgpool))
+}
+
 /// The first certificate that is shown to the pool and whose issuer may serve other namespaces.
 #[must_use]
 pub fn shared_client_issuer(pgpool: &Pgpool) -> Option<(Alias, &IssuerRef)> {
@@ -135,13 +142,14 @@ pub fn how_to_fix() -> String {
 #[must_use]
 pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Required> {
     let asked = pgpool.spec.certificate(alias).cloned().unwrap_or_default();
+    let ca_required = lets_clients_in(pgpool, alias);
     let client = LOGINS.contains(&alias).then(|| Required {
         role: Role::Client,
         dns_names: Vec::new(),
         ip_addresses: Vec::new(),
         // Without logins by certificate any name will do: a user may have more uses for the certificate.
         common_name: login(pgpool, alias).map(str::to_owned),
-        ca_required: true,
+        ca_required,
     });
     let serves = alias != Alias::Client;
     let server = serves.then(|| {
@@ -155,7 +163,7 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
             dns_names: union(&dns_names(pgpool, alias, cluster_domain), &asked.dns_names),
             ip_addresses: union(addresses(alias), &added),
             common_name: None,
-            ca_required: true,
+            ca_required,
         }
     });
     client.into_iter().chain(server).collect()

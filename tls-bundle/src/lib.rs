@@ -184,6 +184,26 @@ pub fn is_signed_by(certificate: &[u8], ca: &[u8]) -> Option<bool> {
     origin::is_signed_by(certificate, ca)
 }
 
+/// The subject and the issuer of a certificate as text, shortened to fit into a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Whom it names.
+    pub subject: String,
+    /// Whom it says that it was signed by.
+    pub issuer: String,
+}
+
+/// Returns the names of the first certificate of a PEM text; `None` when it cannot be parsed.
+#[must_use]
+pub fn names_of(pem: &[u8]) -> Option<Names> {
+    let certificates = pem::certificates(pem).ok()?;
+    let parsed = certificate::parse(certificates.first()?).ok()?;
+    Some(Names {
+        subject: certificate::display_name(parsed.subject()),
+        issuer: certificate::display_name(parsed.issuer()),
+    })
+}
+
 /// Returns the facts about the leaf certificate of a `tls.crt` without verifying it; `None` when it cannot be parsed.
 #[must_use]
 pub fn leaf(pem: &[u8]) -> Option<Leaf> {

@@ -2,6 +2,7 @@
 
 mod audited_writes;
 mod authors;
+mod ca_crt;
 mod channel;
 mod charts;
 mod circuit_breaker;
@@ -33,6 +34,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         late_cert_manager::cases(),
         circuit_breaker::cases(),
         client_certificates::cases(),
+        ca_crt::cases(),
         service_monitor::cases(),
         lease::cases(),
         damaged_secrets::cases(),

@@ -1,6 +1,7 @@
 //! What is true where pods run: real pgpool, a real PostgreSQL, and the operators as Deployments.
 
 mod ca_changes;
+mod ca_crt;
 mod damaged_secret;
 mod init;
 mod metrics;
@@ -35,6 +36,7 @@ pub(crate) fn cases() -> Vec<Case> {
         damaged_secret::cases(),
         rollout::cases(),
         ca_changes::cases(),
+        ca_crt::cases(),
         operations::cases(),
         operators::cases(),
         settings::cases(),

@@ -64,7 +64,7 @@ impl TestNamespace {
         let mut wanted = wanted(&certificate)?;
         change(&mut wanted);
         let pair = ca.issue(&wanted)?;
-        self.write(&certificate, &pair, Some(ca.certificate())).await?;
+        self.write(&certificate, &pair, ca.certificate()).await?;
         set_ready(&self.certificates(), name, "Ready").await
     }
 
@@ -87,12 +87,12 @@ impl TestNamespace {
         Ok(())
     }
 
-    /// Writes the Secret of a Certificate as cert-manager does, without `ca.crt` when there is none.
+    /// Writes the Secret of a Certificate as cert-manager does.
     pub(crate) async fn write(
         &self,
         certificate: &DynamicObject,
         pair: &Pair,
-        ca: Option<String>,
+        ca: String,
     ) -> anyhow::Result<()> {
         let spec = &certificate.data["spec"];
         let name = spec["secretName"]
@@ -109,13 +109,11 @@ impl TestNamespace {
             annotations.insert(format!("cert-manager.io/issuer-{key}"), value.to_owned());
         }
         let parts = [
-            ("tls.crt", Some(pair.certificate.clone())),
-            ("tls.key", Some(pair.key.clone())),
+            ("tls.crt", pair.certificate.clone()),
+            ("tls.key", pair.key.clone()),
             ("ca.crt", ca),
         ];
-        let data = parts
-            .into_iter()
-            .filter_map(|(key, text)| text.map(|text| (key.to_owned(), ByteString(text.into_bytes()))));
+        let data = parts.map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes())));
         let secret = Secret {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -124,7 +122,7 @@ impl TestNamespace {
                 ..ObjectMeta::default()
             },
             type_: Some("kubernetes.io/tls".to_owned()),
-            data: Some(data.collect()),
+            data: Some(data.into()),
             ..Secret::default()
         };
         let parameters = PatchParams::apply(MANAGER).force();

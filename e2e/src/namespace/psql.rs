@@ -168,6 +168,17 @@ impl TestNamespace {
             Some(_) => self.secret_text(&server, "ca.crt").await?,
             None => String::new(),
         };
+        self.psql_trusting(pool, database, &own, attempts).await
+    }
+
+    /// The same with clients that have another CA of the pool.
+    pub(crate) async fn psql_trusting(
+        &self,
+        pool: &str,
+        database: &Database,
+        own: &str,
+        attempts: &[Attempt],
+    ) -> anyhow::Result<Vec<Outcome>> {
         let cas = json!({"pool": own, "other": database.ca().await?});
         let cas = Manifest::config_map("cas", cas);
         self.put(&cas).await?;

@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
 pub(crate) struct TestCa {
@@ -32,13 +32,25 @@ pub(crate) struct Pair {
 
 impl TestCa {
     pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = subject(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Ok(Self {
-            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
+            issuer: CertifiedIssuer::self_signed(of_ca(name), KeyPair::generate()?)?,
         })
+    }
+
+    /// A CA that this one signs.
+    pub(crate) fn intermediate(&self, name: &str) -> anyhow::Result<Self> {
+        let mut params = of_ca(name);
+        params.use_authority_key_identifier_extension = true;
+        Ok(Self {
+            issuer: CertifiedIssuer::signed_by(params, KeyPair::generate()?, &self.issuer)?,
+        })
+    }
+
+    /// Signs a request, both PEM, as an issuer does that keeps to it.
+    pub(crate) fn sign(&self, request: &str) -> anyhow::Result<String> {
+        let mut request = CertificateSigningRequestParams::from_pem(request)?;
+        request.params.use_authority_key_identifier_extension = true;
+        Ok(request.signed_by(&self.issuer)?.pem())
     }
 
     /// Its own certificate, PEM.
@@ -81,6 +93,14 @@ impl TestCa {
             key: key.serialize_pem(),
         })
     }
+}
+
+fn of_ca(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = subject(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn subject(name: &str) -> DistinguishedName {

@@ -3,6 +3,7 @@
 pub(crate) mod breaker;
 mod ca_migration;
 mod client_login;
+mod subject_of_ca;
 pub(crate) mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,7 @@ pub(crate) fn decide(
         verified = verify::verify(validated, observed, now);
         ca_migration::hold_back(pgpool, validated, &verified, now);
         client_issuer_shared = client_login::settle(pgpool, validated, &verified, observed);
+        subject_of_ca::refuse(pgpool, validated, &verified, observed);
         reissue = ca_migration::reissues(pgpool, validated, observed, &verified, now);
     }
     let circuits = breaker::count(pgpool, &observed.recent.status, observed, &verified, limits, now);

@@ -62,13 +62,17 @@ async fn publish_event(pgpool: &Pgpool, before: Option<&Condition>, now: &Condit
     let holds = |condition: &Condition| condition.status == conditions::Status::True.as_str();
     let (reason, note) = (now.reason.as_str(), now.message.as_str());
     let is_one_of = |reasons: &[Reason]| reasons.iter().any(|one| one.as_str() == reason);
-    let is_late = is_one_of(&[Reason::RenewalOverdue, Reason::ExpiresSoon]);
+    let needs_attention = is_one_of(&[
+        Reason::RootNotPublished,
+        Reason::RenewalOverdue,
+        Reason::ExpiresSoon,
+    ]);
     let is_in_progress = is_one_of(&[
         Reason::Issuing,
         Reason::WaitingForProvisioner,
         Reason::WaitingForTrust,
     ]);
-    if is_late {
+    if needs_attention {
         events.warning(pgpool, ACTION, reason, note).await;
     } else if holds(now) || (is_in_progress && before.is_some_and(holds)) {
         events.normal(pgpool, ACTION, reason, note).await;

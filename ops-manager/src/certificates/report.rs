@@ -132,6 +132,8 @@ fn verdict(pgpool: &Pgpool, reason: Reason, entries: Vec<Entry>) -> Verdict {
             message.push(sentence);
         }
     }
+    let warnings = warnings(&entries);
+    message.extend(warnings.iter().map(String::as_str));
     Verdict {
         pgpool: PgpoolId {
             namespace: pgpool.namespace().unwrap_or_default(),
@@ -146,6 +148,22 @@ fn verdict(pgpool: &Pgpool, reason: Reason, entries: Vec<Entry>) -> Verdict {
     }
 }
 
+/// What clients lack, once for all certificates of which the same is true. While one is not ready, that comes first.
+fn warnings(entries: &[Entry]) -> Vec<String> {
+    if worst(entries).is_some() {
+        return Vec::new();
+    }
+    let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (secret, warning) in entries.iter().filter_map(|entry| entry.warning.as_ref()) {
+        match told.iter_mut().find(|(known, _)| known == warning) {
+            Some((_, secrets)) => secrets.push(secret),
+            None => told.push((warning, vec![secret])),
+        }
+    }
+    let sentence = |(warning, secrets): &(&str, Vec<&str>)| format!("{}: {warning}", secrets.join(", "));
+    told.iter().map(sentence).collect()
+}
+
 fn is_unknown(validated: &Validated, verified: &[Verified]) -> bool {
     let wanted = validated.wanted.iter();
     let mut refusals = wanted.filter_map(|wanted| wanted.order.as_ref().err());
@@ -156,8 +174,9 @@ fn is_unknown(validated: &Validated, verified: &[Verified]) -> bool {
 /// How soon something has to be done about valid certificates.
 fn urgency(reason: Reason) -> u8 {
     match reason {
-        Reason::ExpiresSoon => 2,
-        Reason::RenewalOverdue => 1,
+        Reason::ExpiresSoon => 3,
+        Reason::RenewalOverdue => 2,
+        Reason::RootNotPublished => 1,
         _ => 0,
     }
 }
@@ -290,9 +309,10 @@ pub(crate) fn outcome(report: Option<&Report>, now: Timestamp) -> Outcome {
     let due = due.map(left).into_iter().chain(recheck).min();
     let word = reason.as_str();
     match reason {
-        Reason::CertificatesIssued | Reason::RenewalOverdue | Reason::ExpiresSoon => {
-            due.map_or(Outcome::Converged, Outcome::ConvergedUntil)
-        }
+        Reason::CertificatesIssued
+        | Reason::RootNotPublished
+        | Reason::RenewalOverdue
+        | Reason::ExpiresSoon => due.map_or(Outcome::Converged, Outcome::ConvergedUntil),
         Reason::IssuerKindUnsupported | Reason::ClientIssuerNotNamespaced | Reason::NotSupported => {
             Outcome::Rejected { reason: word }
         }

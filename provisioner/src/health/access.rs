@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared_types::SslMode;
@@ -33,7 +34,7 @@ pub(crate) enum PodIdentity {
     PlainText,
     /// It serves the certificate that its Secret contains.
     Certificate {
-        leaf: Fingerprint,
+        certificate: ExpectedCertificate,
         /// The Secret that the pod mounts.
         secret: String,
     },
@@ -42,6 +43,15 @@ pub(crate) enum PodIdentity {
         /// The Secret that the pod mounts.
         secret: String,
     },
+}
+
+/// The certificate that a pod must serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExpectedCertificate {
+    pub(crate) leaf: Fingerprint,
+    /// The CAs that clients verify it with, in PEM, as they were when it was accepted: during a rollout those of each pod are
+    /// its own. `None` if its issuer publishes none. Used by `verify-ca` and `verify-full`.
+    pub(crate) ca: Option<Arc<[u8]>>,
 }
 
 /// Why no connection to the address of a pod is opened.
@@ -67,8 +77,6 @@ pub(crate) struct Access {
     /// The name that the served certificate must have under `verify-full`.
     pub(crate) server_name: String,
     pub(crate) ssl_mode: SslMode,
-    /// CAs of the served certificate, in PEM; used by `verify-ca` and `verify-full`.
-    pub(crate) trust: Vec<u8>,
     /// Presented to the pod where clients log in by certificate.
     pub(crate) client: Option<ClientCertificate>,
     /// The client certificate from before `clientAuthMode` changed: a pod that has not read the new settings yet still

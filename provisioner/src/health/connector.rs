@@ -1,8 +1,9 @@
 //! A TLS connection to a pod that shows the certificate it was given, and to nobody else.
 //!
 //! In every `sslMode` the leaf must be the expected one, and the server must have its key: otherwise the handshake fails
-//! before anything about the login is sent, a client certificate included. In addition the certificate is verified as
-//! clients verify it: `verify-ca` by its chain, `verify-full` by chain and name. What was presented is recorded, accepted or
+//! before anything about the login is sent, a client certificate included. In addition what is presented is verified as
+//! clients verify it: `verify-ca` by its chain, `verify-full` by chain and name. That is the verification that the certificate
+//! Secret has passed before, so that what was accepted there is accepted here. What was presented is recorded, accepted or
 //! not. Opens no connection itself: the caller passes the stream.
 
 use std::future::Future;
@@ -10,20 +11,21 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use operator_runtime::{PresentedVerifier, clock};
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use shared_types::SslMode;
-use tls_bundle::Fingerprint;
+use tls_bundle::{Failure, Fingerprint, Required, Role};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use super::sniffer::ResponseSniffer;
 use super::transcript::{Refusal, Transcript};
-use super::{Access, ClientCertificate};
+use super::{Access, ClientCertificate, ExpectedCertificate};
 
 #[cfg(test)]
 mod tests;
@@ -31,10 +33,6 @@ mod tests;
 /// Why a TLS connection cannot be attempted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsSetupError {
-    #[error("the trust bundle of the pods cannot be read: {0}")]
-    TrustBundle(#[source] pem::Error),
-    #[error("the trust bundle of the pods has no usable CA certificate: {0}")]
-    Cas(#[source] rustls::client::VerifierBuilderError),
     #[error("the client certificate cannot be read: {0}")]
     ClientCertificate(#[source] pem::Error),
     #[error("TLS cannot be set up: {0}")]
@@ -51,25 +49,21 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// Prepares a connection to a server with the leaf certificate `expected`, which is verified as `mode` demands, too.
-    /// Without `expected` no server is accepted. The transcript shows what the connection observes.
+    /// Prepares a connection to a server with the certificate `expected`, which is verified as `mode` demands, too. Without
+    /// `expected` no server is accepted. The transcript shows what the connection observes.
     pub(super) fn new(
         access: &Access,
-        expected: Option<Fingerprint>,
+        expected: Option<ExpectedCertificate>,
         mode: SslMode,
         provider: &Arc<CryptoProvider>,
     ) -> Result<(Self, Transcript), TlsSetupError> {
         let transcript = Transcript::default();
-        let verifier = PodVerifier {
+        let rule = Rule {
             expected,
+            required: required(access, mode),
             transcript: transcript.clone(),
-            provider: provider.clone(),
-            chain: match mode {
-                SslMode::VerifyCa | SslMode::VerifyFull => Some(chain_verifier(&access.trust, provider)?),
-                SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => None,
-            },
-            verifies_name: mode == SslMode::VerifyFull,
         };
+        let verifier = PresentedVerifier::new(provider.clone(), move |leaf, others| rule.check(leaf, others));
         let config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsSetupError::Settings)?
@@ -78,9 +72,11 @@ impl Connector {
         let mut config = match &access.client {
             Some(pair) => {
                 let (chain, key) = parse(pair).map_err(TlsSetupError::ClientCertificate)?;
-                config
-                    .with_client_auth_cert(chain, key)
-                    .map_err(TlsSetupError::Settings)?
+                let key = provider.key_provider.load_private_key(key);
+                // Not the usual way, which reads the whole certificate and refuses some that pgpool accepts. That the key
+                // belongs to it has been verified.
+                let pair = CertifiedKey::new(chain, key.map_err(TlsSetupError::Settings)?);
+                config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }
             None => config.with_no_client_auth(),
         };
@@ -95,19 +91,21 @@ impl Connector {
     }
 }
 
-fn chain_verifier(
-    trust: &[u8],
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, TlsSetupError> {
-    let mut roots = RootCertStore::empty();
-    let cas: Vec<_> = CertificateDer::pem_slice_iter(trust)
-        .collect::<Result<_, _>>()
-        .map_err(TlsSetupError::TrustBundle)?;
-    // One CA certificate that rustls cannot parse must not cost the others; if none is left, `build` fails.
-    roots.add_parsable_certificates(cas);
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(TlsSetupError::Cas)
+/// What clients with this `sslMode` demand of a certificate; `None` if nothing.
+fn required(access: &Access, mode: SslMode) -> Option<Required> {
+    let dns_names = match mode {
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => return None,
+        SslMode::VerifyCa => Vec::new(),
+        SslMode::VerifyFull => vec![access.server_name.clone()],
+    };
+    Some(Required {
+        role: Role::Server,
+        dns_names,
+        ip_addresses: Vec::new(),
+        common_name: None,
+        // That clients lack a CA is reported by ops-manager, and is no fault of the pod.
+        ca_required: false,
+    })
 }
 
 fn parse(
@@ -118,68 +116,43 @@ fn parse(
     Ok((chain, key))
 }
 
-/// Accepts the leaf certificate of one pod. Records what is presented before verifying it.
-#[derive(Debug)]
-struct PodVerifier {
-    expected: Option<Fingerprint>,
+/// Which certificates are accepted from one pod. Records what is presented before verifying it.
+struct Rule {
+    expected: Option<ExpectedCertificate>,
+    required: Option<Required>,
     transcript: Transcript,
-    provider: Arc<CryptoProvider>,
-    /// `None` accepts any chain.
-    chain: Option<Arc<WebPkiServerVerifier>>,
-    verifies_name: bool,
 }
 
-impl ServerCertVerifier for PodVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        self.transcript.record_leaf(end_entity);
-        if self.expected != Some(Fingerprint::of_der(end_entity)) {
-            self.transcript.record_refusal(Refusal::Certificate);
-            return Err(CertificateError::ApplicationVerificationFailure.into());
-        }
-        let Some(chain) = &self.chain else {
-            return Ok(ServerCertVerified::assertion());
+impl Rule {
+    fn check(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Result<(), rustls::Error> {
+        self.transcript.record_leaf(leaf);
+        let fingerprint = Fingerprint::of_der(leaf);
+        let expected = self.expected.as_ref().filter(|it| it.leaf == fingerprint);
+        let Some(expected) = expected else {
+            return Err(self.refused(Refusal::Certificate));
         };
-        match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is verified last, so the chain is valid here.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.verifies_name => Ok(ServerCertVerified::assertion()),
-            result => result,
+        match self.unverified(expected, leaf, others) {
+            Some(failure) => Err(self.refused(Refusal::Unverified(failure))),
+            None => Ok(()),
         }
     }
 
-    // Signatures are verified in every mode: they prove that the pod has the key of the leaf certificate.
-    fn verify_tls12_signature(
+    fn unverified(
         &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+        expected: &ExpectedCertificate,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Option<Failure> {
+        let required = self.required.as_ref()?;
+        let chain: Vec<_> = std::iter::once(leaf).chain(others).cloned().collect();
+        let ca = expected.ca.as_deref();
+        let verification = tls_bundle::verify_presented(&chain, ca, required, clock::now());
+        verification.failures.into_iter().next()
     }
 
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+    fn refused(&self, refusal: Refusal) -> rustls::Error {
+        self.transcript.record_refusal(refusal);
+        CertificateError::ApplicationVerificationFailure.into()
     }
 }
 

@@ -12,7 +12,6 @@ pub(crate) fn access() -> Access {
     Access {
         server_name: "pool.demo.svc".to_owned(),
         ssl_mode: SslMode::Disable,
-        trust: Vec::new(),
         client: None,
         previous_client_certificate: None,
         login: Credential {

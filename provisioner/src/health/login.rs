@@ -16,7 +16,6 @@ use futures::{FutureExt, TryStreamExt, stream};
 use operator_runtime::error_chain;
 use rustls::crypto::CryptoProvider;
 use shared_types::{SslMode, ports, text};
-use tls_bundle::Fingerprint;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
@@ -25,7 +24,7 @@ use tokio_postgres::config::SslMode as Negotiation;
 use super::connector::Connector;
 use super::sniffer::{BackendRejection, ResponseSniffer};
 use super::transcript::{Refusal, Transcript};
-use super::{Access, LoginFailure, Pod, PodIdentity, Probe, Prober};
+use super::{Access, ExpectedCertificate, LoginFailure, Pod, PodIdentity, Probe, Prober};
 
 #[cfg(test)]
 mod tests;
@@ -111,7 +110,7 @@ impl Attempt {
 
     /// Makes one connection.
     async fn connect(&self, time_left: Duration) -> Probe {
-        let prepared = self.expected_leaf().and_then(|expected| {
+        let prepared = self.expected().and_then(|expected| {
             Connector::new(&self.access, expected, self.mode, &self.provider).map_err(LoginFailure::from)
         });
         let (connector, transcript) = match prepared {
@@ -134,13 +133,13 @@ impl Attempt {
     }
 
     /// The certificate that the pod must serve; `None` for a pod without TLS.
-    fn expected_leaf(&self) -> Result<Option<Fingerprint>, LoginFailure> {
+    fn expected(&self) -> Result<Option<ExpectedCertificate>, LoginFailure> {
         if let Some(refusal) = self.pod.address_refusal {
             return Err(refusal.into());
         }
         match &self.pod.identity {
             PodIdentity::PlainText => Ok(None),
-            PodIdentity::Certificate { leaf, .. } => Ok(Some(*leaf)),
+            PodIdentity::Certificate { certificate, .. } => Ok(Some(certificate.clone())),
             PodIdentity::Unknown { secret } => Err(LoginFailure::CertificateUnknown {
                 secret: secret.clone(),
             }),
@@ -258,15 +257,21 @@ impl Attempt {
     fn refused(&self, refusal: Refusal, transcript: &Transcript) -> LoginFailure {
         match (refusal, &self.pod.identity, transcript.served()) {
             (Refusal::Password(request), ..) => LoginFailure::PasswordRefused(request),
-            (Refusal::Certificate, PodIdentity::Certificate { leaf, secret }, Some(served)) => {
+            (Refusal::Certificate, PodIdentity::Certificate { certificate, secret }, Some(served)) => {
                 LoginFailure::WrongCertificate {
                     served: served.fingerprint,
-                    expected: *leaf,
+                    expected: certificate.leaf,
+                    secret: secret.clone(),
+                }
+            }
+            (Refusal::Unverified(failure), PodIdentity::Certificate { secret, .. }, _) => {
+                LoginFailure::Unverified {
+                    failure,
                     secret: secret.clone(),
                 }
             }
             // A pod without certificates is not asked for TLS, so a certificate that it shows has a counterpart above.
-            (Refusal::Certificate | Refusal::TooLong, ..) => LoginFailure::TooLong,
+            (Refusal::Certificate | Refusal::Unverified(_) | Refusal::TooLong, ..) => LoginFailure::TooLong,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shared_types::conditions::Reason;
 use shared_types::{ports, text};
-use tls_bundle::Fingerprint;
+use tls_bundle::{Failure, Fingerprint};
 
 use super::AddressRefusal;
 use super::connector::TlsSetupError;
@@ -40,6 +40,11 @@ pub(crate) enum LoginFailure {
         expected: Fingerprint,
         secret: String,
     },
+    /// By clients with the `sslMode` of the Pgpool.
+    #[error(
+        "serves the certificate from Secret {secret}, which clients refuse, so no login was sent: {failure}"
+    )]
+    Unverified { failure: Failure, secret: String },
     #[error(
         "{0}, which the operator does not answer; delete the pod, and if that does not help find out what answers at its address"
     )]
@@ -111,6 +116,7 @@ impl LoginFailure {
             Self::Address(_) => "address-refused",
             Self::CertificateUnknown { .. } => "certificate-unknown",
             Self::WrongCertificate { .. } => "wrong-certificate",
+            Self::Unverified { .. } => "unverified",
             Self::PasswordRefused(_) => "password-refused",
             Self::NotAuthentic { .. } => "not-authentic",
             Self::TooLong => "too-long",
@@ -130,9 +136,10 @@ impl LoginFailure {
     pub(crate) fn reason(&self) -> Option<Reason> {
         Some(match self {
             Self::Address(_) => Reason::PodAddressRefused,
-            Self::CertificateUnknown { .. } | Self::WrongCertificate { .. } | Self::PlainText => {
-                Reason::PodsNotServing
-            }
+            Self::CertificateUnknown { .. }
+            | Self::WrongCertificate { .. }
+            | Self::Unverified { .. }
+            | Self::PlainText => Reason::PodsNotServing,
             Self::PasswordRefused(_) => Reason::PasswordRequestRefused,
             Self::NotAuthentic { .. } => Reason::PodNotAuthentic,
             Self::TooLong => Reason::PodResponseInvalid,
@@ -155,6 +162,7 @@ impl LoginFailure {
             Self::Rejected { code, .. } => format!("{} {code}", self.kind()).into(),
             Self::Address(refusal) => format!("{} {refusal}", self.kind()).into(),
             Self::PasswordRefused(request) => format!("{} {request}", self.kind()).into(),
+            Self::Unverified { failure, .. } => format!("{} {}", self.kind(), failure.reason()).into(),
             _ => self.kind().into(),
         }
     }

@@ -73,7 +73,6 @@ fn outdates_result(before: &Target, now: &Target) -> bool {
         || before.pod.address_refusal != now.pod.address_refusal
         || old.server_name != new.server_name
         || old.ssl_mode != new.ssl_mode
-        || old.trust != new.trust
         || old.client != new.client
         || old.login != new.login
         || old.writes != new.writes

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tls_bundle::Failure;
+
 use super::ServedCertificate;
 use super::guard::PasswordRequest;
 
@@ -25,6 +27,8 @@ struct State {
 pub(super) enum Refusal {
     /// The served certificate is another than the pod must have.
     Certificate,
+    /// Clients would refuse what is served.
+    Unverified(Failure),
     /// The pod asked for the password in a way that would give it away.
     Password(PasswordRequest),
     /// The pod sent more than a login and a query take.

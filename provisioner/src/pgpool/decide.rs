@@ -77,8 +77,8 @@ pub(crate) trait Preview: Sync {
     fn tls_copy(&self, validated: &Validated, material: &TlsMaterial<'_>) -> Secret;
     /// Whether a copy has what the exporter needs: one from before it was asked for lacks its certificate.
     fn serves_exporter(&self, validated: &Validated, tls_copy: &Secret) -> bool;
-    /// Whether a copy has every file that pods of this spec read.
-    fn is_complete(&self, validated: &Validated, tls_copy: &Secret) -> bool;
+    /// Whether a copy has every file that pods read.
+    fn is_complete(&self, tls_copy: &Secret) -> bool;
     /// Whether clients log in by certificate with these settings.
     fn demands_certificates(&self, config_secret: &Secret) -> bool;
     fn stateful_set(&self, validated: &Validated, workload: &Workload) -> StatefulSet;
@@ -128,10 +128,7 @@ pub(crate) fn decide<'a>(
     let config = config_check::config(&situation, &settings, pods.mounted.is_some(), retry_certificates);
     let workload = workload::workload(&situation, &pods, &settings);
     let init = init_job::init_state(pgpool, validated, observed, workload.as_ref());
-    let next_certificates = workload
-        .as_ref()
-        .and_then(|workload| workload.certificates.as_ref());
-    let access = probe::access(&situation, next_certificates, pods.tls_copy.as_ref());
+    let access = probe::access(&situation);
     Ok(Decision {
         config,
         certificates: pods.state,

@@ -49,6 +49,27 @@ fn a_certificate_names_the_role_only_where_it_logs_in() {
 }
 
 #[test]
+fn a_whole_ca_is_required_where_clients_are_verified_with_it() {
+    let clients = [
+        json!({ "alias": "client", "issuerRef": { "kind": "Issuer", "name": "clients" } }),
+        json!({ "alias": "metrics-exporter", "issuerRef": { "kind": "Issuer", "name": "clients" } }),
+    ];
+    for (certificates, of_server) in [(json!([]), true), (json!(clients), false)] {
+        for mode in [ClientAuthMode::Md5, ClientAuthMode::Scram, ClientAuthMode::Cert] {
+            let pgpool = in_mode(mode, pgpool(&certificates));
+            for alias in Alias::ALL {
+                let verified = mode == ClientAuthMode::Cert && (of_server || alias != Alias::Server);
+                let required = required(&pgpool, alias, "cluster.local");
+                assert!(
+                    required.iter().all(|each| each.ca_required == verified),
+                    "{alias} {mode:?} {certificates}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_other_name_cannot_be_that_of_a_role() {
     // PostgreSQL: `IsReservedName`, and names are cut at 63 bytes.
     assert!(NO_ROLE.starts_with("pg_") && NO_ROLE.len() <= 63);

@@ -96,6 +96,9 @@ words! {
         // Certificates.
         /// Every certificate is issued and valid.
         CertificatesIssued,
+        /// Every certificate is valid, but `ca.crt` has no root certificate, or is missing: clients that verify the pool need
+        /// the root certificate from elsewhere.
+        RootNotPublished,
         /// Every certificate is valid, but one has less than a third of its lifetime left and was not renewed in time.
         RenewalOverdue,
         /// Every certificate is valid, but one has less than a tenth of its lifetime left and was not renewed in time.
@@ -117,6 +120,8 @@ words! {
         /// Clients would log in by certificates of a CA that has also signed certificates of a Pgpool in another
         /// namespace.
         ClientCaUsedElsewhere,
+        /// The certificate would have the same subject as its CA, so that it would count as self-signed.
+        SubjectOfCa,
         /// Two certificates use the same Secret, or the Secret has another owner.
         SecretNameConflict,
         /// cert-manager is issuing the certificate.

@@ -28,7 +28,6 @@ pub(crate) fn cases() -> Vec<Case> {
     let damages = [
         ("damage::a_foreign_key", Damage::ForeignKey),
         ("damage::an_expired_leaf", Damage::Expired),
-        ("damage::a_missing_authority", Damage::NoCa),
         ("damage::another_authority", Damage::OtherCa),
         ("damage::a_missing_name", Damage::MissingName),
     ];
@@ -56,7 +55,6 @@ enum Damage {
     /// The key is not that of the certificate.
     ForeignKey,
     Expired,
-    NoCa,
     /// `ca.crt` is another CA than the one that signed.
     OtherCa,
     /// The certificate lacks a name that was requested.
@@ -69,7 +67,6 @@ impl Damage {
         match self {
             Self::ForeignKey => (Reason::KeyMismatch, "tls.key"),
             Self::Expired => (Reason::Expired, "2021-01-01"),
-            Self::NoCa => (Reason::CaMissing, "ca.crt"),
             Self::OtherCa => (Reason::ChainBroken, "ca.crt"),
             Self::MissingName => (Reason::NameMissing, "localhost"),
         }
@@ -83,11 +80,10 @@ impl Damage {
             wanted.dns_names.retain(|name| name != "localhost");
         }
         let mut pair = ca.issue(&wanted)?;
-        let mut trusted = Some(ca.certificate());
+        let mut trusted = ca.certificate();
         match self {
             Self::ForeignKey => pair.key = ca.issue(&wanted)?.key,
-            Self::NoCa => trusted = None,
-            Self::OtherCa => trusted = Some(TestCa::new("another")?.certificate()),
+            Self::OtherCa => trusted = TestCa::new("another")?.certificate(),
             Self::Expired | Self::MissingName => {}
         }
         ns.write(certificate, &pair, trusted).await

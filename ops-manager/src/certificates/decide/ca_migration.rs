@@ -78,6 +78,7 @@ fn held_back(
         leaf: Some(leaf),
         failures,
         outdated: Some(_),
+        ..
     } = finding_of(verified, Alias::Client)?
     else {
         return None;
@@ -142,6 +143,7 @@ fn reissue(
         leaf: Some(leaf),
         failures,
         outdated: Some(Outdated::Ca),
+        ..
     } = finding
     else {
         return None;

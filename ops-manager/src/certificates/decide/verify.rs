@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::Lookup;
 use shared_types::Alias;
-use tls_bundle::{Bundle, Failure, KeyId, Leaf, Verification};
+use tls_bundle::{Bundle, Failure, KeyId, Leaf, Verification, Warning};
 
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::Observed;
@@ -40,6 +40,8 @@ pub(crate) enum Finding {
         leaf: Option<Leaf>,
         /// The root cause first.
         failures: Vec<Failure>,
+        /// What clients must know before they can verify the certificate.
+        warnings: Vec<Warning>,
         /// Why another certificate is needed although this one is valid.
         outdated: Option<Outdated>,
     },
@@ -107,11 +109,12 @@ fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Finding, Vec<Ke
         leaf,
         signers,
         failures,
-        ..
+        warnings,
     } = verify_secret(wanted, secret, now);
     let finding = Finding::Present {
         leaf,
         failures,
+        warnings,
         outdated: other_issuer(wanted, secret).map(Outdated::Issuer),
     };
     (finding, signers)

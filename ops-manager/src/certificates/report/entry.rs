@@ -9,7 +9,7 @@ use proto::verdict::CertificateVerdict;
 use shared_types::conditions::{Reason, cut};
 use shared_types::explanation::Explanation;
 use shared_types::text;
-use tls_bundle::{Failure, Leaf};
+use tls_bundle::{Failure, Leaf, Warning};
 
 use crate::cert_manager::{Certificate, CertificateRequest, Condition};
 use crate::certificates::decide::verify::{Finding, Outdated};
@@ -36,6 +36,9 @@ pub(super) struct Entry {
     pub(super) reason: Reason,
     /// Its part of the condition message, with the object named.
     pub(super) sentence: Option<String>,
+    /// What clients lack to verify a certificate that is ready: the object, and what is the same for all certificates of the
+    /// issuer.
+    pub(super) warning: Option<(String, String)>,
     /// When the verdict changes by time alone.
     pub(super) due: Option<Timestamp>,
     /// Ready, but another certificate is needed.
@@ -77,6 +80,7 @@ fn verdict_on(view: &View<'_>) -> Entry {
         Finding::Present {
             leaf,
             failures,
+            warnings,
             outdated,
         } => {
             let leaf = leaf.as_ref();
@@ -86,7 +90,7 @@ fn verdict_on(view: &View<'_>) -> Entry {
                 }
                 (Some(failure), _) => invalid(view, leaf, failure),
                 (None, Some(outdated)) => self::outdated(view, leaf, outdated),
-                (None, None) => valid(view, leaf),
+                (None, None) => warned(view, valid(view, leaf), warnings),
             }
         }
     }
@@ -143,6 +147,7 @@ fn unready(view: &View<'_>, leaf: Option<&Leaf>, explanation: Explanation) -> En
         reason,
         verdict: view.verdict(false, reason, message.clone(), leaf),
         sentence: Some(message),
+        warning: None,
         due: None,
         unfinished: false,
     }
@@ -166,6 +171,7 @@ fn invalid(view: &View<'_>, leaf: Option<&Leaf>, failure: &Failure) -> Entry {
         reason,
         verdict: view.verdict(false, reason, message, leaf),
         sentence: Some(sentence),
+        warning: None,
         due: None,
         unfinished: false,
     }
@@ -248,6 +254,7 @@ fn unfinished(view: &View<'_>, leaf: Option<&Leaf>, explanation: Explanation) ->
         reason,
         verdict: view.verdict(true, reason, message.clone(), leaf),
         sentence: Some(message),
+        warning: None,
         due: None,
         unfinished: true,
     }
@@ -275,8 +282,35 @@ fn valid(view: &View<'_>, leaf: Option<&Leaf>) -> Entry {
         reason,
         verdict: view.verdict(true, reason, message.clone(), leaf),
         sentence: Some(message).filter(|message| !message.is_empty()),
+        warning: None,
         due: None,
         unfinished: false,
+    }
+}
+
+/// A valid certificate that clients cannot verify with its `ca.crt`. That it has to be renewed is told first.
+fn warned(view: &View<'_>, entry: Entry, warnings: &[Warning]) -> Entry {
+    if warnings.is_empty() {
+        return entry;
+    }
+    let warnings: Vec<_> = warnings.iter().map(Warning::to_string).collect();
+    let warning = warnings.join("; ");
+    let reason = match entry.reason {
+        Reason::CertificatesIssued => Reason::RootNotPublished,
+        urgent => urgent,
+    };
+    let messages = [entry.verdict.message.as_str(), &warning];
+    let messages: Vec<_> = messages.into_iter().filter(|it| !it.is_empty()).collect();
+    let message = cut(messages.join("; "));
+    Entry {
+        reason,
+        verdict: CertificateVerdict {
+            reason: Some(reason),
+            message,
+            ..entry.verdict
+        },
+        warning: Some((view.secret(), warning)),
+        ..entry
     }
 }
 

@@ -3,6 +3,7 @@
 mod faults;
 mod lifetime;
 mod stalled;
+mod warnings;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -99,6 +99,20 @@ pub(crate) enum Refusal {
     ClientCaUsedElsewhere { alias: &'static str, issuer: String },
     #[error("Looking up who else has certificates of the CA")]
     ClientCaUnknown,
+    /// OpenSSL takes a certificate for self-signed if its subject and issuer are the same and it has no subject key
+    /// identifier, which cert-manager does not request.
+    #[error(
+        "the {alias} certificate would have the subject {subject:?}, which is also that of the CA of {issuer}: it would count as \
+         self-signed, and be rejected; issue the CA again under another name, or name another issuer for the {alias} \
+         certificate in spec.tls.certificates"
+    )]
+    SubjectOfCa {
+        alias: &'static str,
+        subject: String,
+        issuer: String,
+        /// Whether logins depend on the certificate.
+        logs_in: bool,
+    },
     #[error("Certificate {place} exists and belongs to {owner}; delete it, or rename this Pgpool")]
     NameConflict { place: String, owner: String },
 }
@@ -112,11 +126,13 @@ impl Refusal {
         )
     }
 
-    /// Clients must not log in by certificates of this CA.
+    /// Clients must not, or cannot, log in by certificates of this CA.
     pub(crate) fn is_about_clients(&self) -> bool {
         matches!(
             self,
-            Self::ClientIssuerShared { .. } | Self::ClientCaUsedElsewhere { .. }
+            Self::ClientIssuerShared { .. }
+                | Self::ClientCaUsedElsewhere { .. }
+                | Self::SubjectOfCa { logs_in: true, .. }
         )
     }
 
@@ -144,6 +160,7 @@ impl Refusal {
             }
             Self::SecretNameConflict { .. } | Self::SecretForeign { .. } => Reason::SecretNameConflict,
             Self::HeldBack { .. } => Reason::WaitingForTrust,
+            Self::SubjectOfCa { .. } => Reason::SubjectOfCa,
             Self::NameConflict { .. } => Reason::NameConflict,
         }
     }

@@ -11,33 +11,55 @@ use super::*;
 use crate::fixtures::{Pair, Pki};
 use crate::health::fixtures::access;
 
-fn parsed(pair: &Pair) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+mod agreement;
+
+/// Without the checks that a server makes, so that it serves anything.
+fn parsed(pair: &Pair) -> CertifiedKey {
     let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
         .map(Result::unwrap)
         .collect();
-    (chain, PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap())
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
+    CertifiedKey::new(chain, key.unwrap())
+}
+
+/// What a pod that was given this pair must serve.
+fn expected(pair: &Pair) -> ExpectedCertificate {
+    ExpectedCertificate {
+        leaf: pair.fingerprint,
+        ca: Some(pair.ca.as_bytes().into()),
+    }
 }
 
 /// Connects to a server with this pair, which asks for a client certificate of `clients` if there are any.
 async fn handshake(access: &Access, pair: &Pair, clients: Option<&Pki>) -> (io::Result<()>, Transcript) {
-    handshake_expecting(Some(pair.fingerprint), access, pair, clients).await
+    handshake_expecting(Some(expected(pair)), access, pair, clients).await
 }
 
-/// The same, to a server that must have this leaf certificate.
+/// The same, to a server that must have this certificate.
 async fn handshake_expecting(
-    expected: Option<Fingerprint>,
+    expected: Option<ExpectedCertificate>,
+    access: &Access,
+    pair: &Pair,
+    clients: Option<&Pki>,
+) -> (io::Result<()>, Transcript) {
+    handshake_over(rustls::DEFAULT_VERSIONS, expected, access, pair, clients).await
+}
+
+async fn handshake_over(
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    expected: Option<ExpectedCertificate>,
     access: &Access,
     pair: &Pair,
     clients: Option<&Pki>,
 ) -> (io::Result<()>, Transcript) {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let (chain, key) = parsed(pair);
     let config = rustls::ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap();
     let config = match clients {
         Some(pki) => {
-            let mut roots = RootCertStore::empty();
+            let mut roots = rustls::RootCertStore::empty();
             roots
                 .add(CertificateDer::from_pem_slice(pki.ca().as_bytes()).unwrap())
                 .unwrap();
@@ -48,7 +70,9 @@ async fn handshake_expecting(
         }
         None => config.with_no_client_auth(),
     };
-    let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
+    let acceptor = TlsAcceptor::from(Arc::new(
+        config.with_cert_resolver(Arc::new(SingleCertAndKey::from(parsed(pair)))),
+    ));
     let (near, far) = duplex(64 * 1024);
     let server = tokio::spawn(async move {
         let mut stream = acceptor.accept(far).await?;
@@ -76,7 +100,10 @@ async fn verifies_as_strictly_as_the_mode_demands_and_always_records_the_leaf() 
     let (pki, other) = (Pki::new(), Pki::new());
     let named = pki.server(&["pool.demo.svc".to_owned()]);
     let misnamed = pki.server(&["elsewhere.example".to_owned()]);
-    let foreign = other.server(&["pool.demo.svc".to_owned()]);
+    let foreign = Pair {
+        ca: pki.ca(),
+        ..other.server(&["pool.demo.svc".to_owned()])
+    };
     for (mode, expected) in [
         (Allow, [true, true, true]),
         (Prefer, [true, true, true]),
@@ -87,7 +114,6 @@ async fn verifies_as_strictly_as_the_mode_demands_and_always_records_the_leaf() 
         for (pair, accepted) in [&named, &misnamed, &foreign].into_iter().zip(expected) {
             let access = Access {
                 ssl_mode: mode,
-                trust: pki.ca().into_bytes(),
                 ..access()
             };
             let (answer, transcript) = handshake(&access, pair, None).await;
@@ -112,16 +138,15 @@ async fn another_certificate_is_refused_in_every_mode_before_a_client_certificat
     for mode in [Allow, Prefer, Require, VerifyCa, VerifyFull] {
         let access = Access {
             ssl_mode: mode,
-            trust: pki.ca().into_bytes(),
             client: Some(ClientCertificate {
                 chain: client.certificate.clone().into_bytes(),
                 key: client.key.clone().into_bytes(),
             }),
             ..access()
         };
-        for expected in [Some(own.fingerprint), None] {
+        for expected in [Some(expected(&own)), None] {
             let (answer, transcript) = handshake_expecting(expected, &access, &other, Some(&pki)).await;
-            assert!(answer.is_err(), "{mode} {expected:?}");
+            assert!(answer.is_err(), "{mode}");
             assert_eq!(transcript.refusal(), Some(Refusal::Certificate), "{mode}");
             assert_eq!(
                 transcript.served().unwrap().fingerprint,
@@ -135,14 +160,16 @@ async fn another_certificate_is_refused_in_every_mode_before_a_client_certificat
 #[tokio::test]
 async fn trusts_every_ca_of_the_bundle() {
     let (old, new) = (Pki::new(), Pki::new());
-    let trust = format!("{}\n{}", old.ca(), new.ca()).into_bytes();
+    let access = Access {
+        ssl_mode: SslMode::VerifyFull,
+        ..access()
+    };
     for pki in [&old, &new] {
-        let access = Access {
-            ssl_mode: SslMode::VerifyFull,
-            trust: trust.clone(),
-            ..access()
+        let pair = Pair {
+            ca: format!("{}\n{}", old.ca(), new.ca()),
+            ..pki.server(&["pool.demo.svc".to_owned()])
         };
-        let (answer, _) = handshake(&access, &pki.server(&["pool.demo.svc".to_owned()]), None).await;
+        let (answer, _) = handshake(&access, &pair, None).await;
         assert!(answer.is_ok(), "{answer:?}");
     }
 }
@@ -159,7 +186,6 @@ async fn presents_the_client_certificate_when_there_is_one() {
     for (client, accepted) in [(Some(shown), true), (None, false)] {
         let access = Access {
             ssl_mode: SslMode::VerifyFull,
-            trust: pki.ca().into_bytes(),
             client,
             ..access()
         };
@@ -175,7 +201,6 @@ fn names_what_cannot_be_used() {
     let pki = Pki::new();
     let strict = || Access {
         ssl_mode: SslMode::VerifyFull,
-        trust: pki.ca().into_bytes(),
         ..access()
     };
     let result = |access: Access| match Connector::new(&access, None, access.ssl_mode, &provider) {
@@ -183,16 +208,6 @@ fn names_what_cannot_be_used() {
         Err(error) => error.to_string(),
     };
     assert_eq!(result(strict()), "usable");
-    let empty = result(Access {
-        trust: Vec::new(),
-        ..strict()
-    });
-    assert!(empty.contains("trust bundle"), "{empty}");
-    let truncated = result(Access {
-        trust: pki.ca().as_bytes()[..200].to_vec(),
-        ..strict()
-    });
-    assert!(truncated.contains("trust bundle"), "{truncated}");
     let pair = ClientCertificate {
         chain: pki.client("postgres").certificate.into_bytes(),
         key: b"nothing".to_vec(),
@@ -202,13 +217,4 @@ fn names_what_cannot_be_used() {
         ..strict()
     });
     assert!(keyless.contains("client certificate"), "{keyless}");
-    // What the mode does not need may be missing.
-    assert_eq!(
-        result(Access {
-            ssl_mode: SslMode::Require,
-            trust: Vec::new(),
-            ..access()
-        }),
-        "usable"
-    );
 }

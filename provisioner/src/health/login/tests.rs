@@ -43,7 +43,10 @@ enum Behavior {
 
 fn certificate(pair: &Pair) -> PodIdentity {
     PodIdentity::Certificate {
-        leaf: pair.fingerprint,
+        certificate: ExpectedCertificate {
+            leaf: pair.fingerprint,
+            ca: Some(pair.ca.as_bytes().into()),
+        },
         secret: "pool-tls-a".to_owned(),
     }
 }
@@ -254,7 +257,6 @@ async fn a_login_and_a_query_over_tls_show_the_leaf_and_terminate_the_session() 
     for mode in [SslMode::Prefer, SslMode::VerifyFull] {
         let access = Access {
             ssl_mode: mode,
-            trust: pki.ca().into_bytes(),
             ..access()
         };
         let (probe, received) = probe(Behavior::Serve, Some(&pair), access).await;
@@ -393,7 +395,6 @@ async fn each_failure_is_explained() {
         let timeout = Duration::from_secs(1);
         let access = Access {
             ssl_mode,
-            trust: pki.ca().into_bytes(),
             timeout,
             ..access()
         };
@@ -426,11 +427,7 @@ async fn a_pod_with_another_certificate_gets_no_login_in_any_mode() {
     let (own, other) = (pki.server(&names), pki.server(&names));
     // With `Disable`, the pod is from before TLS was disabled.
     for ssl_mode in [Disable, Allow, Prefer, Require, VerifyCa, VerifyFull] {
-        let access = Access {
-            ssl_mode,
-            trust: pki.ca().into_bytes(),
-            ..access()
-        };
+        let access = Access { ssl_mode, ..access() };
         let (probe, received) = probe_expecting(Some(&own), Behavior::Serve, Some(&other), access).await;
         assert_eq!(received, None, "{ssl_mode}: the server got a message");
         assert_eq!(probe.served.unwrap().fingerprint, other.fingerprint);
@@ -564,17 +561,31 @@ async fn no_connection_is_opened_to_a_pod_that_cannot_be_recognized() {
 }
 
 #[tokio::test]
-async fn a_server_of_an_untrusted_ca_gets_no_login() {
-    let (pki, untrusted) = (Pki::new(), Pki::new().server(&["pool.demo.svc".to_owned()]));
-    let access = Access {
-        ssl_mode: SslMode::VerifyCa,
-        trust: pki.ca().into_bytes(),
-        ..access()
+async fn a_certificate_that_clients_refuse_gets_no_login() {
+    let served = Pki::new().server(&["pool.demo.svc".to_owned()]);
+    let unknown = Pair {
+        ca: Pki::new().ca(),
+        ..served.clone()
     };
-    let (probe, _) = probe(Behavior::Serve, Some(&untrusted), access).await;
-    let failure = probe.login.unwrap_err();
-    assert_eq!(failure.kind(), "handshake", "{failure}");
-    assert_eq!(probe.served.unwrap().fingerprint, untrusted.fingerprint);
+    for (mode, pair, accepted) in [
+        (SslMode::VerifyCa, &served, true),
+        (SslMode::VerifyCa, &unknown, false),
+        (SslMode::Require, &unknown, true),
+    ] {
+        let access = Access {
+            ssl_mode: mode,
+            ..access()
+        };
+        let (probe, _) = probe(Behavior::Serve, Some(pair), access).await;
+        assert_eq!(probe.served.unwrap().fingerprint, served.fingerprint);
+        assert_eq!(probe.login.is_ok(), accepted, "{mode}: {:?}", probe.login);
+        if let Err(failure) = probe.login {
+            assert_eq!(failure.kind(), "unverified", "{failure}");
+            assert_eq!(failure.reason(), Some(Reason::PodsNotServing));
+            let text = failure.to_string();
+            assert!(text.contains("pool-tls-a") && text.contains("ca.crt"), "{text}");
+        }
+    }
 }
 
 #[tokio::test]

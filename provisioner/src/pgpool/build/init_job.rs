@@ -157,9 +157,9 @@ fn scripts(validated: &Validated, init: &Init, pgpool: &Container) -> Container 
     );
     let mut mounts = vec![mount(VOLUME_SCRIPTS, &init.root)];
     if validated.serves_tls() {
-        // Only the CA: scripts do not need the key of the pool.
+        // Only the CA, empty if there is none: scripts do not need the key of the pool.
         mounts.push(VolumeMount {
-            sub_path: Some(paths::server_ca(validated).to_owned()),
+            sub_path: Some(paths::SERVER_CA.to_owned()),
             ..mount(VOLUME_CERTS, &format!("{}/{}", paths::TLS, paths::CA))
         });
     }

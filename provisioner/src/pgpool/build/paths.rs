@@ -1,7 +1,5 @@
 //! Paths inside the pod, shared by the configuration files and the workload that mounts them.
 
-use crate::pgpool::validate::Validated;
-
 /// Configuration files, read-only.
 pub(super) const ETC: &str = "/opt/pgpool-II/etc";
 /// Certificates, read-only.
@@ -34,17 +32,7 @@ pub(super) const EXPORTER_KEY: &str = "exporter.key";
 
 pub(super) const CERTIFICATE: &str = "tls.crt";
 pub(super) const KEY: &str = "tls.key";
-/// Every CA that pgpool verifies clients and PostgreSQL against. Whoever verifies the pool reads it, too, unless there is a
-/// file with [`SERVER_CA`].
+/// Every CA that pgpool verifies clients and PostgreSQL against. Empty if there is none.
 pub(super) const CA: &str = "ca.pem";
-/// The CA of the server certificate, where it is not one of clients.
+/// What the certificate of the server is verified with: `ca.crt` of its Secret. Empty if its issuer publishes no CA.
 pub(super) const SERVER_CA: &str = "server-ca.pem";
-
-/// The file with the CA of the server certificate.
-pub(super) fn server_ca(validated: &Validated) -> &'static str {
-    if validated.server_issuer_signs_clients {
-        CA
-    } else {
-        SERVER_CA
-    }
-}

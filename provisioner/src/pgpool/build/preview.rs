@@ -36,8 +36,8 @@ impl decide::Preview for Preview {
         !validated.exporter_shows_certificate() || tls_copy::has_exporter_pair(tls_copy)
     }
 
-    fn is_complete(&self, validated: &Validated, tls_copy: &Secret) -> bool {
-        tls_copy::is_complete(validated, tls_copy)
+    fn is_complete(&self, tls_copy: &Secret) -> bool {
+        tls_copy::is_complete(tls_copy)
     }
 
     fn demands_certificates(&self, config_secret: &Secret) -> bool {

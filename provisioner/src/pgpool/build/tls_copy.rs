@@ -23,15 +23,13 @@ const HASH_LENGTH: usize = 10;
 /// The name follows from the content, so that new certificates are a new object.
 pub(super) fn tls_copy(validated: &Validated, material: &TlsMaterial<'_>) -> Secret {
     let ca = trust(validated, material);
-    let server_ca = pem(&ca_overlap::read(material.ca).collect::<Vec<_>>());
     let mut files: Vec<(&str, &[u8])> = vec![
         (paths::CERTIFICATE, material.certificate),
         (paths::KEY, material.key),
         (paths::CA, ca.as_bytes()),
+        // As it is: OpenSSL and the verification before may prefer the first of several CAs of one name.
+        (paths::SERVER_CA, material.ca),
     ];
-    if !validated.server_issuer_signs_clients {
-        files.push((paths::SERVER_CA, server_ca.as_bytes()));
-    }
     if validated.exporter_shows_certificate() {
         files.push((paths::EXPORTER_CERTIFICATE, material.exporter_certificate));
         files.push((paths::EXPORTER_KEY, material.exporter_key));
@@ -70,11 +68,10 @@ pub(super) fn has_exporter_pair(copy: &Secret) -> bool {
     has(paths::EXPORTER_CERTIFICATE) && has(paths::EXPORTER_KEY)
 }
 
-/// Whether a copy has every file that the pods of this spec read: one from before the server had an issuer of its own lacks
-/// its CA.
-pub(super) fn is_complete(validated: &Validated, copy: &Secret) -> bool {
+/// Whether a copy has every file that pods read: one of an earlier release may lack the CA of the server.
+pub(super) fn is_complete(copy: &Secret) -> bool {
     let data = copy.data.as_ref();
-    data.is_some_and(|data| data.contains_key(paths::server_ca(validated)))
+    data.is_some_and(|data| data.contains_key(paths::SERVER_CA))
 }
 
 /// The CAs of clients and of PostgreSQL: pgpool has one store for both.

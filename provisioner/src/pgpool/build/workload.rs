@@ -26,7 +26,7 @@ use crate::hex::first_digits;
 use crate::pgpool::decide::Workload;
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::sizes;
-use crate::pgpool::validate::Validated;
+use crate::pgpool::validate::{Monitoring, Validated};
 
 /// Hexadecimal digits that distinguish two templates.
 const HASH_LENGTH: usize = 16;
@@ -34,14 +34,21 @@ const HASH_LENGTH: usize = 16;
 /// Builds the `StatefulSet`. Pods start together, since none needs another. The step says which
 /// of them may be of its revision.
 pub(super) fn workload(validated: &Validated, decided: &Workload) -> StatefulSet {
-    if decided.exporter {
+    let Some(exporter) = &validated.monitoring else {
+        return stateful_set(validated, decided);
+    };
+    if decided.exporter && (decided.server_ca || !exporter.verifies) {
         return stateful_set(validated, decided);
     }
-    let unmonitored = Validated {
-        monitoring: None,
+    let possible = decided.exporter.then(|| Monitoring {
+        verifies: false,
+        ..exporter.clone()
+    });
+    let reduced = Validated {
+        monitoring: possible,
         ..validated.clone()
     };
-    stateful_set(&unmonitored, decided)
+    stateful_set(&reduced, decided)
 }
 
 fn stateful_set(validated: &Validated, decided: &Workload) -> StatefulSet {

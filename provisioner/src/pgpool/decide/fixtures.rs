@@ -87,6 +87,7 @@ pub(crate) fn workload(certificates: Option<&str>) -> Workload {
         certificates: certificates.map(|name| name.to_owned().into()),
         kept_config_revision: None,
         exporter: true,
+        server_ca: true,
         step: super::rollout::Step::default(),
     }
 }

@@ -1,20 +1,18 @@
 //! Decides which pods are probed, and how to log in to them. Pure.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
 
 use super::rollout::Leaves;
-use super::tls_copy::{entry, server_ca};
+use super::tls_copy::entry;
 use super::{Situation, client_auth, handoff};
 use crate::health::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
 use crate::pgpool::observe::pods::PodFacts;
-use crate::pgpool::observe::{Certificate, CertificateRevision, Observed};
+use crate::pgpool::observe::{Certificate, Observed};
 use crate::pgpool::validate::Validated;
 
 #[cfg(test)]
@@ -51,7 +49,7 @@ fn identity(pod: &PodFacts, leaves: &Leaves<'_>) -> PodIdentity {
     };
     let secret = revision.secret_name().to_owned();
     match leaves.expected(revision) {
-        Some(leaf) => PodIdentity::Certificate { leaf, secret },
+        Some(certificate) => PodIdentity::Certificate { certificate, secret },
         None => PodIdentity::Unknown { secret },
     }
 }
@@ -85,14 +83,9 @@ pub(super) fn can_probe(situation: &Situation<'_>) -> bool {
         || client_certificate(&observed.certificates, *now).is_some()
 }
 
-/// How to log in to the pods. The CAs of every TLS copy in use are trusted, so that a pod which still serves under the
-/// previous issuer does not count as broken. `None` while a client certificate is needed and the one in its Secret is not
+/// How to log in to the pods. `None` while a client certificate is needed and the one in its Secret is not
 /// valid: pods would reject it, which proves nothing about them.
-pub(super) fn access(
-    situation: &Situation<'_>,
-    next: Option<&CertificateRevision>,
-    tls_copy: Option<&Secret>,
-) -> Option<Access> {
+pub(super) fn access(situation: &Situation<'_>) -> Option<Access> {
     let Situation {
         pgpool,
         validated,
@@ -111,7 +104,6 @@ pub(super) fn access(
     Some(Access {
         server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
         ssl_mode: validated.ssl_mode,
-        trust: trust(observed, next, tls_copy),
         client,
         previous_client_certificate: None,
         login: validated.backend.login.clone(),
@@ -138,22 +130,6 @@ fn client_certificate(certificates: &[Certificate], now: Timestamp) -> Option<Cl
         chain: entry(certificates, Alias::Client, "tls.crt")?.to_vec(),
         key: entry(certificates, Alias::Client, "tls.key")?.to_vec(),
     })
-}
-
-/// The CAs of the server certificate in every TLS copy that is, or will be, in use.
-fn trust(observed: &Observed, next: Option<&CertificateRevision>, tls_copy: Option<&Secret>) -> Vec<u8> {
-    let in_use = observed.pods.iter().filter_map(PodFacts::certificate_revision);
-    let revisions: BTreeSet<_> = in_use.chain(next).collect();
-    let mut trust = Vec::new();
-    for revision in revisions {
-        let new = tls_copy.filter(|copy| CertificateRevision::of_copy(copy) == *revision);
-        let copy = new.or(observed.live.tls_copies.get(revision).map(AsRef::as_ref));
-        if let Some(ca) = copy.and_then(server_ca) {
-            trust.extend_from_slice(ca);
-            trust.push(b'\n');
-        }
-    }
-    trust
 }
 
 fn backend(pgpool: &Pgpool, validated: &Validated) -> String {

@@ -142,7 +142,7 @@ fn is_enough(situation: &Situation<'_>, copy: &Secret) -> bool {
         .all(|required| tls_bundle::verify(&bundle, required, begins).fits());
     fits && ca_overlap::knows_clients(observed, copy)
         && policy.preview.serves_exporter(validated, copy)
-        && policy.preview.is_complete(validated, copy)
+        && policy.preview.is_complete(copy)
         // It may trust CAs of clients that the next one does not.
         && !client_auth::is_switching(situation)
 }

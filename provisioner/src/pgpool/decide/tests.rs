@@ -10,6 +10,7 @@ use super::*;
 use crate::fixtures::{
     Pki, certificate_verdict, now, observed, parse, plain_pgpool, spoil, tls_pgpool, verdict_on,
 };
+use crate::health::PodIdentity;
 use crate::pgpool::observe::pods::PodFacts;
 use crate::pgpool::observe::{self, CertificateRevision, Lookup};
 use crate::rotation_limiter::Admission;
@@ -90,7 +91,7 @@ fn a_good_set_is_copied_and_mounted() {
 #[test]
 fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
     let (pgpool, pki) = (tls_pgpool(), Pki::new());
-    let stands: [(Spoil, &str); 3] = [
+    let stands: [(Spoil, &str); 2] = [
         (
             |it| it.certificates[1].secret = Lookup::Absent,
             "demo/pool-client-cert",
@@ -102,10 +103,6 @@ fn nothing_runs_before_the_handoff_and_what_runs_is_kept_after_it() {
                 }
             },
             "tls.crt is missing",
-        ),
-        (
-            |it| spoil(&mut it.certificates[0], "ca.crt", None),
-            "ca.crt is missing",
         ),
     ];
     for (spoil, part) in stands {
@@ -179,43 +176,99 @@ fn a_verdict_is_listened_for_and_counts_for_the_present_spec_alone() {
     );
 }
 
+/// As an ACME issuer writes them.
+fn without_ca(pgpool: &Pgpool, pki: &Pki) -> Observed {
+    let mut world = patient(pgpool, pki);
+    for certificate in &mut world.certificates {
+        spoil(certificate, "ca.crt", None);
+    }
+    world
+}
+
 #[test]
-fn every_copy_in_use_is_trusted() {
+fn an_issuer_without_a_ca_is_enough_where_clients_log_in_by_password() {
+    let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
+    let mut world = without_ca(&pgpool, &pki);
+    let plan = planned(&pgpool, &world);
+    let verified = CertificateState::Verified(Verifier::Provisioner);
+    assert_eq!(plan.certificates, verified);
+    let copy = plan.objects.tls_copy.as_ref().unwrap().data.clone().unwrap();
+    assert!(copy["ca.pem"].0.is_empty() && copy["server-ca.pem"].0.is_empty());
+    let name = carried_out(&mut world, plan);
+    world.pods = vec![PodFacts {
+        mounted_certificates: Some(name.clone().into()),
+        ip: Some([10, 0, 0, 1].into()),
+        running: true,
+        ..PodFacts::default()
+    }];
+    let identity = probe::targets(&world).remove(0).identity;
+    assert!(
+        matches!(&identity, PodIdentity::Certificate { certificate, .. } if certificate.ca.is_none()),
+        "{identity:?}"
+    );
+    // Nothing changes the next time, and a CA that is published later is a new copy.
+    let again = planned(&pgpool, &world);
+    assert_eq!(again.certificates, verified);
+    assert_eq!(again.objects.tls_copy.unwrap().name_any(), name);
+    let published = planned(&pgpool, &patient(&pgpool, &pki));
+    assert_ne!(published.objects.tls_copy.unwrap().name_any(), name);
+
+    pgpool.spec.client_auth_mode = Some(ClientAuthMode::Cert);
+    let CertificateState::Held { message, .. } = planned(&pgpool, &without_ca(&pgpool, &pki)).certificates
+    else {
+        panic!("clients cannot be verified")
+    };
+    assert!(message.contains("ca.crt is missing"), "{message}");
+}
+
+#[test]
+fn postgresql_is_not_verified_with_nothing() {
+    let (pgpool, pki) = (tls_pgpool(), Pki::new());
+    let verifying = |mut world: Observed| {
+        let mut binding = world.inputs.app_binding.present().unwrap().as_ref().clone();
+        binding.spec.client_config =
+            parse("{url: 'postgresql://pg.demo.svc:5432/postgres?sslmode=verify-full'}");
+        world.inputs.app_binding = Lookup::Present(Arc::new(binding));
+        world
+    };
+    let plan = planned(&pgpool, &verifying(patient(&pgpool, &pki)));
+    assert!(plan.objects.stateful_set.is_some());
+    let plan = planned(&pgpool, &verifying(without_ca(&pgpool, &pki)));
+    assert!(plan.objects.stateful_set.is_none());
+    let CertificateState::Held { message, .. } = plan.certificates else {
+        panic!("pgpool would refuse PostgreSQL")
+    };
+    assert!(
+        message.contains("set its `spec.clientConfig.caBundle`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn each_pod_is_verified_with_the_ca_that_its_certificate_came_with() {
     let pgpool = tls_pgpool();
     let (old, new) = (Pki::new(), Pki::new());
     let mut world = patient(&pgpool, &old);
     let plan = planned(&pgpool, &world);
-    let copy = carried_out(&mut world, plan);
-    let pod = PodFacts {
+    let before = carried_out(&mut world, plan);
+    world.certificates = patient(&pgpool, &new).certificates;
+    let plan = planned(&pgpool, &world);
+    let after = carried_out(&mut world, plan);
+    assert_ne!(before, after);
+    let pod = |copy: String| PodFacts {
         mounted_certificates: Some(copy.into()),
+        ip: Some([10, 0, 0, 1].into()),
+        running: true,
         ..PodFacts::default()
     };
-    let mut renewed = patient(&pgpool, &new);
-    renewed.live = world.live;
-    // A line of the signature.
-    let body = |pem: &str| pem.lines().rev().nth(2).unwrap().trim().to_owned();
-    // The copy that comes trusts what the one before did, and so do the checks before any pod mounts it, and while some
-    // do; and at the end no more than the pods.
-    let trusts = |world: &Observed| {
-        let trust = String::from_utf8(asked(&pgpool, world).trust).unwrap();
-        [&old, &new].map(|pki| trust.contains(&body(&pki.ca())))
-    };
-    for pods in [vec![], vec![pod]] {
-        renewed.pods = pods;
-        assert_eq!(trusts(&renewed), [true, true]);
-    }
-    for expected in [[true, true], [false, true]] {
-        let plan = planned(&pgpool, &renewed);
-        let copy = carried_out(&mut renewed, plan);
-        let pod = |ordinal| PodFacts {
-            ordinal,
-            ready: true,
-            mounted_certificates: Some(copy.clone().into()),
-            ..PodFacts::default()
-        };
-        renewed.pods = (0..pgpool.spec.replicas()).map(pod).collect();
-        assert_eq!(trusts(&renewed), expected);
-    }
+    world.pods = vec![pod(before), pod(after)];
+    let identities = probe::targets(&world).into_iter().map(|pod| pod.identity);
+    let cas = identities.map(|identity| match identity {
+        PodIdentity::Certificate { certificate, .. } => certificate.ca.unwrap().to_vec(),
+        other => panic!("{other:?}"),
+    });
+    let expected = [&old, &new].map(|pki| pki.ca().into_bytes());
+    assert_eq!(cas.collect::<Vec<_>>(), expected);
 }
 
 #[test]

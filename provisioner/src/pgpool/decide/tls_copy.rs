@@ -22,7 +22,7 @@ pub(crate) struct TlsMaterial<'a> {
     pub(crate) certificate: &'a [u8],
     /// `tls.key` of the server Secret.
     pub(crate) key: &'a [u8],
-    /// `ca.crt` of the server Secret.
+    /// `ca.crt` of the server Secret; empty if its issuer publishes no CA, as those of all others.
     pub(crate) ca: &'a [u8],
     /// `ca.crt` of the client Secret; may be the same.
     pub(crate) client_ca: &'a [u8],
@@ -42,21 +42,22 @@ impl<'a> TlsMaterial<'a> {
         Some(Self {
             certificate: entry(Alias::Server, "tls.crt")?,
             key: entry(Alias::Server, "tls.key")?,
-            ca: entry(Alias::Server, "ca.crt")?,
-            client_ca: entry(Alias::Client, "ca.crt")?,
+            ca: entry(Alias::Server, "ca.crt").unwrap_or_default(),
+            client_ca: entry(Alias::Client, "ca.crt").unwrap_or_default(),
             exporter_certificate: entry(Alias::MetricsExporter, "tls.crt")?,
             exporter_key: entry(Alias::MetricsExporter, "tls.key")?,
-            exporter_ca: entry(Alias::MetricsExporter, "ca.crt")?,
+            exporter_ca: entry(Alias::MetricsExporter, "ca.crt").unwrap_or_default(),
             former_cas: Vec::new(),
         })
     }
 }
 
-/// The CA of the server certificate in a TLS copy: a file of its own, unless its issuer issues client certificates, too.
+/// The CA of the server certificate in a TLS copy; `None` if its issuer publishes none. Copies of earlier releases have it
+/// among all CAs.
 pub(super) fn server_ca(copy: &Secret) -> Option<&[u8]> {
     let data = copy.data.as_ref()?;
     let ca = data.get("server-ca.pem").or(data.get("ca.pem"))?;
-    Some(ca.0.as_slice())
+    Some(ca.0.as_slice()).filter(|ca| !ca.trim_ascii().is_empty())
 }
 
 /// An entry of a certificate Secret.

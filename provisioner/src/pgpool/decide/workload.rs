@@ -8,11 +8,10 @@ use super::config_check::Settings;
 use super::handoff::{self, Handoff, HandoffView, PublishedVerdicts, Verifier};
 use super::rollout::{self, Leaves, Step};
 use super::rotation_gate::{self, Gate, Hold};
-use super::tls_copy::TlsMaterial;
+use super::tls_copy::{TlsMaterial, server_ca};
 use super::{Situation, client_auth, probe};
 use crate::pgpool::observe::{self, CertificateRevision};
 use crate::rotation_limiter::Admission;
-use k8s_openapi::api::core::v1::Secret;
 
 /// What pods are made of, and which of them may be replaced.
 #[derive(Clone, Debug)]
@@ -23,6 +22,8 @@ pub(crate) struct Workload {
     pub(crate) kept_config_revision: Option<String>,
     /// Whether the exporter runs, where one is asked for: its certificate may come with the next TLS copy only.
     pub(crate) exporter: bool,
+    /// Whether there is a CA to verify the server certificate with.
+    pub(crate) server_ca: bool,
     /// How far the pods may go now.
     pub(crate) step: Step,
 }
@@ -59,6 +60,7 @@ impl CertificateState {
 pub(super) struct Mounted {
     pub(super) certificates: Option<CertificateRevision>,
     pub(super) exporter: bool,
+    pub(super) server_ca: bool,
 }
 
 /// The certificates of pods, without the settings.
@@ -68,8 +70,6 @@ pub(super) struct Pods<'a> {
     pub(super) mounted: Option<Mounted>,
     /// What is copied, where pods get the newest certificates.
     pub(super) material: Option<TlsMaterial<'a>>,
-    /// That copy.
-    pub(super) tls_copy: Option<Secret>,
     pub(super) hold: Option<Hold>,
     pub(super) is_queued: bool,
     pub(super) retry_after: Option<Duration>,
@@ -81,7 +81,6 @@ impl Pods<'_> {
             state,
             mounted,
             material: None,
-            tls_copy: None,
             hold: None,
             is_queued: false,
             retry_after: None,
@@ -95,6 +94,7 @@ pub(super) fn pods<'a>(situation: &Situation<'a>) -> Pods<'a> {
         let mounted = Mounted {
             certificates: None,
             exporter: true,
+            server_ca: false,
         };
         return Pods::new(CertificateState::NotNeeded, Some(mounted));
     }
@@ -107,13 +107,29 @@ pub(super) fn pods<'a>(situation: &Situation<'a>) -> Pods<'a> {
     }
     let certificates = &situation.observed.certificates;
     match (handoff(situation), TlsMaterial::of(certificates)) {
-        (Handoff::Use { verifier, .. }, Some(material)) => newest(situation, verifier, material),
+        (Handoff::Use { verifier, .. }, Some(material)) => match backend_without_ca(situation, &material) {
+            Some(message) => Pods::new(refused(message, None, situation), running(situation)),
+            None => newest(situation, verifier, material),
+        },
         (handoff, _) => {
             // Pods keep their rules until there are certificates to log in with.
             let running = running(situation).filter(|_| !client_auth::is_switching(situation));
             Pods::new(held(handoff, situation), running)
         }
     }
+}
+
+/// Why pgpool could not verify PostgreSQL: the only CA for that is the one of the server certificate, and there is none.
+fn backend_without_ca(situation: &Situation<'_>, material: &TlsMaterial<'_>) -> Option<String> {
+    let backend = &situation.validated.backend;
+    let lacks_ca = backend.verify && backend.ca.is_empty() && material.ca.trim_ascii().is_empty();
+    lacks_ca.then(|| {
+        format!(
+            "AppBinding `{}` requires verification of PostgreSQL's certificate but has no CA certificate, and the issuer of \
+             the server certificate publishes none that could be used instead: set its `spec.clientConfig.caBundle`",
+            situation.pgpool.spec.postgres_ref.name
+        )
+    })
 }
 
 fn handoff(situation: &Situation<'_>) -> Handoff {
@@ -161,9 +177,9 @@ fn newest<'a>(situation: &Situation<'a>, verifier: Verifier, mut material: TlsMa
             pods.mounted = Some(Mounted {
                 certificates: Some(revision),
                 exporter: true,
+                server_ca: server_ca(&tls_copy).is_some(),
             });
             pods.material = Some(material);
-            pods.tls_copy = Some(tls_copy);
         }
         Gate::Closed => pods.mounted = running(situation),
     }
@@ -185,11 +201,12 @@ fn running(situation: &Situation<'_>) -> Option<Mounted> {
     } = situation;
     let revision = CertificateRevision::of_workload(observed.live.stateful_set.as_deref()?)?;
     let copy = observed.live.tls_copies.get(&revision)?;
-    if !policy.preview.is_complete(validated, copy) {
+    if !policy.preview.is_complete(copy) {
         return None;
     }
     Some(Mounted {
         exporter: policy.preview.serves_exporter(validated, copy),
+        server_ca: server_ca(copy).is_some(),
         certificates: Some(revision),
     })
 }
@@ -204,6 +221,10 @@ fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {
             ("A certificate Secret is not complete".to_owned(), None)
         }
     };
+    refused(message, retry_after, situation)
+}
+
+fn refused(message: String, retry_after: Option<Duration>, situation: &Situation<'_>) -> CertificateState {
     let runs = situation.observed.live.stateful_set.is_some();
     let consequence = if runs {
         "; running pods keep their certificates"
@@ -227,11 +248,13 @@ pub(super) fn workload(situation: &Situation<'_>, pods: &Pods<'_>, settings: &Se
     let Mounted {
         certificates,
         exporter,
+        server_ca,
     } = pods.mounted.clone()?;
     let mut workload = Workload {
         certificates,
         kept_config_revision,
         exporter,
+        server_ca,
         step: Step::default(),
     };
     let live = &situation.observed.live;

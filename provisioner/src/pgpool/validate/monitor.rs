@@ -8,7 +8,7 @@ use shared_types::conditions::Reason;
 use shared_types::explanation::Blocked;
 use shared_types::pgpool::{Exporter, ServiceAlias};
 use shared_types::reserved::{EXPORTER, EXPORTER_ENV, EXPORTER_FLAGS};
-use shared_types::{Pgpool, names, ports};
+use shared_types::{Pgpool, SslMode, names, ports};
 
 use super::explain::invalid;
 use super::resources::{SidecarDefaults, with_defaults};
@@ -122,6 +122,7 @@ pub(super) fn monitoring(
         agent,
         image,
         port,
+        verifies: matches!(pgpool.spec.ssl_mode(), SslMode::VerifyCa | SslMode::VerifyFull),
         args: requested.args,
         container: as_stored(Container {
             env: merged(shape.env.unwrap_or_default(), requested.env),

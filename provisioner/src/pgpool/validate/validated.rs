@@ -79,8 +79,7 @@ impl Validated {
 
     /// Whether there is an exporter that verifies the certificate of pgpool.
     pub(crate) fn exporter_verifies(&self) -> bool {
-        let strict = matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull);
-        self.monitoring.is_some() && strict
+        self.monitoring.as_ref().is_some_and(|it| it.verifies)
     }
 
     /// Whether there is an exporter that logs in by certificate. Where a password is asked for it shows none: pods
@@ -238,6 +237,8 @@ pub(crate) struct Monitoring {
     pub(crate) image: String,
     /// Where the exporter listens, in plain HTTP.
     pub(crate) port: u16,
+    /// Whether it verifies the certificate of pgpool, as `spec.sslMode` demands of clients.
+    pub(crate) verifies: bool,
     /// The user's own arguments of it.
     pub(crate) args: Vec<String>,
     /// Container `exporter` as the user shaped it.

@@ -44,16 +44,6 @@ const DAMAGES: &[Damage] = &[
         "delete the Secret",
     ),
     (
-        "no ca.crt",
-        |observed| {
-            change_secret(observed, Alias::Server, |secret| {
-                drop(data(secret).remove("ca.crt"));
-            });
-        },
-        Reason::CaMissing,
-        "use an issuer that publishes its CA",
-    ),
-    (
         "no data at all",
         |observed| change_secret(observed, Alias::Server, |secret| secret.data = None),
         Reason::SecretIncomplete,
@@ -223,9 +213,10 @@ fn a_damaged_secret_is_a_fault_though_a_new_one_is_under_way() {
     let wish = pgpool_with("certificates: [{alias: server, dnsNames: [db.example.org]}]");
     let mut observed = issued(&pgpool());
     change_secret(&mut observed, Alias::Server, |secret| {
-        drop(data(secret).remove("ca.crt"));
+        drop(data(secret).remove("tls.key"));
     });
-    assert_eq!(reported(&wish, &observed).verdict.reason, Some(Reason::CaMissing));
+    let verdict = reported(&wish, &observed).verdict;
+    assert_eq!(verdict.reason, Some(Reason::SecretIncomplete));
     let mut observed = issued(&pgpool());
     observed.cert_manager = Availability::Absent;
     let verdict = reported(&wish, &observed).verdict;
@@ -236,7 +227,7 @@ fn a_damaged_secret_is_a_fault_though_a_new_one_is_under_way() {
 fn who_overwrote_a_secret_is_named() {
     let pgpool = pgpool();
     let write = |secret: &mut k8s_openapi::api::core::v1::Secret| {
-        drop(data(secret).remove("ca.crt"));
+        drop(data(secret).remove("tls.key"));
         let annotations = secret.metadata.annotations.as_mut().unwrap();
         annotations.insert(names::ANNOTATION_WRITTEN_BY.into(), "external-secrets".into());
     };

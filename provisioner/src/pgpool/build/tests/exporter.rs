@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use shared_types::conditions::Reason;
 
 use super::support::{self, World, file, material};
-use crate::pgpool::decide::TlsMaterial;
+use crate::pgpool::build;
+use crate::pgpool::decide::{Preview, TlsMaterial, Workload, fixtures};
 
 pub(crate) fn monitored(world: World, monitor: &str) -> World {
     world.spec(&format!("monitor: {monitor}"))
@@ -51,7 +52,7 @@ fn nobody_scrapes_and_nothing_is_there() {
         assert!(volumes.iter().all(|volume| !volume.name.starts_with("exporter")));
         if world.valid().serves_tls() {
             let copy = support::tls_copy(&world.valid(), &material());
-            assert_eq!(copy.data.unwrap().len(), 3);
+            assert_eq!(copy.data.unwrap().len(), 4);
         }
     }
 }
@@ -94,6 +95,32 @@ fn the_data_source_follows_the_mode() {
     }
 }
 
+#[test]
+fn without_a_ca_the_exporter_verifies_nothing() {
+    for mode in ["verify-ca", "verify-full"] {
+        for auth in ["scram", "cert"] {
+            let world = builtin(World::tls()).spec(&format!("sslMode: {mode}\nclientAuthMode: {auth}"));
+            let workload = Workload {
+                server_ca: false,
+                ..fixtures::workload(Some("pool-tls-0123"))
+            };
+            let workload = build::Preview.stateful_set(&world.valid(), &workload);
+            let pod = workload.spec.unwrap().template.spec.unwrap();
+            let exporter = pod.containers.iter().find(|it| it.name == "exporter").unwrap();
+            let uri = env(exporter, "DATA_SOURCE_URI").unwrap();
+            assert!(
+                uri.contains("sslmode=require") && !uri.contains("sslrootcert"),
+                "{uri}"
+            );
+            let volumes = serde_json::to_string(&pod.volumes).unwrap();
+            assert!(
+                !volumes.contains("\"path\":\"ca.pem\"") || auth == "cert",
+                "{volumes}"
+            );
+        }
+    }
+}
+
 /// What the exporter sees of files: never the key of the server.
 fn mounted(world: &World, verifies: bool, shows: bool) {
     let volumes = pod(world).volumes.unwrap();
@@ -110,10 +137,10 @@ fn mounted(world: &World, verifies: bool, shows: bool) {
     };
     let expected = match (verifies, shows) {
         (false, false) => None,
-        (true, false) => Some(vec!["ca.pem=ca.pem"]),
+        (true, false) => Some(vec!["ca.pem=server-ca.pem"]),
         (false, true) => Some(vec!["tls.crt=exporter.crt", "tls.key=exporter.key"]),
         (true, true) => Some(vec![
-            "ca.pem=ca.pem",
+            "ca.pem=server-ca.pem",
             "tls.crt=exporter.crt",
             "tls.key=exporter.key",
         ]),
@@ -143,7 +170,12 @@ fn mounted(world: &World, verifies: bool, shows: bool) {
     if shows {
         assert_eq!(
             keys("certs").unwrap(),
-            ["tls.crt=tls.crt", "tls.key=tls.key", "ca.pem=ca.pem"]
+            [
+                "tls.crt=tls.crt",
+                "tls.key=tls.key",
+                "ca.pem=ca.pem",
+                "server-ca.pem=server-ca.pem"
+            ]
         );
     }
 }

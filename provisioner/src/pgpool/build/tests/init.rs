@@ -153,7 +153,7 @@ fn no_password_stands_in_the_pod_and_no_key_of_the_pool() {
             .flatten()
             .filter(|it| it.name == "certs")
         {
-            assert_eq!(mount.sub_path.as_deref(), Some("ca.pem"));
+            assert_eq!(mount.sub_path.as_deref(), Some("server-ca.pem"));
         }
     }
 }

@@ -92,13 +92,16 @@ fn environment(validated: &Validated) -> Vec<EnvVar> {
 }
 
 /// The address of pgpool, and how strictly its certificate is verified: as `spec.sslMode` demands of clients. The driver has no
-/// `allow` and no `prefer`, and treats `require` with a CA as `verify-ca`. Contains no secret.
+/// `allow` and no `prefer`, and treats `require` with a CA as `verify-ca`. Without a CA it is `require`: the connection does not
+/// leave the pod. Contains no secret.
 fn data_source(validated: &Validated) -> String {
     let mode = match validated.ssl_mode {
         SslMode::Disable => "disable",
-        SslMode::Allow | SslMode::Prefer | SslMode::Require => "require",
-        SslMode::VerifyCa => "verify-ca",
-        SslMode::VerifyFull => "verify-full",
+        SslMode::VerifyCa if validated.exporter_verifies() => "verify-ca",
+        SslMode::VerifyFull if validated.exporter_verifies() => "verify-full",
+        SslMode::Allow | SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+            "require"
+        }
     };
     let mut uri = format!(
         "localhost:{}/postgres?sslmode={mode}&connect_timeout={CONNECT_TIMEOUT}",

@@ -25,10 +25,7 @@ pub(super) fn volumes(validated: &Validated, certificates: Option<&CertificateRe
     let mut volumes = vec![config(validated)];
     if validated.serves_tls() {
         // pgpool does not need the key pair of the exporter, which is in the same Secret.
-        let mut ours = vec![paths::CERTIFICATE, paths::KEY, paths::CA];
-        if !ours.contains(&paths::server_ca(validated)) {
-            ours.push(paths::server_ca(validated));
-        }
+        let ours = [paths::CERTIFICATE, paths::KEY, paths::CA, paths::SERVER_CA];
         let ours = ours.into_iter().map(|file| key_to_path(file, file));
         let items = validated.exporter_shows_certificate().then(|| ours.collect());
         volumes.push(secret(CERTS, secret_name(certificates), items));
@@ -54,7 +51,7 @@ pub(super) fn exporter(validated: &Validated, certificates: Option<&CertificateR
     if shows || validated.exporter_verifies() {
         let mut items = Vec::new();
         if validated.exporter_verifies() {
-            items.push(key_to_path(paths::server_ca(validated), paths::CA));
+            items.push(key_to_path(paths::SERVER_CA, paths::CA));
         }
         if shows {
             items.push(key_to_path(paths::EXPORTER_CERTIFICATE, paths::CERTIFICATE));

@@ -235,8 +235,8 @@ fn verifying_locally_checks_everything() {
         (
             0,
             "ca.crt",
-            None,
-            "Secret demo/pool-server-cert (server certificate): ca.crt is missing",
+            Some("nothing"),
+            "Secret demo/pool-server-cert (server certificate): ca.crt",
         ),
         (
             1,

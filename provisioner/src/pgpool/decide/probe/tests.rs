@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
+use k8s_openapi::ByteString;
+
 use super::*;
 use crate::fixtures::{Pair, Pki, secret};
+use crate::health::ExpectedCertificate;
 
 #[test]
 fn each_pod_is_held_against_the_certificate_that_it_mounts() {
@@ -23,11 +26,19 @@ fn each_pod_is_held_against_the_certificate_that_it_mounts() {
         ..Observed::default()
     };
     for (name, pair) in [("old", &old), ("new", &new)] {
-        let copy = Arc::new(secret(name, pair));
+        let mut copy = secret(name, pair);
+        let ca = ByteString(pair.ca.clone().into());
+        copy.data
+            .get_or_insert_default()
+            .insert("server-ca.pem".to_owned(), ca);
+        let copy = Arc::new(copy);
         world.live.tls_copies.insert(name.to_owned().into(), copy);
     }
     let certificate = |secret: &str, pair: &Pair| PodIdentity::Certificate {
-        leaf: pair.fingerprint,
+        certificate: ExpectedCertificate {
+            leaf: pair.fingerprint,
+            ca: Some(pair.ca.as_bytes().into()),
+        },
         secret: secret.to_owned(),
     };
     let gone = PodIdentity::Unknown {

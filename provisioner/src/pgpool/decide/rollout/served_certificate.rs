@@ -6,19 +6,23 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use tls_bundle::Fingerprint;
 
-use crate::health::PodHealth;
+use super::super::tls_copy::server_ca;
+use crate::health::{ExpectedCertificate, PodHealth};
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::pods::PodFacts;
 
-/// The leaf certificate in each TLS copy.
+/// The certificate of the server in each TLS copy.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Leaves<'a>(BTreeMap<&'a CertificateRevision, Fingerprint>);
+pub(crate) struct Leaves<'a>(BTreeMap<&'a CertificateRevision, ExpectedCertificate>);
 
 impl<'a> Leaves<'a> {
     pub(crate) fn of(copies: &'a BTreeMap<CertificateRevision, Arc<Secret>>) -> Self {
         let leaf = |copy: &'a Secret| {
             let pem = copy.data.as_ref()?.get("tls.crt")?;
-            Some(Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?))
+            Some(ExpectedCertificate {
+                leaf: Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?),
+                ca: server_ca(copy).map(Arc::from),
+            })
         };
         let copies = copies.iter();
         Self(
@@ -28,16 +32,16 @@ impl<'a> Leaves<'a> {
         )
     }
 
-    /// The leaf of the certificates of this revision; `None` when its copy is gone or cannot be read.
-    pub(crate) fn expected(&self, revision: &CertificateRevision) -> Option<Fingerprint> {
-        self.0.get(revision).copied()
+    /// What pods of this revision must serve; `None` when its copy is gone or cannot be read.
+    pub(crate) fn expected(&self, revision: &CertificateRevision) -> Option<ExpectedCertificate> {
+        self.0.get(revision).cloned()
     }
 
     /// What is wrong with the certificate that a pod serves. It is compared with the TLS copy that the pod mounts, so that a
     /// pod which still waits to be replaced in a rollout does not count as broken.
     pub(crate) fn wrong(&self, pod: &PodFacts, health: &PodHealth) -> Option<String> {
         let mounted = pod.certificate_revision()?;
-        let Some(expected) = self.0.get(mounted) else {
+        let Some(ExpectedCertificate { leaf: expected, .. }) = self.0.get(mounted) else {
             return Some(format!(
                 "mounts Secret {mounted}, which no longer exists: what it serves cannot be verified, and it could not restart"
             ));

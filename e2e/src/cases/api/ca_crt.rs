@@ -1,0 +1,78 @@
+//! Issuers whose `ca.crt` is not enough for clients: it is missing, or has no root certificate.
+
+use anyhow::ensure;
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+use shared_types::conditions::{ConditionType, Reason, Status};
+
+use crate::case::Case;
+use crate::case::shared_fixtures::with_operators;
+use crate::namespace::TestNamespace;
+use crate::namespace::cert_manager::{SECRETS, SERVER};
+use crate::namespace::external_issuer;
+use crate::namespace::fixtures::{self, PLATFORM_CA, POOL};
+use crate::namespace::pool::{Expected, certificate_copy};
+use crate::namespace::test_ca::TestCa;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::api("ca_crt::an_issuer_without_one_is_a_warning", |context| {
+            with_operators(context, absent)
+        }),
+        Case::api(
+            "ca_crt::a_login_with_the_name_of_its_ca_is_not_requested",
+            |context| with_operators(context, namesake),
+        ),
+    ]
+}
+
+/// What is told of the certificates of the pool, which are ready.
+async fn warned(ns: &TestNamespace, words: &[&str]) -> anyhow::Result<()> {
+    let (condition, reason) = (ConditionType::CertificatesReady, Reason::RootNotPublished);
+    ns.has_condition(POOL, Expected(condition, Status::True, reason, words))
+        .await
+}
+
+async fn absent(ns: TestNamespace) -> anyhow::Result<()> {
+    let ca = TestCa::new("a public root")?.intermediate("a public CA")?;
+    let pool = fixtures::pgpool(ns.name())?.with("/spec/tls/issuerRef", external_issuer::reference());
+    ns.put(&pool).await?;
+    ns.sign_requests(&ca).await?;
+    let secret = format!("Secret {}/{SERVER}", ns.name());
+    warned(&ns, &[&secret, "ca.crt is missing"]).await?;
+    let issued = ns.api::<Secret>().get(SERVER).await?;
+    let data = issued.data.unwrap_or_default();
+    ensure!(
+        data.get("ca.crt").is_none_or(|ca| ca.0.is_empty()),
+        "this issuer does publish a CA"
+    );
+    // The pods get their pair all the same, and the CA of nobody.
+    let workload = ns.workload(POOL).await?;
+    let copy = certificate_copy(&workload)?;
+    ensure!(ns.secret_text(&copy, "tls.crt").await? == ns.secret_text(SERVER, "tls.crt").await?);
+    for file in ["ca.pem", "server-ca.pem"] {
+        ensure!(ns.secret_text(&copy, file).await?.is_empty(), "{file}");
+    }
+    Ok(())
+}
+
+async fn namesake(ns: TestNamespace) -> anyhow::Result<()> {
+    ns.issuer_of(PLATFORM_CA, &TestCa::new("postgres")?).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
+    ns.certificates_ready(POOL).await?;
+    ns.edit(POOL, json!({"clientAuthMode": "cert"})).await?;
+    let issuer = format!("Issuer {}/{PLATFORM_CA}", ns.name());
+    let words = [
+        "CN=postgres",
+        issuer.as_str(),
+        "issue the CA again under another name",
+    ];
+    ns.certificates_not_ready(POOL, Reason::SubjectOfCa, &words)
+        .await?;
+    for secret in [SECRETS[1], SECRETS[2]] {
+        let leaf = tls_bundle::leaf(ns.secret_text(secret, "tls.crt").await?.as_bytes());
+        let name = leaf.and_then(|leaf| leaf.common_name);
+        ensure!(name.as_deref() != Some("postgres"), "{secret} was requested");
+    }
+    Ok(())
+}
