@@ -59,7 +59,7 @@ static const char *const settings[FILES] = {"certificate", "key", "ca", "crl"};
 // Bytes. A chain that needs more than 100 kB is refused by clients; a Secret has at most 1 MiB.
 static const uint64_t limits[FILES] = {1 << 17, 1 << 17, 1 << 20, 1 << 20};
 // Bytes. A list of CA names must fit into a field of 65,535 bytes that also has other things, or every handshake fails.
-enum { NAMES_LIMIT = 60000, ATTEMPTS = 5 };
+enum { NAMES_LIMIT = 60000, ATTEMPTS = 20 };
 
 static char *current;      // DIRECTORY/..data
 static char *names[FILES]; // NULL: not configured
@@ -233,41 +233,42 @@ static const char *fits(SSL_CTX *program, struct set *set, int *file) {
     return size > NAMES_LIMIT ? "has more names of CAs than a handshake can carry" : NULL;
 }
 
+// Takes the private key of this file.
+static const char *take_key(SSL_CTX *program, struct set *set, BIO *text) {
+    // The program's passphrase callback. Without one, the empty passphrase: OpenSSL's own would ask on a terminal.
+    pem_password_cb *ask = SSL_CTX_get_default_passwd_cb(program);
+    void *argument = ask ? SSL_CTX_get_default_passwd_cb_userdata(program) : (void *)"";
+    set->key = PEM_read_bio_PrivateKey(text, NULL, ask, argument);
+    return set->key ? NULL : "has no private key, or its passphrase is not known";
+}
+
 // Loads all files from one folder. Returns what is wrong, about `*file`, or NULL.
 static const char *load(SSL_CTX *program, int folder, const struct stamps *stamps, struct set *set, int *file) {
+    BIO *texts[FILES] = {0};
+    const char *problem = NULL;
     // A chain that is empty, not NULL: otherwise OpenSSL would complete it from the program's own trust, which may be an old one.
     set->chain = sk_X509_new_null();
     set->trust = X509_STORE_new();
     set->ca_names = sk_X509_NAME_new_null();
     if (!set->chain || !set->trust || !set->ca_names)
-        return "cannot be used for lack of memory";
-    for (*file = 0; *file < FILES; ++*file) {
-        const uint64_t *stamp = stamps->of[*file];
-        const char *problem;
-        if (!names[*file])
+        problem = "cannot be used for lack of memory";
+    // All are read before the first is parsed, since the kubelet removes the folder once it has another.
+    for (int i = 0; i < FILES && !problem; i++) {
+        const uint64_t *stamp = stamps->of[*file = i];
+        if (!names[i])
             continue;
-        if (!stamp[3])
-            return "does not exist";
-        if (!S_ISREG(stamp[3]))
-            return "is not a file";
-        if (stamp[2] > limits[*file])
-            return "is too large";
-        BIO *text = contents(folder, *file);
-        if (!text)
-            return "cannot be read";
-        if (*file == KEY) {
-            // The program's passphrase callback. Without one, the empty passphrase: OpenSSL's own would ask on a terminal.
-            pem_password_cb *ask = SSL_CTX_get_default_passwd_cb(program);
-            void *argument = ask ? SSL_CTX_get_default_passwd_cb_userdata(program) : (void *)"";
-            set->key = PEM_read_bio_PrivateKey(text, NULL, ask, argument);
-            problem = set->key ? NULL : "has no private key, or its passphrase is not known";
-        } else
-            problem = take(set, *file, text);
-        BIO_free(text);
-        if (problem)
-            return problem;
+        problem = !stamp[3]                ? "does not exist"
+                  : !S_ISREG(stamp[3])     ? "is not a file"
+                  : stamp[2] > limits[i] ? "is too large"
+                  : !(texts[i] = contents(folder, i)) ? "cannot be read"
+                                                      : NULL;
     }
-    return fits(program, set, file);
+    for (int i = 0; i < FILES && !problem; i++)
+        if (names[*file = i])
+            problem = i == KEY ? take_key(program, set, texts[i]) : take(set, i, texts[i]);
+    for (int i = 0; i < FILES; i++)
+        BIO_free(texts[i]);
+    return problem ? problem : fits(program, set, file);
 }
 
 static void say_in_use(void) {

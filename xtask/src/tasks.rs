@@ -83,6 +83,7 @@ pub(crate) const LINT: &[Step] = &[
                 "release/images",
                 "tls-reload/start.sh",
                 "tls-reload/tests/start",
+                "tls-reload/tests/pgpool",
             ],
         ),
     },
