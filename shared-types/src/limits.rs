@@ -94,12 +94,12 @@ limits! {
     /// Certificates in `tls.crt` and in `ca.crt`.
     CERTIFICATES: usize = tls_bundle::limits::CERTIFICATES,
         "certificates in `tls.crt` and in `ca.crt`, each", "256", "the certificate is not ready";
-    /// Signatures that are verified to find a chain.
-    SIGNATURES: usize = tls_bundle::limits::SIGNATURES,
-        "signatures that are verified to find a chain", "12", "the certificate is not ready";
+    /// Certificates of a chain.
+    CHAIN: usize = tls_bundle::limits::CHAIN,
+        "certificates of a chain, from the leaf to the root", "16", "the certificate is not ready";
     /// Names of a certificate times name constraints of its CAs.
     CONSTRAINT_COMPARISONS: usize = tls_bundle::limits::CONSTRAINT_COMPARISONS,
-        "names of a certificate times name constraints of its CAs", "65536", "the certificate is not ready";
+        "names of the certificates of a chain times name constraints of the CAs above them", "65536", "the certificate is not ready";
     /// Secrets that the environment of container `pgpool` names.
     ENV_SECRETS: usize = 32,
         "Secrets that the environment of container `pgpool` names for users", "32",

@@ -1,51 +1,162 @@
-//! Parses one certificate more strictly than the parser does, so that no check sees an encoding that two libraries
-//! interpret differently.
+//! One certificate, decoded as OpenSSL decodes it.
 
 use jiff::Timestamp;
-use rustls_pki_types::CertificateDer;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::oid_registry::Oid;
-use x509_parser::prelude::FromDer as _;
-use x509_parser::time::ASN1Time;
-use x509_parser::x509::X509Name;
 
-use crate::shortened::shortened;
-use crate::{Fingerprint, Leaf, der, limits, names};
+use crate::der::{self, Fault, Read, Reader, tag};
+use crate::extensions::Extensions;
+use crate::general_name::GeneralName;
+use crate::name::Name;
+use crate::public_key::PublicKey;
+use crate::signature::Algorithm;
+use crate::time::Validity;
+use crate::{Fingerprint, Leaf};
 
-pub(crate) fn parse<'a>(bytes: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, &'static str> {
-    if !der::canonical_frame(bytes) {
-        return Err("a certificate in it is malformed");
-    }
-    let (_, certificate) =
-        X509Certificate::from_der(bytes).map_err(|_| "a certificate in it is malformed")?;
-    let extensions = certificate.extensions_map();
-    let extensions = extensions.map_err(|_| "a certificate in it has an extension twice")?;
-    let malformed = |extension: &ParsedExtension<'_>| extension.error().is_some();
-    if extensions
-        .values()
-        .any(|extension| malformed(extension.parsed_extension()))
-    {
-        return Err("a certificate in it has a malformed extension");
-    }
-    Ok(certificate)
+const MALFORMED: &str = "is malformed";
+const REFUSED: &str = "is not DER, or has parts that are not supported";
+
+/// A decoded certificate.
+pub(crate) struct Certificate<'a> {
+    /// All of it.
+    pub(crate) der: &'a [u8],
+    /// What its signature covers.
+    pub(crate) signed: &'a [u8],
+    pub(crate) algorithm: Algorithm<'a>,
+    /// Whether the algorithm inside what is signed is the same.
+    pub(crate) same_algorithm: bool,
+    /// The signature; `None` if it has a fraction of an octet.
+    pub(crate) signature: Option<&'a [u8]>,
+    pub(crate) is_v1: bool,
+    pub(crate) serial: &'a [u8],
+    pub(crate) issuer: Name<'a>,
+    pub(crate) subject: Name<'a>,
+    pub(crate) validity: Validity,
+    pub(crate) key: PublicKey<'a>,
+    pub(crate) extensions: Extensions<'a>,
 }
 
-/// Returns the public facts about a leaf certificate.
-pub(crate) fn leaf(certificate: &X509Certificate<'_>) -> Leaf {
-    Leaf {
-        fingerprint: Fingerprint::of_der(certificate.as_raw()),
-        not_before: timestamp(certificate.validity().not_before),
-        not_after: timestamp(certificate.validity().not_after),
-        common_name: common_name(certificate),
-        dns_names: names::dns_names(certificate).map(str::to_owned).collect(),
+/// Decodes a certificate.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence about the certificate.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Certificate<'_>, &'static str> {
+    Certificate::read(bytes).map_err(|fault| match fault {
+        Fault::Malformed => MALFORMED,
+        Fault::Refused => REFUSED,
+    })
+}
+
+impl<'a> Certificate<'a> {
+    fn read(bytes: &'a [u8]) -> Read<Self> {
+        let whole = der::alone(bytes, tag::SEQUENCE)?;
+        let mut outer = whole.reader();
+        let signed = outer.expect(tag::SEQUENCE)?;
+        let algorithm = outer.expect(tag::SEQUENCE)?;
+        let (unused, signature) = der::bit_string(outer.expect(tag::BIT_STRING)?.content)?;
+        outer.end()?;
+
+        let mut reader = signed.reader();
+        let is_v1 = version(&mut reader)?;
+        let serial = der::integer(reader.expect(tag::INTEGER)?.content)?;
+        let inner = reader.expect(tag::SEQUENCE)?;
+        Algorithm::read(&inner)?;
+        let issuer = Name::read(&mut reader)?;
+        let validity = Validity::read(&mut reader)?;
+        let subject = Name::read(&mut reader)?;
+        let key = PublicKey::read(&mut reader)?;
+        for number in [1, 2] {
+            if let Some(id) = reader.optional(tag::primitive(number))? {
+                der::bit_string(id.content)?;
+            }
+        }
+        let extensions = match reader.optional(tag::constructed(3))? {
+            None => Extensions::default(),
+            Some(wrapped) => {
+                let mut wrapped = wrapped.reader();
+                let list = wrapped.expect(tag::SEQUENCE)?;
+                wrapped.end()?;
+                Extensions::read(list.reader())?
+            }
+        };
+        reader.end()?;
+        Ok(Self {
+            der: whole.whole,
+            signed: signed.whole,
+            algorithm: Algorithm::read(&algorithm)?,
+            same_algorithm: inner.whole == algorithm.whole,
+            signature: (unused == 0).then_some(signature),
+            is_v1,
+            serial,
+            issuer,
+            subject,
+            validity,
+            key,
+            extensions,
+        })
+    }
+
+    /// Whether subject and issuer are the same.
+    pub(crate) fn is_self_issued(&self) -> bool {
+        self.subject.canonical() == self.issuer.canonical()
+    }
+
+    /// Whether it claims to be signed with its own key. OpenSSL does not verify that signature, and takes only such a
+    /// certificate for the end of a chain.
+    pub(crate) fn is_self_signed(&self) -> bool {
+        self.is_self_issued() && self.names_key_of(self) && self.algorithm.is_for(self.key.family())
+    }
+
+    /// Whether the authority key identifier is that of `issuer`, or there is none.
+    pub(crate) fn names_key_of(&self, issuer: &Certificate<'_>) -> bool {
+        let Some(wanted) = &self.extensions.authority_key_id else {
+            return true;
+        };
+        let same_id = match (wanted.key_id, issuer.extensions.subject_key_id) {
+            (Some(wanted), Some(found)) => wanted == found,
+            _ => true,
+        };
+        let same_serial = wanted.serial.is_none_or(|serial| serial == issuer.serial);
+        let same_issuer = wanted
+            .issuer
+            .as_ref()
+            .is_none_or(|name| name == issuer.issuer.canonical());
+        same_id && same_serial && same_issuer
+    }
+
+    /// Whether `issuer` may have issued it, as far as OpenSSL looks before it verifies the signature.
+    pub(crate) fn may_be_issued_by(&self, issuer: &Certificate<'_>) -> bool {
+        self.issuer.canonical() == issuer.subject.canonical()
+            && self.extensions.malformed.is_none()
+            && issuer.extensions.malformed.is_none()
+            && self.names_key_of(issuer)
+            && self.algorithm.is_for(issuer.key.family())
+    }
+
+    /// The public facts about a leaf certificate; `None` if its validity is malformed.
+    pub(crate) fn leaf(&self) -> Option<Leaf> {
+        let names = self.extensions.alternative_names.iter();
+        let dns_names = names.filter_map(|name| match name {
+            GeneralName::Dns(name) => Some(std::str::from_utf8(name).ok()?.to_owned()),
+            _ => None,
+        });
+        Some(Leaf {
+            fingerprint: Fingerprint::of_der(self.der),
+            not_before: timestamp(self.validity.not_before?),
+            not_after: timestamp(self.validity.not_after?),
+            common_name: self.subject.common_name(),
+            dns_names: dns_names.collect(),
+        })
     }
 }
 
-/// The first common name, which PostgreSQL compares with the user at login.
-pub(crate) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
-    let name = certificate.subject().iter_common_name().next()?;
-    name.as_str().ok().map(str::to_owned)
+/// Returns whether the certificate is of version 1.
+fn version(reader: &mut Reader<'_>) -> Read<bool> {
+    let Some(wrapped) = reader.optional(tag::constructed(0))? else {
+        return Ok(true);
+    };
+    let mut wrapped = wrapped.reader();
+    let version = der::integer(wrapped.expect(tag::INTEGER)?.content)?;
+    wrapped.end()?;
+    Ok(version == [0])
 }
 
 /// Seconds since 1970. Times beyond are taken for these: RFC 5280 writes 99991231235959Z for a certificate that never
@@ -53,26 +164,8 @@ pub(crate) fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
 const YEAR_1000: i64 = -30_610_224_000;
 const END_OF_YEAR_9998: i64 = 253_370_764_799;
 
-/// Converts a time of a certificate; one before the year 1000 or after the year 9998 becomes the nearest within.
-pub(crate) fn timestamp(time: ASN1Time) -> Timestamp {
-    let second = time.timestamp().clamp(YEAR_1000, END_OF_YEAR_9998);
+/// Converts seconds since 1970; a time before the year 1000 or after the year 9998 becomes the nearest within.
+pub(crate) fn timestamp(second: i64) -> Timestamp {
+    let second = second.clamp(YEAR_1000, END_OF_YEAR_9998);
     Timestamp::from_second(second).unwrap_or_default()
-}
-
-/// Formats a subject or issuer, shortened to fit into a condition.
-pub(crate) fn display_name(name: &X509Name<'_>) -> String {
-    let length = name.as_raw().len();
-    if length > limits::SHOWN_NAME_BYTES {
-        return format!("a name of {length} bytes");
-    }
-    shortened(name.to_string())
-}
-
-/// Formats an object identifier.
-pub(crate) fn display_oid(oid: &Oid<'_>) -> String {
-    let length = oid.as_bytes().len();
-    if length > limits::SHOWN_OID_BYTES {
-        return format!("with an identifier of {length} bytes");
-    }
-    oid.to_id_string()
 }

@@ -2,6 +2,7 @@
 //! reason. Nothing here holds or shows key material.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use jiff::Timestamp;
 
@@ -46,6 +47,15 @@ pub enum Failure {
     CertificateUnreadable {
         /// What is wrong with the text.
         problem: Cow<'static, str>,
+    },
+    /// A certificate of `tls.crt` has a key or a signature with which pgpool does not load the file, and would serve plain
+    /// text, or that is not supported.
+    #[error(
+        "tls.crt cannot be used: {problem}; let the issuer replace that certificate or leave it out, then delete the Secret so that cert-manager issues it again"
+    )]
+    CertificateUnsuitable {
+        /// What is wrong with which certificate.
+        problem: String,
     },
     /// `tls.key` cannot be parsed.
     #[error("tls.key cannot be read: {problem}; delete the Secret so that cert-manager issues it again")]
@@ -148,7 +158,9 @@ impl Failure {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Incomplete { .. } => "SecretIncomplete",
-            Self::CertificateUnreadable { .. } => "CertificateUnreadable",
+            Self::CertificateUnreadable { .. } | Self::CertificateUnsuitable { .. } => {
+                "CertificateUnreadable"
+            }
             Self::KeyUnreadable { .. } => "KeyUnreadable",
             Self::CaUnreadable { .. } => "CaUnreadable",
             Self::CaMissing => "CaMissing",
@@ -164,92 +176,184 @@ impl Failure {
     }
 }
 
-/// The invalid link of a chain. Certificates are named by their subject.
+/// Where a certificate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `tls.crt`, `ca.crt`, or what a server presented.
+    pub file: &'static str,
+    /// Its position there, from 1.
+    pub number: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "certificate {} of {}", self.number, self.file)
+    }
+}
+
+/// A certificate, as messages name it: by its subject and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its subject, such as `CN=root`.
+    pub name: String,
+    /// Where it is.
+    pub place: Place,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({})", self.name, self.place)
+    }
+}
+
+/// Why clients do not accept a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainFault {
     /// Neither `tls.crt` nor `ca.crt` contains the issuer.
-    #[error("the issuer {issuer:?} of {subject:?} is neither in tls.crt nor in ca.crt")]
+    #[error("the issuer {issuer:?} of {subject} is neither in tls.crt nor in ca.crt")]
     IssuerAbsent {
         /// The certificate.
-        subject: String,
+        subject: Subject,
         /// Its issuer.
         issuer: String,
+    },
+    /// The issuer has the right name, but another key identifier or serial number than the certificate names.
+    #[error(
+        "{subject} names an issuer with another key identifier or serial number than {issuer} has, so it is from another or an earlier certificate of that CA"
+    )]
+    IssuerMismatch {
+        /// The certificate.
+        subject: Subject,
+        /// The certificate with the name of its issuer.
+        issuer: Subject,
+    },
+    /// The chain ends in a self-signed certificate that is not in `ca.crt`.
+    #[error("{subject} is self-signed, and not in ca.crt")]
+    RootUnknown {
+        /// The certificate.
+        subject: Subject,
     },
     /// The certificate was signed with another key than that of the issuer.
-    #[error("{subject:?} is not signed with the key of {issuer:?}")]
+    #[error("{subject} is not signed with the key of {issuer}, the first CA of that name")]
     SignatureWrong {
         /// The certificate.
-        subject: String,
-        /// Its issuer.
-        issuer: String,
+        subject: Subject,
+        /// The certificate that clients take for its issuer.
+        issuer: Subject,
     },
     /// The signature algorithm is not among the supported ones.
-    #[error("{subject:?} is signed with an algorithm that is not supported")]
+    #[error("{subject} is signed with an algorithm or a key that is not supported")]
     AlgorithmUnsupported {
         /// The certificate.
-        subject: String,
+        subject: Subject,
+    },
+    /// The key of a CA is too small or of a kind that is not supported.
+    #[error("the key of {subject} {problem}")]
+    KeyUnsuitable {
+        /// The CA.
+        subject: Subject,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The signature algorithm of a certificate is too weak or not supported.
+    #[error("the signature of {subject} {problem}")]
+    SignatureUnsuitable {
+        /// The certificate.
+        subject: Subject,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A part of a certificate is malformed.
+    #[error("in {subject} the part {extension:?} is malformed")]
+    Malformed {
+        /// The certificate.
+        subject: Subject,
+        /// The part.
+        extension: &'static str,
     },
     /// An issuer is not a CA.
-    #[error("{subject:?} is not allowed to sign certificates")]
+    #[error("{subject} is not allowed to sign certificates")]
     NotACa {
         /// The issuer.
-        subject: String,
+        subject: Subject,
     },
     /// A CA is not valid yet.
-    #[error("the CA {subject:?} is not valid before {not_before}")]
+    #[error("the CA {subject} is not valid before {not_before}")]
     CaNotYetValid {
         /// The CA.
-        subject: String,
+        subject: Subject,
         /// Start of its validity.
         not_before: Timestamp,
     },
     /// A CA has expired.
-    #[error("the CA {subject:?} expired at {not_after}")]
+    #[error("the CA {subject} expired at {not_after}")]
     CaExpired {
         /// The CA.
-        subject: String,
+        subject: Subject,
         /// End of its validity.
         not_after: Timestamp,
     },
     /// A CA allows fewer CAs below it.
-    #[error("the CA {subject:?} does not allow this many CAs below it")]
+    #[error("the CA {subject} does not allow this many CAs below it")]
     TooLong {
         /// The CA.
-        subject: String,
+        subject: Subject,
     },
-    /// A CA restricts usages, and the role is not among them.
-    #[error("the CA {subject:?} does not allow the usage {usage:?}")]
+    /// A certificate restricts usages, and the role is not among them. Any extended key usage is not enough for OpenSSL.
+    #[error("{subject} does not allow the usage {usage:?}")]
     UsageForbidden {
-        /// The CA.
-        subject: String,
+        /// The certificate.
+        subject: Subject,
         /// The usage, as cert-manager names it.
         usage: &'static str,
     },
-    /// The name constraints of a CA exclude a name of the leaf certificate.
-    #[error("the CA {subject:?} does not permit the name {name:?}")]
+    /// The name constraints of a CA exclude a name of a certificate below it, or its subject.
+    #[error("the CA {subject} does not permit the name {name:?}")]
     NameForbidden {
         /// The CA.
-        subject: String,
+        subject: Subject,
         /// The name.
         name: String,
     },
-    /// A critical extension is unknown, so that every client must reject the certificate.
-    #[error("{subject:?} has the critical extension {oid}, which is not supported")]
+    /// The name constraints of a CA are about a kind of name that no client compares, or a name or a constraint is malformed.
+    #[error("the CA {subject} constrains names of the kind of {name:?} in a way that clients cannot check")]
+    NameIncomparable {
+        /// The CA.
+        subject: Subject,
+        /// The name.
+        name: String,
+    },
+    /// A critical extension is unknown, so that every client must reject the certificate, or not supported.
+    #[error("{subject} has the extension {oid}, which is not supported")]
     ExtensionUnsupported {
         /// The certificate.
-        subject: String,
+        subject: Subject,
         /// The extension.
         oid: String,
     },
-    /// The search stopped at its limit: a CA has too many name constraints for the names of the leaf certificate.
-    #[error("the CA {subject:?} has too many name constraints for a certificate with this many names")]
+    /// A CA has too many name constraints for the names of a certificate.
+    #[error("the CA {subject} has too many name constraints for a certificate with this many names")]
     TooManyConstraints {
         /// The CA.
-        subject: String,
+        subject: Subject,
     },
-    /// The search stopped at its limit.
-    #[error("there are too many certificates to search for a chain")]
+    /// The chain is longer than the limit.
+    #[error("the chain has more than {} certificates", crate::limits::CHAIN)]
     TooManyCertificates,
+}
+
+impl ChainFault {
+    /// Returns whether the certificate is from another CA than that of `ca.crt`, or from an earlier one.
+    #[must_use]
+    pub const fn is_from_another_ca(&self) -> bool {
+        matches!(
+            self,
+            Self::IssuerAbsent { .. }
+                | Self::IssuerMismatch { .. }
+                | Self::RootUnknown { .. }
+                | Self::SignatureWrong { .. }
+        )
+    }
 }
 
 /// Lists at most five names, so that a condition stays readable.

@@ -3,15 +3,16 @@
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-use x509_parser::certificate::X509Certificate;
+
+use crate::certificate::Certificate;
 
 /// SHA-256 over the `SubjectPublicKeyInfo` of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId([u8; 32]);
 
 impl KeyId {
-    pub(crate) fn of(certificate: &X509Certificate<'_>) -> Self {
-        Self(Sha256::digest(certificate.public_key().raw).into())
+    pub(crate) fn of(certificate: &Certificate<'_>) -> Self {
+        Self(Sha256::digest(certificate.key.info).into())
     }
 }
 

@@ -17,16 +17,22 @@ mod certificate;
 mod chain;
 mod constraints;
 mod der;
+mod extensions;
 mod failure;
 mod fingerprint;
+mod general_name;
 mod key;
 mod key_id;
 pub mod limits;
+mod name;
 mod names;
+mod oid;
 mod origin;
 mod pem;
+mod public_key;
 mod shortened;
 mod signature;
+mod time;
 mod usage;
 mod verify;
 mod warning;
@@ -37,7 +43,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
 
-pub use failure::{ChainFault, Entry, Failure};
+pub use failure::{ChainFault, Entry, Failure, Place, Subject};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use key_id::KeyId;
 pub use warning::Warning;
@@ -209,15 +215,13 @@ pub fn names_of(pem: &[u8]) -> Option<Names> {
 pub fn leaf(pem: &[u8]) -> Option<Leaf> {
     let certificates = pem::certificates(pem).ok()?;
     let parsed = certificate::parse(certificates.first()?).ok()?;
-    Some(certificate::leaf(&parsed))
+    parsed.leaf()
 }
 
 /// Like [`leaf`], of a certificate in DER form.
 #[must_use]
 pub fn leaf_of_der(der: &[u8]) -> Option<Leaf> {
-    let certificate = der.into();
-    let parsed = certificate::parse(&certificate).ok()?;
-    Some(certificate::leaf(&parsed))
+    certificate::parse(der).ok()?.leaf()
 }
 
 /// Returns the leaf certificate of a `tls.crt` in DER form, or `None` when the text cannot be parsed.

@@ -9,15 +9,12 @@ pub const KEY_BYTES: usize = 16 << 10;
 /// Certificates in `tls.crt`, and in `ca.crt`. There are about 150 public CAs.
 pub const CERTIFICATES: usize = 256;
 
-/// Certificates of a chain, without its CA. Longer than any in use.
-pub const CHAIN: usize = 8;
-
-/// Signatures that are verified to find a chain: certificates of the same name would make the search exponential, and one of
+/// Certificates of a chain, from the leaf to the root. Longer than any in use: each is one signature to verify, and one of
 /// P-521 takes about a millisecond.
-pub const SIGNATURES: usize = 12;
+pub const CHAIN: usize = 16;
 
-/// Comparisons of a name of the leaf certificate with a name constraint of a CA, in the whole search for a chain. OpenSSL
-/// stops, too, at another number.
+/// Comparisons of a name of a certificate with a name constraint of a CA, in a whole chain. OpenSSL stops, too, at 2^20 for
+/// each pair of certificates.
 pub const CONSTRAINT_COMPARISONS: usize = 1 << 16;
 
 /// Bytes of a subject or issuer that messages show. Longer ones are described by their length.

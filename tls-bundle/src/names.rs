@@ -1,87 +1,74 @@
-//! Which names a certificate covers, by the rules that OpenSSL and rustls share: only subject alternative names
-//! count; a wildcard matches exactly one whole label at the left and needs two more labels.
+//! Which names a certificate covers, by the rules of libpq, and no more: only subject alternative names count; a wildcard
+//! matches exactly one whole label at the left, and needs two more labels.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-
+use crate::certificate::Certificate;
+use crate::general_name::GeneralName;
 use crate::{Failure, Required};
 
 /// Returns the required names that are not covered.
-pub(crate) fn missing(leaf: &X509Certificate<'_>, required: &Required) -> Option<Failure> {
-    let covering = Covering::of(dns_names(leaf));
-    let known: HashSet<IpAddr> = ip_addresses(leaf).collect();
+pub(crate) fn missing(leaf: &Certificate<'_>, required: &Required) -> Option<Failure> {
+    let covering = Covering::of(&leaf.extensions.alternative_names);
     let names = required.dns_names.iter().filter(|name| !covering.covers(name));
     let addresses = required.ip_addresses.iter();
-    let addresses = addresses.filter(|address| !known.contains(address));
+    let addresses = addresses.filter(|address| !covering.has(address));
     let missing: Vec<String> = names.cloned().chain(addresses.map(IpAddr::to_string)).collect();
     (!missing.is_empty()).then_some(Failure::NameMissing { missing })
 }
 
-/// Returns the DNS names of a certificate.
-pub(crate) fn dns_names<'c>(certificate: &'c X509Certificate<'_>) -> impl Iterator<Item = &'c str> {
-    general_names(certificate).filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(*name),
-        _ => None,
-    })
+/// The names of a certificate, in the form in which they are compared. libpq reads them in order and gives up at one that is
+/// malformed, so only those before it count.
+#[derive(Default)]
+struct Covering {
+    names: HashSet<Vec<u8>>,
+    addresses: HashSet<IpAddr>,
 }
-
-/// Returns the IP addresses of a certificate.
-pub(crate) fn ip_addresses(certificate: &X509Certificate<'_>) -> impl Iterator<Item = IpAddr> {
-    general_names(certificate).filter_map(|name| match name {
-        GeneralName::IPAddress(octets) => ip_address(octets),
-        _ => None,
-    })
-}
-
-fn general_names<'c, 'a>(certificate: &'c X509Certificate<'a>) -> impl Iterator<Item = &'c GeneralName<'a>> {
-    let names = certificate.subject_alternative_name().ok().flatten();
-    names
-        .into_iter()
-        .flat_map(|extension| extension.value.general_names.iter())
-}
-
-fn ip_address(octets: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(octets)
-        .map(IpAddr::from)
-        .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
-        .ok()
-}
-
-/// The DNS names of a certificate, in the form in which they are compared.
-struct Covering(HashSet<String>);
 
 impl Covering {
-    fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        Self(names.map(comparable).collect())
+    fn of(names: &[GeneralName<'_>]) -> Self {
+        let mut covering = Self::default();
+        for name in names {
+            match name {
+                GeneralName::Dns(name) if !name.contains(&0) => {
+                    covering.names.insert(name.to_ascii_lowercase());
+                }
+                GeneralName::Ip(octets) => match GeneralName::address(octets) {
+                    Some(address) => drop(covering.addresses.insert(address)),
+                    None => break,
+                },
+                GeneralName::Dns(_) => break,
+                _ => {}
+            }
+        }
+        covering
+    }
+
+    fn has(&self, address: &IpAddr) -> bool {
+        self.addresses.contains(address)
     }
 
     /// Returns whether one of the names covers a required one. A required wildcard is covered only by the same wildcard.
     fn covers(&self, required: &str) -> bool {
-        let required = comparable(required);
-        if self.0.contains(&required) {
+        let required = required.to_ascii_lowercase();
+        if self.names.contains(required.as_bytes()) {
             return !required.is_empty();
         }
         let Some((label, rest)) = required.split_once('.') else {
             return false;
         };
-        !label.is_empty() && label != "*" && rest.contains('.') && self.0.contains(&format!("*.{rest}"))
+        let wildcard = format!("*.{rest}");
+        !label.is_empty() && label != "*" && rest.contains('.') && self.names.contains(wildcard.as_bytes())
     }
-}
-
-/// Case does not matter, and a trailing dot only marks a name as absolute.
-fn comparable(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Covering;
+    use super::{Covering, GeneralName};
 
     fn covers(covering: &str, required: &str) -> bool {
-        Covering::of([covering].into_iter()).covers(required)
+        Covering::of(&[GeneralName::Dns(covering.as_bytes())]).covers(required)
     }
 
     #[test]
@@ -89,7 +76,6 @@ mod tests {
         let covered = [
             ("a.ns.svc", "a.ns.svc"),
             ("A.ns.SVC", "a.NS.svc"),
-            ("a.ns.svc.", "a.ns.svc"),
             ("*.ns.svc", "a.ns.svc"),
             ("*.ns.svc", "*.ns.svc"),
             ("localhost", "localhost"),
@@ -98,6 +84,7 @@ mod tests {
             assert!(covers(covering, required), "{covering} covers {required}");
         }
         let uncovered = [
+            ("a.ns.svc.", "a.ns.svc"),
             ("*.ns.svc", "ns.svc"),
             ("*.ns.svc", "a.b.ns.svc"),
             ("*.ns.svc", ".ns.svc"),
@@ -107,7 +94,6 @@ mod tests {
             ("a.ns.svc", "*.ns.svc"),
             ("*.svc.local", "*.ns.svc.local"),
             ("", ""),
-            (".", "."),
         ];
         for (covering, required) in uncovered {
             assert!(!covers(covering, required), "{covering} covers {required}");

@@ -3,20 +3,29 @@
 
 use jiff::Timestamp;
 use rustls_pki_types::CertificateDer;
-use x509_parser::certificate::X509Certificate;
 
-use crate::key::PublicKey;
+use crate::certificate::Certificate;
+use crate::chain::{Listed, Sources};
 use crate::pem::Problem;
+use crate::public_key::Numbers;
 use crate::shortened::shortened;
-use crate::{Bundle, Entry, Failure, KeyId, Leaf, Required, Verification, Warning};
-use crate::{certificate, chain, key, limits, names, pem, usage};
+use crate::time::Moment;
+use crate::{Bundle, Entry, Failure, Leaf, Required, Verification, Warning};
+use crate::{certificate, chain, key, names, pem, usage};
+
+/// What presented certificates are called.
+const PRESENTED: &str = "what the server presents";
 
 /// See [`crate::verify()`].
 pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
-    let mut found = Found::default();
+    let mut found = Verification::empty();
     let chain = found.collect(chain_der(bundle)).unwrap_or_default();
-    let key = Some(private_key(bundle));
-    judge(&chain, key, bundle.ca, required, now, found)
+    let presented = Presented {
+        chain: &chain,
+        file: Entry::Certificate.as_str(),
+        key: Some(private_key(bundle)),
+    };
+    judge(presented, bundle.ca, required, now, found)
 }
 
 /// See [`crate::verify_presented`].
@@ -26,54 +35,84 @@ pub(crate) fn verify_presented(
     required: &Required,
     now: Timestamp,
 ) -> Verification {
-    let mut found = Found::default();
+    let mut found = Verification::empty();
     if chain.is_empty() {
-        found
-            .failures
-            .push(unreadable("the server presented none".into()));
+        found.failures.push(unreadable("the server presents none".into()));
     }
-    if chain.len() > limits::CERTIFICATES {
-        found.failures.push(unreadable(pem::too_many()));
-        return found.into_verification(required);
+    let bytes = chain.iter().map(|certificate| certificate.len()).sum();
+    if let Err(problem) = pem::within_limits(chain.len(), bytes) {
+        found.failures.push(unreadable(problem));
+        return found;
     }
-    judge(chain, None, ca, required, now, found)
+    let presented = Presented {
+        chain,
+        file: PRESENTED,
+        key: None,
+    };
+    judge(presented, ca, required, now, found)
 }
 
-/// `key` is `None` where a handshake has proved it.
+/// The certificates of a server or client.
+struct Presented<'c> {
+    chain: &'c [CertificateDer<'c>],
+    /// What they are called.
+    file: &'static str,
+    /// `None` where a handshake has proved it.
+    key: Option<Result<Numbers, Failure>>,
+}
+
 fn judge(
-    chain: &[CertificateDer<'_>],
-    key: Option<Result<PublicKey, Failure>>,
+    presented: Presented<'_>,
     ca: Option<&[u8]>,
     required: &Required,
     now: Timestamp,
-    mut found: Found,
+    mut found: Verification,
 ) -> Verification {
-    let chain = found.collect(parsed(chain, unreadable)).unwrap_or_default();
+    let Presented { chain, file, key } = presented;
+    let chain = found.collect(parsed(chain, file, unreadable)).unwrap_or_default();
     let key = key.and_then(|key| found.collect(key));
-    let ca_der = match present(ca) {
-        Some(text) => found.collect(pem::certificates(text).map_err(ca_unreadable)),
-        None => {
-            found.warnings.push(Warning::CaMissing);
-            None
-        }
-    };
-    let ca_der = ca_der.unwrap_or_default();
-    let anchors = found.collect(parsed(&ca_der, ca_unreadable)).unwrap_or_default();
-
-    let Some((certificate, intermediates)) = chain.split_first() else {
-        return found.into_verification(required);
-    };
-    let leaf = certificate::leaf(certificate);
-    match PublicKey::of_certificate(certificate.public_key()) {
-        Some(public) => found
-            .failures
-            .extend(key.and_then(|key| key::mismatch(&key, &public))),
-        None => found.failures.push(unreadable(UNKNOWN_KEY.into())),
+    let ca = present(ca);
+    if ca.is_none() {
+        found.warn(Warning::CaMissing, required);
     }
-    found.failures.extend(outside_validity(&leaf, now));
-    if !anchors.is_empty() {
-        match chain::check(certificate, intermediates, &anchors, required.role, now) {
-            Ok(keys) => found.signers = keys,
+    let ca_der = ca.and_then(|text| found.collect(pem::certificates(text).map_err(ca_unreadable)));
+    let ca_der = ca_der.unwrap_or_default();
+    let anchors = found
+        .collect(parsed(&ca_der, "ca.crt", ca_unreadable))
+        .unwrap_or_default();
+
+    let Some(certificate) = chain.first() else {
+        return found;
+    };
+    let Some(leaf) = certificate.leaf() else {
+        found
+            .failures
+            .push(unreadable("the validity of certificate 1 is malformed".into()));
+        return found;
+    };
+    let unsuitable = unsuitable(&chain, file);
+    if let Some(public) = certificate.key.numbers() {
+        found
+            .failures
+            .extend(key.and_then(|key| key::mismatch(&key, &public)));
+    }
+    found.failures.extend(outside_validity(certificate, &leaf, now));
+    if let Some(unsuitable) = unsuitable {
+        found.failures.push(unsuitable);
+    } else if ca.is_none() || !anchors.is_empty() {
+        let sources = Sources {
+            presented: &chain,
+            file,
+            anchors: &anchors,
+        };
+        match chain::check(&sources, required.role, now) {
+            Ok(Some(chain)) => {
+                found.signers = chain.signers;
+                if let Some(warning) = chain.warning {
+                    found.warn(warning, required);
+                }
+            }
+            Ok(None) => {}
             Err(fault) => found.failures.push(Failure::ChainBroken { fault }),
         }
     }
@@ -81,49 +120,60 @@ fn judge(
     found.failures.extend(common_name_mismatch(&leaf, required));
     found.failures.extend(usage::missing(certificate, required.role));
     found.leaf = Some(leaf);
-    found.into_verification(required)
+    found
 }
 
-/// What was found so far.
-#[derive(Default)]
-struct Found {
-    leaf: Option<Leaf>,
-    signers: Vec<KeyId>,
-    failures: Vec<Failure>,
-    warnings: Vec<Warning>,
+/// The first certificate that pgpool would refuse to load: OpenSSL looks at the key of every certificate in the file, and at
+/// the signature algorithm of those that are not self-signed, whether a chain needs them or not.
+fn unsuitable(chain: &[Certificate<'_>], file: &'static str) -> Option<Failure> {
+    chain.iter().zip(1..).find_map(|(certificate, number)| {
+        let subject = Listed {
+            certificate,
+            file,
+            number,
+        };
+        let problem = match certificate.key.strength() {
+            Err(problem) => format!("the key of {} {problem}", subject.subject()),
+            Ok(()) if certificate.is_self_signed() => return None,
+            Ok(()) => {
+                let problem = certificate.algorithm.strength().err()?;
+                format!("the signature of {} {problem}", subject.subject())
+            }
+        };
+        Some(Failure::CertificateUnsuitable { problem })
+    })
 }
 
-impl Found {
+/// What is found, step by step.
+impl Verification {
+    const fn empty() -> Self {
+        Self {
+            leaf: None,
+            signers: Vec::new(),
+            failures: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     fn collect<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
         result.map_err(|failure| self.failures.push(failure)).ok()
     }
 
-    fn into_verification(self, required: &Required) -> Verification {
-        let Self {
-            leaf,
-            signers,
-            mut failures,
-            mut warnings,
-        } = self;
+    /// Notes a warning, as a failure where `ca.crt` must be enough.
+    fn warn(&mut self, warning: Warning, required: &Required) {
         if required.ca_required {
-            failures.extend(warnings.drain(..).map(Failure::from));
-        }
-        Verification {
-            leaf,
-            signers,
-            failures,
-            warnings,
+            self.failures.push(warning.into());
+        } else {
+            self.warnings.push(warning);
         }
     }
 }
 
-const UNKNOWN_KEY: &str = "its public key is neither RSA, ECDSA P-256, P-384 or P-521, nor Ed25519";
-
-fn unreadable(problem: Problem) -> Failure {
+const fn unreadable(problem: Problem) -> Failure {
     Failure::CertificateUnreadable { problem }
 }
 
-fn ca_unreadable(problem: Problem) -> Failure {
+const fn ca_unreadable(problem: Problem) -> Failure {
     Failure::CaUnreadable { problem }
 }
 
@@ -140,32 +190,35 @@ fn chain_der(bundle: &Bundle<'_>) -> Result<Vec<CertificateDer<'static>>, Failur
     pem::certificates(text).map_err(unreadable)
 }
 
-fn private_key(bundle: &Bundle<'_>) -> Result<PublicKey, Failure> {
+fn private_key(bundle: &Bundle<'_>) -> Result<Numbers, Failure> {
     let text = present(bundle.key).ok_or(Failure::Incomplete { entry: Entry::Key })?;
-    let key = pem::private_key(text).and_then(|key| PublicKey::of_private(&key).map_err(Problem::from));
+    let key = pem::private_key(text).and_then(|key| key::public_of(&key).map_err(Problem::from));
     key.map_err(|problem| Failure::KeyUnreadable { problem })
 }
 
 fn parsed<'a>(
     ders: &'a [CertificateDer<'_>],
+    file: &str,
     failure: fn(Problem) -> Failure,
-) -> Result<Vec<X509Certificate<'a>>, Failure> {
-    ders.iter()
-        .map(certificate::parse)
-        .collect::<Result<_, _>>()
-        .map_err(|problem: &'static str| failure(problem.into()))
+) -> Result<Vec<Certificate<'a>>, Failure> {
+    let parsed = ders.iter().zip(1..).map(|(der, number): (_, usize)| {
+        certificate::parse(der)
+            .map_err(|problem| failure(format!("certificate {number} of {file} {problem}").into()))
+    });
+    parsed.collect()
 }
 
-fn outside_validity(leaf: &Leaf, now: Timestamp) -> Option<Failure> {
+fn outside_validity(certificate: &Certificate<'_>, leaf: &Leaf, now: Timestamp) -> Option<Failure> {
     let Leaf {
         not_before,
         not_after,
         ..
     } = *leaf;
-    if now < not_before {
-        return Some(Failure::NotYetValid { not_before });
+    match certificate.validity.at(now) {
+        Moment::Before => Some(Failure::NotYetValid { not_before }),
+        Moment::After => Some(Failure::Expired { not_after }),
+        Moment::Within | Moment::Unknown => None,
     }
-    (now > not_after).then_some(Failure::Expired { not_after })
 }
 
 fn common_name_mismatch(leaf: &Leaf, required: &Required) -> Option<Failure> {

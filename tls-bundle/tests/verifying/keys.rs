@@ -10,7 +10,7 @@ use rcgen::{
     PKCS_RSA_SHA256, PKCS_RSA_SHA384, PKCS_RSA_SHA512, RsaKeySize, SignatureAlgorithm,
 };
 
-use crate::support::{Ca, Secret, ca_params, good, leaf_params, pem};
+use crate::support::{Ca, Secret, ca_params, good, key_pem, leaf_params, pem};
 
 fn rsa(algorithm: &'static SignatureAlgorithm) -> KeyPair {
     KeyPair::generate_rsa_for(algorithm, RsaKeySize::_2048).unwrap()
@@ -22,6 +22,14 @@ fn inside_pkcs8(der: &[u8]) -> Vec<u8> {
     let (_, after_version) = element(content);
     let (_, after_algorithm) = element(after_version);
     element(after_algorithm).0.to_vec()
+}
+
+/// What is wrong with the key.
+fn refusal(secret: &Secret) -> String {
+    let verification = secret.verify();
+    let failure = verification.first().unwrap();
+    assert_eq!(failure.reason(), "KeyUnreadable");
+    failure.to_string()
 }
 
 /// Splits a DER element into its content and what follows.
@@ -102,30 +110,30 @@ fn every_form_of_key_fits() {
             .fits()
         );
         let bare = pem("EC PRIVATE KEY", &inside_pkcs8(&pair.serialize_der()));
-        assert!(
-            Secret { key: bare, ..secret }.verify().fits(),
-            "without the curve inside"
-        );
+        let without_curve = Secret {
+            key: bare,
+            ..secret.clone()
+        };
+        assert!(refusal(&without_curve).contains("does not name its curve"));
+        let mislabeled = Secret {
+            key: sec1.replace("EC PRIVATE", "PRIVATE"),
+            ..secret
+        };
+        assert!(refusal(&mislabeled).contains("label does not fit"));
     }
 }
 
 #[test]
-fn ed25519_fits_with_and_without_its_public_half() {
+fn ed25519_fits_without_its_public_half() {
     let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
     let secret = Secret::issued(&self_issued(crate::support::p256()), &leaf_params(), &pair);
     assert!(secret.verify().fits());
-    let seed = inside_pkcs8(&pair.serialize_der());
-    // What Go and OpenSSL write: version 0, the algorithm, the seed.
-    let mut go = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22];
-    go.extend(seed);
-    assert!(
-        Secret {
-            key: pem("PRIVATE KEY", &go),
-            ..secret
-        }
-        .verify()
-        .fits()
-    );
+    // With it OpenSSL 3.0 does not read the key, and pgpool would serve plain text.
+    let whole = Secret {
+        key: pair.serialize_pem(),
+        ..secret
+    };
+    assert!(refusal(&whole).contains("version 2 of PKCS #8"));
 }
 
 #[test]
@@ -148,7 +156,7 @@ fn keys_of_different_kinds_do_not_match() {
     ];
     for (name, pair) in kinds {
         let mut secret = good();
-        secret.key = pair.serialize_pem();
+        secret.key = key_pem(&pair);
         let verification = secret.verify();
         let failure = verification.first().unwrap();
         assert_eq!(failure.reason(), "KeyMismatch");

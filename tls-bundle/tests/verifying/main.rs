@@ -5,9 +5,11 @@
 
 mod bounds;
 mod chains;
+mod constraints;
 mod damage;
 mod failures;
 mod keys;
 mod names;
+mod openssl;
 mod origin;
 mod support;

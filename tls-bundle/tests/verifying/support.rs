@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, date_time_ymd,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, date_time_ymd,
 };
 use tls_bundle::{Bundle, Required, Role, Verification, verify};
 
@@ -95,7 +95,7 @@ impl Secret {
         Self {
             ca: issuer.pem(),
             certificate: params.signed_by(key, issuer).unwrap().pem(),
-            key: key.serialize_pem(),
+            key: key_pem(key),
         }
     }
 
@@ -114,6 +114,20 @@ impl Secret {
     pub fn verify_for(&self, required: &Required) -> Verification {
         verify(&self.bundle(), required, now())
     }
+}
+
+/// The key as Go and OpenSSL write it. rcgen adds the public half to Ed25519 keys.
+pub fn key_pem(key: &KeyPair) -> String {
+    if key.algorithm() != &PKCS_ED25519 {
+        return key.serialize_pem();
+    }
+    let der = key.serialize_der();
+    let seed = &der[16..48];
+    let mut version_1 = vec![
+        0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
+    ];
+    version_1.extend(seed);
+    pem("PRIVATE KEY", &version_1)
 }
 
 /// A Secret without any fault.
@@ -145,4 +159,71 @@ pub fn pem(label: &str, der: &[u8]) -> String {
     let mut armored = format!("-----BEGIN {label}-----");
     writeln!(armored, "{text}\n-----END {label}-----").unwrap();
     armored
+}
+
+/// One DER element.
+pub fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+    let [high, low] = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let mut der = match (high, low) {
+        (0, 0..=0x7f) => vec![tag, low],
+        (0, _) => vec![tag, 0x81, low],
+        _ => vec![tag, 0x82, high, low],
+    };
+    der.extend(content);
+    der
+}
+
+/// The elements of a DER content, each with its header.
+pub fn elements(mut content: &[u8]) -> Vec<Vec<u8>> {
+    let mut elements = Vec::new();
+    while !content.is_empty() {
+        let size = match content[1] {
+            short @ 0..=0x7f => 2 + usize::from(short),
+            0x81 => 3 + usize::from(content[2]),
+            _ => 4 + usize::from(u16::from_be_bytes([content[2], content[3]])),
+        };
+        let (element, rest) = content.split_at(size);
+        elements.push(element.to_vec());
+        content = rest;
+    }
+    elements
+}
+
+/// The content of a DER element.
+pub fn inside(der: &[u8]) -> &[u8] {
+    match der[1] {
+        0..=0x7f => &der[2..],
+        0x81 => &der[3..],
+        _ => &der[4..],
+    }
+}
+
+/// The places of the parts of what is signed in a certificate of version 3.
+pub mod part {
+    pub const ALGORITHM: usize = 2;
+    pub const ISSUER: usize = 3;
+    pub const VALIDITY: usize = 4;
+    pub const SUBJECT: usize = 5;
+    pub const KEY: usize = 6;
+}
+
+/// A certificate with other parts, signed again, as PEM.
+pub fn rewritten(certificate: &[u8], signer: &KeyPair, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> String {
+    let outer = elements(inside(certificate));
+    let mut parts = elements(inside(&outer[0]));
+    change(&mut parts);
+    let signed = tlv(0x30, &parts.concat());
+    let mut signature = vec![0];
+    signature.extend(rcgen::SigningKey::sign(signer, &signed).unwrap());
+    // Without a version there is one part less.
+    let algorithm = parts.iter().find(|part| part[0] == 0x30).unwrap();
+    let body = [signed.clone(), algorithm.clone(), tlv(3, &signature)].concat();
+    pem("CERTIFICATE", &tlv(0x30, &body))
+}
+
+/// An extension as it stands.
+pub fn extension(oid: &[u64], critical: bool, value: Vec<u8>) -> rcgen::CustomExtension {
+    let mut extension = rcgen::CustomExtension::from_oid_content(oid, value);
+    extension.set_criticality(critical);
+    extension
 }

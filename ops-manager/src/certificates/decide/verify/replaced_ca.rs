@@ -1,13 +1,13 @@
 //! Finds certificates whose issuer has another CA now: cert-manager does not renew them for that. Pure.
 //!
 //! Decided by the signature and not by comparing CAs: a CA that was renewed with the same key has signed what it signed
-//! before.
+//! before, as long as its key identifier is the same. With another one clients do not find it.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::Lookup;
-use tls_bundle::{Bundle, ChainFault, Failure, Leaf, Required, Role};
+use tls_bundle::{Bundle, Failure, Leaf, Required, Role};
 
 use super::{Finding, Outdated, Verified};
 use crate::cert_manager;
@@ -108,14 +108,10 @@ fn is_left_behind(one: &Issued<'_>, all: &[Issued<'_>], now: Timestamp) -> bool 
         ca_required: false,
     };
     let verdict = tls_bundle::verify(&bundle, &required, now);
-    verdict.failures.iter().any(|failure| {
-        matches!(
-            failure,
-            Failure::ChainBroken {
-                fault: ChainFault::IssuerAbsent { .. } | ChainFault::SignatureWrong { .. }
-            }
-        )
-    })
+    verdict
+        .failures
+        .iter()
+        .any(|failure| matches!(failure, Failure::ChainBroken { fault } if fault.is_from_another_ca()))
 }
 
 fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {

@@ -24,7 +24,7 @@ fn the_end_is_told_in_steps() {
         ("2026-09-01T08:00:01Z", Reason::RenewalOverdue),
         ("2026-11-25T11:59:59Z", Reason::RenewalOverdue),
         ("2026-11-25T12:00:01Z", Reason::ExpiresSoon),
-        ("2027-01-01T00:00:00Z", Reason::ExpiresSoon),
+        ("2026-12-31T23:59:59Z", Reason::ExpiresSoon),
     ];
     for (time, reason) in steps {
         let verdict = reported_at(&pgpool, &observed, at(time)).verdict;

@@ -314,7 +314,13 @@ fn what_time_mends_is_looked_at_again_in_time() {
     let not_before = now();
     let second = Duration::from_secs(1);
     let fault = ChainFault::CaNotYetValid {
-        subject: "CN=ca".to_owned(),
+        subject: tls_bundle::Subject {
+            name: "CN=ca".to_owned(),
+            place: tls_bundle::Place {
+                file: "ca.crt",
+                number: 1,
+            },
+        },
         not_before,
     };
     let before = not_before - second;

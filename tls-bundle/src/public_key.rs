@@ -1,0 +1,243 @@
+//! The public key of a certificate.
+
+use std::fmt;
+
+use aws_lc_rs::signature as algorithms;
+use aws_lc_rs::signature::{ParsedPublicKey, VerificationAlgorithm};
+
+use crate::der::{self, Read, Reader, tag};
+use crate::oid;
+
+/// The kinds of keys that OpenSSL tells apart when it looks for an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Rsa,
+    /// RSA for PSS alone.
+    RsaPss,
+    Ec,
+    Ed25519,
+    Ed448,
+    Dsa,
+}
+
+/// The supported kinds of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rsa { bits: usize },
+    P256,
+    P384,
+    P521,
+    Ed25519,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+            Self::P256 => f.write_str("ECDSA P-256"),
+            Self::P384 => f.write_str("ECDSA P-384"),
+            Self::P521 => f.write_str("ECDSA P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+        }
+    }
+}
+
+/// A public key by its numbers, so that two encodings of one key are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
+    /// The abscissa of the point, and whether its ordinate is odd.
+    Point {
+        curve: Kind,
+        abscissa: Vec<u8>,
+        is_odd: bool,
+    },
+    Ed25519(Vec<u8>),
+}
+
+impl Numbers {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Rsa { modulus, .. } => Kind::Rsa { bits: bits(modulus) },
+            Self::Point { curve, .. } => *curve,
+            Self::Ed25519(_) => Kind::Ed25519,
+        }
+    }
+
+    /// Reads an `RSAPublicKey`.
+    pub(crate) fn rsa(bytes: &[u8]) -> Option<Self> {
+        let mut reader = der::alone(bytes, tag::SEQUENCE).ok()?.reader();
+        let mut number = || unsigned(&mut reader);
+        let (modulus, exponent) = (number()?, number()?);
+        reader.is_empty().then_some(Self::Rsa { modulus, exponent })
+    }
+
+    /// Reads a point in any form: compressed, whole, or both at once.
+    pub(crate) fn point(curve: Kind, octets: &[u8]) -> Option<Self> {
+        let size = match curve {
+            Kind::P256 => 32,
+            Kind::P384 => 48,
+            Kind::P521 => 66,
+            Kind::Rsa { .. } | Kind::Ed25519 => return None,
+        };
+        let (&form, rest) = octets.split_first()?;
+        let (abscissa, ordinate) = rest.split_at_checked(size)?;
+        let is_odd = match (form, ordinate) {
+            (2 | 3, []) => form == 3,
+            (4, [.., last]) if ordinate.len() == size => last & 1 == 1,
+            (6 | 7, [.., last]) if ordinate.len() == size && last & 1 == form & 1 => form == 7,
+            _ => return None,
+        };
+        Some(Self::Point {
+            curve,
+            abscissa: abscissa.to_vec(),
+            is_odd,
+        })
+    }
+}
+
+/// Reads a positive number, without the octet that only tells its sign.
+fn unsigned(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let content = der::integer(reader.expect(tag::INTEGER).ok()?.content).ok()?;
+    match content {
+        [0, rest @ ..] => Some(rest.to_vec()),
+        [first, ..] if *first < 0x80 => Some(content.to_vec()),
+        _ => None,
+    }
+}
+
+/// The length of a number without leading zero octets, in bits.
+fn bits(number: &[u8]) -> usize {
+    let unused = number.first().map_or(0, |first| first.leading_zeros());
+    number.len().saturating_mul(8).saturating_sub(unused as usize)
+}
+
+/// The public key of a certificate.
+pub(crate) struct PublicKey<'a> {
+    /// All of the `SubjectPublicKeyInfo`.
+    pub(crate) info: &'a [u8],
+    algorithm: &'a [u8],
+    family: Option<Family>,
+    curve: Option<Kind>,
+    /// The key itself; `None` if it has a fraction of an octet.
+    bits: Option<&'a [u8]>,
+}
+
+impl<'a> PublicKey<'a> {
+    /// Reads a `SubjectPublicKeyInfo`.
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Read<Self> {
+        let info = reader.expect(tag::SEQUENCE)?;
+        let mut inside = info.reader();
+        let mut algorithm = inside.expect(tag::SEQUENCE)?.reader();
+        let oid = der::oid(algorithm.expect(tag::OID)?.content)?;
+        let parameters = if algorithm.is_empty() {
+            None
+        } else {
+            let parameters = algorithm.element()?;
+            der::any(&parameters)?;
+            Some(parameters)
+        };
+        algorithm.end()?;
+        let (unused, bits) = der::bit_string(inside.expect(tag::BIT_STRING)?.content)?;
+        inside.end()?;
+        let curve = parameters.filter(|parameters| parameters.tag == tag::OID);
+        let curve = curve.and_then(|curve| match curve.content {
+            oid::P256 => Some(Kind::P256),
+            oid::P384 => Some(Kind::P384),
+            oid::P521 => Some(Kind::P521),
+            _ => None,
+        });
+        Ok(Self {
+            info: info.whole,
+            algorithm: oid,
+            family: family(oid),
+            curve,
+            bits: (unused == 0).then_some(bits),
+        })
+    }
+
+    pub(crate) const fn family(&self) -> Option<Family> {
+        self.family
+    }
+
+    /// The key itself, as in the BIT STRING.
+    pub(crate) const fn octets(&self) -> Option<&'a [u8]> {
+        self.bits
+    }
+
+    /// The key by its numbers, if it is of a supported kind.
+    pub(crate) fn numbers(&self) -> Option<Numbers> {
+        let bits = self.bits?;
+        match self.family? {
+            Family::Rsa => Numbers::rsa(bits),
+            Family::Ec => Numbers::point(self.curve?, bits),
+            Family::Ed25519 => (bits.len() == 32).then(|| Numbers::Ed25519(bits.to_vec())),
+            Family::RsaPss | Family::Ed448 | Family::Dsa => None,
+        }
+    }
+
+    /// Whether it is strong enough for OpenSSL at security level 2, its default.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence about the key.
+    pub(crate) fn strength(&self) -> Result<(), String> {
+        let numbers = self.numbers().ok_or_else(|| self.unsupported())?;
+        let kind = numbers.kind();
+        if let Kind::Rsa { bits } = kind {
+            if bits < 2048 {
+                return Err(format!(
+                    "has {bits} bits, and OpenSSL refuses RSA keys below 2048"
+                ));
+            }
+            return Ok(());
+        }
+        // A point that is not on its curve is no key.
+        let algorithm = representative(kind);
+        let parsed = ParsedPublicKey::new(algorithm, self.bits.unwrap_or_default());
+        parsed.map(drop).map_err(|_| self.unsupported())
+    }
+
+    fn unsupported(&self) -> String {
+        let found = match self.family {
+            Some(Family::Rsa | Family::Ed25519) => "is malformed",
+            Some(Family::Ec) if self.curve.is_some() => "is malformed",
+            Some(Family::Ec) => "is on another curve than P-256, P-384 and P-521",
+            Some(Family::RsaPss) => "is of the kind RSASSA-PSS",
+            Some(Family::Ed448) => "is of the kind Ed448",
+            Some(Family::Dsa) => "is of the kind DSA",
+            None => {
+                return format!(
+                    "is of the unknown kind {}",
+                    crate::name::display_oid(self.algorithm)
+                );
+            }
+        };
+        format!("{found}; supported are RSA, ECDSA with P-256, P-384 and P-521, and Ed25519")
+    }
+}
+
+/// An algorithm that parses keys of this kind.
+fn representative(kind: Kind) -> &'static dyn VerificationAlgorithm {
+    match kind {
+        Kind::Rsa { .. } => &algorithms::RSA_PKCS1_2048_8192_SHA256,
+        Kind::P256 => &algorithms::ECDSA_P256_SHA256_ASN1,
+        Kind::P384 => &algorithms::ECDSA_P384_SHA384_ASN1,
+        Kind::P521 => &algorithms::ECDSA_P521_SHA512_ASN1,
+        Kind::Ed25519 => &algorithms::ED25519,
+    }
+}
+
+fn family(algorithm: &[u8]) -> Option<Family> {
+    Some(match algorithm {
+        oid::RSA => Family::Rsa,
+        oid::RSA_PSS => Family::RsaPss,
+        oid::EC => Family::Ec,
+        oid::ED25519 => Family::Ed25519,
+        oid::ED448 => Family::Ed448,
+        oid::DSA => Family::Dsa,
+        _ => return None,
+    })
+}
