@@ -205,8 +205,8 @@ pub fn names_of(pem: &[u8]) -> Option<Names> {
     let certificates = pem::certificates(pem).ok()?;
     let parsed = certificate::parse(certificates.first()?).ok()?;
     Some(Names {
-        subject: certificate::display_name(parsed.subject()),
-        issuer: certificate::display_name(parsed.issuer()),
+        subject: parsed.subject.display(),
+        issuer: parsed.issuer.display(),
     })
 }
 
