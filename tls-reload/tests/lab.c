@@ -51,7 +51,7 @@ struct identity *issue(const char *name, enum kind kind, int is_ca, const struct
     static long serial = 1;
     struct identity *new = calloc(1, sizeof *new);
     EXPECT(new && (new->crt = X509_new()));
-    new->key = new_key(kind);
+    new->key = kind == SHARED ? issuer->key : new_key(kind);
     new->issuer = issuer;
     X509_set_version(new->crt, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(new->crt), serial++);

@@ -9,7 +9,7 @@ struct identity {
     X509 *crt;
     const struct identity *issuer;
 };
-enum kind { EC, RSA2048, RSA512, ED25519 };
+enum kind { EC, RSA2048, RSA512, ED25519, SHARED }; // SHARED: the key of the issuer
 
 // The text of the file, to be freed, and what is written after it.
 char *pem(const struct identity *first, ...); // certificates, up to NULL
