@@ -84,10 +84,7 @@ pub(crate) fn pgpool_with(tls: &str) -> Pgpool {
     let mut pgpool = pgpool();
     let tls: TlsConfig = serde_yaml::from_str(tls).unwrap();
     let issuer_ref = tls.issuer_ref.or_else(|| pgpool.spec.tls.unwrap().issuer_ref);
-    pgpool.spec.tls = Some(TlsConfig {
-        issuer_ref,
-        certificates: tls.certificates,
-    });
+    pgpool.spec.tls = Some(TlsConfig { issuer_ref, ..tls });
     pgpool
 }
 

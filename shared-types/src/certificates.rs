@@ -3,7 +3,7 @@
 //! Both operators use it, so that they cannot disagree: ops-manager requests certificates with these names and verifies
 //! them, and the provisioner verifies them if ops-manager does not answer.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use kube::ResourceExt;
 use tls_bundle::{Required, Role};
@@ -11,8 +11,11 @@ use tls_bundle::{Required, Role};
 use crate::pgpool::IssuerRef;
 use crate::{Alias, ClientAuthMode, Pgpool, names};
 
+mod requested;
 #[cfg(test)]
 mod tests;
+
+pub use requested::{addresses, dns_names, host, server_common_name};
 
 /// The PostgreSQL role in the client certificate while clients log in by certificate. pgpool uses the common name as the
 /// login, so a certificate is valid for one role: the superuser that the health check and the exporter log in as.
@@ -22,49 +25,14 @@ pub const CLIENT_USER: &str = "postgres";
 /// <https://www.postgresql.org/docs/current/sql-createrole.html>.
 pub const NO_ROLE: &str = "pg_pgpool_not_a_role";
 
+/// Where the exporter of metrics connects to the pgpool of its pod.
+pub const EXPORTER_HOST: &str = "localhost";
+
 /// The certificates that are shown to the pool.
 pub const LOGINS: [Alias; 2] = [Alias::Client, Alias::MetricsExporter];
 
 /// What [`names::ANNOTATION_SHARED_CLIENT_ISSUER`] has to say.
 pub const ACCEPTED_DANGER: &str = "everyone-who-gets-a-certificate-from-this-issuer-can-log-in-as-postgres";
-
-/// The DNS names that the operator requests, sorted. Always include the stats Service: enabling metrics must not require a
-/// new certificate, and with it a restart of the pods.
-#[must_use]
-pub fn dns_names(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<String> {
-    let namespace = pgpool.namespace().unwrap_or_default();
-    let stats = names::stats_service(pgpool);
-    match alias {
-        Alias::Server => names::server_dns_names(
-            &names::primary_service(pgpool),
-            &namespace,
-            &[stats],
-            &names::governing_service(pgpool),
-            cluster_domain,
-        ),
-        Alias::Client => Vec::new(),
-        Alias::MetricsExporter => {
-            let mut names = vec![
-                "localhost".to_owned(),
-                format!("{stats}.{namespace}"),
-                format!("{stats}.{namespace}.svc"),
-                format!("{stats}.{namespace}.svc.{cluster_domain}"),
-                stats,
-            ];
-            names.sort();
-            names
-        }
-    }
-}
-
-/// The IP addresses that the operator requests: loopback, for port-forwards and containers of the same pod.
-#[must_use]
-pub const fn addresses(alias: Alias) -> &'static [IpAddr] {
-    match alias {
-        Alias::Server | Alias::MetricsExporter => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        Alias::Client => &[],
-    }
-}
 
 /// The common name that a login needs; `None` where no login is by certificate.
 #[must_use]
@@ -156,17 +124,24 @@ pub fn required(pgpool: &Pgpool, alias: Alias, cluster_domain: &str) -> Vec<Requ
         let added: Vec<_> = asked
             .ip_addresses
             .iter()
-            .filter_map(|text| text.parse().ok())
+            .filter_map(|text| address(text))
             .collect();
         Required {
             role: Role::Server,
             dns_names: union(&dns_names(pgpool, alias, cluster_domain), &asked.dns_names),
-            ip_addresses: union(addresses(alias), &added),
+            ip_addresses: union(addresses(pgpool, alias), &added),
             common_name: None,
             ca_required,
         }
     });
     client.into_iter().chain(server).collect()
+}
+
+/// An IP address as it appears in a certificate, which has no form for an IPv4 address inside an IPv6 address.
+#[must_use]
+pub fn address(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.parse().ok()?;
+    Some(address.to_canonical())
 }
 
 /// The union of both lists, sorted, without duplicates: the order in which a user writes names must not require a new

@@ -15,9 +15,9 @@ use crate::{
     conditions::OpsCondition,
     limits,
     object::{GoDuration, LocalReference, TypedReference},
-    pgpool::{Backend, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
+    pgpool::{Backend, CertificateNames, CertificateSpec, ClientAuthMode, IssuerRef, SslMode},
     pgpool::{backends, only_pgpool_conf},
-    rules::{pods, rule},
+    rules::{is_object_name, pods, rule},
     schema,
 };
 
@@ -325,14 +325,14 @@ pub struct ReconfigureBackend {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rule(
     "(has(self.remove) && self.remove) || (has(self.rotateCertificates) && self.rotateCertificates) || has(self.issuerRef) \
-     || has(self.certificates) || has(self.sslMode) || has(self.clientAuthMode)",
-    "spec.tls changes nothing: set issuerRef, certificates, sslMode, clientAuthMode, rotateCertificates or remove",
+     || has(self.names) || has(self.certificates) || has(self.sslMode) || has(self.clientAuthMode)",
+    "spec.tls changes nothing: set issuerRef, names, certificates, sslMode, clientAuthMode, rotateCertificates or remove",
 ))]
 #[x_kube(validation = rule(
     "!(has(self.remove) && self.remove) || !((has(self.rotateCertificates) && self.rotateCertificates) || \
-     has(self.issuerRef) || has(self.certificates) || (has(self.sslMode) && self.sslMode != 'disable') || \
+     has(self.issuerRef) || has(self.names) || has(self.certificates) || (has(self.sslMode) && self.sslMode != 'disable') || \
      (has(self.clientAuthMode) && self.clientAuthMode == 'cert'))",
-    "contradicts other fields: leave out rotateCertificates, issuerRef, certificates, a sslMode other than disable and \
+    "contradicts other fields: leave out rotateCertificates, issuerRef, names, certificates, a sslMode other than disable and \
      clientAuthMode cert, or leave out remove",
 ).field_path(".remove"))]
 #[x_kube(validation = rule(
@@ -344,6 +344,10 @@ pub struct ReconfigureTls {
     /// Issuer of every certificate that does not name its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
+    /// New `spec.tls.names` of the Pgpool: which names certificates are requested for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<CertificateNames>")]
+    pub names: Option<CertificateNames>,
     /// Settings of single certificates, which replace the current ones of the same alias.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::pgpool::tls::certificates")]
@@ -375,7 +379,7 @@ pub struct RotateAuth {
         "spec.authentication.secretRef must be a Secret: remove apiGroup and kind",
     ))]
     #[x_kube(validation = rule(
-        "self.name.matches(r'^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        is_object_name("self.name"),
         "spec.authentication.secretRef names no Secret: set spec.authentication.secretRef.name",
     ).field_path(".name"))]
     pub secret_ref: Option<TypedReference>,

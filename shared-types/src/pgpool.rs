@@ -33,7 +33,10 @@ pub use pod_template::{PodSpec, PodTemplate};
 pub use service_template::{ServiceAlias, ServicePort, ServiceSpec, ServiceTemplate};
 pub use size::{bounded_annotation, check_size};
 pub use status::{CertificateChanges, CertificateStatus, PgpoolStatus, PodStatus};
-pub use tls::{CertificateSpec, IssuerRef, KeyEncoding, PrivateKey, Subject, TlsConfig};
+pub use tls::{
+    CertificateNames, CertificateSpec, IssuerRef, KeyAlgorithm, KeyEncoding, KeyRotation, LIFETIME,
+    PrivateKey, SHORTEST, SHORTEST_RENEWAL, Subject, TlsConfig, is_dns_name, is_email_address, is_uri,
+};
 
 /// Desired state of the pool. Defaults are not written back.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -235,6 +238,13 @@ impl PgpoolSpec {
         certificates
             .iter()
             .find(|certificate| certificate.alias == alias.as_str())
+    }
+
+    /// Which names certificates are requested for.
+    #[must_use]
+    pub fn certificate_names(&self) -> CertificateNames {
+        let asked = self.tls.as_ref().and_then(|tls| tls.names);
+        asked.unwrap_or_default()
     }
 
     /// The issuer of one certificate: its own, or the one of all certificates.

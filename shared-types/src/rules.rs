@@ -23,11 +23,17 @@ pub(crate) fn rule(expression: impl Into<String>, message: impl Into<String>) ->
     }
 }
 
+/// Whether a text is the name of an object: a DNS subdomain in lower case.
+pub(crate) fn is_object_name(text: &str) -> String {
+    const PART: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+    format!("{text}.matches(r'^{PART}([.]{PART})*$')")
+}
+
 /// A text that is the name of an object.
 pub(crate) fn object_name() -> CelRule {
     rule(
-        "self.matches(r'^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
-        "must be the name of an object: use only a-z, 0-9, - and .",
+        is_object_name("self"),
+        "must be the name of an object: use only a-z, 0-9, - and ., and begin and end each part with a letter or digit",
     )
 }
 

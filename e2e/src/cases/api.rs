@@ -20,6 +20,7 @@ mod name_conflicts;
 mod operations;
 mod ownership;
 mod policies;
+mod requested_certificates;
 mod scenarios;
 mod schema;
 mod service_monitor;
@@ -35,6 +36,7 @@ pub(crate) fn cases() -> anyhow::Result<Vec<Case>> {
         circuit_breaker::cases(),
         client_certificates::cases(),
         ca_crt::cases(),
+        requested_certificates::cases(),
         service_monitor::cases(),
         lease::cases(),
         damaged_secrets::cases(),

@@ -4,6 +4,7 @@
 //! A refusal holds back new requests only. What a Secret holds already is verified all the same, so that a deleted issuer
 //! does not make the certificates of a running pool unready.
 
+mod fields;
 mod preconditions;
 mod refusal;
 mod rights;
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt;
-use shared_types::pgpool::{CertificateSpec, KeyEncoding, Subject};
+use shared_types::pgpool::{CertificateSpec, KeyAlgorithm, KeyEncoding, KeyRotation, Subject};
 use shared_types::{Alias, Pgpool, certificates, names};
 use tls_bundle::Required;
 
@@ -24,9 +25,6 @@ pub(crate) use refusal::Refusal;
 
 use super::observe::Observed;
 use crate::cert_manager::IssuerReference;
-
-/// X.509 allows no longer common name.
-const MAX_COMMON_NAME: usize = 64;
 
 /// The certificates that a Pgpool with TLS needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +66,7 @@ pub(crate) struct Wanted {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Order {
     pub(crate) issuer: IssuerReference,
-    /// `None` if the name would be too long.
+    /// `None` if every name would be too long.
     pub(crate) common_name: Option<String>,
     pub(crate) subject: Option<Subject>,
     pub(crate) names: Names,
@@ -78,7 +76,17 @@ pub(crate) struct Order {
     pub(crate) duration: Option<String>,
     /// A Go duration.
     pub(crate) renew_before: Option<String>,
+    pub(crate) key: Key,
+}
+
+/// The private key to generate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) algorithm: KeyAlgorithm,
+    /// In bits; `None` for an algorithm with one size.
+    pub(crate) size: Option<i32>,
     pub(crate) encoding: KeyEncoding,
+    pub(crate) rotation: KeyRotation,
 }
 
 /// Subject alternative names, each list sorted and without duplicates.
@@ -113,8 +121,9 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
     let dns_names = certificates::dns_names(pgpool, alias, cluster_domain);
     let contested = preconditions::contested(pgpool, alias, observed);
     let order = preconditions::open(pgpool, alias, observed).and_then(|issuer| {
-        let names = subject_names(alias, &spec, &dns_names)?;
-        let order = order(pgpool, alias, &spec, issuer, names)?;
+        let names = fields::names(pgpool, alias, &spec, &dns_names)?;
+        let order = order(pgpool, alias, &spec, issuer, names, cluster_domain)?;
+        preconditions::key_may_change(pgpool, alias, &order.key, observed)?;
         rights::checked(pgpool, alias, observed)?;
         preconditions::provisioner(pgpool, observed)?;
         preconditions::secret_known(pgpool, alias, observed)?;
@@ -137,33 +146,27 @@ fn order(
     spec: &CertificateSpec,
     issuer: IssuerReference,
     names: Names,
+    cluster_domain: &str,
 ) -> Result<Order, Refusal> {
+    let lifetime = fields::lifetime(alias, spec)?;
     Ok(Order {
         issuer,
-        common_name: common_name(pgpool, alias),
+        common_name: common_name(pgpool, alias, &names.dns, cluster_domain),
         subject: spec
             .subject
             .clone()
             .filter(|subject| *subject != Subject::default()),
         names,
         usages: usages(alias),
-        duration: preconditions::duration(alias, "duration", spec.duration.as_ref())?,
-        renew_before: preconditions::duration(alias, "renewBefore", spec.renew_before.as_ref())?,
-        encoding: spec
-            .private_key
-            .as_ref()
-            .and_then(|key| key.encoding)
-            .unwrap_or_default(),
+        duration: lifetime.duration,
+        renew_before: lifetime.renew_before,
+        key: fields::key(alias, spec)?,
     })
 }
 
-fn common_name(pgpool: &Pgpool, alias: Alias) -> Option<String> {
+fn common_name(pgpool: &Pgpool, alias: Alias, dns_names: &[String], cluster_domain: &str) -> Option<String> {
     match alias {
-        Alias::Server => {
-            let service = names::primary_service(pgpool);
-            let name = format!("{service}.{}.svc", pgpool.namespace().unwrap_or_default());
-            (name.len() <= MAX_COMMON_NAME).then_some(name)
-        }
+        Alias::Server => certificates::server_common_name(pgpool, dns_names, cluster_domain),
         Alias::Client | Alias::MetricsExporter => {
             let name = certificates::login(pgpool, alias).unwrap_or(certificates::NO_ROLE);
             Some(name.to_owned())
@@ -183,16 +186,4 @@ fn usages(alias: Alias) -> &'static [&'static str] {
             "server auth",
         ],
     }
-}
-
-fn subject_names(alias: Alias, spec: &CertificateSpec, ours: &[String]) -> Result<Names, Refusal> {
-    Ok(Names {
-        dns: certificates::union(ours, &spec.dns_names),
-        ips: certificates::union(
-            certificates::addresses(alias),
-            &preconditions::addresses(alias, &spec.ip_addresses)?,
-        ),
-        uris: certificates::union(&[], &spec.uris),
-        emails: certificates::union(&[], &spec.email_addresses),
-    })
 }

@@ -74,8 +74,9 @@ pub(crate) enum AddressRefusal {
 /// How to log in to the pods of one `Pgpool`.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// The name that the served certificate must have under `verify-full`.
-    pub(crate) server_name: String,
+    /// The names of which the served certificate must have one under `verify-full`; the first is sent to the server. Without
+    /// any, `verify-full` demands no more than `verify-ca`.
+    pub(crate) server_names: Vec<String>,
     pub(crate) ssl_mode: SslMode,
     /// Presented to the pod where clients log in by certificate.
     pub(crate) client: Option<ClientCertificate>,
@@ -142,7 +143,7 @@ impl Access {
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access")
-            .field("server_name", &self.server_name)
+            .field("server_names", &self.server_names)
             .field("ssl_mode", &self.ssl_mode)
             .field("user", &self.login.user)
             .finish_non_exhaustive()

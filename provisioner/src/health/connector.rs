@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub(crate) enum TlsSetupError {
     ClientCertificate(#[source] pem::Error),
     #[error("TLS cannot be set up: {0}")]
     Settings(#[source] rustls::Error),
-    #[error("the name of the Service is not a DNS name: {0}")]
+    #[error("the name of the server is neither a DNS name nor an address: {0}")]
     ServerName(#[source] rustls_pki_types::InvalidDnsNameError),
 }
 
@@ -58,6 +59,10 @@ impl Connector {
         provider: &Arc<CryptoProvider>,
     ) -> Result<(Self, Transcript), TlsSetupError> {
         let transcript = Transcript::default();
+        let name = access.server_names.first().cloned();
+        // rustls wants one even where none is verified, and sends no address to the server.
+        let name = name.unwrap_or_else(|| Ipv4Addr::LOCALHOST.to_string());
+        let name = ServerName::try_from(name).map_err(TlsSetupError::ServerName)?;
         let rule = Rule {
             expected,
             required: required(access, mode),
@@ -84,28 +89,31 @@ impl Connector {
         config.resumption = Resumption::disabled();
         let connector = Self {
             config: Arc::new(config),
-            name: ServerName::try_from(access.server_name.clone()).map_err(TlsSetupError::ServerName)?,
+            name,
             transcript: transcript.clone(),
         };
         Ok((connector, transcript))
     }
 }
 
-/// What clients with this `sslMode` demand of a certificate; `None` if nothing.
-fn required(access: &Access, mode: SslMode) -> Option<Required> {
-    let dns_names = match mode {
-        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => return None,
-        SslMode::VerifyCa => Vec::new(),
-        SslMode::VerifyFull => vec![access.server_name.clone()],
-    };
-    Some(Required {
+/// What clients with this `sslMode` demand of a certificate: one of these, or nothing if there are none.
+fn required(access: &Access, mode: SslMode) -> Vec<Required> {
+    let named = |dns_names| Required {
         role: Role::Server,
         dns_names,
         ip_addresses: Vec::new(),
         common_name: None,
         // That clients lack a CA is reported by ops-manager, and is no fault of the pod.
         ca_required: false,
-    })
+    };
+    match mode {
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer | SslMode::Require => Vec::new(),
+        SslMode::VerifyFull if !access.server_names.is_empty() => {
+            let names = access.server_names.iter();
+            names.map(|name| named(vec![name.clone()])).collect()
+        }
+        SslMode::VerifyCa | SslMode::VerifyFull => vec![named(Vec::new())],
+    }
 }
 
 fn parse(
@@ -119,7 +127,8 @@ fn parse(
 /// Which certificates are accepted from one pod. Records what is presented before verifying it.
 struct Rule {
     expected: Option<ExpectedCertificate>,
-    required: Option<Required>,
+    /// One of them is enough.
+    required: Vec<Required>,
     transcript: Transcript,
 }
 
@@ -143,11 +152,16 @@ impl Rule {
         leaf: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
     ) -> Option<Failure> {
-        let required = self.required.as_ref()?;
         let chain: Vec<_> = std::iter::once(leaf).chain(others).cloned().collect();
         let ca = expected.ca.as_deref();
-        let verification = tls_bundle::verify_presented(&chain, ca, required, clock::now());
-        verification.failures.into_iter().next()
+        let now = clock::now();
+        let verify = |required| {
+            let verification = tls_bundle::verify_presented(&chain, ca, required, now);
+            verification.failures.into_iter().next()
+        };
+        let mut failures = self.required.iter().map(verify);
+        let first = failures.next()??;
+        failures.all(|failure| failure.is_some()).then_some(first)
     }
 
     fn refused(&self, refusal: Refusal) -> rustls::Error {

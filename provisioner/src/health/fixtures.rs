@@ -10,7 +10,7 @@ use crate::credential::{Credential, Password};
 /// A login without TLS.
 pub(crate) fn access() -> Access {
     Access {
-        server_name: "pool.demo.svc".to_owned(),
+        server_names: vec!["pool.demo.svc".to_owned()],
         ssl_mode: SslMode::Disable,
         client: None,
         previous_client_certificate: None,

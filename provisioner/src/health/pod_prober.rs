@@ -71,7 +71,7 @@ fn outdates_result(before: &Target, now: &Target) -> bool {
         || before.pod.ip != now.pod.ip
         || before.pod.identity != now.pod.identity
         || before.pod.address_refusal != now.pod.address_refusal
-        || old.server_name != new.server_name
+        || old.server_names != new.server_names
         || old.ssl_mode != new.ssl_mode
         || old.client != new.client
         || old.login != new.login

@@ -109,6 +109,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Bl
         blocked_settings,
         custom_nodes: lists_nodes(pgpool),
         checked_rights,
+        host: certificates::host(pgpool, &inputs.cluster_domain),
         pod,
         init: init_job::initialization(pgpool, inputs),
         primary_service: service_template::primary(&pgpool.spec.service_templates)?,

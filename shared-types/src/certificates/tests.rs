@@ -170,7 +170,7 @@ fn names_of_the_user_are_added_once_and_in_order() {
     ] {
         assert!(names.iter().any(|each| each == name), "{name}");
     }
-    let addresses: Vec<IpAddr> = vec!["10.0.0.1".parse().unwrap(), Ipv4Addr::LOCALHOST.into()];
+    let addresses: Vec<IpAddr> = vec!["10.0.0.1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
     assert_eq!(server.ip_addresses, addresses);
 }
 
@@ -182,9 +182,125 @@ fn what_is_asked_for_covers_what_is_required() {
             let asked = dns_names(&pgpool, alias, "cluster.local");
             assert!(each.dns_names.iter().all(|name| asked.contains(name)), "{alias}");
             assert!(
-                each.ip_addresses.iter().all(|ip| addresses(alias).contains(ip)),
+                each.ip_addresses
+                    .iter()
+                    .all(|ip| addresses(&pgpool, alias).contains(ip)),
                 "{alias}"
             );
         }
     }
+}
+
+fn named(names: &str, certificates: &Value) -> Pgpool {
+    let mut pgpool = pgpool(certificates);
+    pgpool.spec.tls.as_mut().unwrap().names = serde_json::from_value(json!(names)).unwrap();
+    pgpool
+}
+
+fn requested(pgpool: &Pgpool, alias: Alias) -> (Vec<String>, Vec<String>) {
+    let required = required(pgpool, alias, "cluster.example");
+    let server = required
+        .into_iter()
+        .find(|each| each.role == Role::Server)
+        .unwrap();
+    let addresses = server.ip_addresses.iter().map(ToString::to_string);
+    (server.dns_names, addresses.collect())
+}
+
+#[test]
+fn fewer_names_are_requested_for_issuers_that_sign_fewer() {
+    let none: Vec<String> = Vec::new();
+    let full = |service: &str| vec![format!("{service}.demo.svc.cluster.example")];
+    let service = named("service", &json!([]));
+    assert_eq!(requested(&service, Alias::Server), (full("pool"), none.clone()));
+    assert_eq!(
+        requested(&service, Alias::MetricsExporter),
+        (full("pool-stats"), none.clone())
+    );
+    let own = named(
+        "own",
+        &json!([{ "alias": "server", "dnsNames": ["db.example.org"], "ipAddresses": ["::ffff:10.0.0.7"] }]),
+    );
+    assert_eq!(
+        requested(&own, Alias::Server),
+        (vec!["db.example.org".to_owned()], vec!["10.0.0.7".to_owned()])
+    );
+    assert_eq!(requested(&own, Alias::MetricsExporter), (none.clone(), none));
+    // What the user adds comes in every mode.
+    let more = named(
+        "service",
+        &json!([{ "alias": "server", "dnsNames": ["pool.demo.svc"] }]),
+    );
+    assert_eq!(
+        requested(&more, Alias::Server).0,
+        ["pool.demo.svc", "pool.demo.svc.cluster.example"]
+    );
+}
+
+#[test]
+fn clients_verify_a_name_that_the_certificate_has() {
+    let own = |names: Value, addresses: Value| json!([{ "alias": "server", "dnsNames": names, "ipAddresses": addresses }]);
+    let rows = [
+        ("full", json!([]), "pool.demo.svc", Some("pool.demo.svc")),
+        (
+            "full",
+            own(json!(["a.example.org"]), json!([])),
+            "pool.demo.svc",
+            Some("pool.demo.svc"),
+        ),
+        (
+            "service",
+            own(json!(["a.example.org"]), json!([])),
+            "pool.demo.svc.cluster.example",
+            Some("pool.demo.svc.cluster.example"),
+        ),
+        (
+            "own",
+            own(json!(["a.example.org", "pool.demo.svc"]), json!([])),
+            "pool.demo.svc",
+            Some("pool.demo.svc"),
+        ),
+        (
+            "own",
+            own(json!(["*.example.org", "b.example.org"]), json!(["10.0.0.1"])),
+            "b.example.org",
+            Some("b.example.org"),
+        ),
+        (
+            "own",
+            own(json!(["*.example.org"]), json!([])),
+            "pool.example.org",
+            Some("*.example.org"),
+        ),
+        ("own", own(json!([]), json!(["10.0.0.1"])), "10.0.0.1", None),
+        ("own", own(json!(["postgres"]), json!([])), "postgres", None),
+    ];
+    for (names, certificates, expected, common_name) in rows {
+        let pgpool = named(names, &certificates);
+        assert_eq!(
+            host(&pgpool, "cluster.example"),
+            expected,
+            "{names} {certificates}"
+        );
+        let requested = requested(&pgpool, Alias::Server).0;
+        let found = server_common_name(&pgpool, &requested, "cluster.example");
+        assert_eq!(found.as_deref(), common_name, "{names} {certificates}");
+        // An issuer such as ACME refuses a common name that is no other name.
+        assert!(
+            found.is_none_or(|found| requested.contains(&found)),
+            "{names} {certificates}"
+        );
+    }
+}
+
+#[test]
+fn a_common_name_is_a_name_that_is_short_enough() {
+    let long = format!("{}.example.org", "a".repeat(60));
+    let pgpool = named(
+        "own",
+        &json!([{ "alias": "server", "dnsNames": [long, "b.example.org"] }]),
+    );
+    let requested = requested(&pgpool, Alias::Server).0;
+    let found = server_common_name(&pgpool, &requested, "cluster.example");
+    assert_eq!(found.as_deref(), Some("b.example.org"));
 }

@@ -1,22 +1,21 @@
 //! Certificates of a Pgpool.
 
+mod accepted;
+mod private_key;
+
 use kube::KubeSchema;
 use kube::core::Rule as CelRule;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+pub use self::accepted::{LIFETIME, SHORTEST, SHORTEST_RENEWAL, is_dns_name, is_email_address, is_uri};
+pub use self::private_key::{KeyAlgorithm, KeyEncoding, KeyRotation, PrivateKey};
 use super::Alias;
 use crate::{
-    object::{GO_DURATION, GoDuration},
+    object::GoDuration,
     rules::{add, limit, object_name, optional_name, rule},
     schema,
 };
-
-/// Limits of cert-manager: <https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.CertificateSpec>.
-const SHORTEST: &str = "1h";
-const SHORTEST_RENEWAL: &str = "5m";
-/// How long a certificate is valid when the spec does not say.
-const DEFAULT: &str = "2160h";
 
 /// Certificates of the pool, and their issuer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -25,14 +24,48 @@ const DEFAULT: &str = "2160h";
     "has(self.issuerRef)",
     "spec.tls needs an issuer: set spec.tls.issuerRef to the kind and name of an Issuer or ClusterIssuer",
 ))]
+#[x_kube(validation = own_names_given())]
 pub struct TlsConfig {
     /// Issuer of every certificate that does not name its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer_ref: Option<IssuerRef>,
+    /// Which names the server and metrics-exporter certificates are requested for; `full` when unset. An issuer that signs
+    /// only some names may need another value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::word::<CertificateNames>")]
+    pub names: Option<CertificateNames>,
     /// Settings of single certificates. Certificates that are not listed are issued with defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "certificates")]
     pub certificates: Vec<CertificateSpec>,
+}
+
+/// Which names the certificates of the pool are requested for, beside those that the user adds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateNames {
+    /// Every Service in each of its forms, the pods, and loopback.
+    #[default]
+    Full,
+    /// The full name of the Service that clients use, such as `pool.shop.svc.cluster.local`.
+    Service,
+    /// None: only the `dnsNames` and `ipAddresses` of the user.
+    Own,
+}
+
+/// Without a name nobody could verify the server.
+fn own_names_given() -> CelRule {
+    let given = |field: &str| format!("has(c.{field}) && size(c.{field}) > 0");
+    rule(
+        format!(
+            "!has(self.names) || self.names != 'own' || (has(self.certificates) && self.certificates.exists(c, c.alias == \
+             'server' && ({} || {})))",
+            given("dnsNames"),
+            given("ipAddresses")
+        ),
+        "own needs a name to request: set dnsNames or ipAddresses of the server certificate in spec.tls.certificates",
+    )
+    .field_path(".names")
 }
 
 /// A reference to an `Issuer` in the namespace of the Pgpool, or to a `ClusterIssuer`.
@@ -88,8 +121,8 @@ impl IssuerRef {
 /// Settings of one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = long_enough())]
-#[x_kube(validation = renewed_in_time())]
+#[x_kube(validation = accepted::long_enough())]
+#[x_kube(validation = accepted::renewed_in_time())]
 pub struct CertificateSpec {
     /// Which certificate: `server`, `client` or `metrics-exporter`.
     // Text, not an `Alias`: another value in an object that was stored before this schema must not break the watch of
@@ -119,21 +152,25 @@ pub struct CertificateSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     #[schemars(inner(length(max = 253)))]
+    #[x_kube(validation = accepted::dns_names())]
     pub dns_names: Vec<String>,
     /// IP addresses to add to the generated ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     #[schemars(inner(length(max = 45)))]
+    #[x_kube(validation = accepted::ip_addresses())]
     pub ip_addresses: Vec<String>,
     /// URIs to add, such as a SPIFFE ID.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     #[schemars(inner(length(max = 512)))]
+    #[x_kube(validation = accepted::uris())]
     pub uris: Vec<String>,
     /// E-mail addresses to add.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     #[schemars(inner(length(max = 254)))]
+    #[x_kube(validation = accepted::email_addresses())]
     pub email_addresses: Vec<String>,
     /// Private key of the certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,27 +222,6 @@ pub struct Subject {
     pub serial_number: Option<String>,
 }
 
-/// Settings of a private key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PrivateKey {
-    /// Encoding of the private key; `PKCS1` when unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::word::<KeyEncoding>")]
-    pub encoding: Option<KeyEncoding>,
-}
-
-/// Encoding of a private key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum KeyEncoding {
-    /// PKCS #1 for RSA keys, SEC 1 for ECDSA keys.
-    #[default]
-    Pkcs1,
-    /// PKCS #8.
-    Pkcs8,
-}
-
 /// Settings of single certificates, one entry per alias.
 pub(crate) fn certificates(generator: &mut SchemaGenerator) -> Schema {
     let mut list = schema::list_map(&generator.subschema_for::<CertificateSpec>(), "alias");
@@ -220,34 +236,4 @@ pub(crate) fn certificates(generator: &mut SchemaGenerator) -> Schema {
         ),
     );
     list
-}
-
-/// What is not a duration is rejected by its pattern: a rule would add a second error.
-fn not_a_duration(field: &str) -> String {
-    format!("!has(self.{field}) || !self.{field}.matches(r'{GO_DURATION}')")
-}
-
-fn long_enough() -> CelRule {
-    rule(
-        format!(
-            "{} || duration(self.duration) >= duration('{SHORTEST}')",
-            not_a_duration("duration")
-        ),
-        format!("must be {SHORTEST} or more, which is the minimum of cert-manager"),
-    )
-    .field_path(".duration")
-}
-
-fn renewed_in_time() -> CelRule {
-    let valid = format!(
-        "duration(has(self.duration) && self.duration.matches(r'{GO_DURATION}') ? self.duration : '{DEFAULT}')"
-    );
-    rule(
-        format!(
-            "{} || (duration(self.renewBefore) >= duration('{SHORTEST_RENEWAL}') && duration(self.renewBefore) < {valid})",
-            not_a_duration("renewBefore")
-        ),
-        format!("must be {SHORTEST_RENEWAL} or more, and shorter than duration, which is {DEFAULT} when unset"),
-    )
-    .field_path(".renewBefore")
 }

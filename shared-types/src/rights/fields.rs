@@ -217,5 +217,6 @@ pub const FIELDS: &[Field] = &[
         When::ClusterIssuer,
         "An Issuer in the namespace needs nothing else.",
     ),
+    of("spec.tls.names", Free),
     of("spec.version", Free),
 ];

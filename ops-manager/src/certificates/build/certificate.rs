@@ -6,9 +6,6 @@ use shared_types::pgpool::{KeyEncoding, Subject};
 use crate::cert_manager::{self, Certificate, CertificateSpec, PrivateKey, SecretTemplate};
 use crate::certificates::validate::{Order, Parent, Wanted};
 
-/// In bits.
-const KEY_SIZE: i32 = 2048;
-
 /// Defaults that cert-manager has changed in the past are written out, so that its upgrade issues nothing.
 pub(crate) fn certificate(parent: &Parent, wanted: &Wanted, order: &Order) -> Certificate {
     Certificate {
@@ -36,10 +33,10 @@ pub(crate) fn certificate(parent: &Parent, wanted: &Wanted, order: &Order) -> Ce
             issuer_ref: order.issuer.clone(),
             usages: order.usages.iter().map(|usage| (*usage).to_owned()).collect(),
             private_key: Some(PrivateKey {
-                algorithm: Some("RSA".to_owned()),
-                encoding: Some(encoding(order.encoding).to_owned()),
-                size: Some(KEY_SIZE),
-                rotation_policy: Some("Always".to_owned()),
+                algorithm: Some(order.key.algorithm.as_str().to_owned()),
+                encoding: Some(encoding(order.key.encoding).to_owned()),
+                size: order.key.size,
+                rotation_policy: Some(order.key.rotation.as_str().to_owned()),
             }),
             revision_history_limit: Some(1),
         },

@@ -82,6 +82,73 @@ fn a_common_name_that_is_too_long_is_left_out() {
 }
 
 #[test]
+fn each_kind_of_key_is_requested_whole() {
+    for (asked, [algorithm, encoding, rotation], size) in [
+        ("{}", ["RSA", "PKCS1", "Always"], Some(2048)),
+        (
+            "{size: 3072, rotationPolicy: Never}",
+            ["RSA", "PKCS1", "Never"],
+            Some(3072),
+        ),
+        ("{algorithm: ECDSA}", ["ECDSA", "PKCS1", "Always"], Some(256)),
+        (
+            "{algorithm: ECDSA, size: 384, encoding: PKCS8}",
+            ["ECDSA", "PKCS8", "Always"],
+            Some(384),
+        ),
+        ("{algorithm: Ed25519}", ["Ed25519", "PKCS1", "Always"], None),
+    ] {
+        let pgpool = pgpool_with(&format!("certificates: [{{alias: client, privateKey: {asked}}}]"));
+        let [server, client, _] = certificates(&pgpool);
+        let key = client.spec.private_key.unwrap();
+        let texts = [&key.algorithm, &key.encoding, &key.rotation_policy].map(|text| text.clone().unwrap());
+        assert_eq!(
+            (texts, key.size),
+            ([algorithm, encoding, rotation].map(str::to_owned), size),
+            "{asked}"
+        );
+        assert_eq!(server.spec.private_key.unwrap().size, Some(2048));
+    }
+}
+
+#[test]
+fn fewer_names_are_requested_where_the_spec_says_so() {
+    let service = certificates(&pgpool_with("names: service"));
+    let own = certificates(&pgpool_with(
+        "{names: own, certificates: [{alias: server, dnsNames: [db.example.org], ipAddresses: ['10.0.0.7']}]}",
+    ));
+    let names = |certificates: &[Certificate; 3]| {
+        let of_one = |certificate: &Certificate| {
+            let spec = &certificate.spec;
+            let common_name = spec.common_name.clone().unwrap_or_default();
+            (
+                common_name,
+                [&spec.dns_names[..], &spec.ip_addresses].concat().join(" "),
+            )
+        };
+        certificates.each_ref().map(of_one)
+    };
+    let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+    let full = "pool.demo.svc.cluster.local";
+    assert_eq!(
+        names(&service),
+        [
+            pair(full, full),
+            pair(NO_ROLE, ""),
+            pair(NO_ROLE, "pool-stats.demo.svc.cluster.local")
+        ]
+    );
+    assert_eq!(
+        names(&own),
+        [
+            pair("db.example.org", "db.example.org 10.0.0.7"),
+            pair(NO_ROLE, ""),
+            pair(NO_ROLE, "")
+        ]
+    );
+}
+
+#[test]
 fn names_of_objects_stay_within_63_characters() {
     let pgpool = named(pgpool(), &"p".repeat(63));
     for certificate in certificates(&pgpool) {

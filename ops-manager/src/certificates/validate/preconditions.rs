@@ -1,18 +1,15 @@
 //! What has to hold before a new certificate is requested: one small function each, in the order in which a person would
 //! check.
 
-use std::net::IpAddr;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::Claim;
 use operator_runtime::{Availability, Lookup};
-use shared_types::object::GoDuration;
 use shared_types::owned_names::{SecretRole, secret_roles};
-use shared_types::pgpool::check_size;
+use shared_types::pgpool::{KeyRotation, check_size};
 use shared_types::{Alias, Pgpool, names};
 
-use super::Refusal;
+use super::{Key, Refusal};
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::{self, IssuerState, Observed, Presence, controller};
 
@@ -81,39 +78,29 @@ pub(crate) fn place_of(pgpool: &Pgpool, issuer: &IssuerReference) -> String {
     }
 }
 
-/// A Go duration that cert-manager can read. An unreadable one must not reach a Certificate: cert-manager could then not
-/// list any Certificate of the cluster.
-pub(super) fn duration(
+/// cert-manager can generate the key that is wanted: with the policy `Never` it keeps the one in the Secret, and waits for ever if
+/// that is of another algorithm or size.
+pub(super) fn key_may_change(
+    pgpool: &Pgpool,
     alias: Alias,
-    field: &'static str,
-    value: Option<&GoDuration>,
-) -> Result<Option<String>, Refusal> {
-    let Some(value) = value.filter(|value| !value.0.is_empty()) else {
-        return Ok(None);
+    wanted: &Key,
+    observed: &Observed,
+) -> Result<(), Refusal> {
+    let child = observed.children.get(&alias);
+    let certificate = child.and_then(|child| child.certificate.as_deref());
+    let is_issued = child.is_some_and(|child| matches!(child.secret, Lookup::Present(_)));
+    let Some(current) = certificate.and_then(|certificate| certificate.spec.private_key.as_ref()) else {
+        return Ok(());
     };
-    let positive = value.length().is_some_and(|length| !length.is_zero());
-    positive
-        .then(|| Some(value.0.clone()))
-        .ok_or_else(|| Refusal::FieldUnreadable {
-            alias: alias.as_str(),
-            field,
-            value: value.0.clone(),
-            problem: "not a duration",
-            example: "hours, minutes and seconds, such as 2160h or 1h30m",
-        })
-}
-
-pub(super) fn addresses(alias: Alias, values: &[String]) -> Result<Vec<IpAddr>, Refusal> {
-    let parsed = values.iter().map(|value| {
-        value.parse().map_err(|_| Refusal::FieldUnreadable {
-            alias: alias.as_str(),
-            field: "ipAddresses",
-            value: value.clone(),
-            problem: "not an IP address",
-            example: "an address such as 10.0.0.7, or move the name to dnsNames",
-        })
-    });
-    parsed.collect()
+    let is_same =
+        current.algorithm.as_deref() == Some(wanted.algorithm.as_str()) && current.size == wanted.size;
+    if wanted.rotation == KeyRotation::Always || !is_issued || is_same {
+        return Ok(());
+    }
+    Err(Refusal::KeyKept {
+        place: place(pgpool, &names::certificate_secret(pgpool, alias)),
+        alias: alias.as_str(),
+    })
 }
 
 /// The provisioner has created what certificates need first.

@@ -37,13 +37,24 @@ pub(crate) enum Refusal {
         message: String,
     },
     #[error("spec.tls.certificates[{alias}].{field} is {value:?}, which is {problem}; write {example}")]
-    FieldUnreadable {
+    FieldInvalid {
         alias: &'static str,
         field: &'static str,
         value: String,
         problem: &'static str,
         example: &'static str,
     },
+    #[error(
+        "spec.tls.names is own, but the server certificate has no name to request: set its dnsNames or ipAddresses in \
+         spec.tls.certificates, or another value of spec.tls.names"
+    )]
+    NameNeeded,
+    #[error(
+        "Secret {place} has a private key of another algorithm or size, which cert-manager keeps because \
+         spec.tls.certificates[{alias}].privateKey.rotationPolicy is Never: set it to Always until the certificate has its new \
+         key"
+    )]
+    KeyKept { place: String, alias: &'static str },
     #[error(
         "nobody checked whether the author of the {alias} certificate may set {fields}: {missing}; install or upgrade the chart pgpool-crds, or remove the fields"
     )]
@@ -153,7 +164,7 @@ impl Refusal {
             Self::IssuerUnnamed { .. } | Self::IssuerNotFound { .. } => Reason::IssuerNotFound,
             Self::IssuerKindUnsupported { .. } => Reason::IssuerKindUnsupported,
             Self::IssuerNotReady { .. } => Reason::IssuerNotReady,
-            Self::FieldUnreadable { .. } => Reason::NotSupported,
+            Self::FieldInvalid { .. } | Self::NameNeeded | Self::KeyKept { .. } => Reason::NotSupported,
             Self::RightsNotChecked { .. } => Reason::RightsNotChecked,
             Self::WaitingForProvisioner { .. } | Self::AuthSecretMissing { .. } => {
                 Reason::WaitingForProvisioner

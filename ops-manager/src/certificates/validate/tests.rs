@@ -225,17 +225,110 @@ fn fields_that_cert_manager_could_not_read_never_reach_it() {
         ("renewBefore", "soon", "2160h"),
         ("renewBefore", "0s", "2160h"),
         ("ipAddresses", "[localhost]", "10.0.0.7"),
+        // What cert-manager's webhook refuses, or what makes every request fail.
+        ("duration", "59m", "the 1h that cert-manager demands"),
+        ("duration", "9999999h", "not a duration"),
+        ("renewBefore", "4m", "the 5m that cert-manager demands"),
+        ("renewBefore", "2160h", "not shorter than duration"),
+        ("renewBefore", "2h, duration: 2h", "not shorter than duration"),
+        ("dnsNames", "['a b']", "db.example.org"),
+        ("dnsNames", "[m\u{fc}nchen.de]", "db.example.org"),
+        ("dnsNames", "[a.example.org.]", "db.example.org"),
+        ("uris", "['/pool']", "spiffe://example.org/pool"),
+        ("uris", "['spiffe://a/b c']", "spiffe://example.org/pool"),
+        ("emailAddresses", "['DBA <dba@example.org>']", "dba@example.org"),
     ] {
         let pgpool = pgpool_with(&format!("certificates: [{{alias: server, {field}: {value}}}]"));
         let refused = refusal(&pgpool, &prepared(&pgpool), Alias::Server).expect(value);
         assert_eq!(refused.reason(), Reason::NotSupported);
         let sentence = refused.to_string();
         assert!(
-            sentence.contains(&format!("spec.tls.certificates[server].{field}")),
+            sentence.contains(&format!("spec.tls.certificates[server].{field} is")),
             "{sentence}"
         );
         assert!(sentence.contains(shown), "{sentence}");
         assert_eq!(refusal(&pgpool, &prepared(&pgpool), Alias::Client), None);
+    }
+}
+
+#[test]
+fn a_key_that_cert_manager_refuses_is_never_requested() {
+    for (key, shown) in [
+        ("size: 1024", "2048 to 8192"),
+        ("size: 16384", "2048 to 8192"),
+        ("algorithm: ECDSA, size: 2048", "256, 384 or 521"),
+        ("algorithm: Ed25519, size: 256", "no size"),
+    ] {
+        let pgpool = pgpool_with(&format!(
+            "certificates: [{{alias: server, privateKey: {{{key}}}}}]"
+        ));
+        let refused = refusal(&pgpool, &prepared(&pgpool), Alias::Server).expect(key);
+        let sentence = refused.to_string();
+        assert_eq!(refused.reason(), Reason::NotSupported);
+        assert!(
+            sentence.contains("spec.tls.certificates[server].privateKey.size is") && sentence.contains(shown),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
+fn a_kept_key_is_not_replaced_by_one_of_another_kind() {
+    let with = |key: &str| {
+        pgpool_with(&format!(
+            "certificates: [{{alias: server, privateKey: {{{key}}}}}]"
+        ))
+    };
+    let mut observed = fixtures::issued(&pgpool());
+    for (key, refused) in [
+        ("rotationPolicy: Never", false),
+        ("rotationPolicy: Never, size: 2048", false),
+        ("rotationPolicy: Never, size: 4096", true),
+        ("rotationPolicy: Never, algorithm: ECDSA", true),
+        ("rotationPolicy: Always, algorithm: ECDSA", false),
+        ("algorithm: Ed25519", false),
+    ] {
+        let found = refusal(&with(key), &observed, Alias::Server);
+        assert_eq!(found.is_some(), refused, "{key}: {found:?}");
+        if let Some(found) = found {
+            let sentence = found.to_string();
+            assert_eq!(found.reason(), Reason::NotSupported);
+            assert!(
+                sentence.starts_with("Secret demo/pool-server-cert has a private key"),
+                "{sentence}"
+            );
+            assert!(sentence.contains("set it to Always"), "{sentence}");
+        }
+    }
+    // Without a key there is none to keep.
+    observed.children.get_mut(&Alias::Server).unwrap().secret = Lookup::Absent;
+    let never = with("rotationPolicy: Never, algorithm: ECDSA");
+    assert_eq!(refusal(&never, &observed, Alias::Server), None);
+}
+
+#[test]
+fn own_names_must_be_given() {
+    let own = |certificate: &str| pgpool_with(&format!("{{names: own, certificates: [{certificate}]}}"));
+    for nameless in [
+        "",
+        "{alias: server}",
+        "{alias: client, dnsNames: [a.example.org]}",
+    ] {
+        let pgpool = own(nameless);
+        let refused = refusal(&pgpool, &prepared(&pgpool), Alias::Server).expect(nameless);
+        assert_eq!(refused, Refusal::NameNeeded);
+        assert_eq!(refusal(&pgpool, &prepared(&pgpool), Alias::MetricsExporter), None);
+    }
+    for named in [
+        "{alias: server, dnsNames: [a.example.org]}",
+        "{alias: server, ipAddresses: ['10.0.0.1']}",
+    ] {
+        let pgpool = own(named);
+        assert_eq!(
+            refusal(&pgpool, &prepared(&pgpool), Alias::Server),
+            None,
+            "{named}"
+        );
     }
 }
 

@@ -43,7 +43,7 @@ impl Operation for ReconfigureTls {
             if spec.client_auth_mode() == ClientAuthMode::Cert {
                 spec.client_auth_mode = Some(ClientAuthMode::Md5);
             }
-        } else if tls.issuer_ref.is_some() || !tls.certificates.is_empty() {
+        } else if tls.issuer_ref.is_some() || tls.names.is_some() || !tls.certificates.is_empty() {
             if spec.tls.is_none() && spec.ssl_mode == Some(SslMode::Disable) {
                 // Certificates are added to be used: back to the default.
                 spec.ssl_mode = None;
@@ -98,6 +98,7 @@ fn rotates(tls: &Tls) -> bool {
 
 fn changes(tls: &Tls) -> bool {
     tls.issuer_ref.is_some()
+        || tls.names.is_some()
         || !tls.certificates.is_empty()
         || tls.ssl_mode.is_some()
         || tls.client_auth_mode.is_some()
@@ -107,6 +108,7 @@ fn merge(config: &mut TlsConfig, tls: &Tls) {
     if tls.issuer_ref.is_some() {
         config.issuer_ref.clone_from(&tls.issuer_ref);
     }
+    config.names = tls.names.or(config.names);
     for wanted in &tls.certificates {
         match config
             .certificates

@@ -191,6 +191,10 @@ fn certificates_are_added_changed_and_removed() {
         got(wish, with),
         json!({"tls": {"certificates": [{"alias": "server", "duration": "4h"}, {"alias": "client", "duration": "3h"}]}})
     );
+    assert_eq!(
+        got("tls: {names: service}", with),
+        json!({"tls": {"names": "service"}})
+    );
     let remove = "tls: {remove: true}";
     let strict = "sslMode: require\nclientAuthMode: cert\ntls: {issuerRef: {kind: Issuer, name: ca}}";
     assert_eq!(

@@ -127,6 +127,37 @@ async fn verifies_as_strictly_as_the_mode_demands_and_always_records_the_leaf() 
 }
 
 #[tokio::test]
+async fn one_of_the_names_is_enough_and_none_demands_none() {
+    let pki = Pki::new();
+    let pair = pki.server(&["b.example".to_owned()]);
+    for (names, accepted) in [
+        (vec!["a.example", "b.example"], true),
+        (vec!["b.example", "a.example"], true),
+        (vec!["a.example", "c.example"], false),
+        (vec!["10.0.0.7"], false),
+        (vec![], true),
+    ] {
+        let access = Access {
+            ssl_mode: SslMode::VerifyFull,
+            server_names: names.iter().copied().map(str::to_owned).collect(),
+            ..access()
+        };
+        let (answer, _) = handshake(&access, &pair, None).await;
+        assert_eq!(answer.is_ok(), accepted, "{names:?} {answer:?}");
+    }
+    let nameless = Access {
+        ssl_mode: SslMode::VerifyFull,
+        server_names: Vec::new(),
+        ..access()
+    };
+    let untrusted = Pair {
+        ca: Pki::new().ca(),
+        ..pair
+    };
+    assert!(handshake(&nameless, &untrusted, None).await.0.is_err());
+}
+
+#[tokio::test]
 async fn another_certificate_is_refused_in_every_mode_before_a_client_certificate_is_shown() {
     use SslMode::{Allow, Prefer, Require, VerifyCa, VerifyFull};
     let pki = Pki::new();

@@ -30,6 +30,7 @@ pub(super) fn app_binding(validated: &Validated) -> AppBinding {
                     query: Some(format!("sslmode={}", validated.ssl_mode)),
                     ..ServiceReference::default()
                 }),
+                server_name: server_name(validated),
                 ..ClientConfig::default()
             },
             secret: validated.backend.login_secret.clone().map(|name| TypedReference {
@@ -39,6 +40,13 @@ pub(super) fn app_binding(validated: &Validated) -> AppBinding {
             ..AppBindingSpec::default()
         },
     }
+}
+
+/// The name in the certificate, where it is not `<service>.<namespace>.svc`, under which readers of this object connect.
+fn server_name(validated: &Validated) -> Option<String> {
+    let address = format!("{}.{}.svc", validated.names.primary_service, validated.namespace);
+    let differs = validated.serves_tls() && validated.host != address;
+    differs.then(|| validated.host.clone())
 }
 
 /// The port of the Service, which users can change.

@@ -37,11 +37,14 @@ pub(super) fn workload(validated: &Validated, decided: &Workload) -> StatefulSet
     let Some(exporter) = &validated.monitoring else {
         return stateful_set(validated, decided);
     };
-    if decided.exporter && (decided.server_ca || !exporter.verifies) {
+    let verifies = exporter.verifies && decided.server_ca;
+    let verifies_name = exporter.verifies_name && decided.names_exporter_host;
+    if decided.exporter && (verifies, verifies_name) == (exporter.verifies, exporter.verifies_name) {
         return stateful_set(validated, decided);
     }
     let possible = decided.exporter.then(|| Monitoring {
-        verifies: false,
+        verifies,
+        verifies_name,
         ..exporter.clone()
     });
     let reduced = Validated {

@@ -88,6 +88,7 @@ pub(crate) fn workload(certificates: Option<&str>) -> Workload {
         kept_config_revision: None,
         exporter: true,
         server_ca: true,
+        names_exporter_host: true,
         step: super::rollout::Step::default(),
     }
 }

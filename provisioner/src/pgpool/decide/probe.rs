@@ -1,11 +1,14 @@
 //! Decides which pods are probed, and how to log in to them. Pure.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
+use tls_bundle::Leaf;
 
 use super::rollout::Leaves;
 use super::tls_copy::entry;
@@ -102,7 +105,7 @@ pub(super) fn access(situation: &Situation<'_>) -> Option<Access> {
     };
     let health = pgpool.spec.health_checker();
     Some(Access {
-        server_name: format!("{}.{}.svc", validated.names.primary_service, validated.namespace),
+        server_names: server_names(&validated.host, &copies(observed)),
         ssl_mode: validated.ssl_mode,
         client,
         previous_client_certificate: None,
@@ -130,6 +133,44 @@ fn client_certificate(certificates: &[Certificate], now: Timestamp) -> Option<Cl
         chain: entry(certificates, Alias::Client, "tls.crt")?.to_vec(),
         key: entry(certificates, Alias::Client, "tls.key")?.to_vec(),
     })
+}
+
+/// The TLS copies that pods mount.
+fn copies(observed: &Observed) -> Vec<&Secret> {
+    let revisions: BTreeSet<_> = observed
+        .pods
+        .iter()
+        .filter_map(PodFacts::certificate_revision)
+        .collect();
+    let copies = revisions.into_iter();
+    let copies = copies.filter_map(|revision| observed.live.tls_copies.get(revision));
+    copies.map(AsRef::as_ref).collect()
+}
+
+/// The name by which clients verify the server, and one for each pod that still serves a certificate from before
+/// `spec.tls.names` or the user's names changed. None if such a certificate has no name but a wildcard or an address: which
+/// certificate a pod serves is known without its name.
+fn server_names(host: &str, copies: &[&Secret]) -> Vec<String> {
+    let mut names = vec![host.to_owned()];
+    for leaf in copies.iter().filter_map(|copy| leaf(copy)) {
+        if leaf.dns_names.iter().any(|name| covers(name, host)) {
+            continue;
+        }
+        let Some(name) = leaf.dns_names.into_iter().find(|name| !name.starts_with('*')) else {
+            return Vec::new();
+        };
+        names.push(name);
+    }
+    names
+}
+
+fn covers(name: &str, host: &str) -> bool {
+    let below = |domain: &str| host.split_once('.').is_some_and(|(_, rest)| rest == domain);
+    name == host || name.strip_prefix("*.").is_some_and(below)
+}
+
+fn leaf(copy: &Secret) -> Option<Leaf> {
+    tls_bundle::leaf(&copy.data.as_ref()?.get("tls.crt")?.0)
 }
 
 fn backend(pgpool: &Pgpool, validated: &Validated) -> String {

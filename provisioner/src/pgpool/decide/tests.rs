@@ -272,11 +272,71 @@ fn each_pod_is_verified_with_the_ca_that_its_certificate_came_with() {
 }
 
 #[test]
+fn a_pod_that_serves_the_names_from_before_is_not_broken() {
+    let pki = Pki::new();
+    let named = |name: &str| {
+        let mut pgpool = tls_pgpool();
+        pgpool.spec.tls = Some(parse(&format!(
+            "{{issuerRef: {{kind: Issuer, name: ca}}, names: own, certificates: [{{alias: server, dnsNames: ['{name}']}}]}}"
+        )));
+        pgpool
+    };
+    let before = named("a.example.org");
+    let mut world = patient(&before, &pki);
+    assert_eq!(asked(&before, &world).server_names, ["a.example.org"]);
+    let plan = planned(&before, &world);
+    let copy = carried_out(&mut world, plan);
+    let pod = |copy: &str| PodFacts {
+        mounted_certificates: Some(copy.to_owned().into()),
+        ..PodFacts::default()
+    };
+    world.pods = vec![pod(&copy)];
+
+    // Without the new certificate, and with it while the pod has the earlier one.
+    let after = named("b.example.org");
+    let names = |world: &Observed, pgpool: &Pgpool| asked(pgpool, world).server_names;
+    assert_eq!(names(&world, &after), ["b.example.org", "a.example.org"]);
+    let mut renewed = patient(&after, &pki);
+    renewed.live = world.live.clone();
+    renewed.pods = world.pods.clone();
+    assert_eq!(names(&renewed, &after), ["b.example.org", "a.example.org"]);
+    let plan = planned(&after, &renewed);
+    let copy = carried_out(&mut renewed, plan);
+    renewed.pods = vec![pod(&copy)];
+    assert_eq!(names(&renewed, &after), ["b.example.org"]);
+
+    // What has no name to connect to is known by its fingerprint.
+    let wildcard = named("*.example.org");
+    assert_eq!(names(&renewed, &wildcard), ["pool.example.org", "b.example.org"]);
+    let mut world = patient(&wildcard, &pki);
+    let plan = planned(&wildcard, &world);
+    let copy = carried_out(&mut world, plan);
+    world.pods = vec![pod(&copy)];
+    assert_eq!(names(&world, &wildcard), ["pool.example.org"]);
+    assert_eq!(names(&world, &named("c.example.com")), Vec::<String>::new());
+}
+
+#[test]
+fn the_exporter_verifies_its_host_where_the_certificate_has_it() {
+    let pki = Pki::new();
+    for (names, expected) in [
+        ("full", "localhost:9999/postgres?sslmode=verify-full&"),
+        ("service", "localhost:9999/postgres?sslmode=verify-ca&"),
+    ] {
+        let mut pgpool = crate::fixtures::scraped(tls_pgpool(), "prometheus.io/builtin");
+        pgpool.spec.tls.as_mut().unwrap().names = Some(parse(names));
+        let plan = planned(&pgpool, &patient(&pgpool, &pki));
+        let workload = serde_json::to_string(&plan.objects.stateful_set).unwrap();
+        assert!(workload.contains(expected), "{names}: {workload}");
+    }
+}
+
+#[test]
 fn the_check_logs_in_as_the_backend_does() {
     let (mut pgpool, pki) = (tls_pgpool(), Pki::new());
     let world = patient(&pgpool, &pki);
     let access = asked(&pgpool, &world);
-    assert_eq!(access.server_name, "pool.demo.svc");
+    assert_eq!(access.server_names, ["pool.demo.svc"]);
     assert_eq!(access.ssl_mode, SslMode::VerifyFull);
     assert_eq!(
         (access.login.user.as_str(), access.login.password.expose()),

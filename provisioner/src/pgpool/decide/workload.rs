@@ -12,6 +12,8 @@ use super::tls_copy::{TlsMaterial, server_ca};
 use super::{Situation, client_auth, probe};
 use crate::pgpool::observe::{self, CertificateRevision};
 use crate::rotation_limiter::Admission;
+use k8s_openapi::api::core::v1::Secret;
+use shared_types::certificates::EXPORTER_HOST;
 
 /// What pods are made of, and which of them may be replaced.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Workload {
     pub(crate) exporter: bool,
     /// Whether there is a CA to verify the server certificate with.
     pub(crate) server_ca: bool,
+    /// Whether the certificates that pods mount are valid for the exporter, which connects to `localhost`.
+    pub(crate) names_exporter_host: bool,
     /// How far the pods may go now.
     pub(crate) step: Step,
 }
@@ -61,6 +65,7 @@ pub(super) struct Mounted {
     pub(super) certificates: Option<CertificateRevision>,
     pub(super) exporter: bool,
     pub(super) server_ca: bool,
+    pub(super) names_exporter_host: bool,
 }
 
 /// The certificates of pods, without the settings.
@@ -95,6 +100,7 @@ pub(super) fn pods<'a>(situation: &Situation<'a>) -> Pods<'a> {
             certificates: None,
             exporter: true,
             server_ca: false,
+            names_exporter_host: true,
         };
         return Pods::new(CertificateState::NotNeeded, Some(mounted));
     }
@@ -178,6 +184,7 @@ fn newest<'a>(situation: &Situation<'a>, verifier: Verifier, mut material: TlsMa
                 certificates: Some(revision),
                 exporter: true,
                 server_ca: server_ca(&tls_copy).is_some(),
+                names_exporter_host: names_exporter_host(&tls_copy),
             });
             pods.material = Some(material);
         }
@@ -207,8 +214,16 @@ fn running(situation: &Situation<'_>) -> Option<Mounted> {
     Some(Mounted {
         exporter: policy.preview.serves_exporter(validated, copy),
         server_ca: server_ca(copy).is_some(),
+        names_exporter_host: names_exporter_host(copy),
         certificates: Some(revision),
     })
+}
+
+/// A certificate that cannot be parsed is not mounted for long.
+fn names_exporter_host(copy: &Secret) -> bool {
+    let certificate = copy.data.as_ref().and_then(|data| data.get("tls.crt"));
+    let leaf = certificate.and_then(|certificate| tls_bundle::leaf(&certificate.0));
+    leaf.is_none_or(|leaf| leaf.dns_names.iter().any(|name| name == EXPORTER_HOST))
 }
 
 fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {
@@ -249,12 +264,14 @@ pub(super) fn workload(situation: &Situation<'_>, pods: &Pods<'_>, settings: &Se
         certificates,
         exporter,
         server_ca,
+        names_exporter_host,
     } = pods.mounted.clone()?;
     let mut workload = Workload {
         certificates,
         kept_config_revision,
         exporter,
         server_ca,
+        names_exporter_host,
         step: Step::default(),
     };
     let live = &situation.observed.live;

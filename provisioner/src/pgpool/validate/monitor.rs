@@ -123,6 +123,7 @@ pub(super) fn monitoring(
         image,
         port,
         verifies: matches!(pgpool.spec.ssl_mode(), SslMode::VerifyCa | SslMode::VerifyFull),
+        verifies_name: pgpool.spec.ssl_mode() == SslMode::VerifyFull,
         args: requested.args,
         container: as_stored(Container {
             env: merged(shape.env.unwrap_or_default(), requested.env),

@@ -61,6 +61,8 @@ pub(crate) struct Validated {
     pub(crate) custom_nodes: bool,
     /// Hash of the fields whose author needs more than the right to write a `Pgpool`; `None` if there are none.
     pub(crate) checked_rights: Option<String>,
+    /// The name or address by which clients verify the server certificate.
+    pub(crate) host: String,
     /// The user's wishes for pods.
     pub(crate) pod: PodOverrides,
     /// Scripts to run once.
@@ -239,6 +241,8 @@ pub(crate) struct Monitoring {
     pub(crate) port: u16,
     /// Whether it verifies the certificate of pgpool, as `spec.sslMode` demands of clients.
     pub(crate) verifies: bool,
+    /// Whether it verifies the name in that certificate, too.
+    pub(crate) verifies_name: bool,
     /// The user's own arguments of it.
     pub(crate) args: Vec<String>,
     /// Container `exporter` as the user shaped it.

@@ -121,6 +121,27 @@ fn without_a_ca_the_exporter_verifies_nothing() {
     }
 }
 
+#[test]
+fn a_certificate_without_its_host_is_verified_by_its_chain() {
+    for (ssl_mode, expected) in [
+        ("require", "sslmode=require&"),
+        ("verify-ca", "sslmode=verify-ca&"),
+        ("verify-full", "sslmode=verify-ca&"),
+    ] {
+        let world = builtin(World::tls()).spec(&format!("sslMode: {ssl_mode}"));
+        let workload = Workload {
+            names_exporter_host: false,
+            ..fixtures::workload(Some("pool-tls-0123"))
+        };
+        let workload = build::Preview.stateful_set(&world.valid(), &workload);
+        let pod = workload.spec.unwrap().template.spec.unwrap();
+        let exporter = pod.containers.iter().find(|it| it.name == "exporter").unwrap();
+        let uri = env(exporter, "DATA_SOURCE_URI").unwrap();
+        assert!(uri.contains(expected), "{ssl_mode}: {uri}");
+        assert_eq!(uri.contains("sslrootcert"), ssl_mode != "require", "{uri}");
+    }
+}
+
 /// What the exporter sees of files: never the key of the server.
 fn mounted(world: &World, verifies: bool, shows: bool) {
     let volumes = pod(world).volumes.unwrap();

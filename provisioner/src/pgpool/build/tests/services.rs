@@ -27,6 +27,30 @@ fn the_binding_follows_a_moved_port() {
 }
 
 #[test]
+fn the_binding_names_what_the_certificate_has() {
+    let server_name = |spec: &str| {
+        let world = World::tls()
+            .inputs(|inputs| inputs.cluster_domain = "cluster.local".to_owned())
+            .spec(spec);
+        support::foundation(&world.valid())
+            .app_binding
+            .spec
+            .client_config
+            .server_name
+    };
+    let issuer = "issuerRef: {kind: Issuer, name: ca}";
+    assert_eq!(server_name(&format!("tls: {{{issuer}}}")), None);
+    let service = server_name(&format!("tls: {{{issuer}, names: service}}"));
+    assert_eq!(service.as_deref(), Some("pool.demo.svc.cluster.local"));
+    let own = format!(
+        "tls: {{{issuer}, names: own, certificates: [{{alias: server, dnsNames: [db.example.org]}}]}}"
+    );
+    assert_eq!(server_name(&own).as_deref(), Some("db.example.org"));
+    // Nobody verifies a name without TLS.
+    assert_eq!(server_name(&format!("sslMode: disable\n{own}")), None);
+}
+
+#[test]
 fn an_affinity_timeout_turns_affinity_on() {
     let world = World::plain().spec(
         "serviceTemplates: [{alias: primary, spec: {sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}}}]",

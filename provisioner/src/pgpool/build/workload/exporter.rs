@@ -11,7 +11,7 @@
 use std::fmt::Write;
 
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar, VolumeMount};
-use shared_types::certificates::CLIENT_USER;
+use shared_types::certificates::{CLIENT_USER, EXPORTER_HOST};
 use shared_types::reserved::{EXPORTER, VOLUME_EXPORTER_CERTS, VOLUME_EXPORTER_LOGIN, VOLUME_EXPORTER_RUN};
 use shared_types::{SslMode, ports};
 
@@ -97,14 +97,17 @@ fn environment(validated: &Validated) -> Vec<EnvVar> {
 fn data_source(validated: &Validated) -> String {
     let mode = match validated.ssl_mode {
         SslMode::Disable => "disable",
-        SslMode::VerifyCa if validated.exporter_verifies() => "verify-ca",
-        SslMode::VerifyFull if validated.exporter_verifies() => "verify-full",
+        SslMode::VerifyCa | SslMode::VerifyFull if validated.exporter_verifies() => {
+            let verifies_name = validated.monitoring.as_ref().is_some_and(|it| it.verifies_name);
+            // The connection stays in the pod, so that the name would prove nothing more.
+            if verifies_name { "verify-full" } else { "verify-ca" }
+        }
         SslMode::Allow | SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
             "require"
         }
     };
     let mut uri = format!(
-        "localhost:{}/postgres?sslmode={mode}&connect_timeout={CONNECT_TIMEOUT}",
+        "{EXPORTER_HOST}:{}/postgres?sslmode={mode}&connect_timeout={CONNECT_TIMEOUT}",
         ports::PGPOOL
     );
     let (certs, run) = (paths::EXPORTER_CERTS, paths::EXPORTER_RUN);
