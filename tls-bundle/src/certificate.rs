@@ -21,7 +21,9 @@ pub(crate) struct Certificate<'a> {
     /// What its signature covers.
     pub(crate) signed: &'a [u8],
     pub(crate) algorithm: Algorithm<'a>,
-    /// Whether the algorithm inside what is signed is the same.
+    /// The algorithm as what is signed names it, by which OpenSSL tells whether an issuer has the right kind of key.
+    claimed: Algorithm<'a>,
+    /// Whether both are the same.
     pub(crate) same_algorithm: bool,
     /// The signature; `None` if it has a fraction of an octet.
     pub(crate) signature: Option<&'a [u8]>,
@@ -58,7 +60,7 @@ impl<'a> Certificate<'a> {
         let is_v1 = version(&mut reader)?;
         let serial = der::integer(reader.expect(tag::INTEGER)?.content)?;
         let inner = reader.expect(tag::SEQUENCE)?;
-        Algorithm::read(&inner)?;
+        let claimed = Algorithm::read(&inner)?;
         let issuer = Name::read(&mut reader)?;
         let validity = Validity::read(&mut reader)?;
         let subject = Name::read(&mut reader)?;
@@ -82,6 +84,7 @@ impl<'a> Certificate<'a> {
             der: whole.whole,
             signed: signed.whole,
             algorithm: Algorithm::read(&algorithm)?,
+            claimed,
             same_algorithm: inner.whole == algorithm.whole,
             signature: (unused == 0).then_some(signature),
             is_v1,
@@ -102,7 +105,7 @@ impl<'a> Certificate<'a> {
     /// Whether it claims to be signed with its own key. OpenSSL does not verify that signature, and takes only such a
     /// certificate for the end of a chain.
     pub(crate) fn is_self_signed(&self) -> bool {
-        self.is_self_issued() && self.names_key_of(self) && self.algorithm.is_for(self.key.family())
+        self.is_self_issued() && self.names_key_of(self) && self.claimed.is_for(self.key.family())
     }
 
     /// Whether the authority key identifier is that of `issuer`, or there is none.
@@ -128,7 +131,7 @@ impl<'a> Certificate<'a> {
             && self.extensions.malformed.is_none()
             && issuer.extensions.malformed.is_none()
             && self.names_key_of(issuer)
-            && self.algorithm.is_for(issuer.key.family())
+            && self.claimed.is_for(issuer.key.family())
     }
 
     /// The public facts about a leaf certificate; `None` if its validity is malformed.

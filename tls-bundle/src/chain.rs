@@ -85,13 +85,18 @@ fn ends(path: &Path<'_, '_>, sources: &Sources<'_, '_>) -> Result<Option<Warning
         End::Open if path.trusted == 0 => Err(no_issuer(top, sources)),
         End::Open => {
             let certificate = top.certificate;
-            let own = certificate.is_self_issued()
-                && signature::check(certificate, certificate) == Signature::Valid;
-            if own {
-                return Err(ChainFault::IssuerMismatch {
-                    subject: top.subject(),
-                    issuer: top.subject(),
-                });
+            let subject = || top.subject();
+            if certificate.is_self_issued() {
+                // A root, but not to OpenSSL; else a CA whose earlier key certifies its new one.
+                if certificate.names_key_of(certificate) {
+                    return Err(ChainFault::AlgorithmUnsupported { subject: subject() });
+                }
+                if signature::check(certificate, certificate) == Signature::Valid {
+                    return Err(ChainFault::IssuerMismatch {
+                        subject: subject(),
+                        issuer: subject(),
+                    });
+                }
             }
             Ok(Some(Warning::RootMissing {
                 subject: certificate.subject.display(),

@@ -127,9 +127,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// OpenSSL joins strings in pieces, but reads no sequence that is not constructed.
+/// OpenSSL joins strings in pieces, and reads some lists whose tag does not say that they are constructed.
 const fn mismatch(wanted: u8, found: u8) -> Fault {
-    if wanted ^ found == CONSTRUCTED && wanted & CONSTRUCTED == 0 {
+    if wanted ^ found == CONSTRUCTED {
         Fault::Refused
     } else {
         Fault::Malformed

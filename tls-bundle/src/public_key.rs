@@ -168,6 +168,12 @@ impl<'a> PublicKey<'a> {
         self.bits
     }
 
+    /// Whether it is a point of a curve in its compressed form.
+    pub(crate) fn is_compressed(&self) -> bool {
+        let form = self.bits.and_then(<[u8]>::first);
+        self.family == Some(Family::Ec) && matches!(form, Some(2 | 3))
+    }
+
     /// The key by its numbers, if it is of a supported kind.
     pub(crate) fn numbers(&self) -> Option<Numbers> {
         let bits = self.bits?;
@@ -240,4 +246,44 @@ fn family(algorithm: &[u8]) -> Option<Family> {
         oid::DSA => Family::Dsa,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Numbers};
+
+    #[test]
+    fn the_length_of_a_modulus_is_counted_in_bits() {
+        for (first, bits) in [(0x80, 2048), (0x40, 2047), (0x02, 2042), (0xff, 2048)] {
+            let mut modulus = vec![first];
+            modulus.resize(256, 1);
+            let key = Numbers::Rsa {
+                modulus,
+                exponent: vec![3],
+            };
+            assert_eq!(key.kind(), Kind::Rsa { bits });
+        }
+    }
+
+    #[test]
+    fn a_point_is_the_same_in_every_form() {
+        let (x, even, odd) = ([7; 32], [2; 32], [3; 32]);
+        let point = |form: u8, rest: &[&[u8]]| {
+            Numbers::point(Kind::P256, &[&[form], rest.concat().as_slice()].concat())
+        };
+        let whole = point(4, &[&x, &odd]);
+        assert!(whole.is_some());
+        assert_eq!(whole, point(3, &[&x]));
+        assert_eq!(whole, point(7, &[&x, &odd]));
+        assert_ne!(whole, point(2, &[&x]));
+        assert_ne!(whole, point(4, &[&x, &even]));
+        for malformed in [
+            point(6, &[&x, &odd]),
+            point(4, &[&x]),
+            point(5, &[&x, &odd]),
+            point(2, &[&x, &x]),
+        ] {
+            assert_eq!(malformed, None);
+        }
+    }
 }

@@ -503,6 +503,12 @@ fn old_and_unusual_forms_are_accepted() {
         ..Secret::issued(&root, &leaf_params(), &p256())
     };
     accepted("a root of version 1", &secret);
+    // Nor does it look at the algorithm beside that signature, but at the one inside, to tell whether it is a root.
+    let inner = rewritten(root.der(), root.key(), |parts| {
+        parts[part::ALGORITHM] = tlv(0x30, &tlv(6, &[0x2a, 3]));
+    });
+    let secret = Secret { ca: inner, ..secret };
+    refused("a root with an unknown algorithm", &secret, "not supported");
 
     let compressed = rebuilt(|parts| {
         let info = elements(inside(&parts[part::KEY]));
