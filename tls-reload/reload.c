@@ -80,7 +80,8 @@ struct set {
 static struct set held;       // what each handshake gets
 static struct stamps refused; // the last set that could not be used, if `told`
 static int told;
-static int64_t refused_at; // seconds
+static struct stamps tried; // the last set that was tried; it is tried again at `retry_at`, in seconds
+static int64_t retry_at;
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...) {
     BIO *out = BIO_new_fd(2, BIO_NOCLOSE);
@@ -297,11 +298,14 @@ static void refresh(SSL_CTX *program) {
         struct set set = {0};
         int file = CERTIFICATE, folder = look(&before);
         // A set that was refused is tried again, since a lack of memory or a passphrase program may have been the reason, but once a second.
-        if ((held.leaf && same(&before, &held.stamps)) || (told && same(&before, &refused) && seconds() == refused_at)) {
+        if ((held.leaf && same(&before, &held.stamps)) || (same(&before, &tried) && seconds() < retry_at)) {
             if (folder >= 0)
                 syscall(SYS_close, folder);
             return;
         }
+        // pgpool's passphrase callback does not return when its program fails, but ends the connection. The next ones must not end too.
+        tried = before;
+        retry_at = seconds() + 60;
         ERR_clear_error();
         const char *problem = folder < 0 ? "cannot be opened" : load(program, folder, &before, &set, &file);
         const char *detail = ERR_peek_last_error() ? ERR_reason_error_string(ERR_peek_last_error()) : NULL;
@@ -312,6 +316,7 @@ static void refresh(SSL_CTX *program) {
             syscall(SYS_close, folder);
         // Written in place meanwhile; or replaced, and removed before everything was read. What was read in time is of one folder.
         int replaced = memcmp(before.of[FILES], after.of[FILES], sizeof before.of[FILES]);
+        retry_at = seconds() + 1;
         if (!same(&before, &after) && (problem || !replaced)) {
             drop(&set);
             continue;
@@ -331,7 +336,6 @@ static void refresh(SSL_CTX *program) {
             say_refused(before.of[FILES][1] ? names[file] : "the folder", problem, detail);
         told = 1;
         refused = before;
-        refused_at = seconds();
         return;
     }
 }
