@@ -45,7 +45,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 /// Processor time for one attack in both operators together, restarts included, that is enough for debug builds, in seconds.
 pub(crate) const PROCESSOR: u32 = 40;
 
-/// Carries out attacks one after the other on a control plane of their own, and prints each verdict at once.
+/// Carries out attacks one after the other on a separate control plane, and prints each verdict as soon as it is known.
 ///
 /// # Errors
 /// When the control plane or the operators do not start before the first attack. An attack that cannot be carried out is a

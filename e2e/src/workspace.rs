@@ -105,7 +105,7 @@ impl Workspace {
             for name in operators::NAMES {
                 api.get(&operators::object(name)).await.with_context(|| {
                     format!(
-                        "{name} is not installed in {}: see the README for Helm",
+                        "{name} is not installed in {}: see the README for how to install it with Helm",
                         operators::NAMESPACE
                     )
                 })?;

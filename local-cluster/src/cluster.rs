@@ -190,7 +190,7 @@ impl Cluster {
     /// Fails if `up` would start the cluster differently, or if the cluster does not work.
     fn healthy(&self, artifacts: &Artifacts) -> anyhow::Result<()> {
         if self.record.version != start::version(&artifacts.programs) {
-            bail!("it was started from other programs or settings");
+            bail!("it was started with other programs or settings");
         }
         if let Some((name, _)) = self.record.daemons.iter().find(|(_, daemon)| !daemon.alive()) {
             bail!("{name} has ended");

@@ -1,8 +1,8 @@
-//! One command at a time uses the local cluster, from whichever source tree and user it comes.
+//! Only one command at a time uses the local cluster, regardless of its source tree and user.
 //!
 //! There is one cluster on a machine, and a command from another tree replaces it when its programs differ. So a
 //! command that starts, changes or tests the cluster holds this lock until it ends; the next one waits and reports
-//! which process it waits for. Touches one file beside the folder of the cluster.
+//! which process it waits for. The only file it writes is next to the cluster's folder.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};

@@ -6,11 +6,11 @@
 //!
 //! | Modules | Concern |
 //! |---|---|
-//! | [`cache`], [`command`], [`progress`], [`builder`] | running slow commands once, and showing them |
+//! | [`cache`], [`command`], [`progress`], [`builder`] | running slow commands only once, and showing their progress |
 //! | [`packages`], `go`, [`components`], [`images`], [`artifacts`] | what must exist before a cluster starts |
 //! | `pki`, [`process`], [`control_plane`], [`node`], [`cluster`], [`cluster_lock`] | starting and stopping the cluster |
 //! | [`target`] | this cluster, or one that the user names |
-//! | [`manifests`], [`wait`], [`diagnostics`], [`audit`] | what tests on a cluster are written with |
+//! | [`manifests`], [`wait`], [`diagnostics`], [`audit`] | building blocks for tests on a cluster |
 
 // A tool of this repository alone: documented where a name does not say it.
 #![allow(missing_docs, clippy::must_use_candidate)]

@@ -193,7 +193,7 @@ impl Drop for Child {
     }
 }
 
-/// Closes the input of `command` and appends both its outputs to `log`.
+/// Closes the stdin of `command` and appends its stdout and stderr to `log`.
 pub(crate) fn redirect<'a>(command: &'a mut Command, log: &Path) -> anyhow::Result<&'a mut Command> {
     let file = File::options()
         .create(true)

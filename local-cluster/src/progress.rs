@@ -50,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// Writes one line that stays.
+    /// Prints a line that the progress display does not overwrite.
     pub fn line(&self, text: impl fmt::Display) {
         match &self.bars {
             Some(bars) => bars.suspend(|| eprintln!("{text}")),
@@ -72,7 +72,7 @@ impl Step {
         self.bar.set_message(text.into());
     }
 
-    /// Writes one line that stays, about a part of the step that has ended.
+    /// Prints a line that the progress display does not overwrite, about a finished part of the step.
     pub fn line(&self, text: impl fmt::Display) {
         self.progress.line(text);
     }

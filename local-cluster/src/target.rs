@@ -33,7 +33,7 @@ impl Target {
         }
     }
 
-    /// A client with the rights of the kubeconfig. Use it in the same call of [`Target::run`] only.
+    /// A client with the rights of the kubeconfig. Use it only within the [`Target::run`] call that created it.
     pub async fn client(&self) -> anyhow::Result<Client> {
         control_plane::client(&self.kubeconfig()).await
     }

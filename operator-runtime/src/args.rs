@@ -143,7 +143,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Parses a duration that may be zero, such as `0s` or `10m`.
 ///
 /// # Errors
-/// When the text is no duration, or a negative one.
+/// When the text is not a duration, or the duration is negative.
 pub fn duration_or_none(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     Duration::try_from(parsed).map_err(|_| "a duration must not be negative".to_owned())

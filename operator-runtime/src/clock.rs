@@ -1,6 +1,6 @@
 //! The one source of wall-clock time.
 //!
-//! Pure code takes `now` as an argument; its callers get it here. Leadership is measured with the monotonic
+//! Pure code takes `now` as an argument; its callers get it from here. Leadership is timed by the monotonic
 //! clock instead (see [`crate::lease`]).
 
 use std::time::Duration;

@@ -63,7 +63,7 @@ pub struct Options {
     pub reconciles: TaskTracker,
 }
 
-/// Reconciles objects until the drain, and lets reconciles in progress finish.
+/// Reconciles objects until the drain begins, then lets reconciles in progress finish.
 ///
 /// `triggers` names the objects to reconcile. Deleted ones must be among them, so that what is kept about them is
 /// dropped. The function returns early when that stream ends.

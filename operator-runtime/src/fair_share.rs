@@ -154,8 +154,8 @@ impl<K: Clone + Eq + Hash> State<K> {
         receiver
     }
 
-    /// The next that waits and may have a place, after which it is the turn of the other groups. Forgets those who do not
-    /// wait any more.
+    /// The next waiter that may take a permit; its group then goes to the back of the queue. Drops waiters that gave
+    /// up.
     fn next(&mut self) -> Option<(K, oneshot::Sender<Permit<K>>)> {
         let mut passed = VecDeque::new();
         let mut found = None;

@@ -20,7 +20,7 @@ pub enum Outcome {
         /// When to reconcile again; `None` when a watch triggers it.
         after: Option<Duration>,
     },
-    /// The spec cannot be applied; only a change of it, or of what it refers to, helps.
+    /// The spec cannot be applied until it, or something that it refers to, changes.
     Rejected {
         /// The reason of the condition.
         reason: &'static str,

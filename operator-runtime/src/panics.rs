@@ -1,7 +1,7 @@
-//! What a panic costs: the work on one object, or the process when a task panics that it cannot do without.
+//! A panic aborts the work on one object, or ends the process if it hits a task that the process cannot do without.
 //!
-//! The message of a panic may quote what a user wrote, a password for instance, so it is never logged: the location in
-//! the code is.
+//! The message of a panic may quote user input, such as a password, so it is never logged; only the location in the
+//! code is logged.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};

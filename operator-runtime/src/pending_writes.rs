@@ -174,7 +174,7 @@ where
         }
     }
 
-    /// Returns the names of written objects of a kind that the cache may not show yet.
+    /// Returns the names of the objects of one kind that were written, but that the cache may not show yet.
     #[must_use]
     pub fn names<K: Resource<DynamicType = ()>>(&self, key: &ObjectRef<R>) -> Vec<String> {
         let all = self.lock();

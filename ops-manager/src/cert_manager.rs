@@ -208,7 +208,7 @@ pub struct Condition {
     pub observed_generation: Option<i64>,
 }
 
-/// An issuer of one namespace. The rest of its spec is cert-manager's business.
+/// A namespaced issuer. Only cert-manager needs the rest of its spec.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "cert-manager.io",

@@ -44,7 +44,7 @@ struct Metric {
 const METRICS: [Metric; 4] = [
     Metric {
         name: "pgpool_certificate_not_after_timestamp",
-        help: "End of the validity of the certificate in the Secret",
+        help: "Expiration time of the certificate in the Secret",
         unit: Some(Unit::Seconds),
         value: |certificate| Some(certificate.leaf.as_ref()?.not_after.as_second()),
     },

@@ -49,7 +49,7 @@ pub(crate) struct Caches {
     pub(crate) user_secrets: Cache<Secret>,
     /// The `Pgpool`s that sync users.
     pub(crate) synced: Demand<Pgpool>,
-    /// The `Pgpool`s that must not notice what changes in the namespace of their `AppBinding`.
+    /// The `Pgpool`s without consent: changes in the namespace of their `AppBinding` must not trigger them.
     pub(crate) refused: Refused,
 }
 

@@ -1,4 +1,4 @@
-//! What each certificate of a Pgpool must be valid for. Pure.
+//! The requirements that each certificate of a Pgpool must meet. Pure.
 //!
 //! Both operators use it, so that they cannot disagree: ops-manager requests certificates with these names and verifies
 //! them, and the provisioner verifies them if ops-manager does not answer.

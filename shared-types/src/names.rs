@@ -92,8 +92,8 @@ pub const ANNOTATION_AUTH_ACTIVE_FROM: &str = "kubedb.com/auth-active-from";
 
 /// Annotation of a Pgpool: any new value resumes requests for certificates that changed too often.
 pub const ANNOTATION_RESUME_CERTIFICATES: &str = "pgpool.kubedb.com/resume-certificates";
-/// Annotation of a certificate Secret, only in the cache of an operator and never written: the field manager that
-/// overwrote it, if it was not cert-manager.
+/// Annotation of a certificate Secret that exists only in an operator's cache and is never written to the cluster: the
+/// field manager that overwrote the Secret, if it was not cert-manager.
 pub const ANNOTATION_WRITTEN_BY: &str = "pgpool.kubedb.com/written-by";
 /// Annotation of the auth Secret: UID of the `PgpoolOpsRequest` that set the password.
 pub const ANNOTATION_ROTATED_BY: &str = "pgpool.kubedb.com/rotated-by";

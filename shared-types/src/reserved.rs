@@ -13,7 +13,7 @@ pub const CONTAINER_FIELDS: [&str; 3] = ["image", "command", "args"];
 /// The container that `spec.monitor` generates.
 pub const EXPORTER: &str = "exporter";
 
-/// Environment of container `exporter` that follows from the spec.
+/// Environment variables of container `exporter` that the operator derives from the spec.
 pub const EXPORTER_ENV: [&str; 4] = [
     "DATA_SOURCE_NAME",
     "DATA_SOURCE_USER",

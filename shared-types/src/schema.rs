@@ -191,7 +191,7 @@ fn merge_by(list: &mut Value, keys: &[&str]) {
     if !keys.iter().all(|key| properties.contains_key(*key)) {
         return;
     }
-    // A key must be required or have a default. Kubernetes has this default as well.
+    // A key of a map list must be required or have a default. Kubernetes, too, defaults `protocol` to TCP.
     if let Some(protocol) = properties
         .get_mut("protocol")
         .filter(|_| keys.contains(&"protocol"))

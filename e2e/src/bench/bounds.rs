@@ -1,5 +1,5 @@
-//! How long the operators work on the largest objects that are admitted. Needs no cluster: ignored tests of both programs
-//! measure the steps of a reconcile and print a line for each input.
+//! How long the operators take for the largest objects that are admitted. Needs no cluster: `#[ignore]`d tests of both
+//! programs measure the steps of a reconcile and print a line for each input.
 
 use std::process::Command;
 

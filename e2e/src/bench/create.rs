@@ -254,7 +254,7 @@ async fn rest(workspace: &Workspace, target: &Target, client: &Client) -> anyhow
     let seconds = IDLE.as_secs();
     let title = format!("writes of both operators at rest, {seconds} s");
     figures.push(Figure::new(title, writes.0.map(number), "requests").at_most(0.0));
-    let title = format!("  beside them, renewals of their leases, {seconds} s");
+    let title = format!("  in addition, lease renewals, {seconds} s");
     figures.push(Figure::new(title, writes.1.map(number), "requests"));
     for name in NAMES {
         let pod = pods::leader(client, name).await?;

@@ -16,7 +16,7 @@ pub(crate) fn of_operator(log: &Path, name: &str, from: Timestamp, to: Timestamp
     Ok(counted(&audit::read(log, from, to)?, &operators::object(name)))
 }
 
-/// Those that write a lease, which is renewed as long as an operator leads, whatever else happens.
+/// Whether a request of that kind writes a lease: a leader keeps renewing it, even when there is nothing to do.
 pub(crate) fn is_lease(what: &str) -> bool {
     what.ends_with(" leases")
 }

@@ -26,7 +26,7 @@ pub(crate) fn compare(promise: &str, output: &str) -> Result<(), Difference> {
         .map(squeezed)
         .filter(|line| !line.is_empty())
         .collect();
-    // The farthest place that was reached shows best what is wrong.
+    // The furthest position reached best shows what is wrong.
     let mut farthest = (0, 0);
     if fits(&promised, &got, (0, 0), &mut farthest) {
         return Ok(());

@@ -40,8 +40,8 @@ pub(crate) async fn follow(context: Context, file: &Path, shown: &str) -> anyhow
     transcript::check(&steps, &mark, &printed).with_context(|| shown.to_owned())
 }
 
-/// Creates what the page "What you need" lists: the version in the catalog, and an `AppBinding` of the namespace
-/// for a PostgreSQL.
+/// Creates what the page "What you need" lists: the version in the catalog, and an `AppBinding` in the namespace
+/// that refers to a PostgreSQL server.
 async fn provide(context: &Context) -> anyhow::Result<()> {
     let database = context.database().await?;
     let ns = TestNamespace::existing(&context.client, &context.namespace);

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::expected;
 use super::page::{Commands, Step};
 
-/// The folder, below that of the reader, with what the steps are made of.
+/// The subfolder of the reader's folder with the files that make up the steps.
 pub(crate) const STEPS: &str = ".steps";
 
 /// The shell script that takes the steps, whose parts are in [`STEPS`] under their numbers.

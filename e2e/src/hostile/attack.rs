@@ -289,7 +289,7 @@ pub(crate) enum Forbidden {
     Remains(Matcher),
     /// An object is changed or gone that was there before the attack.
     Changed(Target),
-    /// What is reported of two Pgpools of the tenant differs in more than their names and what they refer to.
+    /// The reports on two Pgpools of the tenant differ in more than the names of the Pgpools and of referenced objects.
     Differs {
         one: String,
         other: String,

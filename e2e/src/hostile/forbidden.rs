@@ -30,7 +30,7 @@ impl Attacker<'_> {
         Ok(before)
     }
 
-    /// Everything forbidden that has come of the attack. `last` when nothing more is waited for.
+    /// The forbidden effects that the attack has had so far. `last`: this is the final check, nothing more is awaited.
     pub(super) async fn violations(
         &self,
         before: &Before,

@@ -101,7 +101,7 @@ async fn carry_out(
     check_operators(stage, tenant, verdict).await
 }
 
-/// Restarts both operators with all objects in place, and has them serve the neighbor.
+/// Restarts both operators with all objects in place, and checks that they still serve the neighbor.
 async fn restart_and_serve(stage: &mut Stage, verdict: &mut Verdict) {
     for operator in &mut stage.operators {
         if let Err(error) = operator.check() {

@@ -133,7 +133,7 @@ pub(crate) async fn serving(
 ) -> anyhow::Result<Vec<Duration>> {
     let state = Mutex::new((BTreeMap::<String, Duration>::new(), look));
     wait::until("the pools serve", READY, async || {
-        // One list for all: this machine has better things to do than to answer for each pool.
+        // One list request for all pools instead of one request for each, since the machine is busy.
         let found = ns.api::<Pgpool>().list(&ListParams::default()).await?.items;
         let (serving, look) = &mut *state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut waiting = Vec::new();

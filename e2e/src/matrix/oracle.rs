@@ -81,7 +81,7 @@ impl Refusal {
         (
             Self::OtherName,
             "other name",
-            "the pool's certificate has another name than the client expects",
+            "the pool's certificate does not have the name that the client expects",
         ),
         (
             Self::NoChannelBinding,
@@ -155,7 +155,7 @@ pub(crate) fn verdict(pool: &Combination, cell: Cell) -> Verdict {
     }
 }
 
-/// Whether the way from pgpool to PostgreSQL is encrypted, once a client is in.
+/// Whether the connection from pgpool to PostgreSQL is encrypted, once a client has logged in.
 pub(crate) fn backend_encrypted(pool: &Combination) -> bool {
     pool.backend != Backend::Plain
 }

@@ -1,11 +1,11 @@
 //! The modes that running pools go through, one after the other: `fixtures/transitions.yaml`. Pure.
 //!
-//! Together they make each ordered pair of *no TLS*, *TLS optional* and *TLS required*, with each method before and each
+//! They cover each ordered pair of *no TLS*, *TLS optional* and *TLS required*, with each method before and each
 //! method after; each ordered pair of *no certificates*, *`disable` with certificates*, *optional*, *`require`* and
-//! *verify*; each ordered pair of two ways to write the same; and each ordered pair of methods in front of each kind
+//! *verify*; each ordered pair of two spellings of one mode; and each ordered pair of methods in front of each kind
 //! of PostgreSQL, since that decides whether a change needs new pods or only new rules.
 //!
-//! Left out: `cert` in front of a PostgreSQL of an unknown CA, where nobody gets in (the table of modes shows that).
+//! Left out: `cert` with a PostgreSQL whose CA pgpool does not know: no login succeeds (see the table of modes).
 
 use std::str::FromStr;
 

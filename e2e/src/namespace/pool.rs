@@ -100,7 +100,7 @@ impl TestNamespace {
             .await
     }
 
-    /// Waits until the provisioner cannot continue before someone changes something.
+    /// Waits until the provisioner is stalled: it cannot continue until someone changes something.
     pub(crate) async fn stalled(&self, name: &str, reason: Reason, words: &[&str]) -> anyhow::Result<()> {
         let condition = ConditionType::Stalled;
         self.has_condition(name, Expected(condition, Status::True, reason, words))

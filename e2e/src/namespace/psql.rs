@@ -309,7 +309,7 @@ pub(crate) fn ended(pod: &Pod) -> anyhow::Result<()> {
     }
 }
 
-/// Takes a pod's log apart, one outcome for each time that psql ended.
+/// Parses a pod's log into outcomes, one for each time that psql exited.
 fn read(log: &str) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let mut output = Vec::new();

@@ -337,7 +337,7 @@ impl Rotation {
         lines.join("\n")
     }
 
-    /// The last moment at which the pod before this one was proven; the change of the Secret for the first.
+    /// When the previous pod was proven to serve the new leaf; for the first pod, when the Secret changed.
     pub(crate) fn turn(&self, index: usize) -> Duration {
         match index.checked_sub(1).and_then(|before| self.pods.get(before)) {
             Some(pod) => pod.proven,

@@ -44,7 +44,7 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Starts to watch. What happens after this has returned is seen as it happens.
+    /// Starts the watches. Every change after this function has returned is observed.
     pub(crate) async fn start(ns: &TestNamespace) -> anyhow::Result<Self> {
         let mut watches = SelectAll::new();
         for (group, version, kind) in KINDS {

@@ -154,7 +154,7 @@ impl Namespaces {
             });
             inside
                 .join()
-                .unwrap_or_else(|_| bail!("the work inside the cluster's network panicked"))
+                .unwrap_or_else(|_| bail!("a task inside the cluster's network namespace panicked"))
         })
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Weighed<K> {
 /// Lists and watches a kind. Every object is decoded by itself, and reduced before it is returned.
 #[expect(
     clippy::result_large_err,
-    reason = "an object that is left out is as large as one that is not"
+    reason = "the error holds metadata, so it is about as large as the object"
 )]
 pub(crate) fn events<K>(
     api: Api<Received<K>>,
@@ -54,7 +54,7 @@ where
 /// Reduces an object; one with which that ends in a panic is left out, as one that cannot be decoded.
 #[expect(
     clippy::result_large_err,
-    reason = "an object that is left out is as large as one that is not"
+    reason = "the error holds metadata, so it is about as large as the object"
 )]
 fn contained<K: Resource + Serialize>(object: K, reduce: Reduce<K>) -> Incoming<K> {
     let left_out = LeftOut::new(object.meta(), Undecodable::unknown());

@@ -25,7 +25,7 @@ impl Refusals {
         }
     }
 
-    /// Returns how many refusals were not logged since the last line, if it is time for another line.
+    /// Returns how many refusals were not logged since the last log line; `None` while it is too early for the next.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now.duration_since(last) < PAUSE) {
             self.unlogged = self.unlogged.saturating_add(1);

@@ -127,7 +127,7 @@ impl Channel {
         }
     }
 
-    /// Serves until the drain, and up to [`DRAIN_GRACE`] longer for requests in progress.
+    /// Serves until the drain begins, and up to [`DRAIN_GRACE`] longer for requests in progress.
     pub(super) async fn serve(self, listener: TcpListener) -> Result<(), ServeError> {
         info!(address = ?listener.local_addr().ok(), "listening for channel connections");
         let (health, health_service) = health_reporter();

@@ -73,7 +73,7 @@ impl<K> Received<K> {
     /// When it could not be decoded.
     #[expect(
         clippy::result_large_err,
-        reason = "an object that is left out is as large as one that is not"
+        reason = "the error holds metadata, so it is about as large as the object"
     )]
     pub fn into_result(self) -> Result<K, LeftOut> {
         match self.0 {

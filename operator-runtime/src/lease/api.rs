@@ -172,7 +172,7 @@ pub(super) fn holder(lease: &Lease) -> Option<&str> {
     (!holder.is_empty()).then_some(holder)
 }
 
-/// A Lease consists of texts, numbers and times, so that it can always be printed.
+/// A Lease holds only strings, numbers and timestamps, so serializing it cannot fail.
 fn json(lease: &Lease) -> Vec<u8> {
     serde_json::to_vec(lease).unwrap_or_default()
 }

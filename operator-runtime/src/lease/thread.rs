@@ -22,7 +22,7 @@ pub enum ElectionError {
     #[error("the thread of the leader election could not be started")]
     Thread(#[source] std::io::Error),
     /// It has no client.
-    #[error("the leader election has no client for the API server")]
+    #[error("the leader election could not create a client for the API server")]
     Client(#[from] ClientError),
     /// The thread ended without an answer.
     #[error("the thread of the leader election ended, which is a bug")]

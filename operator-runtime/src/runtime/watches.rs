@@ -31,8 +31,8 @@ impl Runtime {
         (watched.cache, watched.changes)
     }
 
-    /// As [`Runtime::watch`], for a kind whose absence the operator can report to its users: being
-    /// forbidden to see it does not keep the process from being ready.
+    /// Like [`Runtime::watch`], for a kind whose absence the operator can report to its users: the process
+    /// becomes ready even if it is forbidden to watch the kind.
     pub fn watch_optional<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,

@@ -16,7 +16,7 @@ use tracing::info;
 
 use super::{Certificate, Condition};
 
-/// The condition that requests a new certificate, and that stays while it is being issued.
+/// The condition that triggers the issuance of a new certificate, and that stays until it has been issued.
 const ISSUING: &str = "Issuing";
 /// The reason that cert-manager's own tools give.
 const REASON: &str = "ManuallyTriggered";

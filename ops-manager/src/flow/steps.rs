@@ -96,7 +96,7 @@ impl View<'_> {
         }
     }
 
-    /// `namespace/name`, of the Pgpool itself when no name is given.
+    /// `namespace/name`; that of the Pgpool itself if `name` is empty.
     fn place(&self, name: &str) -> String {
         let own = self.pgpool.name_any();
         let name = if name.is_empty() { &own } else { name };

@@ -12,7 +12,7 @@ pub(crate) enum Error {
         #[source]
         source: Box<kube::Error>,
     },
-    #[error("the API server did not answer in time about {what}")]
+    #[error("the API server did not answer in time: {what}")]
     Timeout { what: String },
     #[error("could not write {what}: {}", error_chain(source.as_ref()))]
     Apply {

@@ -91,7 +91,7 @@ pub(crate) enum Goal {
     CertificatesMatch,
     /// As `CertificatesMatch`, and each certificate that was to be replaced is another one.
     CertificatesReplaced,
-    /// As `Ready` and `CertificatesReplaced`, and every pod serves the new certificate.
+    /// Both `Ready` and `CertificatesReplaced`, and every pod serves the new certificate.
     CertificatesServed,
     /// pgpool's password file has the new password.
     ControlPort,

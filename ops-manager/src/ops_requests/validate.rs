@@ -41,7 +41,8 @@ pub(crate) fn validate(
     let phase = pgpool.status.as_ref().and_then(|status| status.phase);
     let phase = phase.map_or("without a phase".to_owned(), |phase| format!("{phase:?}"));
     let message = format!(
-        "Waiting for Pgpool {name} to become Ready; it is {phase}. With spec.apply Always a request does not wait for that"
+        "Waiting for Pgpool {name} to become Ready; it is {phase}. \
+         With spec.apply set to Always, a request does not wait for this"
     );
     let explanation = Explanation::new(OpsReason::PgpoolNotReady, message);
     Some(wait_or_time_out(request, explanation, since, now))
@@ -61,11 +62,11 @@ fn rights_not_checked(request: &PgpoolOpsRequest, rights: &Rights) -> Option<Exp
             if created >= rights.since {
                 return None;
             }
-            "the policy about requests is newer than this one;".to_owned()
+            "the policy about requests is newer than this request;".to_owned()
         }
     };
     let message = format!(
-        "Nobody checked whether the author of this request may change the Pgpool: {why} create it again"
+        "It was not checked whether the author of this request may change the Pgpool: {why} create the request again"
     );
     Some(Explanation::new(OpsReason::RightsNotChecked, message))
 }

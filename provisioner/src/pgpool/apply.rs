@@ -166,7 +166,7 @@ async fn write(
     objects: Objects,
     observed: &Observed,
 ) -> Result<Written, ApplyError> {
-    // Without `..`: an object that is built and not written does not compile.
+    // Without `..`, so that an object that is built but not written is a compile error.
     let Objects {
         foundation,
         config_check,

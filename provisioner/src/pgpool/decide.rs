@@ -63,7 +63,7 @@ pub(crate) struct Decision<'a> {
     pub(crate) monitoring: Monitoring<'a>,
     /// How to log in to the pods; `None` while that cannot work.
     pub(crate) access: Option<Access>,
-    /// When time alone changes the decision: a former CA has been trusted for long enough.
+    /// When the decision changes without any event, because a former CA has been trusted for long enough.
     pub(crate) retry_after: Option<Duration>,
 }
 

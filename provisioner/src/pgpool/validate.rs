@@ -141,7 +141,7 @@ fn check_spec(pgpool: &Pgpool) -> Result<(), Blocked> {
     let replicas = pgpool.spec.replicas();
     if !(1..=9).contains(&replicas) {
         return Err(invalid(&format!(
-            "`spec.replicas` is {replicas}: set it to 1 to 9."
+            "`spec.replicas` is {replicas}: set it to a value from 1 to 9."
         )));
     }
     let (ssl_mode, auth) = (pgpool.spec.ssl_mode(), pgpool.spec.client_auth_mode());

@@ -174,7 +174,7 @@ words! {
         RollingOut,
         /// Settings, rules or users have changed, and running pods reload them. This takes a few seconds.
         ReloadingConfiguration,
-        /// A replaced pod does not become ready, or does not serve correctly. The rollout continues when the pod
+        /// A replacement pod does not become ready or does not serve correctly. The rollout continues when the pod
         /// recovers, or with the next change.
         RolloutFailed,
         /// A renewed certificate waits for the maintenance window.

@@ -1,5 +1,5 @@
-//! What nobody may ask for while the tenancy is restricted: what the level Baseline of Pod Security forbids, the system's
-//! priority classes, addresses and annotations of Services that concern others, and targets of Prometheus.
+//! What no user may request under restricted tenancy: whatever the Baseline Pod Security Standard forbids, the system
+//! priority classes, Service addresses and annotations that affect other tenants, and Prometheus scrape targets.
 //!
 //! See <https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline>.
 
@@ -237,7 +237,7 @@ fn services() -> Vec<Validation> {
     ]
 }
 
-/// `labelmap` writes labels that `replacement` names. The default replacement is a part of another label.
+/// With `labelmap`, `replacement` names the target labels. The default, `$1`, is part of the name of a source label.
 fn relabelings() -> String {
     let label = plain::RELABELED;
     format!(

@@ -29,7 +29,7 @@ const fn note(path: &'static str, guard: Guard, note: &'static str) -> Field {
 
 const LABELS: &str = "Keys without a prefix, and those of app.kubernetes.io, helm.sh, kubedb.com, Argo CD and Flux, need \
                       nothing else.";
-const VARIABLES: &str = "Variables with a plain value need nothing else, unless a loader, a shell or a library reads them, \
+const VARIABLES: &str = "Variables with a plain value need no further right, unless a loader, a shell or a library reads them, \
                          such as LD_PRELOAD.";
 const SECURITY: &str = "With tenancy `restricted`, only what the level Baseline of Pod Security allows.";
 
@@ -111,7 +111,7 @@ pub const FIELDS: &[Field] = &[
         "spec.podTemplate.spec.containers[]",
         CreatePods,
         When::Container,
-        "Resources and variables with a plain value of the containers pgpool and exporter need nothing else. With tenancy \
+        "Resources and variables with a plain value of the containers pgpool and exporter need no further right. With tenancy \
          `restricted`, only what the level Baseline of Pod Security allows.",
     ),
     of("spec.podTemplate.spec.dnsConfig", CreatePods),
@@ -141,7 +141,7 @@ pub const FIELDS: &[Field] = &[
     note(
         "spec.podTemplate.spec.priorityClassName",
         CreatePods,
-        "With tenancy `restricted`, no class of the system.",
+        "With tenancy `restricted`, system priority classes are not allowed.",
     ),
     of("spec.podTemplate.spec.readinessGates", CreatePods),
     of("spec.podTemplate.spec.resourceClaims", CreatePods),
@@ -171,7 +171,7 @@ pub const FIELDS: &[Field] = &[
         "spec.serviceTemplates[].metadata.annotations",
         Forbidden,
         When::ServiceAnnotation,
-        "Keys without a prefix, and those of the list below, need nothing else.",
+        "Keys without a prefix, and those in the list below, need no further right.",
     ),
     of("spec.serviceTemplates[].metadata.labels", Free),
     of("spec.serviceTemplates[].spec.clusterIP", CreateServices),
@@ -190,7 +190,7 @@ pub const FIELDS: &[Field] = &[
         "spec.tls.certificates[].dnsNames[]",
         CreateCertificates,
         When::ForeignName,
-        "Names of the Services and pods of the pool need nothing else.",
+        "Names of the Services and pods of the pool need no further right.",
     ),
     of("spec.tls.certificates[].duration", Free),
     of("spec.tls.certificates[].emailAddresses", CreateCertificates),
@@ -198,7 +198,7 @@ pub const FIELDS: &[Field] = &[
         "spec.tls.certificates[].ipAddresses[]",
         CreateCertificates,
         When::ForeignName,
-        "127.0.0.1 and ::1 need nothing else.",
+        "127.0.0.1 and ::1 need no further right.",
     ),
     when(
         "spec.tls.certificates[].issuerRef",

@@ -232,7 +232,7 @@ pub(crate) fn exporter_env() -> CelRule {
     rule(
         format!("self.all(e, !(e.name in [{}]))", quoted(&reserved::EXPORTER_ENV)),
         format!(
-            "has a reserved variable: remove {}, which follow from the spec",
+            "has a reserved variable: remove {}, which the operator sets from the spec",
             reserved::EXPORTER_ENV.join(", ")
         ),
     )

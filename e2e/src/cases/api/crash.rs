@@ -15,11 +15,11 @@ use crate::namespace::write_barrier::WriteBarrier;
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::api(
-            "crash::a_provisioner_killed_after_each_write_arrives",
+            "crash::a_provisioner_killed_after_each_write_converges",
             |context| killed(context, "provisioner"),
         ),
         Case::api(
-            "crash::an_ops_manager_killed_after_each_write_arrives",
+            "crash::an_ops_manager_killed_after_each_write_converges",
             |context| killed(context, "ops-manager"),
         ),
     ]

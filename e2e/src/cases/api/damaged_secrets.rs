@@ -1,5 +1,5 @@
-//! Certificate Secrets that are invalid. cert-manager does not run here, or it would repair them; the case plays its
-//! part.
+//! Certificate Secrets that are invalid. cert-manager would repair them, so it does not run here; the test case acts in
+//! its place.
 //!
 //! Each kind of damage is tried twice: before there is a workload, which must then not be created, and afterwards,
 //! when the workload must stay as it is.

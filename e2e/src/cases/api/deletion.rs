@@ -126,7 +126,7 @@ async fn made(ns: &TestNamespace) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The owners of credentials and settings follow the policy; a Secret with settings comes late.
+/// The owner references of credentials and settings follow the deletion policy, also for a Secret referenced later.
 async fn changed(ns: &TestNamespace) -> anyhow::Result<()> {
     let settings = json!({"configuration": {"secretName": "settings"}});
     ns.edit("external", settings).await?;

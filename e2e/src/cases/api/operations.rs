@@ -15,7 +15,7 @@ use crate::namespace::{SOON, TestNamespace};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![Case::api(
-        "operations::one_at_a_time_and_every_reason_is_told",
+        "operations::one_at_a_time_and_every_reason_is_reported",
         one_at_a_time,
     )]
 }

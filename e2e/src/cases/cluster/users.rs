@@ -101,7 +101,7 @@ fn secret(user: &str, password: Option<&str>) -> Manifest {
     Manifest::secret(&secret_name(user), data).with("/metadata/labels", labels)
 }
 
-/// Waits until the client has seen the change in every pod, and prints how soon that was.
+/// Waits until the client has seen the change in every pod, and prints how long that took.
 async fn reported(
     ns: &TestNamespace,
     client: &str,

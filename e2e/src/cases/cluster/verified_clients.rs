@@ -1,4 +1,4 @@
-//! From an issuer and a Pgpool to clients that verify the server.
+//! The whole way from an issuer and a Pgpool to clients that verify the server's certificate.
 
 use std::time::Duration;
 

@@ -149,7 +149,7 @@ async fn reloaded(context: Context) -> anyhow::Result<()> {
         let seen = ns.times(&client, what, PODS, READY).await?;
         let ahead: Vec<_> = seen.iter().map(|at| format!("{:.2} s", went_on - at)).collect();
         eprintln!(
-            "{what}: in force before kubectl continued by {}",
+            "{what}: time from taking effect until kubectl continued, for each pod: {}",
             ahead.join(", ")
         );
         ensure!(

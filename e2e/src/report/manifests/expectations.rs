@@ -54,7 +54,7 @@ pub(crate) enum Fact {
     Users(Vec<String>),
     /// The service account of the user is as the user made it.
     ServiceAccount(String),
-    /// Its Service for metrics has the annotations for Prometheus to scrape port 9719.
+    /// Its metrics Service has the annotations that make Prometheus scrape port 9719.
     ScrapeAnnotations,
     /// It has the Service for metrics, and the `ServiceMonitor` where the cluster serves that kind.
     ServiceMonitor,

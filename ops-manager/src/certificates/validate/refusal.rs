@@ -8,7 +8,8 @@ use shared_types::explanation::Explanation;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error(
-        "cert-manager is not installed: the API server does not know {kind}; install cert-manager, this operator detects it within a minute"
+        "cert-manager is not installed: the API server does not serve {kind}; \
+         install cert-manager: this operator detects it within a minute"
     )]
     CertManagerAbsent { kind: &'static str },
     #[error("Reading cert-manager's {kind} objects")]

@@ -76,7 +76,7 @@ const CASES: &[Case] = &[
         "the kind of the issuer is gone",
         |observed| *issuer(observed) = IssuerState::KindAbsent,
         Reason::CertManagerAbsent,
-        ["does not know Issuer", "install cert-manager"],
+        ["does not serve Issuer", "install cert-manager"],
     ),
     (
         "the issuer does not exist",
@@ -123,7 +123,7 @@ const CASES: &[Case] = &[
             observed.prerequisites[0].presence = Presence::Absent;
         },
         Reason::CertManagerAbsent,
-        ["does not know Certificate", "install cert-manager"],
+        ["does not serve Certificate", "install cert-manager"],
     ),
     (
         "the issuer comes before the provisioner",

@@ -71,7 +71,7 @@ impl Operation for Reconfigure {
         let configuration = request.spec.configuration.as_ref();
         match configuration.and_then(|configuration| configuration.restart) {
             Some(ReconfigureRestart::False) => {
-                "; restart false is the same as auto: pods are replaced only for settings that need it"
+                "; restart: false has the same effect as auto: pods are replaced only for settings that need it"
             }
             Some(ReconfigureRestart::Auto | ReconfigureRestart::True) | None => "",
         }

@@ -47,7 +47,7 @@ impl Operation for VerticalScaling {
 
     fn remark(&self, request: &PgpoolOpsRequest) -> &'static str {
         if is_in_place(request) && node(request).is_some_and(moves) {
-            "; the choice of nodes changes too, which is not possible for a running pod: pods are replaced one by one"
+            "; the node selection changes too, which is not possible for a running pod: pods are replaced one by one"
         } else {
             ""
         }

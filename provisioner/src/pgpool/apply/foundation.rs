@@ -8,13 +8,13 @@ use crate::pgpool::build::Foundation;
 use crate::pgpool::decide::volume_sync::MountedSecrets;
 use crate::pgpool::observe::Live;
 
-/// Returns the Secrets that running pods mount as they are now, and the first failure.
+/// Returns the current state of the Secrets that running pods mount, and the first failure.
 pub(super) async fn write(
     writer: Writer<'_>,
     foundation: Foundation,
     live: &Live,
 ) -> (MountedSecrets, Result<(), ApplyError>) {
-    // Without `..`: an object that is built and not written does not compile.
+    // Without `..`, so that an object that is built but not written is a compile error.
     let Foundation {
         primary_service,
         governing_service,

@@ -129,7 +129,7 @@ fn pod(validated: &Validated, init: &Init, certificates: Option<&CertificateRevi
     }
 }
 
-/// Starts before the scripts and stops after them. With TLS the scripts wait for a verified handshake.
+/// The pgpool sidecar: starts before the scripts, stops after them. With TLS the scripts wait for a verified handshake.
 fn sidecar(validated: &Validated, pgpool: Container) -> Container {
     let answers = probes::readiness(validated);
     Container {
@@ -199,7 +199,7 @@ fn asked_for<'a>(pgpool: &'a Container, name: &str) -> Option<&'a EnvVar> {
 fn environment(validated: &Validated, init: &Init) -> Vec<EnvVar> {
     let plain = |name: &str, value: &str| EnvVar {
         name: name.to_owned(),
-        // Kubernetes expands `$(NAME)` as a reference to another variable.
+        // Escaped, since Kubernetes expands `$(NAME)` as a reference to another variable.
         value: Some(value.replace('$', "$$")),
         value_from: None,
     };

@@ -114,7 +114,7 @@ pub(super) fn due(
     left.filter(|left| !left.is_zero()).min()
 }
 
-/// Until when pods accept certificates of a former CA, if they do.
+/// The time until which pods accept certificates of a former CA, if they do.
 pub(crate) fn accepted_until(pgpool: &Pgpool, observed: &Observed) -> Option<Timestamp> {
     let (_, copy) = running(observed)?;
     let latest = recorded(copy)?.into_values().flatten().max()?;

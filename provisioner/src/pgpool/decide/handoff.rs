@@ -39,7 +39,7 @@ pub(crate) enum Verifier {
 pub(crate) enum Handoff {
     /// A Secret is missing: pods get nothing new.
     Wait { message: String },
-    /// The Secrets are complete, and ops-manager has not verified exactly these: it is given this much more time.
+    /// The Secrets are complete, but ops-manager has not verified these certificates yet: wait this much longer for it.
     AwaitVerdict { left: Duration },
     /// The certificates are valid: pods get them.
     Use { leaves: Leaves, verifier: Verifier },
@@ -199,7 +199,7 @@ fn valid_in(failure: &Failure, now: Timestamp) -> Option<Duration> {
 }
 
 /// The verdict on exactly this leaf certificate for exactly this spec: from the channel, else from the status. A verdict for
-/// another spec does not count: that one may have needed other names.
+/// another spec does not count, since that spec may have required other names.
 fn verdict_on<'a>(
     view: &HandoffView<'a>,
     alias: Alias,

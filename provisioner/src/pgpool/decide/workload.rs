@@ -1,4 +1,4 @@
-//! Decides what pods are made of: the newest certificates, or those that they have while new ones are not verified or have
+//! Decides what goes into the pods: the newest certificates, or the current ones while new ones are unverified or have
 //! to wait; and which pods may be replaced now. Pure.
 
 use std::time::Duration;

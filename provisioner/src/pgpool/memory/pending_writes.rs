@@ -1,5 +1,5 @@
-//! What this process has just written and its caches do not show yet. Adds to the runtime's pending writes which part of
-//! the status the provisioner writes.
+//! What this process has just written and its caches do not show yet. Adds to the runtime's pending writes the part
+//! of the status that the provisioner writes.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use super::reference_names::{NamespacedName, References};
 use crate::across_namespaces::Consent;
 use crate::caches::mapping;
 
-/// What has to be watched for a `Pgpool`; the default is nothing, for one that no longer exists.
+/// What has to be watched for a `Pgpool`. The default is nothing, which applies to one that no longer exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscriptions {
     /// Secrets, each by its name.

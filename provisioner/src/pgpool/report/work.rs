@@ -206,7 +206,7 @@ fn done(pgpool: &Pgpool, observed: &Observed, verified_by: &str) -> String {
     format!("The Pgpool matches its spec{overlap}{without_effect}{verified_by}")
 }
 
-/// Says who verified the certificates where it was not ops-manager.
+/// Says who verified the certificates if it was not ops-manager.
 fn verified_by(verifier: Option<Verifier>) -> &'static str {
     match verifier {
         // A status must not change because the verdict arrived by another path.

@@ -1,6 +1,6 @@
 //! `spec.init`: which scripts to run, and what prevents that.
 //!
-//! Scripts that cannot run do not keep the pool from running: they have a condition of their own.
+//! Scripts that cannot run do not keep the pool from running: a separate condition reports them.
 
 use k8s_openapi::api::core::v1::{EnvVar, ResourceRequirements, SecurityContext, Volume};
 use operator_runtime::error_chain;

@@ -90,7 +90,7 @@ impl Validated {
         self.monitoring.is_some() && self.client_auth_mode == ClientAuthMode::Cert
     }
 
-    /// Whether the user configured part of `pgpool.conf`, so that pgpool checks it before a pod gets it.
+    /// Whether the user configured part of `pgpool.conf`: if so, pgpool checks the file before a pod gets it.
     pub(crate) fn customized(&self) -> bool {
         self.custom_nodes || !self.custom_settings.is_empty()
     }

@@ -35,7 +35,9 @@ fn from_entry(what: &str, entry: &PgpoolVersion) -> Result<Release, Blocked> {
     if version < OLDEST {
         return Err(Blocked::stuck(
             Reason::NotSupported,
-            format!("{what} is pgpool {text}: set `spec.version` to one of pgpool 4.2 or newer."),
+            format!(
+                "{what} is for pgpool {text}: set `spec.version` to a PgpoolVersion for pgpool 4.2 or newer."
+            ),
         ));
     }
     let image = entry.spec.pgpool.image.trim();

@@ -71,7 +71,7 @@ fn issued_for<'a>(wanted: &'a Wanted, verified: &Verified, observed: &'a Observe
     let Lookup::Present(secret) = &observed.children.get(&wanted.alias)?.secret else {
         return None;
     };
-    // A Secret provided by the user was not issued by cert-manager.
+    // The certificate in a Secret that the user provided was not issued by cert-manager.
     let certificate = secret.annotations().get(cert_manager::CERTIFICATE_NAME);
     (certificate == Some(&wanted.certificate)).then(|| Issued {
         wanted,

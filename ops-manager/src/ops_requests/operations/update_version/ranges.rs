@@ -11,7 +11,7 @@ struct Version {
     given: usize,
 }
 
-/// Whether a version is in a range. A range that cannot be read holds no version.
+/// Whether a version is in a range. A range that cannot be parsed contains no version.
 pub(crate) fn contains(range: &str, version: &str) -> bool {
     let Some(version) = Version::parse(version) else {
         return false;

@@ -26,7 +26,7 @@ const ARRIVING_SECONDS: i64 = 15;
 
 /// What the kubelet runs before it terminates the container. `grace`: the termination grace period in seconds.
 ///
-/// A `preStop` of the user replaces this one.
+/// A `preStop` hook set by the user replaces this one.
 pub(super) fn lifecycle(asked: Option<Lifecycle>, grace: i64) -> Lifecycle {
     let asked = asked.unwrap_or_default();
     let ours = || LifecycleHandler {

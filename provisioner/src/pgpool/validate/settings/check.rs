@@ -56,7 +56,7 @@ pub(super) fn value(name: &str, token: &str) -> Result<(), String> {
     let word = bare(token).to_ascii_lowercase();
     match word.as_str() {
         "on" | "true" | "yes" | "1" if name == "use_watchdog" => Err(
-            "to on, but pods of a Pgpool form no watchdog cluster: remove the line, since Kubernetes restarts and replaces them"
+            "to on, but Pgpool pods do not form a watchdog cluster: remove the line; Kubernetes replaces failed pods"
                 .to_owned(),
         ),
         "on" | "true" | "yes" | "1" | "off" | "false" | "no" | "0" => Ok(()),
