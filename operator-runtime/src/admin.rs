@@ -13,9 +13,9 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::gates::Gates;
 use crate::liveness::Liveness;
 use crate::metrics::SharedRegistry;
+use crate::readiness::Gates;
 
 /// What the endpoint reports.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+pub use crate::logging::LogArgs;
 use crate::scope::Scope;
-pub use crate::telemetry::LogArgs;
 
 /// Every flag the operators share; flatten it into the flags of the binary.
 #[derive(Args, Clone, Debug)]

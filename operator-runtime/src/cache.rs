@@ -44,8 +44,8 @@ pub(crate) use self::source::{Incoming, Weighed, events};
 use crate::budget::Budget;
 use crate::decode::{LeftOut, Undecodable};
 use crate::error_chain;
-use crate::gates::{Gate, Gates};
 use crate::metrics::Metrics;
+use crate::readiness::{Gate, Gates};
 use crate::scope::{Placement, Scope};
 use crate::wake_set::{WakeSet, Wakes};
 

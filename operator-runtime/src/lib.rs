@@ -18,6 +18,7 @@
 )]
 
 pub mod admin;
+pub mod admission_policies;
 pub mod apply;
 pub mod args;
 pub mod backoff;
@@ -34,27 +35,26 @@ pub mod events;
 pub mod fair;
 mod fair_share;
 pub mod fence;
-pub mod gates;
 mod identity;
 pub mod lease;
 mod left_out;
 pub mod liveness;
+pub mod logging;
 pub mod metrics;
-pub mod named;
+pub mod named_watches;
 pub mod outcome;
 pub mod ownership;
 pub mod panics;
 mod pending_writes;
-pub mod policies;
 pub mod presented;
 pub mod probe;
 mod program;
+pub mod readiness;
 mod retry_after;
 mod runtime;
 pub mod scope;
-pub mod shutdown;
+pub mod signals;
 pub mod status;
-pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wake_set;
@@ -69,12 +69,12 @@ pub use error_chain::error_chain;
 pub use fair_share::{FairShare, Permit};
 pub use identity::Identity;
 pub use left_out::Wording;
-pub use named::{Lookup, Named};
+pub use named_watches::{Lookup, Named};
 pub use outcome::Outcome;
 pub use ownership::Ownership;
 
+pub use admission_policies::Policies;
 pub use pending_writes::PendingWrites;
-pub use policies::Policies;
 pub use presented::PresentedVerifier;
 pub use program::main;
 pub use runtime::{IntoEnd, Runtime, RuntimeError};

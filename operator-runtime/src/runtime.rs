@@ -28,15 +28,15 @@ use crate::client::Connector;
 use crate::controller::Options;
 use crate::events::Events;
 use crate::fence::Fence;
-use crate::gates::Gates;
 use crate::identity::Identity;
 use crate::lease::{LeaseConfig, LeaseGuard, Lost, Process, acquire, elect};
 use crate::liveness::Liveness;
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::ownership::Ownership;
+use crate::readiness::Gates;
 use crate::scope::Scope;
-use crate::shutdown::Stops;
-use crate::{panics, telemetry};
+use crate::signals::Stops;
+use crate::{logging, panics};
 
 /// How long a drain may take. The kubelet kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -89,7 +89,7 @@ impl Runtime {
     pub async fn start(identity: Identity, args: &CommonArgs) -> Result<Self, RuntimeError> {
         // Fails only when a provider is installed already; there is no other than this one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        telemetry::install(&args.log)?;
+        logging::install(&args.log)?;
         panics::install_hook();
         info!(operator = identity.name, version = identity.version, "starting");
         let registry = SharedRegistry::default();

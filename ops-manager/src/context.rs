@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::caches::Caches;
 use crate::certificates::decide::breaker::Limits;
-use crate::certificates::memory::Memory;
+use crate::certificates::pending_writes::Memory;
 use crate::verdicts::VerdictStore;
 
 pub(crate) struct Context {

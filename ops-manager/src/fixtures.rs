@@ -26,8 +26,8 @@ use crate::cert_manager::{self, Certificate, CertificateSpec, IssuerReference};
 use crate::certificates::build::build;
 use crate::certificates::decide::breaker::Limits;
 use crate::certificates::decide::{Decision, decide};
-use crate::certificates::memory::Recent;
 use crate::certificates::observe::{Child, IssuerState, Observed, Prerequisite, Presence};
+use crate::certificates::pending_writes::Recent;
 use crate::certificates::validate::{Validated, validate};
 
 pub(crate) const DOMAIN: &str = "cluster.local";

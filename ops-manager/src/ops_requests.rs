@@ -8,6 +8,7 @@
 //! finds each step done, and none is done twice.
 
 mod apply;
+pub(crate) mod competing_request;
 mod decide;
 mod error;
 mod observe;
@@ -15,7 +16,6 @@ mod operations;
 mod publish;
 mod report;
 mod resolution;
-pub(crate) mod rival;
 pub(crate) mod status;
 mod validate;
 
@@ -100,13 +100,13 @@ async fn start(
         }
         None => Referenced::default(),
     };
-    let since = decide::free_since(request, &observe::rivals(context, request));
+    let since = decide::free_since(request, &observe::competing(context, request));
     let rights = observe::rights(context); // cache
     let admission = validate::validate(request, pgpool.as_deref(), &referenced, &rights, since, now); // pure
     let _starting = context.starting.lock(request).await;
     // Read again under the lock: another request may have started meanwhile.
-    let rivals = observe::rivals(context, request); // cache
-    let blocked = decide::start(request, &rivals, admission); // pure
+    let competing = observe::competing(context, request); // cache
+    let blocked = decide::start(request, &competing, admission); // pure
     let status = if let Some(resolution) = &blocked {
         report::not_started(request, current, resolution, now) // pure
     } else {

@@ -97,7 +97,7 @@ const FILES: &[(&str, Bound, &str)] = &[
         "deletes through the writer",
     ),
     (
-        "provisioner/src/pgpool/apply/config_checks.rs",
+        "provisioner/src/pgpool/apply/config_check.rs",
         Bound::Passed,
         "deletes through the writer",
     ),

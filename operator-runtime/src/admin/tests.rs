@@ -11,10 +11,10 @@ use tower::ServiceExt as _;
 
 use super::Admin;
 use crate::args::AdminArgs;
-use crate::gates::Gates;
 use crate::liveness::Liveness;
 use crate::metrics::{Metrics, SharedRegistry};
 use crate::probe::{Check, ProbeArgs, probe, request};
+use crate::readiness::Gates;
 
 async fn answer(address: SocketAddr, path: &'static str) -> (u16, String) {
     tokio::task::spawn_blocking(move || request(address, path))

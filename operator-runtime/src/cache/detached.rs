@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::left_out::LeftOutObjects;
 use super::{Availability, Cache, Shared};
 use crate::decode::LeftOut;
-use crate::gates::Gates;
+use crate::readiness::Gates;
 
 /// A cache without a watch behind it.
 pub(crate) struct Detached<K>(Shared<K>)

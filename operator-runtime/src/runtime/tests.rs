@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Runtime;
 use crate::lease::LeaseConfig;
-use crate::shutdown::Stops;
+use crate::signals::Stops;
 use crate::testing::FakeApi;
 
 fn runtime(api: &FakeApi) -> (Runtime, mpsc::UnboundedSender<()>) {

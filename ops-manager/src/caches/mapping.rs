@@ -12,7 +12,7 @@ use shared_types::ops_request::OpsType;
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, limits, names};
 
 use crate::cert_manager::{self, IssuerReference};
-use crate::ops_requests::rival::{Rival, RivalState, finished};
+use crate::ops_requests::competing_request::{CompetingRequest, RivalState, finished};
 
 /// The Pgpool that the labels of an object name: Secrets, Services, Certificates and their requests.
 pub(crate) fn by_label(meta: &ObjectMeta) -> Option<ObjectRef<Pgpool>> {
@@ -120,18 +120,20 @@ pub(crate) fn by_request(
 /// The requests for a Pgpool that may continue when something else changes: the one that runs; while none does, the first
 /// one that waits for its turn and those that wait for their Pgpool.
 pub(crate) fn next_requests(all: &[Arc<PgpoolOpsRequest>]) -> Vec<ObjectRef<PgpoolOpsRequest>> {
-    let rivals: Vec<_> = all.iter().map(|request| (rival(request), request)).collect();
-    let running: Vec<_> = rivals
+    let competing: Vec<_> = all.iter().map(|request| (competitor(request), request)).collect();
+    let running: Vec<_> = competing
         .iter()
-        .filter(|(rival, _)| rival.state == RivalState::Running)
+        .filter(|(competitor, _)| competitor.state == RivalState::Running)
         .collect();
     let mut next = running;
     if next.is_empty() {
-        let waiting = rivals
+        let waiting = competing
             .iter()
-            .filter(|(rival, _)| rival.state == RivalState::Waiting);
-        let held = rivals.iter().filter(|(rival, _)| rival.state == RivalState::Held);
-        next.extend(waiting.min_by_key(|(rival, _)| rival.order()));
+            .filter(|(competitor, _)| competitor.state == RivalState::Waiting);
+        let held = competing
+            .iter()
+            .filter(|(competitor, _)| competitor.state == RivalState::Held);
+        next.extend(waiting.min_by_key(|(competitor, _)| competitor.order()));
         next.extend(held);
     }
     next.into_iter()
@@ -144,13 +146,13 @@ fn replaced(
     changed: &PgpoolOpsRequest,
     all: &[Arc<PgpoolOpsRequest>],
 ) -> Option<ObjectRef<PgpoolOpsRequest>> {
-    let me = rival(changed);
+    let me = competitor(changed);
     if !me.is_waiting() || me.type_ == OpsType::Reconfigure {
         return None;
     }
     let before = all
         .iter()
-        .map(|request| (rival(request), request))
+        .map(|request| (competitor(request), request))
         .filter(|(other, _)| other.type_ == me.type_ && other.is_waiting() && me.is_newer_than(other));
     let before = before.max_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
     before.map(|(_, request)| ObjectRef::from_obj(request.as_ref()))
@@ -166,9 +168,9 @@ fn surplus(all: &[Arc<PgpoolOpsRequest>]) -> Option<ObjectRef<PgpoolOpsRequest>>
     oldest.map(|request| ObjectRef::from_obj(request.as_ref()))
 }
 
-fn rival(request: &PgpoolOpsRequest) -> Rival {
+fn competitor(request: &PgpoolOpsRequest) -> CompetingRequest {
     let unset = PgpoolOpsRequestStatus::default();
-    Rival::new(request, request.status.as_ref().unwrap_or(&unset))
+    CompetingRequest::new(request, request.status.as_ref().unwrap_or(&unset))
 }
 
 #[cfg(test)]

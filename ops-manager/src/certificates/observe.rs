@@ -19,7 +19,7 @@ use shared_types::{Alias, Pgpool, names};
 
 pub(crate) use issuer_cas::IssuerCa;
 
-use super::memory::{Memory, Recent};
+use super::pending_writes::{Memory, Recent};
 use crate::ca_index::CaUse;
 use crate::caches::Caches;
 use crate::cert_manager::{self, Certificate, CertificateRequest, IssuerReference};

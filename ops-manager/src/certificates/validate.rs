@@ -5,9 +5,9 @@
 //! does not make the certificates of a running pool unready.
 
 mod fields;
+mod guarded_fields;
 mod preconditions;
 mod refusal;
-mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -124,7 +124,7 @@ fn wanted(pgpool: &Pgpool, alias: Alias, observed: &Observed, cluster_domain: &s
         let names = fields::names(pgpool, alias, &spec, &dns_names)?;
         let order = order(pgpool, alias, &spec, issuer, names, cluster_domain)?;
         preconditions::key_may_change(pgpool, alias, &order.key, observed)?;
-        rights::checked(pgpool, alias, observed)?;
+        guarded_fields::checked(pgpool, alias, observed)?;
         preconditions::provisioner(pgpool, observed)?;
         preconditions::secret_known(pgpool, alias, observed)?;
         contested.clone().map_or(Ok(order), Err)

@@ -13,10 +13,10 @@ use shared_types::explanation::Explanation;
 use shared_types::ops_request::ReplacedCertificate;
 use shared_types::{Alias, PgpoolOpsRequest};
 
+use super::competing_request::CompetingRequest;
 use super::observe::Facts;
 use super::operations::{Goal, Step, Task, operation};
 use super::resolution::{Resolution, time_left, timed_out};
-use super::rival::Rival;
 use super::status;
 use crate::cert_manager::Certificate;
 use queue::Turn;
@@ -39,10 +39,10 @@ pub(crate) enum Next<'a> {
 /// Why a request does not start now, given whether it may start on its own. `None` when it starts.
 pub(crate) fn start(
     request: &PgpoolOpsRequest,
-    rivals: &[Rival],
+    competing: &[CompetingRequest],
     admission: Option<Resolution>,
 ) -> Option<Resolution> {
-    let turn = queue::turn(request, rivals);
+    let turn = queue::turn(request, competing);
     if let Turn::Superseded { by } = turn {
         return Some(Resolution::Skipped {
             message: format!("PgpoolOpsRequest {by} of the same type is newer and replaces this one"),

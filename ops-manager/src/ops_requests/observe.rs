@@ -17,8 +17,8 @@ use shared_types::ops_request::ReplacedCertificate;
 use shared_types::policies::{self, PolicyState};
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
 
+use super::competing_request::{CompetingRequest, finished};
 use super::error::Error;
-use super::rival::{Rival, finished};
 use crate::caches::{Caches, mapping};
 use crate::cert_manager::Certificate;
 use crate::context::Context;
@@ -98,13 +98,13 @@ pub(crate) fn rights(context: &Context) -> Rights {
 }
 
 /// The other requests for the same Pgpool.
-pub(crate) fn rivals(context: &Context, request: &PgpoolOpsRequest) -> Vec<Rival> {
+pub(crate) fn competing(context: &Context, request: &PgpoolOpsRequest) -> Vec<CompetingRequest> {
     let all = of_same_pgpool(context, request);
-    let rivals = all.iter().filter(|other| {
+    let competing = all.iter().filter(|other| {
         other.metadata.name != request.metadata.name && other.metadata.deletion_timestamp.is_none()
     });
-    rivals
-        .map(|other| Rival::new(other, &status(context, other)))
+    competing
+        .map(|other| CompetingRequest::new(other, &status(context, other)))
         .collect()
 }
 

@@ -6,9 +6,9 @@
 //! `StatefulSet`: a pod that mounts a Secret which appears later waits for the kubelet's next try. The Job of the user's
 //! scripts comes last: it needs all of these.
 
-mod config_checks;
-mod foundation;
+mod config_check;
 mod pod_requests;
+mod supporting_objects;
 mod writer;
 
 use futures::future::join_all;
@@ -177,11 +177,11 @@ async fn write(
     } = objects;
     let live = &observed.live;
     delete_unread(writer, &decision.monitoring).await?;
-    let (mounted, written) = Box::pin(foundation::write(writer, foundation, live)).await;
+    let (mounted, written) = Box::pin(supporting_objects::write(writer, foundation, live)).await;
     let synced = sync_volumes(writer, &mounted, &observed.pods).await;
     written?;
-    let checked = Box::pin(config_checks::start(writer, config_check, live)).await;
-    Box::pin(config_checks::delete_unneeded(
+    let checked = Box::pin(config_check::start(writer, config_check, live)).await;
+    Box::pin(config_check::delete_unneeded(
         writer,
         decision.config.kept_check.as_deref(),
         live,

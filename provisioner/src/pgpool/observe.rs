@@ -7,7 +7,8 @@
 mod certificate;
 mod certificate_revision;
 mod certificates;
-pub(crate) mod env_pairs;
+pub(crate) mod container_resources;
+pub(crate) mod env_users;
 mod foreign_pod;
 mod init_job;
 mod init_job_facts;
@@ -18,7 +19,6 @@ mod own_pods;
 mod owned;
 pub(crate) mod pods;
 mod reference_names;
-pub(crate) mod sizes;
 mod subscriptions;
 
 use std::fmt;

@@ -7,22 +7,22 @@ mod address;
 mod auth_secret;
 mod backend;
 mod credentials;
-mod environment;
+mod env_users;
 mod explain;
+mod guarded_fields;
 mod init_job;
 mod monitor;
 mod nodes;
 mod normalize;
-mod password_file;
 mod pod_template;
+mod pool_passwd;
 mod reserved;
 mod resolve;
 mod resources;
-mod rights;
+mod secret_transforms;
 mod service_template;
 mod settings;
 pub(crate) mod settings_catalog;
-mod transforms;
 mod users;
 mod validated;
 mod version;
@@ -34,8 +34,8 @@ use shared_types::pgpool::check_size;
 use shared_types::{ClientAuthMode, Pgpool, SslMode, certificates, names};
 
 pub(crate) use crate::pgpool::observe::Inputs;
+pub(in crate::pgpool) use guarded_fields::guarded_fields;
 pub(crate) use init_job::{GIT_SECRET, Git, Init, Initialization, Source};
-pub(in crate::pgpool) use rights::guarded_fields;
 pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use validated::{
     AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, Names, PodOverrides, Release,
@@ -72,7 +72,7 @@ pub(crate) fn validate(pgpool: &Pgpool, inputs: &Inputs) -> Result<Validated, Bl
     check_size(pgpool).map_err(|problem| invalid(&format!("{problem}.")))?;
     check_workload(pgpool, inputs)?;
     check_spec(pgpool)?;
-    let checked_rights = rights::checked(pgpool, inputs)?;
+    let checked_rights = guarded_fields::checked(pgpool, inputs)?;
     monitor::check(pgpool)?;
     let (mut pod, environment) = pod_template::pod_template(pgpool, inputs)?;
     let release = version::release(&pgpool.spec.version, inputs)?;

@@ -42,7 +42,7 @@ pub(super) const STEPS: &[Steps] = &[
         folder: "ops-manager/src/ops_requests",
         modules: &[
             "status",
-            "rival",
+            "competitor",
             "error",
             "resolution",
             "observe",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use shared_types::{PgpoolOpsRequest, limits};
 
-use crate::ops_requests::rival::finished;
+use crate::ops_requests::competing_request::finished;
 
 /// What becomes of a finished request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

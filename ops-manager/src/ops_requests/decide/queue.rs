@@ -10,7 +10,7 @@ use shared_types::PgpoolOpsRequestStatus;
 use shared_types::limits;
 use shared_types::ops_request::OpsType;
 
-use crate::ops_requests::rival::{Rival, RivalState};
+use crate::ops_requests::competing_request::{CompetingRequest, RivalState};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
@@ -27,38 +27,40 @@ pub(crate) enum Turn {
     },
 }
 
-pub(crate) fn turn(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Turn {
-    let me = Rival::new(request, &PgpoolOpsRequestStatus::default());
-    let newer = rivals.iter().filter(|rival| {
+pub(crate) fn turn(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -> Turn {
+    let me = CompetingRequest::new(request, &PgpoolOpsRequestStatus::default());
+    let newer = competing.iter().filter(|competitor| {
         me.type_ != OpsType::Reconfigure
-            && rival.type_ == me.type_
-            && rival.is_waiting()
-            && rival.is_newer_than(&me)
+            && competitor.type_ == me.type_
+            && competitor.is_waiting()
+            && competitor.is_newer_than(&me)
     });
     if let Some(newest) = newer.max_by(|a, b| a.created.cmp(&b.created).then(b.name.cmp(&a.name))) {
         return Turn::Superseded {
             by: newest.name.clone(),
         };
     }
-    let open = rivals
+    let open = competing
         .iter()
-        .filter(|rival| rival.is_open() && rival.type_ == me.type_ && rival.order() < me.order())
+        .filter(|competitor| {
+            competitor.is_open() && competitor.type_ == me.type_ && competitor.order() < me.order()
+        })
         .count();
     if me.type_ == OpsType::Reconfigure && open >= limits::OPEN_REQUESTS {
         return Turn::TooMany { open };
     }
-    let is_behind = rivals.iter().any(|rival| {
-        let earlier = rival.state == RivalState::Waiting && rival.order() < me.order();
-        let superseded = rival.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
-        rival.state == RivalState::Running || (earlier && !superseded)
+    let is_behind = competing.iter().any(|competitor| {
+        let earlier = competitor.state == RivalState::Waiting && competitor.order() < me.order();
+        let superseded = competitor.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
+        competitor.state == RivalState::Running || (earlier && !superseded)
     });
     if is_behind { Turn::Behind } else { Turn::Mine }
 }
 
 /// Since when only its Pgpool prevents a request from starting: since its creation, or the end of the last other one.
-pub(crate) fn free_since(request: &PgpoolOpsRequest, rivals: &[Rival]) -> Option<Timestamp> {
+pub(crate) fn free_since(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -> Option<Timestamp> {
     let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let ends = rivals.iter().filter_map(|rival| match rival.state {
+    let ends = competing.iter().filter_map(|competitor| match competitor.state {
         RivalState::Ended(end) => end,
         RivalState::Waiting | RivalState::Held | RivalState::Running => None,
     });

@@ -25,7 +25,7 @@ use super::{config_secret, metadata};
 use crate::hex::first_digits;
 use crate::pgpool::decide::Workload;
 use crate::pgpool::observe::CertificateRevision;
-use crate::pgpool::observe::sizes;
+use crate::pgpool::observe::container_resources;
 use crate::pgpool::validate::{Monitoring, Validated};
 
 /// Hexadecimal digits that distinguish two templates.
@@ -117,7 +117,7 @@ fn template_base_hash(mut template: PodTemplateSpec) -> String {
     }
     for container in template.spec.iter_mut().flat_map(|pod| &mut pod.containers) {
         if let Some(resources) = &mut container.resources {
-            sizes::leave_out(resources);
+            container_resources::leave_out(resources);
         }
     }
     hash(&template)

@@ -11,7 +11,7 @@ use operator_runtime::decode::Received;
 use shared_types::policies::{self, PolicyState};
 use shared_types::{AppBinding, Pgpool, names};
 
-use super::env_pairs;
+use super::env_users;
 use super::reference_names::{NamespacedName, References};
 use super::{Inputs, Lookup, cached, known, named};
 use crate::across_namespaces::{AcrossNamespaces, Consent, is_across};
@@ -28,7 +28,7 @@ pub(super) async fn inputs(pgpool: &Pgpool, context: &Context) -> Result<Inputs,
         reference.map(|(namespace, name)| named(context, namespace, name))
     };
     let mut env_secrets = BTreeMap::new();
-    for name in env_pairs::referred_secrets(pgpool) {
+    for name in env_users::referred_secrets(pgpool) {
         let secret = named(context, &namespace, &name);
         env_secrets.insert(name, secret);
     }

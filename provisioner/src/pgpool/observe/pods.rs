@@ -10,7 +10,7 @@ use shared_types::names;
 use shared_types::reserved::VOLUME_CERTS as CERTIFICATES;
 
 use super::certificate_revision::CertificateRevision;
-use super::sizes::Sizes;
+use super::container_resources::Sizes;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use super::address::{self, Address};
 use super::credentials::credential;
 use super::nodes::{self, Endpoint};
 use super::resolve::{Reference, text};
-use super::transforms::transformed;
+use super::secret_transforms::transformed;
 use super::{Backend, Inputs};
 use crate::across_namespaces::Consent;
 use crate::credential::Credential;

@@ -7,7 +7,7 @@ use shared_types::pgpool::PodSpec;
 use shared_types::reserved::{CONTAINER, EXPORTER, GENERATED_CONTAINERS};
 use shared_types::{Pgpool, names};
 
-use super::environment::{self, Environment};
+use super::env_users::{self, Environment};
 use super::explain::invalid_pod_template as invalid;
 use super::resources::resources;
 use super::{Inputs, PodOverrides, normalize, reserved};
@@ -92,7 +92,7 @@ fn users_of(pgpool: &Pgpool, containers: &mut [Container], inputs: &Inputs) -> R
     let Some(container) = ours else {
         return Ok(Environment::default());
     };
-    let (users, env) = environment::users(pgpool, container.env.take().unwrap_or_default(), inputs)?;
+    let (users, env) = env_users::users(pgpool, container.env.take().unwrap_or_default(), inputs)?;
     container.env = (!env.is_empty()).then_some(env);
     Ok(users)
 }

@@ -13,8 +13,8 @@ use shared_types::{Pgpool, limits, names};
 
 use super::Inputs;
 use super::credentials::credential;
-use super::environment::Environment;
-use super::password_file;
+use super::env_users::Environment;
+use super::pool_passwd;
 use super::resolve::text;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
@@ -46,7 +46,7 @@ pub(super) fn users(
     let known = inputs
         .users_in_force
         .as_deref()
-        .map(password_file::read)
+        .map(pool_passwd::read)
         .unwrap_or_default();
     match &inputs.synced {
         None | Some(Lookup::Absent) => {}

@@ -3,8 +3,8 @@
 use super::*;
 use crate::fixtures::ops::{created, request};
 
-fn rival(name: &str, type_: OpsType, created: &str, state: RivalState) -> Rival {
-    Rival {
+fn competitor(name: &str, type_: OpsType, created: &str, state: RivalState) -> CompetingRequest {
+    CompetingRequest {
         name: name.into(),
         type_,
         created: Some(created.parse().unwrap()),
@@ -17,14 +17,14 @@ const NOON: &str = "2026-06-01T12:00:00Z";
 const LATE: &str = "2026-06-01T13:00:00Z";
 
 /// The answer to a `Restart` of noon beside these.
-fn restart_beside(rivals: &[Rival]) -> Turn {
-    turn(&created(request("me", OpsType::Restart, "{}"), NOON), rivals)
+fn restart_beside(competing: &[CompetingRequest]) -> Turn {
+    turn(&created(request("me", OpsType::Restart, "{}"), NOON), competing)
 }
 
 #[test]
 fn one_at_a_time_and_the_oldest_first() {
     use OpsType::{HorizontalScaling, Reconfigure, Restart};
-    let one = |type_, created, state| restart_beside(&[rival("x", type_, created, state)]);
+    let one = |type_, created, state| restart_beside(&[competitor("x", type_, created, state)]);
     assert_eq!(restart_beside(&[]), Turn::Mine);
     assert_eq!(one(Restart, EARLY, RivalState::Ended(None)), Turn::Mine);
     assert_eq!(one(Restart, LATE, RivalState::Running), Turn::Behind);
@@ -33,8 +33,8 @@ fn one_at_a_time_and_the_oldest_first() {
     // It may be what the pool needs.
     assert_eq!(one(HorizontalScaling, EARLY, RivalState::Held), Turn::Mine);
     let both = [
-        rival("y", HorizontalScaling, EARLY, RivalState::Waiting),
-        rival("x", Reconfigure, LATE, RivalState::Running),
+        competitor("y", HorizontalScaling, EARLY, RivalState::Waiting),
+        competitor("x", Reconfigure, LATE, RivalState::Running),
     ];
     assert_eq!(restart_beside(&both), Turn::Behind);
 }
@@ -42,7 +42,7 @@ fn one_at_a_time_and_the_oldest_first() {
 #[test]
 fn of_one_type_the_newest_is_wanted() {
     let superseded = |by: &str| Turn::Superseded { by: by.into() };
-    let one = |name, created, state| restart_beside(&[rival(name, OpsType::Restart, created, state)]);
+    let one = |name, created, state| restart_beside(&[competitor(name, OpsType::Restart, created, state)]);
     assert_eq!(one("x", LATE, RivalState::Waiting), superseded("x"));
     assert_eq!(one("x", LATE, RivalState::Held), superseded("x"));
     assert_eq!(
@@ -61,7 +61,12 @@ fn settings_add_up_in_their_order() {
     let beside = |created| {
         turn(
             &mine,
-            &[rival("x", OpsType::Reconfigure, created, RivalState::Waiting)],
+            &[competitor(
+                "x",
+                OpsType::Reconfigure,
+                created,
+                RivalState::Waiting,
+            )],
         )
     };
     assert_eq!(beside(LATE), Turn::Mine);
@@ -70,25 +75,25 @@ fn settings_add_up_in_their_order() {
 
 #[test]
 fn sixteen_changes_of_settings_may_be_open_and_one_of_every_other_type() {
-    let rivals = |type_, count: usize| -> Vec<_> {
+    let competing = |type_, count: usize| -> Vec<_> {
         let names = (0..count).map(|number| format!("x{number}"));
         names
-            .map(|name| rival(&name, type_, EARLY, RivalState::Held))
+            .map(|name| competitor(&name, type_, EARLY, RivalState::Held))
             .collect()
     };
     let mine = created(request("me", OpsType::Reconfigure, "{}"), NOON);
-    assert_eq!(turn(&mine, &rivals(OpsType::Reconfigure, 15)), Turn::Mine);
+    assert_eq!(turn(&mine, &competing(OpsType::Reconfigure, 15)), Turn::Mine);
     assert_eq!(
-        turn(&mine, &rivals(OpsType::Reconfigure, 16)),
+        turn(&mine, &competing(OpsType::Reconfigure, 16)),
         Turn::TooMany { open: 16 }
     );
-    assert_eq!(turn(&mine, &rivals(OpsType::Restart, 16)), Turn::Mine);
+    assert_eq!(turn(&mine, &competing(OpsType::Restart, 16)), Turn::Mine);
     assert_eq!(
-        restart_beside(&rivals(OpsType::Restart, 16)),
+        restart_beside(&competing(OpsType::Restart, 16)),
         Turn::Mine,
         "those are skipped"
     );
-    assert_eq!(restart_beside(&rivals(OpsType::Reconfigure, 16)), Turn::Mine);
+    assert_eq!(restart_beside(&competing(OpsType::Reconfigure, 16)), Turn::Mine);
 }
 
 /// Two that begin at once each see the other as waiting: exactly one may go.
@@ -102,7 +107,9 @@ fn of_two_exactly_one_may_begin() {
         ] {
             let [a, b] = [("a", types[0], one), ("b", types[1], other)]
                 .map(|(name, type_, time)| created(request(name, type_, "{}"), time));
-            let seen = |request: &PgpoolOpsRequest| Rival::new(request, &PgpoolOpsRequestStatus::default());
+            let seen = |request: &PgpoolOpsRequest| {
+                CompetingRequest::new(request, &PgpoolOpsRequestStatus::default())
+            };
             let turns = [turn(&a, &[seen(&b)]), turn(&b, &[seen(&a)])];
             assert_eq!(
                 turns.iter().filter(|turn| **turn == Turn::Mine).count(),
@@ -117,7 +124,7 @@ fn of_two_exactly_one_may_begin() {
 fn the_time_to_wait_for_the_pool_begins_when_the_others_are_over() {
     let mine = created(request("me", OpsType::Restart, "{}"), NOON);
     let over = |at: &str| {
-        rival(
+        competitor(
             "x",
             OpsType::Restart,
             EARLY,

@@ -9,8 +9,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::Value;
 use shared_types::names;
 
+use crate::pgpool::observe::container_resources::Sizes;
 use crate::pgpool::observe::pods::{PodFacts, ResizeState};
-use crate::pgpool::observe::sizes::Sizes;
 
 /// What a resize needs next.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -185,7 +185,7 @@ fn environment(
     let template = format!("{{spec: {{containers: [{{name: pgpool, env: {env}}}]}}}}");
     pgpool.spec.pod_template = Some(crate::fixtures::parse(&template));
     let mut inputs = inputs(&pgpool);
-    inputs.env_secrets = crate::pgpool::observe::env_pairs::referred_secrets(&pgpool)
+    inputs.env_secrets = crate::pgpool::observe::env_users::referred_secrets(&pgpool)
         .into_iter()
         .map(|name| (name, found.clone()))
         .collect();

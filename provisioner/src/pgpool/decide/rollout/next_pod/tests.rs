@@ -4,8 +4,8 @@ use super::*;
 use crate::fixtures::{Pki, now, parse, secret};
 use crate::health::{Login, ServedCertificate};
 use crate::pgpool::observe::CertificateRevision;
+use crate::pgpool::observe::container_resources::Sizes;
 use crate::pgpool::observe::pods::{ResizeFacts, ResizeState};
-use crate::pgpool::observe::sizes::Sizes;
 use tls_bundle::Fingerprint;
 
 /// A workload of three pods, in the middle of becoming `b`.

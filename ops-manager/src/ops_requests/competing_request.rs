@@ -9,7 +9,7 @@ use super::status;
 
 /// Another request for the same Pgpool.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rival {
+pub(crate) struct CompetingRequest {
     pub(crate) name: String,
     pub(crate) type_: OpsType,
     pub(crate) created: Option<Timestamp>,
@@ -26,7 +26,7 @@ pub(crate) enum RivalState {
     Ended(Option<Timestamp>),
 }
 
-impl Rival {
+impl CompetingRequest {
     pub(crate) fn new(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Self {
         let state = match status.phase {
             _ if status::has_ended(status) => RivalState::Ended(ended(status)),

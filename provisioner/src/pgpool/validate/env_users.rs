@@ -14,11 +14,11 @@ use shared_types::limits;
 use super::Inputs;
 use super::credentials::credential;
 use super::explain::invalid_pod_template as invalid;
-use super::password_file;
+use super::pool_passwd;
 use super::resolve::text;
 use crate::credential::Credential;
 use crate::pgpool::observe::Lookup;
-use crate::pgpool::observe::env_pairs::{self, PASSWORD, USER, halves, reference};
+use crate::pgpool::observe::env_users::{self, PASSWORD, USER, halves, reference};
 
 /// The users in the environment.
 #[derive(Default)]
@@ -44,7 +44,7 @@ pub(super) fn users(
     env: Vec<EnvVar>,
     inputs: &Inputs,
 ) -> Result<(Environment, Vec<EnvVar>), Blocked> {
-    let named = env_pairs::count_secrets(&env);
+    let named = env_users::count_secrets(&env);
     if named > limits::ENV_SECRETS {
         return Err(invalid(&format!(
             "names {named} Secrets in the environment of container `pgpool`, and at most {} are read: put several users into \
@@ -57,7 +57,7 @@ pub(super) fn users(
         inputs,
         known: LazyCell::new(Box::new(|| {
             let file = inputs.users_in_force.as_deref();
-            file.map(password_file::read).unwrap_or_default()
+            file.map(pool_passwd::read).unwrap_or_default()
         })),
     };
     let (mut found, mut taken) = (Environment::default(), BTreeSet::new());

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::apply::{Applier, Subject};
 use crate::claim::Claim;
-use crate::named::Named;
+use crate::named_watches::Named;
 use crate::runtime::Runtime;
 use crate::testing::FakeApi;
 
