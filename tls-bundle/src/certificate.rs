@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
+use crate::algorithm::Algorithm;
 use crate::der::{self, Fault, Read, Reader, tag};
 use crate::extensions::Extensions;
 use crate::general_name::GeneralName;
 use crate::name::Name;
 use crate::public_key::PublicKey;
-use crate::signature::Algorithm;
 use crate::time::Validity;
 use crate::{Fingerprint, Leaf};
 

@@ -13,6 +13,7 @@
     )
 )]
 
+mod algorithm;
 mod certificate;
 mod chain;
 mod constraints;
