@@ -6,7 +6,7 @@
 //! | [`cli`], [`workspace`], [`runner`] | what a command does, in which order |
 //! | [`images`], [`operators`] | what runs in the cluster |
 //! | [`mod@case`], [`namespace`] | what test cases are written with |
-//! | [`cases`], [`guides`], [`demo`], [`mod@bench`], [`soak`], [`report`], [`matrix`], [`hostile`] | the cases, guides, demo, benchmarks, soak and reports themselves |
+//! | [`cases`], [`guides`], [`demo`], [`mod@bench`], [`soak`], [`report`], [`matrix`], [`hostile`], [`x509`] | the cases, guides, demo, benchmarks, soak and reports themselves |
 
 // Used only in this repository: documented only where a name is not clear enough.
 #![allow(missing_docs)]
@@ -26,6 +26,7 @@ mod report;
 mod runner;
 mod soak;
 mod workspace;
+mod x509;
 
 use std::process::ExitCode;
 

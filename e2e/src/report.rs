@@ -4,6 +4,7 @@ mod hostile;
 pub(crate) mod manifests;
 mod modes;
 mod transitions;
+mod x509;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub(crate) enum Report {
     },
     /// Hostile objects of a user with rights in one namespace: what becomes of each, and of everybody else.
     Hostile(hostile::Options),
+    /// Certificate chains of public suites and of our own: does tls-bundle say what OpenSSL says? Needs no cluster.
+    X509(x509::Options),
 }
 
 /// Makes one in the local cluster, or in the one of `kubeconfig`. The exit status shows whether all is as expected.
@@ -63,6 +66,7 @@ pub(crate) fn run(
         }
         // It starts a control plane of its own, on which nothing else depends.
         Report::Hostile(options) => hostile::report(workspace, options),
+        Report::X509(options) => x509::report(workspace, options),
     }
 }
 

@@ -1,0 +1,158 @@
+//! What `tls-bundle` says about a case beside what is true.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use tls_bundle::{Entry, Failure, verify};
+
+use super::case::Case;
+use super::documented::{self, Reason};
+use super::oracle::{Oracle, Truth};
+
+/// A case after both have judged it.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    pub(crate) outcome: Outcome,
+    pub(crate) class: Class,
+    /// What `tls-bundle` says, for people.
+    pub(crate) message: String,
+    /// How long `tls-bundle` took.
+    pub(crate) took: Duration,
+}
+
+/// How the two judgments relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// They are the same.
+    Agree,
+    /// Accepted with the warning that clients need another root certificate, with which everything works.
+    Warned,
+    /// Refused on purpose, though psql connects.
+    Documented(&'static Reason),
+    /// Accepted, though psql does not connect.
+    TooLenient,
+    /// Refused without a documented reason, though psql connects.
+    TooStrict,
+    /// `tls-bundle` panicked.
+    Panicked,
+}
+
+/// Cases of one class differ for the same reason, as far as that can be told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Class {
+    /// The failure of `tls-bundle`, or that there is none.
+    pub(crate) ours: String,
+    /// What fails with OpenSSL, or that all works.
+    pub(crate) theirs: String,
+}
+
+/// Judges a case twice.
+pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison> {
+    let truth = oracle.judge(case)?;
+    let theirs = truth.result().err().unwrap_or("works").to_owned();
+    let (verdict, took) = verdict(case);
+    let Some(verdict) = verdict else {
+        let ours = "panic".to_owned();
+        return Ok(Comparison {
+            outcome: Outcome::Panicked,
+            class: Class { ours, theirs },
+            message: String::new(),
+            took,
+        });
+    };
+    let outcome = outcome(&verdict, &truth);
+    Ok(Comparison {
+        outcome,
+        class: Class {
+            ours: verdict.class(),
+            theirs,
+        },
+        message: verdict.message(),
+        took,
+    })
+}
+
+/// What `tls-bundle` says, without failures of a key that the suite keeps to itself; nothing when it panicked.
+fn verdict(case: &Case) -> (Option<Verdict>, Duration) {
+    let start = Instant::now();
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        verify(&case.bundle(), &case.required(), case.at)
+    }));
+    let took = start.elapsed();
+    let verdict = judged.ok().map(|verification| {
+        let mut failures = verification.failures;
+        if case.key.is_none() {
+            failures.retain(|failure| !is_about_the_key(failure));
+        }
+        Verdict {
+            readable: verification.leaf.is_some(),
+            failures,
+            warnings: verification.warnings.iter().map(ToString::to_string).collect(),
+        }
+    });
+    (verdict, took)
+}
+
+fn is_about_the_key(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Incomplete { entry: Entry::Key }
+            | Failure::KeyUnreadable { .. }
+            | Failure::KeyMismatch { .. }
+    )
+}
+
+struct Verdict {
+    readable: bool,
+    failures: Vec<Failure>,
+    warnings: Vec<String>,
+}
+
+impl Verdict {
+    fn accepts(&self) -> bool {
+        self.readable && self.failures.is_empty()
+    }
+
+    fn class(&self) -> String {
+        match self.failures.first() {
+            Some(failure) => variant(failure),
+            None if self.warnings.is_empty() => "accepted".to_owned(),
+            None => "accepted with a warning".to_owned(),
+        }
+    }
+
+    fn message(&self) -> String {
+        let failures = self.failures.iter().map(ToString::to_string);
+        let all: Vec<_> = failures.chain(self.warnings.iter().cloned()).collect();
+        all.join("; ")
+    }
+}
+
+fn outcome(verdict: &Verdict, truth: &Truth) -> Outcome {
+    match (verdict.accepts(), truth.result()) {
+        (true, Ok(())) | (false, Err(_)) => Outcome::Agree,
+        (true, Err(_)) if !verdict.warnings.is_empty() && truth.works_with_another_root() => Outcome::Warned,
+        (true, Err(_)) => Outcome::TooLenient,
+        (false, Ok(())) => match documented::reason(&verdict.failures) {
+            Some(reason) => Outcome::Documented(reason),
+            None => Outcome::TooStrict,
+        },
+    }
+}
+
+/// The name of a failure and of the fault inside it, with the problem of one that is about reading.
+fn variant(failure: &Failure) -> String {
+    let name = |text: &str| {
+        let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
+        text.get(..end).unwrap_or_default().to_owned()
+    };
+    let shown = format!("{failure:?}");
+    let outer = name(&shown);
+    match failure {
+        Failure::CertificateUnreadable { problem }
+        | Failure::KeyUnreadable { problem }
+        | Failure::CaUnreadable { problem } => format!("{outer}: {problem}"),
+        Failure::ChainBroken { fault } => format!("{outer}: {}", name(&format!("{fault:?}"))),
+        _ => outer,
+    }
+}
