@@ -277,6 +277,16 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key()).unwrap())
     }
 
+    /// A root, and a CA that it signs.
+    pub(crate) fn with_intermediate(root: &str, name: &str) -> (Self, Self) {
+        let root = Self::new(root);
+        let mut params = validity(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let intermediate = CertifiedIssuer::signed_by(params, key(), &root.0).unwrap();
+        (root, Self(intermediate))
+    }
+
     /// The same name and key, in another certificate.
     pub(crate) fn renewed(&self) -> String {
         let mut params = validity("root");

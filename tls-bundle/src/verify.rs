@@ -73,7 +73,9 @@ fn judge(
     let key = key.and_then(|key| found.collect(key));
     let ca = present(ca);
     if ca.is_none() {
-        found.warn(Warning::CaMissing, required);
+        let top = chain.last();
+        let issuer = top.map(|top| top.issuer.display()).unwrap_or_default();
+        found.warn(Warning::CaMissing { issuer }, required);
     }
     let ca_der = ca.and_then(|text| found.collect(pem::certificates(text).map_err(ca_unreadable)));
     let ca_der = ca_der.unwrap_or_default();

@@ -20,6 +20,10 @@ pub(crate) fn cases() -> Vec<Case> {
             with_operators(context, absent)
         }),
         Case::api(
+            "ca_crt::an_intermediate_is_a_warning_until_clients_are_verified_with_it",
+            |context| with_operators(context, intermediate),
+        ),
+        Case::api(
             "ca_crt::a_login_with_the_name_of_its_ca_is_not_requested",
             |context| with_operators(context, namesake),
         ),
@@ -39,7 +43,11 @@ async fn absent(ns: TestNamespace) -> anyhow::Result<()> {
     ns.put(&pool).await?;
     ns.sign_requests(&ca).await?;
     let secret = format!("Secret {}/{SERVER}", ns.name());
-    warned(&ns, &[&secret, "ca.crt is missing"]).await?;
+    warned(
+        &ns,
+        &[&secret, "ca.crt is missing", "a public root", "sslrootcert"],
+    )
+    .await?;
     let issued = ns.api::<Secret>().get(SERVER).await?;
     let data = issued.data.unwrap_or_default();
     ensure!(
@@ -54,6 +62,26 @@ async fn absent(ns: TestNamespace) -> anyhow::Result<()> {
         ensure!(ns.secret_text(&copy, file).await?.is_empty(), "{file}");
     }
     Ok(())
+}
+
+async fn intermediate(ns: TestNamespace) -> anyhow::Result<()> {
+    let ca = TestCa::new("the company root")?.intermediate("the department")?;
+    ns.issuer_of(PLATFORM_CA, &ca).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
+    let secret = format!("Secret {}/{SERVER}", ns.name());
+    warned(
+        &ns,
+        &[&secret, "the department", "the company root", "sslrootcert"],
+    )
+    .await?;
+    ns.workload(POOL).await?;
+
+    ns.edit(POOL, json!({"clientAuthMode": "cert"})).await?;
+    let words = ["ca.crt", "the company root"];
+    ns.certificates_not_ready(POOL, Reason::RootMissing, &words)
+        .await?;
+    ns.edit(POOL, json!({"clientAuthMode": "scram"})).await?;
+    warned(&ns, &["the company root"]).await
 }
 
 async fn namesake(ns: TestNamespace) -> anyhow::Result<()> {

@@ -8,7 +8,9 @@ use super::{Change, data, reported, reported_at};
 use crate::certificates::observe::Observed;
 use crate::certificates::own_status::OwnStatus;
 use crate::certificates::report::{outcome, own_status};
-use crate::fixtures::{at, by_certificate, change_secret, issued, now, pgpool, pgpool_with};
+use crate::fixtures::{
+    Authority, asked, at, by_certificate, change_secret, issued, now, pgpool, pgpool_with, present,
+};
 
 fn without_ca(observed: &mut Observed) {
     for alias in Alias::ALL {
@@ -56,6 +58,36 @@ fn an_issuer_without_a_ca_is_a_warning_that_is_told_once() {
     let late = reported_at(&pgpool, &observed, at("2026-12-20T00:00:00Z")).verdict;
     assert_eq!(late.reason, Some(Reason::ExpiresSoon));
     assert!(late.message.contains("ca.crt is missing"), "{}", late.message);
+}
+
+#[test]
+fn an_intermediate_in_ca_crt_is_a_warning_until_it_lets_clients_in() {
+    let (root, department) = Authority::with_intermediate("company root", "department");
+    for (pgpool, reason) in [
+        (pgpool(), Reason::RootNotPublished),
+        (by_certificate(pgpool()), Reason::RootMissing),
+    ] {
+        let mut observed = asked(&pgpool);
+        for child in observed.children.values_mut() {
+            let certificate = child.certificate.clone().unwrap();
+            child.secret = present(department.secret(&certificate, |_| ()));
+        }
+        let verdict = reported(&pgpool, &observed).verdict;
+        assert_eq!(verdict.reason, Some(reason), "{}", verdict.message);
+        for words in ["Secret demo/pool-", "\"CN=department\"", "\"CN=company root\""] {
+            assert!(verdict.message.contains(words), "{}", verdict.message);
+        }
+        // With the root beside it, nothing is lacking.
+        for alias in Alias::ALL {
+            change_secret(&mut observed, alias, |secret| {
+                let ca = data(secret).get_mut("ca.crt").unwrap();
+                ca.0.extend_from_slice(root.pem().as_bytes());
+            });
+        }
+        let verdict = reported(&pgpool, &observed).verdict;
+        assert!(!verdict.message.contains("sslrootcert"), "{}", verdict.message);
+        assert_ne!(verdict.reason, Some(reason), "{}", verdict.message);
+    }
 }
 
 #[test]
