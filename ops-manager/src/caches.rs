@@ -17,6 +17,7 @@ use shared_types::{Pgpool, PgpoolOpsRequest, names, policies};
 
 use crate::ca_index::CaIndex;
 use crate::cert_manager::{Certificate, CertificateRequest, ClusterIssuer, Issuer};
+use crate::public_part;
 
 pub(crate) use triggers::Triggers;
 
@@ -26,7 +27,7 @@ pub(crate) struct Caches {
     pub(crate) pgpools: Cache<Pgpool>,
     /// Each with the name of its Pgpool as its instance, for the index.
     pub(crate) requests: Cache<PgpoolOpsRequest>,
-    /// With our labels. Of their data only certificates and keys.
+    /// With our labels. Of their data only certificates and the public part of keys.
     pub(crate) secrets: Cache<Secret>,
     /// With our labels. Only their metadata.
     pub(crate) services: Cache<Service>,
@@ -94,7 +95,7 @@ fn reduce_pgpool(pgpool: &mut Pgpool) {
     pgpool.spec.pod_template = None;
 }
 
-/// Keeps certificates and keys, no passwords or configurations. Who wrote a certificate is read here, before the managed
+/// Keeps certificates and the public part of keys: no private key, password or configuration. Who wrote a certificate is read here, before the managed
 /// fields are dropped: it costs no request, and one annotation if it was not cert-manager.
 fn reduce_secret(secret: &mut Secret) {
     let writer = foreign_writer::foreign_writer(secret.managed_fields());
@@ -105,6 +106,7 @@ fn reduce_secret(secret: &mut Secret) {
     }
     if let Some(data) = &mut secret.data {
         data.retain(|key, _| ["ca.crt", "tls.crt", "tls.key"].contains(&key.as_str()));
+        public_part::reduce(data);
     }
 }
 
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn no_passwords_and_no_keys_of_cas_are_kept() {
         let rows: [(Reduce, &[&str]); 2] = [
-            (reduce_secret, &["ca.crt", "tls.crt", "tls.key"]),
+            (reduce_secret, &["ca.crt", public_part::ENTRY, "tls.crt"]),
             (reduce_issuer_ca, &["tls.crt"]),
         ];
         for (reduce, kept) in rows {

@@ -27,6 +27,7 @@ mod flow_source;
 mod grpc;
 mod metrics;
 mod ops_requests;
+mod public_part;
 mod verdicts;
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 //! These are the only metrics with names of objects: four for each certificate, three certificates for each Pgpool with
 //! TLS.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use operator_runtime::Lookup;
 use prometheus_client::collector::Collector;
@@ -23,7 +26,14 @@ use crate::caches::Caches;
 
 pub(crate) struct Metrics {
     caches: Caches,
+    leaves: Mutex<Leaves>,
 }
+
+/// The leaf certificates as of the last scrape, by namespace and name of their Secret, with its UID and resource version: they
+/// are parsed once for each version.
+type Leaves = HashMap<(String, String), (Version, Option<Leaf>)>;
+
+type Version = (Option<String>, Option<String>);
 
 struct Certificate {
     namespace: String,
@@ -70,26 +80,32 @@ const METRICS: [Metric; 4] = [
 
 impl Metrics {
     pub(crate) fn new(caches: Caches) -> Self {
-        Self { caches }
+        Self {
+            caches,
+            leaves: Mutex::default(),
+        }
     }
 
     fn read(&self) -> Vec<Certificate> {
+        let mut known = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *known);
         let pgpools = self.caches.pgpools.list();
         let secured = pgpools
             .iter()
             .filter(|pgpool| pgpool.spec.tls.is_some() && pgpool.spec.ssl_mode().enabled());
         secured
-            .flat_map(|pgpool| Alias::ALL.map(|alias| self.certificate(pgpool, alias)))
+            .flat_map(|pgpool| Alias::ALL.map(|alias| (pgpool, alias)))
+            .map(|(pgpool, alias)| self.certificate(pgpool, alias, &before, &mut known))
             .collect()
     }
 
-    fn certificate(&self, pgpool: &Pgpool, alias: Alias) -> Certificate {
+    fn certificate(&self, pgpool: &Pgpool, alias: Alias, before: &Leaves, known: &mut Leaves) -> Certificate {
         let namespace = pgpool.namespace().unwrap_or_default();
         let secret = self
             .caches
             .secret(pgpool, &names::certificate_secret(pgpool, alias));
         let leaf = match &secret {
-            Lookup::Present(secret) => secret.data.as_ref().and_then(|data| data.get("tls.crt")),
+            Lookup::Present(secret) => leaf(secret, before, known),
             _ => None,
         };
         let certificate = names::certificate(pgpool, alias);
@@ -103,13 +119,28 @@ impl Metrics {
             .find_map(|entry| entry.changes.as_ref());
         Certificate {
             alias,
-            leaf: leaf.and_then(|pem| tls_bundle::leaf(&pem.0)),
+            leaf,
             renewal: status.and_then(|status| Some(status.renewal_time.as_ref()?.0)),
             stopped: changes.is_some_and(|changes| changes.stopped.is_some()),
             pgpool: pgpool.name_any(),
             namespace,
         }
     }
+}
+
+/// The leaf certificate of a Secret, parsed only if this version of the Secret was not before.
+fn leaf(secret: &Secret, before: &Leaves, known: &mut Leaves) -> Option<Leaf> {
+    let key = (secret.namespace().unwrap_or_default(), secret.name_any());
+    let version = (secret.uid(), secret.resource_version());
+    let leaf = match before.get(&key) {
+        Some((parsed, leaf)) if *parsed == version && version.1.is_some() => leaf.clone(),
+        _ => {
+            let pem = secret.data.as_ref().and_then(|data| data.get("tls.crt"));
+            pem.and_then(|pem| tls_bundle::leaf(&pem.0))
+        }
+    };
+    known.insert(key, (version, leaf.clone()));
+    leaf
 }
 
 impl Collector for Metrics {

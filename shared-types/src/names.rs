@@ -143,6 +143,26 @@ fn is_reserved(key: &str) -> bool {
     domain == "kubedb.com" || domain.ends_with(".kubedb.com")
 }
 
+/// Whether the API server accepts this as the name of an object. Users may write anything, and what is put into a path or a
+/// field selector must be a name and nothing else.
+#[must_use]
+pub fn is_possible(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// Whether the API server accepts this as the name of a namespace.
+#[must_use]
+pub fn is_possible_namespace(name: &str) -> bool {
+    name.len() <= 63 && is_label(name)
+}
+
+fn is_label(label: &str) -> bool {
+    let outer = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    label.bytes().all(|byte| outer(byte) || byte == b'-')
+        && label.bytes().next().is_some_and(outer)
+        && label.bytes().last().is_some_and(outer)
+}
+
 /// `<base>-<suffix>`, with at most [`MAX_LENGTH`] characters and without a dash at either end. The base is cut, the
 /// suffix is kept. Both are ASCII, as every name of an object.
 ///

@@ -31,6 +31,7 @@ mod oid;
 mod origin;
 mod pem;
 mod public_key;
+mod public_part;
 mod shortened;
 mod signature;
 mod time;
@@ -47,6 +48,7 @@ use rustls_pki_types::CertificateDer;
 pub use failure::{ChainFault, Entry, Failure, Place, Subject};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use key_id::KeyId;
+pub use public_part::PublicPart;
 pub use warning::Warning;
 
 /// The entries of a certificate Secret, unparsed.
@@ -162,6 +164,17 @@ impl Verification {
 #[must_use]
 pub fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
     verify::verify(bundle, required, now)
+}
+
+/// As [`verify()`], with the public part of the key in place of `bundle.key`, which is not read.
+#[must_use]
+pub fn verify_with_public_part(
+    bundle: &Bundle<'_>,
+    part: &PublicPart,
+    required: &Required,
+    now: Timestamp,
+) -> Verification {
+    verify::verify_with(bundle, part.0.clone(), required, now)
 }
 
 /// Verifies the certificates that a server presented in a TLS handshake, leaf first, as [`verify()`] verifies those of a

@@ -18,12 +18,22 @@ const PRESENTED: &str = "what the server presents";
 
 /// See [`crate::verify()`].
 pub(crate) fn verify(bundle: &Bundle<'_>, required: &Required, now: Timestamp) -> Verification {
+    verify_with(bundle, private_key(bundle.key), required, now)
+}
+
+/// See [`crate::verify_with_public_part`].
+pub(crate) fn verify_with(
+    bundle: &Bundle<'_>,
+    key: Result<Numbers, Failure>,
+    required: &Required,
+    now: Timestamp,
+) -> Verification {
     let mut found = Verification::empty();
     let chain = found.collect(chain_der(bundle)).unwrap_or_default();
     let presented = Presented {
         chain: &chain,
         file: Entry::Certificate.as_str(),
-        key: Some(private_key(bundle)),
+        key: Some(key),
     };
     judge(presented, bundle.ca, required, now, found)
 }
@@ -198,8 +208,9 @@ fn chain_der(bundle: &Bundle<'_>) -> Result<Vec<CertificateDer<'static>>, Failur
     pem::certificates(text).map_err(unreadable)
 }
 
-fn private_key(bundle: &Bundle<'_>) -> Result<Numbers, Failure> {
-    let text = present(bundle.key).ok_or(Failure::Incomplete { entry: Entry::Key })?;
+/// The public key of a `tls.key`.
+pub(crate) fn private_key(key: Option<&[u8]>) -> Result<Numbers, Failure> {
+    let text = present(key).ok_or(Failure::Incomplete { entry: Entry::Key })?;
     let key = pem::private_key(text).and_then(|key| key::public_of(&key).map_err(Problem::from));
     key.map_err(|problem| Failure::KeyUnreadable { problem })
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
+use shared_types::names;
 
 use super::Lookup;
 use crate::budget::Budget;
@@ -20,17 +21,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Whether the API server accepts such a name. Users may write anything, and what is put into a field
-    /// selector or a path must be a name and nothing else.
     fn is_possible(&self) -> bool {
-        let label = |label: &str| {
-            let outer = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            label.bytes().all(|byte| outer(byte) || byte == b'-')
-                && label.bytes().next().is_some_and(outer)
-                && label.bytes().last().is_some_and(outer)
-        };
-        let (namespace, name) = (&self.namespace, &self.name);
-        namespace.len() <= 63 && label(namespace) && name.len() <= 253 && name.split('.').all(label)
+        names::is_possible_namespace(&self.namespace) && names::is_possible(&self.name)
     }
 }
 

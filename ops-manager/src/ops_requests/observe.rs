@@ -245,6 +245,9 @@ pub(crate) async fn read<K>(api: &Api<Received<K>>, name: &str) -> Result<Option
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
+    if !names::is_possible(name) {
+        return Ok(None);
+    }
     let what = || format!("{} {name}", K::kind(&()));
     let found = async { api.get_opt(name).await?.map(Received::decoded).transpose() };
     tokio::time::timeout(REQUEST_TIMEOUT, found)

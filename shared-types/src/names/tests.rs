@@ -180,3 +180,28 @@ fn server_names_cover_every_service_in_every_form() {
     );
     assert_eq!(names.len(), expected.len());
 }
+
+#[test]
+fn what_is_no_name_is_never_put_into_a_path() {
+    for name in ["pool", "a.b-c.1", "0"] {
+        assert!(is_possible(name), "{name}");
+    }
+    let long = "a".repeat(254);
+    for name in [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "../../prod/secrets/live",
+        "a?watch=true",
+        "a%2fb",
+        "-a",
+        "a-",
+        "a..b",
+        "A",
+        &long,
+    ] {
+        assert!(!is_possible(name), "{name}");
+    }
+    assert!(is_possible_namespace("prod") && !is_possible_namespace("a.b"));
+}

@@ -5,7 +5,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SanType, date_time_ymd,
 };
-use tls_bundle::{Bundle, Required, Role, Verification, verify};
+use tls_bundle::{Bundle, PublicPart, Required, Role, Verification, verify, verify_with_public_part};
 
 /// The time of every verification, in the middle of every validity that is not a test's own.
 pub fn now() -> Timestamp {
@@ -112,7 +112,16 @@ impl Secret {
     }
 
     pub fn verify_for(&self, required: &Required) -> Verification {
-        verify(&self.bundle(), required, now())
+        let bundle = self.bundle();
+        let verification = verify(&bundle, required, now());
+        let part = PublicPart::from_bytes(&PublicPart::of(bundle.key).to_bytes());
+        let without_key = Bundle { key: None, ..bundle };
+        assert_eq!(
+            verify_with_public_part(&without_key, &part, required, now()),
+            verification,
+            "the public part of a key says as much as the key"
+        );
+        verification
     }
 }
 

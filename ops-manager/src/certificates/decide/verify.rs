@@ -12,6 +12,7 @@ use tls_bundle::{Bundle, Failure, KeyId, Leaf, Verification, Warning};
 use crate::cert_manager::{self, IssuerReference};
 use crate::certificates::observe::Observed;
 use crate::certificates::validate::{Refusal, Validated, Wanted};
+use crate::public_part;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Verified {
@@ -124,10 +125,15 @@ fn present(wanted: &Wanted, secret: &Secret, now: Timestamp) -> (Finding, Vec<Ke
 fn verify_secret(wanted: &Wanted, secret: &Secret, now: Timestamp) -> Verification {
     let data = secret.data.as_ref();
     let bundle = Bundle::from_data(|key| Some(data?.get(key)?.0.as_slice()));
+    // A cached Secret has the public part only.
+    let part = data.and_then(public_part::of);
     let (mut leaf, mut signers) = (None, Vec::new());
     let (mut failures, mut warnings) = (Vec::<Failure>::new(), Vec::new());
     for required in &wanted.required {
-        let verification = tls_bundle::verify(&bundle, required, now);
+        let verification = match &part {
+            Some(part) => tls_bundle::verify_with_public_part(&bundle, part, required, now),
+            None => tls_bundle::verify(&bundle, required, now),
+        };
         leaf = verification.leaf.or(leaf);
         signers = verification.signers;
         for failure in verification.failures {
