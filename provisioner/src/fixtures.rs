@@ -148,6 +148,8 @@ impl Pki {
             KeyUsagePurpose::DigitalSignature,
             KeyUsagePurpose::KeyEncipherment,
         ];
+        // As cert-manager does: it tells CAs of one name apart.
+        params.use_authority_key_identifier_extension = true;
         params.not_before = rcgen::date_time_ymd(2026, 1, 1);
         params.not_after = rcgen::date_time_ymd(2040, 1, 1);
         let key = KeyPair::generate().unwrap();

@@ -153,6 +153,10 @@ fn known() -> Vec<(String, bool, Pair)> {
         ),
     ];
     for (name, algorithm) in keys() {
+        if name == "Ed25519" {
+            // OpenSSL 3.0 does not load the form in which this library writes such keys, so the Secret is refused for the key.
+            continue;
+        }
         let key = KeyPair::generate_for(algorithm).unwrap();
         rows.push((
             name.to_owned(),
