@@ -1,6 +1,7 @@
 //! A bundle before it is signed: what the twists change.
 
 use jiff::{SignedDuration, Timestamp};
+use openssl::pkey::{PKey, Private};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tls_bundle::Role;
@@ -55,6 +56,16 @@ pub(super) enum KeyForm {
     Pkcs8,
     /// Of its algorithm: PKCS#1, SEC1.
     Traditional,
+}
+
+impl KeyForm {
+    fn pem(self, key: &PKey<Private>) -> anyhow::Result<Vec<u8>> {
+        Ok(match (self, key.rsa(), key.ec_key()) {
+            (Self::Traditional, Ok(rsa), _) => rsa.private_key_to_pem()?,
+            (Self::Traditional, _, Ok(elliptic)) => elliptic.private_key_to_pem()?,
+            _ => key.private_key_to_pem_pkcs8()?,
+        })
+    }
 }
 
 /// The three texts, which twists may change at last.
@@ -159,15 +170,9 @@ impl Plan {
         let trusted = at(Place::FirstTrusted).chain(chosen(&self.trusted));
         let trusted = trusted.chain(at(Place::LastTrusted));
         let pem = |der: &Vec<u8>| armored("CERTIFICATE", der);
-        let key = keys.get(self.other_key.unwrap_or(self.links[0].key))?;
-        let key = match self.key_form {
-            KeyForm::Pkcs8 => key.private_key_to_pem_pkcs8()?,
-            KeyForm::Traditional => match (key.rsa(), key.ec_key()) {
-                (Ok(rsa), _) => rsa.private_key_to_pem()?,
-                (_, Ok(elliptic)) => elliptic.private_key_to_pem()?,
-                _ => key.private_key_to_pem_pkcs8()?,
-            },
-        };
+        let key = self
+            .key_form
+            .pem(&keys.get(self.other_key.unwrap_or(self.links[0].key))?)?;
         let mut texts = Texts {
             ca: trusted.map(pem).collect::<String>().into_bytes(),
             certificate: chain.map(pem).collect::<String>().into_bytes(),

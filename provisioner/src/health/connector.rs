@@ -141,7 +141,7 @@ impl Rule {
             return Err(self.refused(Refusal::Certificate));
         };
         match self.unverified(expected, leaf, others) {
-            Some(failure) => Err(self.refused(Refusal::Unverified(failure))),
+            Some(failure) => Err(self.refused(Refusal::Unverified(Box::new(failure)))),
             None => Ok(()),
         }
     }

@@ -44,7 +44,7 @@ pub(crate) enum LoginFailure {
     #[error(
         "serves the certificate from Secret {secret}, which clients refuse, so no login was sent: {failure}"
     )]
-    Unverified { failure: Failure, secret: String },
+    Unverified { failure: Box<Failure>, secret: String },
     #[error(
         "{0}, which the operator does not answer; delete the pod, and if that does not help find out what answers at its address"
     )]

@@ -28,7 +28,7 @@ pub(super) enum Refusal {
     /// The served certificate is another than the pod must have.
     Certificate,
     /// Clients would refuse what is served.
-    Unverified(Failure),
+    Unverified(Box<Failure>),
     /// The pod asked for the password in a way that would give it away.
     Password(PasswordRequest),
     /// The pod sent more than a login and a query take.

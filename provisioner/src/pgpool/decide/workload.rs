@@ -114,7 +114,7 @@ pub(super) fn pods<'a>(situation: &Situation<'a>) -> Pods<'a> {
     let certificates = &situation.observed.certificates;
     match (handoff(situation), TlsMaterial::of(certificates)) {
         (Handoff::Use { verifier, .. }, Some(material)) => match backend_without_ca(situation, &material) {
-            Some(message) => Pods::new(refused(message, None, situation), running(situation)),
+            Some(message) => Pods::new(refused(&message, None, situation), running(situation)),
             None => newest(situation, verifier, material),
         },
         (handoff, _) => {
@@ -236,10 +236,10 @@ fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {
             ("A certificate Secret is not complete".to_owned(), None)
         }
     };
-    refused(message, retry_after, situation)
+    refused(&message, retry_after, situation)
 }
 
-fn refused(message: String, retry_after: Option<Duration>, situation: &Situation<'_>) -> CertificateState {
+fn refused(message: &str, retry_after: Option<Duration>, situation: &Situation<'_>) -> CertificateState {
     let runs = situation.observed.live.stateful_set.is_some();
     let consequence = if runs {
         "; running pods keep their certificates"

@@ -96,7 +96,7 @@ fn what_is_not_ready_comes_before_what_clients_lack() {
     let mut observed = issued(&pgpool);
     without_ca(&mut observed);
     change_secret(&mut observed, Alias::Client, |secret| {
-        drop(data(secret).remove("tls.key"))
+        drop(data(secret).remove("tls.key"));
     });
     let verdict = reported(&pgpool, &observed).verdict;
     assert_eq!(verdict.reason, Some(Reason::SecretIncomplete));

@@ -69,12 +69,12 @@ impl Signed {
     }
 
     /// A leaf of this CA, presented with `others`, where clients have `ca`.
-    fn leaf(&self, params: CertificateParams, others: &[&Signed], ca: &str) -> Pair {
+    fn leaf(&self, params: &CertificateParams, others: &[&Signed], ca: &str) -> Pair {
         let key = KeyPair::generate().unwrap();
         self.leaf_with_key(params, &key, others, ca)
     }
 
-    fn leaf_with_key(&self, params: CertificateParams, key: &KeyPair, others: &[&Signed], ca: &str) -> Pair {
+    fn leaf_with_key(&self, params: &CertificateParams, key: &KeyPair, others: &[&Signed], ca: &str) -> Pair {
         let leaf = params.signed_by(key, &self.issuer).unwrap();
         let chain: String = others.iter().map(|it| it.pem()).collect();
         Pair {
@@ -125,31 +125,31 @@ fn known() -> Vec<(String, bool, Pair)> {
     let ca = top.pem();
     let middle = top.sign(ca_params("middle"));
     let mut rows = vec![
-        ("plain".to_owned(), true, top.leaf(leaf_params(), &[], &ca)),
+        ("plain".to_owned(), true, top.leaf(&leaf_params(), &[], &ca)),
         (
             "with an intermediate".to_owned(),
             true,
-            middle.leaf(leaf_params(), &[&middle], &ca),
+            middle.leaf(&leaf_params(), &[&middle], &ca),
         ),
         (
             "the intermediate is missing".to_owned(),
             false,
-            middle.leaf(leaf_params(), &[], &ca),
+            middle.leaf(&leaf_params(), &[], &ca),
         ),
         (
             "ca.crt is the intermediate".to_owned(),
             true,
-            middle.leaf(leaf_params(), &[], &middle.pem()),
+            middle.leaf(&leaf_params(), &[], &middle.pem()),
         ),
         (
             "no ca.crt".to_owned(),
             true,
-            middle.leaf(leaf_params(), &[&middle], ""),
+            middle.leaf(&leaf_params(), &[&middle], ""),
         ),
         (
             "another root".to_owned(),
             false,
-            top.leaf(leaf_params(), &[], &root(ca_params("root")).pem()),
+            top.leaf(&leaf_params(), &[], &root(ca_params("root")).pem()),
         ),
     ];
     for (name, algorithm) in keys() {
@@ -161,33 +161,41 @@ fn known() -> Vec<(String, bool, Pair)> {
         rows.push((
             name.to_owned(),
             true,
-            top.leaf_with_key(leaf_params(), &key, &[], &ca),
+            top.leaf_with_key(&leaf_params(), &key, &[], &ca),
         ));
     }
+    rows.extend(known_leaves(&top));
+    rows.extend(known_cas(&top));
+    rows
+}
+
+/// Those that a CA signed itself, by what their leaves say.
+fn known_leaves(top: &Signed) -> Vec<(String, bool, Pair)> {
+    let mut rows = Vec::new();
     let mut leaf = |what: &str, accepted: bool, change: &dyn Fn(&mut CertificateParams)| {
         let mut params = leaf_params();
         change(&mut params);
-        rows.push((what.to_owned(), accepted, top.leaf(params, &[], &ca)));
+        rows.push((what.to_owned(), accepted, top.leaf(&params, &[], &top.pem())));
     };
     leaf("a leaf that says it is a CA", true, &|it| {
         it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     });
     leaf("critical policies", true, &|it| {
-        it.custom_extensions.push(critical_policies())
+        it.custom_extensions.push(critical_policies());
     });
     leaf("an unknown critical extension", false, &|it| {
         it.custom_extensions.push(critical_unknown());
     });
     leaf("expired", false, &|it| it.not_after = date_time_ymd(2026, 2, 1));
     leaf("not valid yet", false, &|it| {
-        it.not_before = date_time_ymd(2039, 1, 1)
+        it.not_before = date_time_ymd(2039, 1, 1);
     });
     leaf("for clients only", false, &|it| {
         it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     });
     leaf("any usage", true, &|it| it.extended_key_usages.clear());
     leaf("no signatures", false, &|it| {
-        it.key_usages = vec![KeyUsagePurpose::KeyAgreement]
+        it.key_usages = vec![KeyUsagePurpose::KeyAgreement];
     });
     leaf("another name", false, &|it| {
         it.subject_alt_names = vec![rcgen::SanType::DnsName("elsewhere".try_into().unwrap())];
@@ -195,6 +203,12 @@ fn known() -> Vec<(String, bool, Pair)> {
     leaf("a wildcard", true, &|it| {
         it.subject_alt_names = vec![rcgen::SanType::DnsName("*.demo.svc".try_into().unwrap())];
     });
+    rows
+}
+
+/// Those of a CA below another, by what that CA says.
+fn known_cas(top: &Signed) -> Vec<(String, bool, Pair)> {
+    let mut rows = Vec::new();
     let directory = GeneralSubtree::DirectoryName(subject("the pool"));
     let names = GeneralSubtree::DnsName("demo.svc".to_owned());
     let elsewhere = GeneralSubtree::DnsName("other.svc".to_owned());
@@ -204,7 +218,7 @@ fn known() -> Vec<(String, bool, Pair)> {
         ("a subject that is permitted", true, vec![directory]),
     ] {
         let constrained = top.sign(permitting(subtrees));
-        let pair = constrained.leaf(leaf_params(), &[&constrained], &ca);
+        let pair = constrained.leaf(&leaf_params(), &[&constrained], &top.pem());
         rows.push((what.to_owned(), accepted, pair));
     }
     // A root that changed its key and signed the new one under its own name.
@@ -212,7 +226,7 @@ fn known() -> Vec<(String, bool, Pair)> {
     rows.push((
         "a new key".to_owned(),
         true,
-        renewed.leaf(leaf_params(), &[&renewed], &ca),
+        renewed.leaf(&leaf_params(), &[&renewed], &top.pem()),
     ));
     rows
 }
@@ -263,7 +277,7 @@ async fn a_server_without_the_key_is_refused() {
         };
         for (name, algorithm) in keys() {
             let key = || KeyPair::generate_for(algorithm).unwrap();
-            let pair = top.leaf_with_key(leaf_params(), &key(), &[], &top.pem());
+            let pair = top.leaf_with_key(&leaf_params(), &key(), &[], &top.pem());
             let stolen = Pair {
                 key: key().serialize_pem(),
                 ..pair
