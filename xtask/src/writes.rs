@@ -111,6 +111,11 @@ const FILES: &[(&str, Bound, &str)] = &[
         Bound::Claim,
         "through the applier; a Job is only created",
     ),
+    (
+        "provisioner/src/pgpool/observe/init_job.rs",
+        Bound::Fixed,
+        "reads the metadata of a ConfigMap, and writes nothing",
+    ),
 ];
 
 pub(crate) fn run() -> anyhow::Result<bool> {

@@ -27,7 +27,7 @@ pub(super) const STEPS: &[Steps] = &[
         folder: "ops-manager/src/certificates",
         modules: &[
             "own_status",
-            "memory",
+            "pending_writes",
             "error",
             "observe",
             "validate",
@@ -42,7 +42,7 @@ pub(super) const STEPS: &[Steps] = &[
         folder: "ops-manager/src/ops_requests",
         modules: &[
             "status",
-            "competitor",
+            "competing_request",
             "error",
             "resolution",
             "observe",
