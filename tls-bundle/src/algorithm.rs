@@ -120,7 +120,7 @@ impl<'a> Algorithm<'a> {
     }
 }
 
-const PSS: &str = "has other RSA-PSS parameters than SHA-256, SHA-384 or SHA-512, the same hash for the mask, and a salt of its length";
+const PSS: &str = "has RSA-PSS parameters that are not supported; supported are SHA-256, SHA-384 and SHA-512, the same hash for the mask, and a salt of its length";
 
 /// One hash algorithm, with or without the parameter NULL.
 fn hash_inside(mut reader: der::Reader<'_>) -> Option<Hash> {

@@ -233,7 +233,7 @@ pub enum ChainFault {
         /// The certificate.
         subject: Subject,
     },
-    /// The certificate was signed with another key than that of the issuer.
+    /// The certificate was signed with a key other than the issuer's.
     #[error("{subject} is not signed with the key of {issuer}, the first CA of that name")]
     SignatureWrong {
         /// The certificate.

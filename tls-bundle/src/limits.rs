@@ -1,6 +1,6 @@
 //! How large a bundle may be, so that the work for one is bounded. A real bundle stays far below every limit.
 
-/// Bytes of `tls.crt`, and of `ca.crt`. All public CAs together are smaller.
+/// Bytes of `tls.crt`, and of `ca.crt`. All public CAs together take less.
 pub const CERTIFICATES_BYTES: usize = 256 << 10;
 
 /// Bytes of `tls.key`. An RSA key of 8192 bits has about 6.4 KiB.
@@ -23,5 +23,5 @@ pub(crate) const SHOWN_NAME_BYTES: usize = 1 << 10;
 /// Characters of a name that messages show.
 pub(crate) const SHOWN_NAME: usize = 160;
 
-/// Bytes of an object identifier that messages show: to write one in decimal takes time quadratic in its length.
+/// Bytes of an object identifier that messages show, since converting one to decimal takes quadratic time.
 pub(crate) const SHOWN_OID_BYTES: usize = 64;

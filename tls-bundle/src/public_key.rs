@@ -195,7 +195,7 @@ impl<'a> PublicKey<'a> {
         if let Kind::Rsa { bits } = kind {
             if bits < 2048 {
                 return Err(format!(
-                    "has {bits} bits, and OpenSSL refuses RSA keys below 2048"
+                    "has {bits} bits; supported are RSA keys of 2048 to 8192 bits"
                 ));
             }
             return Ok(());

@@ -60,7 +60,7 @@ pub(super) fn report(workspace: &Workspace, options: &Options) -> anyhow::Result
     let slow = run.slow()?;
     let Run { summary, .. } = run;
     let folder = workspace.results().join("x509");
-    for (_, case, about) in summary.examples() {
+    for (case, about) in summary.examples() {
         case.keep(&folder, &about)?;
     }
     println!("{summary}");

@@ -59,19 +59,15 @@ impl Summary {
         })
     }
 
-    /// Each class that is judged wrongly: its name, its smallest case, and a text about it.
-    pub(crate) fn examples(&self) -> impl Iterator<Item = (String, &Case, String)> {
+    /// Each class of wrong verdicts: its smallest case, and a text about it.
+    pub(crate) fn examples(&self) -> impl Iterator<Item = (&Case, String)> {
         let wrong = self.classes.iter().filter(|((outcome, _), _)| {
             matches!(
                 outcome,
                 Outcome::TooLenient | Outcome::TooStrict | Outcome::Panicked
             )
         });
-        wrong.map(|(key, members)| {
-            let (outcome, class) = key;
-            let name = format!("{}; {}; {}", word(*outcome), class.ours, class.theirs);
-            (name, &members.smallest, line(key, members))
-        })
+        wrong.map(|(key, members)| (&members.smallest, line(key, members)))
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -20,16 +20,16 @@ pub(crate) enum PasswordRequest {
     ClearText,
     #[error("asks for an md5 hash of the password without TLS, although `spec.clientAuthMode` is not `md5`")]
     Md5,
-    #[error("asks for a login by SASL without SCRAM-SHA-256")]
+    #[error("asks for SASL authentication without offering SCRAM-SHA-256")]
     Sasl,
     #[error(
-        "asks for a login by SCRAM with {} iterations, and {} to {} are accepted",
+        "asks for SCRAM authentication with {} iterations, but only {} to {} are accepted",
         .0.map_or_else(|| "an unreadable number of".to_owned(), |it| it.to_string()),
         ITERATIONS.start(),
         ITERATIONS.end()
     )]
     Iterations(Option<u32>),
-    #[error("asks for a login by method {0} of the PostgreSQL protocol")]
+    #[error("asks for authentication type {0} of the PostgreSQL protocol")]
     Method(u32),
 }
 

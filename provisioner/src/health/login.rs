@@ -169,7 +169,7 @@ impl Attempt {
             let rows = client
                 .simple_query(if writes { WRITE_CHECK } else { QUERY })
                 .await;
-            // Ends the session properly, so that pgpool logs no broken client.
+            // Ends the session properly, so that pgpool does not log a lost client connection.
             drop(client);
             rows
         };

@@ -74,7 +74,7 @@ impl Login {
 
 impl PodHealth {
     /// Adds the result of one probe. A pod that accepted logins counts as refusing them after `threshold` failures in a
-    /// row; a pod that never did, after the first.
+    /// row; a pod that has never accepted one, after the first failure.
     pub(crate) fn after(before: Option<&Self>, probe: Probe, threshold: u32) -> Self {
         let failure = match probe.login {
             Ok(()) => {

@@ -46,7 +46,7 @@ impl BackendRejection {
         let at = response.windows(PREFIX.len()).position(|bytes| bytes == PREFIX)?;
         match response.get(at..)?.strip_prefix(PREFIX)?.first()? {
             b'E' => Some(Self::Error),
-            // The types of TLS records. pgpool prints an unprintable byte as it is, or not at all.
+            // The types of TLS records. pgpool prints an unprintable byte either raw or not at all.
             0x14..=0x17 | b'\'' => Some(Self::UntrustedCertificate),
             _ => None,
         }
