@@ -44,17 +44,17 @@ pub(super) fn report(workspace: &Workspace, options: &Options) -> anyhow::Result
             if start.elapsed().as_secs() >= seconds {
                 break;
             }
-            run.judge(generator.damaged(number)?)?;
+            run.add(generator.damaged(number)?)?;
         }
     } else if options.suite.is_empty() {
         for number in 0..options.cases {
-            run.judge(generator.case(number)?)?;
+            run.add(generator.case(number)?)?;
         }
     }
     let now = Timestamp::try_from(SystemTime::now())?;
     for folder in &options.suite {
         for case in read_suite(folder, now)? {
-            run.judge(case)?;
+            run.add(case)?;
         }
     }
     let slow = run.slow()?;
@@ -84,8 +84,8 @@ impl Run {
         })
     }
 
-    fn judge(&mut self, case: Case) -> anyhow::Result<()> {
-        let comparison = compare(&self.oracle, &case).with_context(|| format!("judging {}", case.name))?;
+    fn add(&mut self, case: Case) -> anyhow::Result<()> {
+        let comparison = compare(&self.oracle, &case).with_context(|| format!("verifying {}", case.name))?;
         let took = comparison.took;
         self.summary.add(&case, comparison);
         if self.slowest.as_ref().is_none_or(|(most, _)| took > *most) {

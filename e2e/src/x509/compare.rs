@@ -9,7 +9,7 @@ use super::case::Case;
 use super::documented::{self, Reason};
 use super::oracle::{Oracle, Truth};
 
-/// A case after both have judged it.
+/// A case with the verdicts of both.
 #[derive(Clone, Debug)]
 pub(crate) struct Comparison {
     pub(crate) outcome: Outcome,
@@ -20,7 +20,7 @@ pub(crate) struct Comparison {
     pub(crate) took: Duration,
 }
 
-/// How the two judgments relate.
+/// How the two verdicts relate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Outcome {
     /// They are the same.
@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
     Panicked,
 }
 
-/// Cases of one class differ for the same reason, as far as that can be told.
+/// Cases of one class differ for the same reason, as far as that is known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class {
     /// The failure of `tls-bundle`, or that there is none.
@@ -46,7 +46,7 @@ pub(crate) struct Class {
     pub(crate) theirs: String,
 }
 
-/// Judges a case twice.
+/// Verifies a case with both.
 pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison> {
     let truth = oracle.judge(case)?;
     let theirs = truth.result().err().unwrap_or("works").to_owned();

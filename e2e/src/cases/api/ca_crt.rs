@@ -30,7 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// What is told of the certificates of the pool, which are ready.
+/// What the condition says about the certificates of the pool, which are ready.
 async fn warned(ns: &TestNamespace, words: &[&str]) -> anyhow::Result<()> {
     let (condition, reason) = (ConditionType::CertificatesReady, Reason::RootNotPublished);
     ns.has_condition(POOL, Expected(condition, Status::True, reason, words))
