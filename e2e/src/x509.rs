@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`case`] | a bundle and the question about it |
 //! | [`oracle`], [`host_name`] | what pgpool and psql make of it |
-//! | [`compare`], [`documented`] | what `tls-bundle` makes of it, and whether a difference is intended |
+//! | [`mod@compare`], [`documented`] | what `tls-bundle` makes of it, and whether a difference is intended |
 //! | [`suite`] | cases of public suites, read from files |
 //! | [`generate`], [`plan`], [`twists`] | bundles of our own: what may be unusual or wrong about one |
 //! | [`certificate`], [`keys`], [`der`], [`reshape`] | certificates of any form, and DER, right or wrong |

@@ -357,7 +357,7 @@ where
             self.gone(&key);
         }
         self.left_out.insert(left_out);
-        // Its dependants have to be reconciled.
+        // Its dependents have to be reconciled.
         if let Some(known) = known.filter(|_| !is_gone) {
             self.changed.push(&StateKey::of(known.as_ref(), false), &known);
         }

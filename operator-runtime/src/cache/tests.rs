@@ -422,7 +422,7 @@ async fn one_object_that_cannot_be_decoded_harms_no_other() {
     assert_eq!(
         queued(&mut changes),
         ["one=1", "two=3"],
-        "its dependants are reconciled"
+        "its dependents are reconciled"
     );
     api.lose("configmaps", &config_map("ns", "two", "3"));
     sleep(Duration::from_secs(15)).await;

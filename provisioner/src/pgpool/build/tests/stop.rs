@@ -72,7 +72,7 @@ impl Pod {
     fn has_accepted(&self, connections: u32) {
         let lines = format!(
             "Ip: Forwarding DefaultTTL\nIp: 1 64\n\
-             Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails\n\
+             Tcp: Algorithm Min Max MaxConn ActiveOpens PassiveOpens AttemptFails\n\
              Tcp: 1 200 120000 -1 11 {connections} 0\nUdp: InDatagrams\nUdp: 3\n"
         );
         let new = self.home.path().join("snmp.new");
