@@ -4,6 +4,7 @@
 mod bounds;
 mod create;
 pub(crate) mod figures;
+mod memory;
 mod requests;
 mod rotate;
 pub(crate) mod statistics;
@@ -28,6 +29,8 @@ pub(crate) enum Benchmark {
     Rotate,
     /// How long the operators work on the largest objects that are admitted. Needs no cluster, and fails beyond 50 ms.
     Bounds,
+    /// The memory of both operators with many pools with TLS. Needs no cluster.
+    Memory,
     /// From a changed user or setting to pods that go by it, and what the health check costs them.
     Users,
 }
@@ -37,29 +40,34 @@ pub(crate) fn run(
     workspace: &Workspace,
     kubeconfig: Option<&Path>,
     benchmark: Benchmark,
+    pools: usize,
 ) -> anyhow::Result<()> {
-    if benchmark == Benchmark::Bounds {
-        return run_bounds(workspace);
+    match benchmark {
+        Benchmark::Bounds => return run_bounds(workspace),
+        Benchmark::Memory => return report(workspace, "bench-memory", &memory::measure(workspace, pools)?),
+        _ => {}
     }
     let target = workspace.prepare(kubeconfig)?;
     let (name, figures) = match benchmark {
         // Above, without a cluster.
-        Benchmark::Bounds => return Ok(()),
+        Benchmark::Bounds | Benchmark::Memory => return Ok(()),
         Benchmark::Create => ("bench-create", target.run(create::measure(workspace, &target))?),
         Benchmark::Rotate => ("bench-rotate", target.run(rotate::measure(workspace, &target))?),
         Benchmark::Users => ("bench-users", target.run(users::measure(workspace, &target))?),
     };
-    print!("{}", figures::rendered(&figures));
-    let file = figures::keep(workspace, name, &figures)?;
+    report(workspace, name, &figures)
+}
+
+fn report(workspace: &Workspace, name: &str, figures: &[figures::Figure]) -> anyhow::Result<()> {
+    print!("{}", figures::rendered(figures));
+    let file = figures::keep(workspace, name, figures)?;
     println!("written to {}", file.display());
     Ok(())
 }
 
 fn run_bounds(workspace: &Workspace) -> anyhow::Result<()> {
     let (figures, all_met) = bounds::measure(workspace)?;
-    print!("{}", figures::rendered(&figures));
-    let file = figures::keep(workspace, "bench-bounds", &figures)?;
-    println!("written to {}", file.display());
+    report(workspace, "bench-bounds", &figures)?;
     if !all_met {
         bail!("one object takes longer than it may: see the lines with NO");
     }

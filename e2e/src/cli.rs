@@ -106,6 +106,10 @@ enum Action {
     Bench {
         /// What to measure.
         benchmark: Benchmark,
+
+        /// How many pools `memory` creates.
+        #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+        pools: usize,
     },
     /// Rotate certificates again and again under load, and print the failures.
     Soak(Soak),
@@ -140,7 +144,7 @@ impl Cli {
             Action::Test(selection) => return Ok(runner::run(&workspace, kubeconfig, &selection)),
             Action::Soak(soak) => return soak::run(&workspace, kubeconfig, &soak),
             Action::Report { report } => return report::run(&workspace, kubeconfig, &report),
-            Action::Bench { benchmark } => bench::run(&workspace, kubeconfig, benchmark)?,
+            Action::Bench { benchmark, pools } => bench::run(&workspace, kubeconfig, benchmark, pools)?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -34,7 +34,8 @@ use local_cluster::components::Programs;
 use local_cluster::progress::Progress;
 
 pub(crate) use attack::{Attack, corpus};
-pub(crate) use stage::Installation;
+pub(crate) use stage::{Installation, install, start_operators};
+pub(crate) use supervised::Supervised;
 pub(crate) use verdict::{Verdict, summary};
 
 use stage::Stage;

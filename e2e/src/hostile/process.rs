@@ -73,6 +73,11 @@ fn read(pid: i32) -> Option<Usage> {
     })
 }
 
+/// The memory that is a process's own now, in bytes; `None` when it has ended.
+pub(super) fn own_memory_of(pid: i32) -> Option<u64> {
+    own_memory(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
 fn own_memory(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;

@@ -80,13 +80,7 @@ impl Stage {
         let plane = Arc::new(ControlPlane::start(programs, CertManager::Running).await?);
         let (admin, charts) = (plane.client(), &installation.charts);
         let helm = programs.path("helm")?;
-        manifests::apply_crds(&admin, &charts.join("crds/files")).await?;
-        offer_version(&admin).await?;
-        rbac::grant(&admin, helm, charts).await?;
-        let policies = policies(helm, charts)?;
-        for policy in &policies {
-            manifests::apply_object(&admin, "", policy).await?;
-        }
+        let policies = install(&admin, helm, charts).await?;
         manifests::apply(&admin, "", SERVICE_MONITORS).await?;
         cluster_issuer(&admin).await?;
         let mut users = BTreeMap::new();
@@ -220,6 +214,22 @@ impl Stage {
     }
 }
 
+/// Applies what both charts and that of the CRDs contain, but for the operators; returns the admission policies.
+pub(crate) async fn install(
+    admin: &Client,
+    helm: &Path,
+    charts: &Path,
+) -> anyhow::Result<Vec<DynamicObject>> {
+    manifests::apply_crds(admin, &charts.join("crds/files")).await?;
+    offer_version(admin).await?;
+    rbac::grant(admin, helm, charts).await?;
+    let policies = policies(helm, charts)?;
+    for policy in &policies {
+        manifests::apply_object(admin, "", policy).await?;
+    }
+    Ok(policies)
+}
+
 /// The admission policies of the chart with the CRDs, with its default values.
 fn policies(helm: &Path, charts: &Path) -> anyhow::Result<Vec<DynamicObject>> {
     let mut objects = rbac::render(helm, charts, "crds")?;
@@ -280,7 +290,7 @@ async fn add_generated(neighbor: &TestNamespace, marks: &mut Marks) -> anyhow::R
     Ok(())
 }
 
-async fn start_operators(
+pub(crate) async fn start_operators(
     plane: &Arc<ControlPlane>,
     helm: &Path,
     installation: &Installation,

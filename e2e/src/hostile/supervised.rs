@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::namespace::operator_process::{Operator, OperatorArgs};
 use crate::namespace::scrape;
 
-use super::process::{Usage, Watch};
+use super::process::{self, Usage, Watch};
 
 /// Time for an operator to end by itself; afterwards it is killed, as the kubelet does.
 const GRACE: Duration = Duration::from_secs(10);
@@ -23,11 +23,11 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 const BETWEEN_PROBES: Duration = Duration::from_millis(500);
 
-pub(super) struct Supervised {
-    pub(super) name: &'static str,
+pub(crate) struct Supervised {
+    pub(crate) name: &'static str,
     operator: Operator,
     /// What its container may use, in bytes, as the chart says.
-    pub(super) memory_limit: u64,
+    pub(crate) memory_limit: u64,
     watch: Watch,
     liveness: Liveness,
     /// What the processes before this one used.
@@ -56,12 +56,12 @@ impl Supervised {
     }
 
     /// Fails with the end of its log if the process has ended by itself.
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         self.operator.check()
     }
 
     /// Ends the process and starts it again, without waiting for it.
-    pub(super) fn restart(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         self.operator.end(GRACE)?;
         self.before = self.usage();
         self.operator.begin()?;
@@ -70,7 +70,7 @@ impl Supervised {
     }
 
     /// Waits until it is ready.
-    pub(super) async fn ready(&mut self, limit: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn ready(&mut self, limit: Duration) -> anyhow::Result<()> {
         let address = self.operator.admin().to_string();
         let operator = &mut self.operator;
         wait::until(&format!("{} is ready", self.name), limit, || {
@@ -95,6 +95,16 @@ impl Supervised {
             processor_seconds: self.before.processor_seconds + now.processor_seconds,
             open_files: self.before.open_files.max(now.open_files),
         }
+    }
+
+    /// The largest memory of its own since its start, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.watch.usage().peak
+    }
+
+    /// Its memory now, in bytes; `None` when it has ended.
+    pub(crate) fn own_memory(&self) -> Option<u64> {
+        process::own_memory_of(self.operator.pid().ok()?)
     }
 
     /// The longest time without an answer of `/livez` since [`Self::forget`].

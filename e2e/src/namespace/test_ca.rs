@@ -5,11 +5,14 @@ use std::net::IpAddr;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
+    DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    date_time_ymd,
 };
 
 pub(crate) struct TestCa {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// Of every certificate; a new one for each otherwise.
+    key: Option<KeyPair>,
 }
 
 /// What a certificate is to be good for.
@@ -34,6 +37,16 @@ impl TestCa {
     pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
         Ok(Self {
             issuer: CertifiedIssuer::self_signed(of_ca(name), KeyPair::generate()?)?,
+            key: None,
+        })
+    }
+
+    /// One with RSA keys of 2048 bits. All certificates have the same key, since a new one takes long.
+    pub(crate) fn rsa(name: &str) -> anyhow::Result<Self> {
+        let key = || KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(of_ca(name), key()?)?,
+            key: Some(key()?),
         })
     }
 
@@ -43,6 +56,7 @@ impl TestCa {
         params.use_authority_key_identifier_extension = true;
         Ok(Self {
             issuer: CertifiedIssuer::signed_by(params, KeyPair::generate()?, &self.issuer)?,
+            key: None,
         })
     }
 
@@ -86,8 +100,14 @@ impl TestCa {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
         }
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer)?;
+        let made;
+        let key = if let Some(key) = &self.key {
+            key
+        } else {
+            made = KeyPair::generate()?;
+            &made
+        };
+        let certificate = params.signed_by(key, &self.issuer)?;
         Ok(Pair {
             certificate: certificate.pem(),
             key: key.serialize_pem(),

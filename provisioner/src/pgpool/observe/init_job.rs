@@ -58,6 +58,9 @@ pub(super) async fn facts(pgpool: &Pgpool, context: &Context) -> Result<InitFact
 /// Whether a `ConfigMap` exists. Read by name, once for each attempt to create the Job: the right to watch one would be the
 /// right to list all. Only its metadata is requested, and not even that is decoded: the content may be large.
 async fn config_map(context: &Context, namespace: &str, name: &str) -> Result<Lookup<()>, Error> {
+    if !names::is_possible(name) {
+        return Ok(Lookup::Absent);
+    }
     let what = || format!("ConfigMap {namespace}/{name}");
     let url = ConfigMap::url_path(&(), Some(namespace));
     let request = Request::new(url).get_metadata(name, &GetParams::default());

@@ -160,7 +160,7 @@ async fn auth_secret(
         (Lookup::Absent, known) => known,
         (cached, _) => cached,
     };
-    if known != Lookup::Absent {
+    if known != Lookup::Absent || !names::is_possible(name) {
         return Ok(known);
     }
     let title = || format!("Secret {namespace}/{name}");
