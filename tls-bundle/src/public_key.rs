@@ -122,6 +122,7 @@ pub(crate) struct PublicKey<'a> {
     algorithm: &'a [u8],
     family: Option<Family>,
     curve: Option<Kind>,
+    has_parameters: bool,
     /// The key itself; `None` if it has a fraction of an octet.
     bits: Option<&'a [u8]>,
 }
@@ -143,7 +144,9 @@ impl<'a> PublicKey<'a> {
         algorithm.end()?;
         let (unused, bits) = der::bit_string(inside.expect(tag::BIT_STRING)?.content)?;
         inside.end()?;
-        let curve = parameters.filter(|parameters| parameters.tag == tag::OID);
+        let curve = parameters
+            .as_ref()
+            .filter(|parameters| parameters.tag == tag::OID);
         let curve = curve.and_then(|curve| match curve.content {
             oid::P256 => Some(Kind::P256),
             oid::P384 => Some(Kind::P384),
@@ -155,6 +158,7 @@ impl<'a> PublicKey<'a> {
             algorithm: oid,
             family: family(oid),
             curve,
+            has_parameters: parameters.is_some(),
             bits: (unused == 0).then_some(bits),
         })
     }
@@ -180,6 +184,8 @@ impl<'a> PublicKey<'a> {
         match self.family? {
             Family::Rsa => Numbers::rsa(bits),
             Family::Ec => Numbers::point(self.curve?, bits),
+            // Without parameters (RFC 8410, section 3): OpenSSL does not read a key with any.
+            Family::Ed25519 if self.has_parameters => None,
             Family::Ed25519 => (bits.len() == 32).then(|| Numbers::Ed25519(bits.to_vec())),
             Family::RsaPss | Family::Ed448 | Family::Dsa => None,
         }
@@ -250,7 +256,26 @@ fn family(algorithm: &[u8]) -> Option<Family> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Numbers};
+    use super::{Kind, Numbers, PublicKey};
+    use crate::der::Reader;
+
+    #[test]
+    fn an_ed25519_key_has_no_parameters() {
+        let info = |algorithm: &[u8]| {
+            let mut inside = [&[0x30, u8::try_from(algorithm.len()).unwrap()], algorithm].concat();
+            inside.extend([0x03, 33, 0]);
+            inside.extend([7; 32]);
+            [&[0x30, u8::try_from(inside.len()).unwrap()], inside.as_slice()].concat()
+        };
+        let kind = |info: &[u8]| {
+            let key = PublicKey::read(&mut Reader::new(info)).unwrap();
+            key.numbers().map(|numbers| numbers.kind())
+        };
+        let ed25519 = [0x06, 3, 0x2b, 0x65, 0x70];
+        assert_eq!(kind(&info(&ed25519)), Some(Kind::Ed25519));
+        assert_eq!(kind(&info(&[ed25519, ed25519].concat())), None);
+        assert_eq!(kind(&info(&[&ed25519[..], &[0x05, 0]].concat())), None);
+    }
 
     #[test]
     fn the_length_of_a_modulus_is_counted_in_bits() {
