@@ -8,6 +8,7 @@
 //! | [`suite`] | cases of public suites, read from files |
 //! | [`generate`], [`plan`], [`twists`] | bundles of our own: what may be unusual or wrong about one |
 //! | [`certificate`], [`keys`], [`der`], [`reshape`] | certificates of any form, and DER, right or wrong |
+//! | [`mod@examples`], [`real`] | a few of them, with a real pgpool and a real psql |
 //! | [`summary`] | all differences by class, as text and JSON |
 
 mod case;
@@ -15,11 +16,13 @@ mod certificate;
 mod compare;
 mod der;
 mod documented;
+mod examples;
 mod generate;
 mod host_name;
 mod keys;
 mod oracle;
 mod plan;
+mod real;
 mod reshape;
 mod suite;
 mod summary;
@@ -27,8 +30,10 @@ mod twists;
 
 pub(crate) use case::Case;
 pub(crate) use compare::compare;
+pub(crate) use examples::{Example, examples};
 pub(crate) use generate::Generator;
 pub(crate) use oracle::Oracle;
+pub(crate) use real::Programs;
 pub(crate) use suite::read as read_suite;
 pub(crate) use summary::Summary;
 

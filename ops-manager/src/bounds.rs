@@ -57,6 +57,57 @@ fn plain_ca() -> Ca {
     ca(&rcgen::PKCS_ECDSA_P256_SHA256, |_| ())
 }
 
+/// A CA whose own certificate is from another one.
+fn below(issuer: &Ca, number: usize) -> Ca {
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("level {number}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512).unwrap();
+    CertifiedIssuer::signed_by(params, key, issuer).unwrap()
+}
+
+/// The longest chain that is verified, with the slowest signatures.
+fn long_chain() -> Entries {
+    let root = ca(&PKCS_ECDSA_P521_SHA512, |_| ());
+    let mut levels = vec![below(&root, 0)];
+    for number in 1..tls_bundle::limits::CHAIN - 2 {
+        let next = below(&levels[0], number);
+        levels.insert(0, next);
+    }
+    let mut entries = Entries::issued(&levels[0], root.pem(), |_| ());
+    entries.certificate.extend(levels.iter().map(Ca::pem));
+    entries
+}
+
+/// Two CAs that certify each other, each many times.
+fn circle() -> Entries {
+    let (one, two) = (
+        ca(&PKCS_ECDSA_P521_SHA512, |_| ()),
+        ca(&PKCS_ECDSA_P521_SHA512, |params| {
+            params.distinguished_name.push(DnType::CommonName, "other");
+        }),
+    );
+    let named = |name: &str, key: &Ca, by: &Ca| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.signed_by(key.key(), by).unwrap().pem()
+    };
+    let mut entries = Entries::issued(&one, String::new(), |_| ());
+    for number in 0..limits::CERTIFICATES / 2 {
+        let crossed = [named("root", &one, &two), named("other", &two, &one)].concat();
+        entries.ca.push_str(&crossed);
+        // With the leaf that is one certificate less than the limit.
+        if number > 0 {
+            entries.certificate.push_str(&crossed);
+        }
+    }
+    entries
+}
+
 fn names(count: usize) -> Vec<SanType> {
     let name = |number: usize| format!("n{number}.example");
     (0..count)
@@ -128,6 +179,8 @@ fn worst() -> Vec<(&'static str, Entries)> {
                 params.subject_alt_names = names(4000);
             }),
         ),
+        ("a long chain, P-521", long_chain()),
+        ("CAs that certify each other", circle()),
         ("most CAs", Entries::issued(&simple, many, |_| ())),
         ("a long subject", Entries::issued(&wide, wide.pem(), |_| ())),
         ("extensions", Entries::issued(&simple, simple.pem(), extensions)),

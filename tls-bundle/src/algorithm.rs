@@ -212,3 +212,74 @@ fn ecdsa(hash: Hash, curve: Kind) -> Option<Verifier> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Algorithm, Hash};
+    use crate::der::Reader;
+    use crate::oid;
+
+    fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        [&[tag, u8::try_from(content.len()).unwrap()], content.as_slice()].concat()
+    }
+
+    fn hash(oid: &[u8]) -> Vec<u8> {
+        element(0x30, &[&element(6, &[oid])])
+    }
+
+    fn mask(generator: &[u8], oid: &[u8]) -> Vec<u8> {
+        element(0x30, &[&element(6, &[generator]), &hash(oid)])
+    }
+
+    /// The hash of RSA-PSS with these parameters, each in its own tag.
+    fn pss(parameters: &[(u8, Vec<u8>)]) -> Option<Hash> {
+        let parts: Vec<_> = parameters
+            .iter()
+            .map(|(number, part)| element(0xa0 | number, &[part]))
+            .collect();
+        let parts: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+        let whole = element(0x30, &[&element(6, &[oid::RSA_PSS]), &element(0x30, &parts)]);
+        let read = Reader::new(&whole).element().unwrap();
+        let algorithm = Algorithm::read(&read).unwrap();
+        assert_eq!(algorithm.strength().is_ok(), algorithm.pss().is_some());
+        algorithm.pss()
+    }
+
+    #[test]
+    fn rsa_pss_has_one_hash_and_a_salt_of_its_length() {
+        let with = |digest: &[u8], salt: u8| {
+            [
+                (0, hash(digest)),
+                (1, mask(oid::MGF1, digest)),
+                (2, vec![2, 1, salt]),
+            ]
+        };
+        for (digest, salt, expected) in [
+            (oid::SHA256, 32, Some(Hash::Sha256)),
+            (oid::SHA384, 48, Some(Hash::Sha384)),
+            (oid::SHA512, 64, Some(Hash::Sha512)),
+            (oid::SHA256, 20, None),
+            (oid::SHA512, 32, None),
+        ] {
+            assert_eq!(pss(&with(digest, salt)), expected, "{digest:?} {salt}");
+        }
+        let [digest, generator, salt] = with(oid::SHA256, 32);
+        let trailer = |number: u8| (3, vec![2, 1, number]);
+        let usual = [digest.clone(), generator.clone(), salt.clone(), trailer(1)];
+        assert_eq!(pss(&usual), Some(Hash::Sha256));
+        for unusual in [
+            // SHA-1 and a salt of 20 octets where nothing is said.
+            vec![],
+            vec![digest.clone(), generator.clone()],
+            vec![digest.clone(), salt.clone()],
+            vec![generator.clone(), salt.clone()],
+            vec![digest.clone(), (1, mask(oid::MGF1, oid::SHA384)), salt.clone()],
+            vec![digest.clone(), (1, mask(oid::SHA256, oid::SHA256)), salt.clone()],
+            vec![digest.clone(), generator.clone(), salt.clone(), trailer(2)],
+            vec![digest, generator, salt, trailer(1), trailer(1)],
+        ] {
+            assert_eq!(pss(&unusual), None, "{unusual:?}");
+        }
+    }
+}

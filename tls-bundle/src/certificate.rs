@@ -3,16 +3,13 @@
 use jiff::Timestamp;
 
 use crate::algorithm::Algorithm;
-use crate::der::{self, Fault, Read, Reader, tag};
+use crate::der::{self, Read, Reader, tag};
 use crate::extensions::Extensions;
 use crate::general_name::GeneralName;
 use crate::name::Name;
 use crate::public_key::PublicKey;
 use crate::time::Validity;
 use crate::{Fingerprint, Leaf};
-
-const MALFORMED: &str = "is malformed";
-const REFUSED: &str = "is not DER, or has parts that are not supported";
 
 /// A decoded certificate.
 pub(crate) struct Certificate<'a> {
@@ -40,11 +37,8 @@ pub(crate) struct Certificate<'a> {
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence about the certificate.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Certificate<'_>, &'static str> {
-    Certificate::read(bytes).map_err(|fault| match fault {
-        Fault::Malformed => MALFORMED,
-        Fault::Refused => REFUSED,
-    })
+pub(crate) fn parse(bytes: &[u8]) -> Read<Certificate<'_>> {
+    Certificate::read(bytes)
 }
 
 impl<'a> Certificate<'a> {

@@ -36,14 +36,19 @@ const CONSTRUCTED: u8 = 0x20;
 /// The number of a tag that continues in further octets.
 const LONG_TAG: u8 = 0x1f;
 
-/// Why bytes cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why bytes cannot be read, as the end of a sentence about a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
     /// OpenSSL does not read it either.
+    #[error("is malformed")]
     Malformed,
     /// OpenSSL may read it: it is not DER, or of a kind that is not supported here.
-    Refused,
+    #[error("has {0}, which is not supported")]
+    Refused(&'static str),
 }
+
+/// What OpenSSL reads although DER demands another form.
+pub(crate) const NOT_DER: Fault = Fault::Refused("an encoding that is not DER");
 
 pub(crate) type Read<T> = Result<T, Fault>;
 
@@ -81,7 +86,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn element(&mut self) -> Read<Element<'a>> {
         let (&tag, rest) = self.rest.split_first().ok_or(Fault::Malformed)?;
         if tag & LONG_TAG == LONG_TAG {
-            return Err(Fault::Refused);
+            return Err(Fault::Refused("a tag of several octets"));
         }
         let (&length, rest) = rest.split_first().ok_or(Fault::Malformed)?;
         let (length, rest) = if length < 0x80 {
@@ -130,7 +135,7 @@ impl<'a> Reader<'a> {
 /// OpenSSL joins strings in pieces, and reads some lists whose tag does not say that they are constructed.
 const fn mismatch(wanted: u8, found: u8) -> Fault {
     if wanted ^ found == CONSTRUCTED {
-        Fault::Refused
+        NOT_DER
     } else {
         Fault::Malformed
     }
@@ -139,14 +144,14 @@ const fn mismatch(wanted: u8, found: u8) -> Fault {
 /// Parses a long length, which must use as few octets as possible. No octet at all stands for an indefinite length.
 fn long_length(octets: &[u8]) -> Read<usize> {
     let length = match octets {
-        [] | [0, ..] => return Err(Fault::Refused),
+        [] | [0, ..] => return Err(NOT_DER),
         [one] => usize::from(*one),
         [high, low] => usize::from(u16::from_be_bytes([*high, *low])),
         [high, middle, low] => u32::from_be_bytes([0, *high, *middle, *low]) as usize,
         _ => return Err(Fault::Malformed),
     };
     if length < 0x80 {
-        return Err(Fault::Refused);
+        return Err(NOT_DER);
     }
     Ok(length)
 }
@@ -158,7 +163,7 @@ pub(crate) fn alone(bytes: &[u8], tag: u8) -> Read<Element<'_>> {
     if reader.is_empty() {
         Ok(element)
     } else {
-        Err(Fault::Refused)
+        Err(Fault::Refused("bytes behind a value"))
     }
 }
 
@@ -195,7 +200,7 @@ pub(crate) fn bit_string(content: &[u8]) -> Read<(u8, &[u8])> {
         return Err(Fault::Malformed);
     }
     if octets.is_empty() && unused > 0 {
-        return Err(Fault::Refused);
+        return Err(NOT_DER);
     }
     Ok((unused, octets))
 }
@@ -228,7 +233,7 @@ pub(crate) fn any(element: &Element<'_>) -> Read<()> {
         tag::BMP => content.len().is_multiple_of(2),
         tag::UNIVERSAL => content.len().is_multiple_of(4),
         tag::SEQUENCE | tag::SET => true,
-        other if other & 0xe0 == CONSTRUCTED => return Err(Fault::Refused),
+        other if other & 0xe0 == CONSTRUCTED => return Err(NOT_DER),
         _ => true,
     };
     if fits { Ok(()) } else { Err(Fault::Malformed) }

@@ -114,7 +114,7 @@ impl<'a> Extensions<'a> {
             match found.decode(oid, value) {
                 Ok(()) => {}
                 Err(Fault::Malformed) => found.malformed = found.malformed.or(Some(name)),
-                Err(Fault::Refused) => return Err(Fault::Refused),
+                Err(refused) => return Err(refused),
             }
         }
         Ok(found)
@@ -253,8 +253,9 @@ fn distribution_points(value: &[u8]) -> Read<()> {
             let names = place.element()?;
             match names.tag {
                 0xa0 => drop(GeneralName::read_all(names.reader())?),
-                // A name relative to that of the issuer.
-                0xa1 => return Err(Fault::Refused),
+                0xa1 => {
+                    return Err(Fault::Refused("a CRL distribution point relative to its issuer"));
+                }
                 _ => return Err(Fault::Malformed),
             }
             place.end()?;

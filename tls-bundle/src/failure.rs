@@ -242,7 +242,9 @@ pub enum ChainFault {
         issuer: Subject,
     },
     /// The signature algorithm is not among the supported ones.
-    #[error("{subject} is signed with an algorithm or a key that is not supported")]
+    #[error(
+        "{subject} is signed with an algorithm or a key that is not supported; supported are SHA-256, SHA-384 and SHA-512 with RSA or ECDSA, and Ed25519"
+    )]
     AlgorithmUnsupported {
         /// The certificate.
         subject: Subject,

@@ -43,8 +43,9 @@ impl<'a> GeneralName<'a> {
                 der::oid(element.content)?;
                 Self::Registered
             }
-            // OpenSSL reads EDI party names, and strings in pieces.
-            EDI_PARTY | 0xa1 | 0xa2 | 0xa6 | 0xa7 => return Err(Fault::Refused),
+            EDI_PARTY => return Err(Fault::Refused("an EDI party name")),
+            // Strings in pieces.
+            0xa1 | 0xa2 | 0xa6 | 0xa7 => return Err(der::NOT_DER),
             _ => return Err(Fault::Malformed),
         })
     }

@@ -9,7 +9,7 @@ use rustls_pki_types::PrivateKeyDer;
 
 use crate::Failure;
 use crate::der::{self, Reader, tag};
-use crate::public_key::{Kind, Numbers};
+use crate::public_key::{Family, Kind, Numbers, bits, curve, family, unsigned};
 
 /// The curves, each with an algorithm that parses its keys.
 static CURVES: [(Kind, &EcdsaSigningAlgorithm); 3] = [
@@ -18,8 +18,8 @@ static CURVES: [(Kind, &EcdsaSigningAlgorithm); 3] = [
     (Kind::P521, &ECDSA_P521_SHA512_ASN1_SIGNING),
 ];
 
-const UNSUPPORTED: &str =
-    "it is malformed, or neither RSA of 2048 to 8192 bits, ECDSA P-256, P-384 or P-521, nor Ed25519";
+const DAMAGED: &str = "it is damaged: it is malformed, or its parts contradict each other";
+const UNSUPPORTED: &str = "it is of another kind; supported are RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 and P-521, and Ed25519";
 const VERSION_2: &str = "it is in version 2 of PKCS #8, with its public key, which OpenSSL 3.0 cannot read; write it in version 1";
 const NO_CURVE: &str = "it does not name its curve, so OpenSSL cannot read it; write it in PKCS #8";
 const MISLABELED: &str = "its PEM label does not fit its content";
@@ -30,6 +30,9 @@ const MISLABELED: &str = "its PEM label does not fit its content";
 /// What is wrong, as the end of a sentence about the key.
 pub(crate) fn public_of(key: &PrivateKeyDer<'_>) -> Result<Numbers, &'static str> {
     if der::alone(key.secret_der(), tag::SEQUENCE).is_err() {
+        return Err(DAMAGED);
+    }
+    if kind_is_supported(key) == Some(false) {
         return Err(UNSUPPORTED);
     }
     let public = match key {
@@ -54,7 +57,44 @@ pub(crate) fn public_of(key: &PrivateKeyDer<'_>) -> Result<Numbers, &'static str
         }
         _ => None,
     };
-    public.ok_or(UNSUPPORTED)
+    public.ok_or(DAMAGED)
+}
+
+/// Whether the kind that a key names is supported; `None` if it names none.
+fn kind_is_supported(key: &PrivateKeyDer<'_>) -> Option<bool> {
+    let mut reader = der::alone(key.secret_der(), tag::SEQUENCE).ok()?.reader();
+    reader.expect(tag::INTEGER).ok()?;
+    let named = |mut reader: Reader<'_>| {
+        let found = reader.expect(tag::OID).ok()?;
+        Some(curve(found.content).is_some())
+    };
+    match key {
+        PrivateKeyDer::Pkcs1(_) => has_supported_size(&mut reader),
+        PrivateKeyDer::Sec1(_) => {
+            reader.expect(tag::OCTET_STRING).ok()?;
+            named(reader.optional(tag::constructed(0)).ok()??.reader())
+        }
+        _ => {
+            let mut algorithm = reader.expect(tag::SEQUENCE).ok()?.reader();
+            let found = algorithm.expect(tag::OID).ok()?;
+            let inner = reader.expect(tag::OCTET_STRING).ok()?;
+            match family(found.content) {
+                Some(Family::Rsa) => {
+                    let mut inner = der::alone(inner.content, tag::SEQUENCE).ok()?.reader();
+                    inner.expect(tag::INTEGER).ok()?;
+                    has_supported_size(&mut inner)
+                }
+                Some(Family::Ec) => named(algorithm),
+                other => Some(other == Some(Family::Ed25519)),
+            }
+        }
+    }
+}
+
+/// Whether the modulus that comes next has the size of a supported one.
+fn has_supported_size(reader: &mut Reader<'_>) -> Option<bool> {
+    let modulus = unsigned(reader)?;
+    Some((2048..=8192).contains(&bits(&modulus)))
 }
 
 /// Whether a PKCS #8 structure holds more than version, algorithm, key and attributes; `None` for another structure.

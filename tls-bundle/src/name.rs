@@ -5,6 +5,8 @@ use crate::der::{Fault, Read, Reader, tag};
 use crate::shortened::shortened;
 use crate::{limits, oid};
 
+const UNUSUAL_STRING: Fault = Fault::Refused("a string of an unusual type in a name");
+
 /// One attribute, such as a common name.
 pub(crate) struct Attribute<'a> {
     pub(crate) oid: &'a [u8],
@@ -153,7 +155,7 @@ fn canonical_attribute(attribute: &Attribute<'_>) -> Read<Vec<u8>> {
         tag::BIT_STRING => {
             let (unused, _) = crate::der::bit_string(attribute.value)?;
             if unused != 0 {
-                return Err(Fault::Refused);
+                return Err(UNUSUAL_STRING);
             }
             (tag::BIT_STRING, attribute.value.to_vec())
         }
@@ -196,7 +198,7 @@ pub(crate) fn utf8(tag: u8, value: &[u8]) -> Read<Vec<u8>> {
         tag::UNIVERSAL => wide::<4>(value),
         tag::NUMERIC => return Ok(value.to_vec()),
         // Further types are possible, but in no use.
-        _ => return Err(Fault::Refused),
+        _ => return Err(UNUSUAL_STRING),
     };
     text.map(String::into_bytes).ok_or(Fault::Malformed)
 }

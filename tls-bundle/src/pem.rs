@@ -84,7 +84,7 @@ pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Problem
             "PRIVATE KEY" => Ok(PrivateKeyDer::Pkcs8(der.into())),
             "RSA PRIVATE KEY" => Ok(PrivateKeyDer::Pkcs1(der.into())),
             "EC PRIVATE KEY" => Ok(PrivateKeyDer::Sec1(der.into())),
-            _ => Err("its private key is neither RSA, ECDSA nor Ed25519".into()),
+            _ => Err("its private key is of another kind; supported are RSA, ECDSA and Ed25519".into()),
         };
     }
     Err("it holds no PEM section with a private key".into())

@@ -100,7 +100,7 @@ impl Numbers {
 }
 
 /// Reads a positive number, without the octet that only tells its sign.
-fn unsigned(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+pub(crate) fn unsigned(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
     let content = der::integer(reader.expect(tag::INTEGER).ok()?.content).ok()?;
     match content {
         [0, rest @ ..] => Some(rest.to_vec()),
@@ -110,7 +110,7 @@ fn unsigned(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
 }
 
 /// The length of a number without leading zero octets, in bits.
-fn bits(number: &[u8]) -> usize {
+pub(crate) fn bits(number: &[u8]) -> usize {
     let unused = number.first().map_or(0, |first| first.leading_zeros());
     number.len().saturating_mul(8).saturating_sub(unused as usize)
 }
@@ -147,12 +147,7 @@ impl<'a> PublicKey<'a> {
         let curve = parameters
             .as_ref()
             .filter(|parameters| parameters.tag == tag::OID);
-        let curve = curve.and_then(|curve| match curve.content {
-            oid::P256 => Some(Kind::P256),
-            oid::P384 => Some(Kind::P384),
-            oid::P521 => Some(Kind::P521),
-            _ => None,
-        });
+        let curve = curve.and_then(|found| self::curve(found.content));
         Ok(Self {
             info: info.whole,
             algorithm: oid,
@@ -242,7 +237,17 @@ fn representative(kind: Kind) -> &'static dyn VerificationAlgorithm {
     }
 }
 
-fn family(algorithm: &[u8]) -> Option<Family> {
+/// The supported curve of that name.
+pub(crate) fn curve(oid: &[u8]) -> Option<Kind> {
+    Some(match oid {
+        oid::P256 => Kind::P256,
+        oid::P384 => Kind::P384,
+        oid::P521 => Kind::P521,
+        _ => return None,
+    })
+}
+
+pub(crate) fn family(algorithm: &[u8]) -> Option<Family> {
     Some(match algorithm {
         oid::RSA => Family::Rsa,
         oid::RSA_PSS => Family::RsaPss,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 
-use crate::der::{Fault, Read, Reader, tag};
+use crate::der::{Fault, NOT_DER, Read, Reader, tag};
 
 /// Seconds since 1970; `None` for a time in a form that no client accepts.
 pub(crate) struct Validity {
@@ -69,7 +69,7 @@ fn time(reader: &mut Reader<'_>) -> Read<Option<i64>> {
         tag::GENERALIZED_TIME if element.content.len() == 15 => element.content.to_vec(),
         tag::UTC_TIME | tag::GENERALIZED_TIME => return Ok(None),
         other if other == tag::UTC_TIME | 0x20 || other == tag::GENERALIZED_TIME | 0x20 => {
-            return Err(Fault::Refused);
+            return Err(NOT_DER);
         }
         _ => return Err(Fault::Malformed),
     };

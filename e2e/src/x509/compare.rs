@@ -1,9 +1,11 @@
 //! What `tls-bundle` says about a case beside what is true.
 
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tls_bundle::{Entry, Failure, verify};
+use anyhow::Context as _;
+use tls_bundle::{Entry, Failure, Verification, verify, verify_presented};
 
 use super::case::Case;
 use super::documented::{self, Reason};
@@ -16,7 +18,7 @@ pub(crate) struct Comparison {
     pub(crate) class: Class,
     /// What `tls-bundle` says, for people.
     pub(crate) message: String,
-    /// How long `tls-bundle` took.
+    /// The processor time of `tls-bundle`.
     pub(crate) took: Duration,
 }
 
@@ -33,6 +35,8 @@ pub(crate) enum Outcome {
     TooLenient,
     /// Refused without a documented reason, though psql connects.
     TooStrict,
+    /// The check of what a server with these files presents has another result.
+    Inconsistent,
     /// `tls-bundle` panicked.
     Panicked,
 }
@@ -50,7 +54,7 @@ pub(crate) struct Class {
 pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison> {
     let truth = oracle.judge(case)?;
     let theirs = truth.result().err().unwrap_or("works").to_owned();
-    let (verdict, took) = verdict(case);
+    let (verdict, took) = verdict(case)?;
     let Some(verdict) = verdict else {
         let ours = "panic".to_owned();
         return Ok(Comparison {
@@ -60,7 +64,10 @@ pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison
             took,
         });
     };
-    let outcome = outcome(&verdict, &truth);
+    let mut outcome = outcome(&verdict, &truth, case);
+    if is_inconsistent(case, &verdict, &truth) {
+        outcome = Outcome::Inconsistent;
+    }
     Ok(Comparison {
         outcome,
         class: Class {
@@ -73,24 +80,48 @@ pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison
 }
 
 /// What `tls-bundle` says, without failures of a key that the suite keeps to itself; nothing when it panicked.
-fn verdict(case: &Case) -> (Option<Verdict>, Duration) {
-    let start = Instant::now();
+fn verdict(case: &Case) -> anyhow::Result<(Option<Verdict>, Duration)> {
+    let start = processor_time()?;
     let judged = catch_unwind(AssertUnwindSafe(|| {
         verify(&case.bundle(), &case.required(), case.at)
     }));
-    let took = start.elapsed();
+    let took = processor_time()?.saturating_sub(start);
     let verdict = judged.ok().map(|verification| {
-        let mut failures = verification.failures;
+        let mut verdict = Verdict::of(verification);
         if case.key.is_none() {
-            failures.retain(|failure| !is_about_the_key(failure));
+            verdict.failures.retain(|failure| !is_about_the_key(failure));
         }
-        Verdict {
-            readable: verification.leaf.is_some(),
-            failures,
-            warnings: verification.warnings.iter().map(ToString::to_string).collect(),
-        }
+        verdict
     });
-    (verdict, took)
+    Ok((verdict, took))
+}
+
+/// What this thread has used of a processor, which other programs do not change.
+fn processor_time() -> anyhow::Result<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").context("reading the processor time")?;
+    let used = text.split(' ').next().context("no processor time")?;
+    Ok(Duration::from_nanos(used.parse()?))
+}
+
+/// Whether the provisioner's look at a server with these files would not end as the check before did, which also reads the key
+/// and PEM.
+fn is_inconsistent(case: &Case, before: &Verdict, truth: &Truth) -> bool {
+    if truth.presented.is_empty() {
+        return false;
+    }
+    let ca = Some(case.ca.as_slice());
+    let after = Verdict::of(verify_presented(&truth.presented, ca, &case.required(), case.at));
+    let is_about_files = |failure: &Failure| is_about_the_key(failure) || is_about_pem(failure);
+    match (before.accepts(), after.accepts()) {
+        (true, false) => true,
+        (false, true) => !before.failures.iter().any(is_about_files),
+        (true, true) | (false, false) => false,
+    }
+}
+
+/// Whether `tls.crt` is refused before its certificates are looked at.
+fn is_about_pem(failure: &Failure) -> bool {
+    matches!(failure, Failure::CertificateUnreadable { problem } if !problem.starts_with("certificate "))
 }
 
 fn is_about_the_key(failure: &Failure) -> bool {
@@ -109,6 +140,14 @@ struct Verdict {
 }
 
 impl Verdict {
+    fn of(verification: Verification) -> Self {
+        Self {
+            readable: verification.leaf.is_some(),
+            failures: verification.failures,
+            warnings: verification.warnings.iter().map(ToString::to_string).collect(),
+        }
+    }
+
     fn accepts(&self) -> bool {
         self.readable && self.failures.is_empty()
     }
@@ -128,12 +167,12 @@ impl Verdict {
     }
 }
 
-fn outcome(verdict: &Verdict, truth: &Truth) -> Outcome {
+fn outcome(verdict: &Verdict, truth: &Truth, case: &Case) -> Outcome {
     match (verdict.accepts(), truth.result()) {
         (true, Ok(())) | (false, Err(_)) => Outcome::Agree,
         (true, Err(_)) if !verdict.warnings.is_empty() && truth.works_with_another_root() => Outcome::Warned,
         (true, Err(_)) => Outcome::TooLenient,
-        (false, Ok(())) => match documented::reason(&verdict.failures) {
+        (false, Ok(())) => match documented::reason(&verdict.failures, case) {
             Some(reason) => Outcome::Documented(reason),
             None => Outcome::TooStrict,
         },

@@ -1,5 +1,6 @@
 //! Bundles of our own: a chain without a fault, changed by one or two twists. A seed and a number describe a bundle.
 
+use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -24,13 +25,21 @@ const KINDS: [Kind; 8] = [
 /// Makes bundles, which differ by their number.
 pub(crate) struct Generator {
     seed: u64,
+    now: Timestamp,
     keys: Keys,
 }
 
 impl Generator {
+    /// All bundles are about the same time.
     pub(crate) fn new(seed: u64) -> Self {
+        Self::at(seed, Timestamp::from_second(1_780_272_000).unwrap_or_default())
+    }
+
+    /// All bundles are about the time `now`.
+    pub(crate) fn at(seed: u64, now: Timestamp) -> Self {
         Self {
             seed,
+            now,
             keys: Keys::default(),
         }
     }
@@ -49,7 +58,7 @@ impl Generator {
         let seed = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number;
         let mut random = StdRng::seed_from_u64(seed);
         let kind = KINDS.choose(&mut random).copied().unwrap_or(Kind::P256);
-        let mut plan = Plan::new(random.random_range(0..=2), kind);
+        let mut plan = Plan::new(random.random_range(0..=2), kind, self.now);
         // Each twist gets its turn, alone and with another one.
         let position = usize::try_from(number)? % TWISTS.len();
         let mut chosen = vec![TWISTS[position]];

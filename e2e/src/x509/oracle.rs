@@ -12,6 +12,7 @@ use openssl::stack::Stack;
 use openssl::x509::store::{X509StoreBuilder, X509StoreBuilderRef};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509PurposeId, X509StoreContext};
+use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 use tls_bundle::Role;
 
@@ -36,6 +37,8 @@ pub(crate) struct Truth {
     pub(crate) verified_partially: Result<(), String>,
     /// Whether the leaf covers all names.
     pub(crate) named: Result<(), String>,
+    /// What a server with these files presents; empty when they are not loaded.
+    pub(crate) presented: Vec<CertificateDer<'static>>,
 }
 
 impl Truth {
@@ -70,15 +73,21 @@ impl Oracle {
                     verified: Ok(()),
                     verified_partially: Ok(()),
                     named: Ok(()),
+                    presented: Vec::new(),
                 });
             }
         };
         let mut hosts = case.hosts();
+        let presented = loaded
+            .presented()
+            .map(|certificate| Ok(certificate.to_der()?.into()))
+            .collect::<anyhow::Result<_>>()?;
         Ok(Truth {
             loads: Ok(()),
             verified: self.verify(case, &loaded, X509VerifyFlags::empty())?,
             verified_partially: self.verify(case, &loaded, X509VerifyFlags::PARTIAL_CHAIN)?,
             named: hosts.try_for_each(|host| host_name::covers(&loaded.leaf, &host)),
+            presented,
         })
     }
 

@@ -28,11 +28,6 @@ pub(super) const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 /// Where the signed part of a certificate begins, which has 256 to 65,535 bytes.
 const SIGNED_AT: usize = 4;
 
-/// The time of every case.
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_second(1_780_272_000).unwrap_or_default()
-}
-
 /// Where a certificate beside the chain goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -79,6 +74,8 @@ pub(super) struct Texts {
 pub(super) type Edit = Box<dyn FnOnce(&mut Texts)>;
 
 pub(super) struct Plan {
+    /// The time of the case.
+    pub(super) now: Timestamp,
     /// The leaf first, the root last. Each is issued by the next one, the last by itself.
     pub(super) links: Vec<Link>,
     /// Which of them `tls.crt` holds, in order.
@@ -101,18 +98,19 @@ pub(super) struct Plan {
 
 impl Plan {
     /// A chain without a fault, with so many intermediates.
-    pub(super) fn new(intermediates: usize, kind: Kind) -> Self {
+    pub(super) fn new(intermediates: usize, kind: Kind, now: Timestamp) -> Self {
         let key = |number: usize| Key {
             kind,
             number: number.to_le_bytes()[0],
         };
-        let mut links = vec![leaf(key(0))];
+        let mut links = vec![leaf(key(0), now)];
         links.extend(
-            (1..=intermediates).map(|number| authority(&format!("intermediate {number}"), key(number))),
+            (1..=intermediates).map(|number| authority(&format!("intermediate {number}"), key(number), now)),
         );
-        links.push(authority("root", key(intermediates + 1)));
+        links.push(authority("root", key(intermediates + 1), now));
         let root = links.len() - 1;
         Self {
+            now,
             links,
             presented: (0..root).collect(),
             trusted: vec![root],
@@ -189,7 +187,7 @@ impl Plan {
             role: self.role,
             dns_names: self.dns_names,
             ip_addresses: self.ip_addresses,
-            at: now(),
+            at: self.now,
         })
     }
 }
@@ -209,14 +207,14 @@ fn days(count: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * count)
 }
 
-fn link(key: Key) -> Link {
+fn link(key: Key, now: Timestamp) -> Link {
     Link {
         version: 2,
         serial: vec![0x10 | key.number],
         subject: Vec::new(),
         issuer: None,
         key,
-        validity: [time(now() - days(100)), time(now() + days(100))],
+        validity: [time(now - days(100)), time(now + days(100))],
         subject_key_id: SubjectKeyId::Method(0),
         authority_key_id: AuthorityKeyId::KeyId,
         basic_constraints: None,
@@ -231,7 +229,7 @@ fn link(key: Key) -> Link {
     }
 }
 
-fn leaf(key: Key) -> Link {
+fn leaf(key: Key, now: Timestamp) -> Link {
     Link {
         subject: common_name(HOST),
         key_usage: Some(SIGNS.to_vec()),
@@ -241,12 +239,12 @@ fn leaf(key: Key) -> Link {
             dns("*.pool-pods.demo.svc"),
             element(0x87, &[127, 0, 0, 1]),
         ],
-        ..link(key)
+        ..link(key, now)
     }
 }
 
 /// A CA without restrictions.
-pub(super) fn authority(name: &str, key: Key) -> Link {
+pub(super) fn authority(name: &str, key: Key, now: Timestamp) -> Link {
     Link {
         subject: vec![
             attribute(ORGANIZATION, "Example Inc"),
@@ -258,6 +256,6 @@ pub(super) fn authority(name: &str, key: Key) -> Link {
             path_length: None,
         }),
         key_usage: Some(SIGNS_CERTIFICATES.to_vec()),
-        ..link(key)
+        ..link(key, now)
     }
 }

@@ -54,7 +54,7 @@ impl Summary {
         self.count(|outcome| {
             matches!(
                 outcome,
-                Outcome::TooLenient | Outcome::TooStrict | Outcome::Panicked
+                Outcome::TooLenient | Outcome::TooStrict | Outcome::Inconsistent | Outcome::Panicked
             )
         })
     }
@@ -64,7 +64,7 @@ impl Summary {
         let wrong = self.classes.iter().filter(|((outcome, _), _)| {
             matches!(
                 outcome,
-                Outcome::TooLenient | Outcome::TooStrict | Outcome::Panicked
+                Outcome::TooLenient | Outcome::TooStrict | Outcome::Inconsistent | Outcome::Panicked
             )
         });
         wrong.map(|(key, members)| (&members.smallest, line(key, members)))
@@ -98,6 +98,13 @@ impl fmt::Display for Summary {
         let panicked = self.count(|outcome| outcome == Outcome::Panicked);
         if panicked > 0 {
             writeln!(f, "{panicked} cases made tls-bundle panic")?;
+        }
+        let inconsistent = self.count(|outcome| outcome == Outcome::Inconsistent);
+        if inconsistent > 0 {
+            writeln!(
+                f,
+                "{inconsistent} cases are judged in another way when a server presents them"
+            )?;
         }
         write!(
             f,
@@ -133,6 +140,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Documented(_) => "documented",
         Outcome::TooLenient => "too lenient",
         Outcome::TooStrict => "too strict",
+        Outcome::Inconsistent => "inconsistent",
         Outcome::Panicked => "panic",
     }
 }

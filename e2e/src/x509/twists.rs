@@ -50,6 +50,7 @@ pub(super) const TWISTS: &[Twist] = &[
     twist("basic-constraints", usage::basic_constraints),
     twist("netscape", usage::netscape),
     twist("role", usage::role),
+    twist("client", usage::client),
     twist("critical", usage::critical),
     twist("dns-constraints", constraints::dns_names),
     twist("other-constraints", constraints::other_names),

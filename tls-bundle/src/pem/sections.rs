@@ -179,6 +179,9 @@ impl Texts {
 fn decoded(text: &[u8]) -> Result<Vec<u8>, Problem> {
     const DAMAGED: Problem =
         Cow::Borrowed("it is damaged PEM: a section is no base64, or has a blank line inside");
+    const HYPHEN: Problem = Cow::Borrowed(
+        "it is damaged PEM: a section has a hyphen in its base64, as where an END line has lost one",
+    );
     let mut octets = Vec::with_capacity(text.len());
     let mut group: u32 = 0;
     let (mut digits, mut padding) = (0_usize, 0_usize);
@@ -194,6 +197,8 @@ fn decoded(text: &[u8]) -> Result<Vec<u8>, Problem> {
                 0
             }
             b' ' | b'\t' | b'\n' | b'\r' => continue,
+            // OpenSSL takes it for the end, and skips what follows.
+            b'-' => return Err(HYPHEN),
             _ => return Err(DAMAGED),
         };
         if padding > 2 || padding > 0 && *byte != b'=' {

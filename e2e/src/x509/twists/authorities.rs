@@ -23,7 +23,7 @@ pub(super) fn place(random: &mut StdRng) -> Place {
 pub(super) fn any_ca(plan: &mut Plan, random: &mut impl Rng) -> usize {
     if plan.links.len() == 1 {
         let key = other_key(&plan.links[0], 0x65);
-        plan.links.push(authority("root", key));
+        plan.links.push(authority("root", key, plan.now));
     }
     random.random_range(1..plan.links.len())
 }
@@ -134,7 +134,7 @@ pub(super) fn cross_signed(plan: &mut Plan, random: &mut StdRng) {
     let position = any_ca(plan, random);
     let mut crossed = plan.links[position].clone();
     crossed.serial = vec![0x68];
-    let mut other = authority("other root", other_key(&crossed, 0x62));
+    let mut other = authority("other root", other_key(&crossed, 0x62), plan.now);
     if random.random_bool(0.2) {
         expire(&mut other);
     }
@@ -203,7 +203,9 @@ pub(super) fn self_signed(plan: &mut Plan, random: &mut StdRng) {
     plan.links.truncate(1);
     plan.presented = vec![0];
     plan.trusted = vec![0];
-    let ca = random.random_bool(0.3).then(|| authority("x", plan.links[0].key));
+    let ca = random
+        .random_bool(0.3)
+        .then(|| authority("x", plan.links[0].key, plan.now));
     let leaf = plan.leaf();
     if let Some(ca) = ca {
         leaf.basic_constraints = ca.basic_constraints;
@@ -230,13 +232,14 @@ pub(super) fn unneeded(plan: &mut Plan, random: &mut StdRng) {
         Kind::P224,
     ];
     let kind = *kinds.choose(random).unwrap_or(&Kind::P256);
-    let mut link = authority("unneeded", Key { kind, number: 0x63 });
+    let mut link = authority("unneeded", Key { kind, number: 0x63 }, plan.now);
     let other = authority(
         "other root",
         Key {
             kind: Kind::P256,
             number: 0x64,
         },
+        plan.now,
     );
     if random.random_bool(0.4) {
         link.algorithm = Algorithm::Sha1;
@@ -275,7 +278,7 @@ pub(super) fn long_chain(plan: &mut Plan, random: &mut StdRng) {
             kind,
             number: 0x30 + number,
         };
-        let mut link = authority(&format!("level {number}"), key);
+        let mut link = authority(&format!("level {number}"), key, plan.now);
         if random.random_bool(0.1)
             && let Some(constraints) = &mut link.basic_constraints
         {

@@ -11,14 +11,14 @@ use crate::x509::certificate::{
 };
 use crate::x509::der::{bits, element, integer, null, octets, oid, sequence, tagged};
 use crate::x509::keys::{Key, Kind};
-use crate::x509::plan::{Plan, now};
+use crate::x509::plan::Plan;
 
 /// Around the time of the case, to the second.
 pub(super) fn validity(plan: &mut Plan, random: &mut StdRng) {
     let position = random.random_range(0..plan.links.len());
     let seconds = *[-86_400, -1, 0, 1, 86_400].choose(random).unwrap_or(&0);
     let end = usize::from(random.random_bool(0.7));
-    plan.links[position].validity[end] = time(now() + SignedDuration::from_secs(seconds));
+    plan.links[position].validity[end] = time(plan.now + SignedDuration::from_secs(seconds));
 }
 
 pub(super) fn odd_times(plan: &mut Plan, random: &mut StdRng) {

@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use tls_bundle::Role;
 
+use super::authorities::{any_ca, own_issuer_name};
 use crate::x509::certificate::{BasicConstraints, Extension, common_name};
 use crate::x509::der::{element, integer, null, octets, oid, sequence};
 use crate::x509::plan::{CLIENT_AUTH, Plan, SERVER_AUTH};
@@ -96,6 +97,23 @@ pub(super) fn role(plan: &mut Plan, random: &mut StdRng) {
         vec![ANY, CLIENT_AUTH],
     ];
     leaf.extended_key_usage = forms.choose(random).cloned();
+}
+
+/// A client's certificate as the operators request it, issued by a CA that makes something else of it, or has its name.
+pub(super) fn client(plan: &mut Plan, random: &mut StdRng) {
+    plan.role = Role::Client;
+    plan.dns_names.clear();
+    let leaf = plan.leaf();
+    leaf.subject = common_name("postgres");
+    leaf.alternative_names.clear();
+    match random.random_range(0..3) {
+        0 => own_issuer_name(plan, random),
+        1 => extended(plan, random),
+        _ => {
+            let position = any_ca(plan, random);
+            plan.links[position].subject = common_name("postgres");
+        }
+    }
 }
 
 /// A critical extension, which verifiers must know.
