@@ -142,6 +142,8 @@ fn scheme(oid: &[u8]) -> Option<Scheme> {
         oid::ED25519 => return Some(Scheme::Ed25519),
         oid::ED448 => return Some(Scheme::Ed448),
         oid::ECDSA_SHA1 => return Some(Scheme::Ecdsa(Hash::Sha1)),
+        // OpenSSL knows for which keys these are, but not which hash they have.
+        oid::ECDSA_RECOMMENDED | oid::ECDSA_SHA2 => return Some(Scheme::Ecdsa(Hash::Other)),
         oid::DSA_SHA1 => return Some(Scheme::Dsa(Hash::Sha1)),
         _ => {}
     }
@@ -215,7 +217,7 @@ fn ecdsa(hash: Hash, curve: Kind) -> Option<Verifier> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Algorithm, Hash};
+    use super::{Algorithm, Family, Hash};
     use crate::der::Reader;
     use crate::oid;
 
@@ -244,6 +246,16 @@ mod tests {
         let algorithm = Algorithm::read(&read).unwrap();
         assert_eq!(algorithm.strength().is_ok(), algorithm.pss().is_some());
         algorithm.pss()
+    }
+
+    #[test]
+    fn ecdsa_with_an_unknown_hash_is_for_elliptic_curves_and_too_weak() {
+        for identifier in [oid::ECDSA_RECOMMENDED, oid::ECDSA_SHA2] {
+            let whole = hash(identifier);
+            let algorithm = Algorithm::read(&Reader::new(&whole).element().unwrap()).unwrap();
+            assert!(algorithm.is_for(Some(Family::Ec)) && !algorithm.is_for(Some(Family::Rsa)));
+            assert!(algorithm.strength().is_err());
+        }
     }
 
     #[test]

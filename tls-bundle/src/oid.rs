@@ -54,6 +54,7 @@ pub(crate) const MGF1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8];
 // Signature algorithms: with RSA they end in a number below that of PKCS #1, with ECDSA in those of X9.62.
 pub(crate) const PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
 pub(crate) const ECDSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
+pub(crate) const ECDSA_RECOMMENDED: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 2];
 pub(crate) const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3];
 /// DSA with SHA-1 of X9.57, then those with SHA-2 of NIST, which end in a number.
 pub(crate) const DSA_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x38, 4, 3];
