@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::{self, ConditionType};
 use shared_types::{Alias, Pgpool};
 
 use crate::case::{Case, Context};
 use crate::matrix::pools;
+use crate::namespace::cert_manager::SERVER;
 use crate::namespace::fixtures::{self, ISSUER, Manifest, POOL};
 use crate::namespace::pool::issued;
 use crate::namespace::psql::Attempt;
@@ -22,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::cluster("flow::clients_verify_a_pool_of_a_newer_pgpool", |context| {
             two(context, pools::NEWER)
         }),
+        Case::cluster("flow::clients_verify_a_pool_with_one_name", one_name),
         Case::cluster("flow::only_restricted_pods_may_run_here", restricted),
     ]
 }
@@ -57,6 +60,47 @@ async fn two(context: Context, version: &str) -> anyhow::Result<()> {
     outcomes[1].expect_refusal("SSL off")?;
     outcomes[2].expect_refusal("certificate verify failed")?;
     Ok(())
+}
+
+/// The certificate has the full name of the Service alone, and keys of other kinds; then it gets every name again.
+async fn one_name(context: Context) -> anyhow::Result<()> {
+    let (ns, pool) = prepared(&context).await?;
+    let certificates = json!([
+        {"alias": "server", "privateKey": {"algorithm": "ECDSA", "size": 384}},
+        {"alias": "client", "privateKey": {"algorithm": "Ed25519"}},
+    ]);
+    ns.put(
+        &pool
+            .with("/spec/replicas", json!(2))
+            .with("/spec/sslMode", json!("verify-full"))
+            .with("/spec/tls/names", json!("service"))
+            .with("/spec/tls/certificates", certificates),
+    )
+    .await?;
+    proven(&ns.ready(POOL, READY).await?, 2)?;
+    let short = Attempt::verify_full();
+    let full = Attempt {
+        title: "the full name",
+        options: format!("{} host={POOL}.{}.svc.cluster.local", short.options, ns.name()),
+    };
+    let attempts = [full.clone(), short.clone()];
+    let outcomes = ns.psql(POOL, context.database().await?, &attempts).await?;
+    outcomes[0].expect_row()?;
+    outcomes[1].expect_refusal("does not match host name")?;
+
+    ns.edit(POOL, json!({"tls": {"names": null}})).await?;
+    wait::until("both pods serve every name", READY, async || {
+        let pgpool = ns.pgpool(POOL).await?;
+        let leaf = tls_bundle::leaf(ns.secret_text(SERVER, "tls.crt").await?.as_bytes());
+        let names = leaf.context("no certificate")?.dns_names;
+        ensure!(names.iter().any(|name| name == "localhost"), "{names:?}");
+        proven(&pgpool, 2)
+    })
+    .await?;
+    let attempts = [full, short];
+    let outcomes = ns.psql(POOL, context.database().await?, &attempts).await?;
+    outcomes[0].expect_row()?;
+    outcomes[1].expect_row()
 }
 
 /// Each pod serves the certificate that was issued, and every condition is as it should be.
