@@ -60,6 +60,15 @@ impl TestCa {
         })
     }
 
+    /// A new certificate for the same key.
+    pub(crate) fn renewed(&self, name: &str) -> anyhow::Result<Self> {
+        let key = KeyPair::from_pem(&self.key())?;
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(of_ca(name), key)?,
+            key: None,
+        })
+    }
+
     /// Signs a request, both PEM, as an issuer does that keeps to it.
     pub(crate) fn sign(&self, request: &str) -> anyhow::Result<String> {
         let mut request = CertificateSigningRequestParams::from_pem(request)?;

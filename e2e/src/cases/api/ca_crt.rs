@@ -1,7 +1,11 @@
 //! Issuers whose `ca.crt` is not enough for clients: it is missing, or has no root certificate.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::DeleteParams;
+use local_cluster::wait;
 use serde_json::json;
 use shared_types::conditions::{ConditionType, Reason, Status};
 
@@ -10,9 +14,12 @@ use crate::case::shared_fixtures::with_operators;
 use crate::namespace::TestNamespace;
 use crate::namespace::cert_manager::{SECRETS, SERVER};
 use crate::namespace::external_issuer;
-use crate::namespace::fixtures::{self, PLATFORM_CA, POOL};
+use crate::namespace::fixtures::{self, Manifest, PLATFORM_CA, POOL};
 use crate::namespace::pool::{Expected, certificate_copy};
 use crate::namespace::test_ca::TestCa;
+
+/// For cert-manager and both operators.
+const SOON: Duration = Duration::from_mins(1);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -22,6 +29,10 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::api(
             "ca_crt::an_intermediate_is_a_warning_until_clients_are_verified_with_it",
             |context| with_operators(context, intermediate),
+        ),
+        Case::api(
+            "ca_crt::an_issuer_with_its_chain_publishes_the_root_and_may_renew_it",
+            |context| with_operators(context, chain),
         ),
         Case::api(
             "ca_crt::a_login_with_the_name_of_its_ca_is_not_requested",
@@ -82,6 +93,48 @@ async fn intermediate(ns: TestNamespace) -> anyhow::Result<()> {
         .await?;
     ns.edit(POOL, json!({"clientAuthMode": "scram"})).await?;
     warned(&ns, &["the company root"]).await
+}
+
+/// An issuer with a chain up to the root; then one with the root alone, which is renewed under its key, and under another one.
+async fn chain(ns: TestNamespace) -> anyhow::Result<()> {
+    let root = TestCa::new("the company root")?;
+    let department = root.intermediate("the department")?;
+    ns.issuer_of(PLATFORM_CA, &department).await?;
+    let chain = [department.certificate(), root.certificate()].concat();
+    let with_chain = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": PLATFORM_CA},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": chain, "tls.key": department.key(), "ca.crt": root.certificate()},
+    });
+    ns.put(&Manifest(with_chain)).await?;
+    ns.put(&fixtures::pgpool(ns.name())?).await?;
+    published(&ns, &root).await?;
+
+    let renewed = root.renewed("the company root")?;
+    for ca in [&root, &renewed, &TestCa::new("the company root")?] {
+        ns.put_ca(PLATFORM_CA, ca).await?;
+        ns.api::<Secret>()
+            .delete(SERVER, &DeleteParams::default())
+            .await?;
+        published(&ns, ca).await?;
+    }
+    Ok(())
+}
+
+/// The certificate of the pool is good, and clients can verify it with this CA: the pods get both.
+async fn published(ns: &TestNamespace, ca: &TestCa) -> anyhow::Result<()> {
+    wait::until("the pods get a certificate of this CA", SOON, async || {
+        let copy = certificate_copy(&ns.workload(POOL).await?)?;
+        for (secret, file) in [(SERVER, "ca.crt"), (copy.as_str(), "server-ca.pem")] {
+            let published = ns.secret_text(secret, file).await?;
+            ensure!(published == ca.certificate(), "{secret} has {published}");
+        }
+        Ok(())
+    })
+    .await?;
+    ns.certificates_ready(POOL).await
 }
 
 async fn namesake(ns: TestNamespace) -> anyhow::Result<()> {
