@@ -14,6 +14,7 @@ mod pod_prober;
 mod served;
 mod sniffer;
 mod transcript;
+mod unanswered;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,11 +25,12 @@ use futures::stream::BoxStream;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::{FairShare, WakeSet};
 use shared_types::Pgpool;
+use shared_types::conditions::Reason;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::metrics::Metrics;
+use crate::metrics::{FullPod, Metrics};
 
 pub(crate) use access::{Access, AddressRefusal, ClientCertificate, ExpectedCertificate, Pod, PodIdentity};
 pub(crate) use login::NetworkProber;
@@ -37,6 +39,7 @@ pub(crate) use pod_health::{Login, PodHealth};
 pub(crate) use served::ServedCertificate;
 
 use pod_prober::Target;
+use unanswered::Unanswered;
 
 #[cfg(test)]
 mod fixtures;
@@ -45,6 +48,8 @@ mod tests;
 
 /// Connections open at the same time, over all Pgpools: after a start every pod is due immediately.
 const MAX_CONNECTIONS: usize = 64;
+/// Connections that are kept at the same time because they were not answered, over all Pgpools. Beyond it, they are closed.
+const MAX_UNANSWERED: usize = 1024;
 
 /// What one connection showed.
 #[derive(Debug)]
@@ -53,11 +58,13 @@ pub(crate) struct Probe {
     pub(crate) served: Option<ServedCertificate>,
     /// Whether login and query succeeded.
     pub(crate) login: Result<(), LoginFailure>,
+    /// The connection, where the login has not ended in time.
+    pub(crate) unanswered: Option<Unanswered>,
 }
 
 /// Makes the one connection.
 pub(crate) trait Prober: Send + Sync + 'static {
-    /// Probes a pod; never takes longer than the timeout of `access`.
+    /// Probes a pod; never takes longer than the timeout of `access`, but may leave a connection that waits.
     fn probe(&self, pod: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe>;
 }
 
@@ -71,6 +78,8 @@ struct Inner {
     drain: CancellationToken,
     /// By namespace: pods that do not answer must not delay the probes of other namespaces.
     connections: FairShare<String>,
+    /// The same for connections that wait for an answer beyond the time of a probe.
+    unanswered: FairShare<String>,
     changed: WakeSet<ObjectRef<Pgpool>>,
     pools: Mutex<HashMap<ObjectRef<Pgpool>, Pool>>,
 }
@@ -85,6 +94,8 @@ struct Pool {
 struct PodProber {
     target: watch::Sender<Target>,
     result: Option<PodHealth>,
+    /// While no child of pgpool is free.
+    full: Option<FullPod>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -96,6 +107,7 @@ impl Health {
             metrics,
             drain,
             connections: FairShare::new(MAX_CONNECTIONS),
+            unanswered: FairShare::new(MAX_UNANSWERED),
             changed: WakeSet::default(),
             pools: Mutex::default(),
         }))
@@ -174,6 +186,7 @@ impl Health {
         PodProber {
             target: sender,
             result: None,
+            full: None,
             _task: AbortOnDropHandle::new(task),
         }
     }
@@ -190,6 +203,8 @@ impl Health {
         let before = prober.result.take();
         let result = PodHealth::after(before.as_ref(), probe, target.access.failure_threshold);
         let is_news = before.is_none_or(|before| before.differs(&result));
+        let is_full = result.login.reason() == Some(Reason::NoFreeChild);
+        prober.full = is_full.then(|| prober.full.take().unwrap_or_else(|| self.0.metrics.full_pod()));
         prober.result = Some(result);
         if is_news {
             self.0.changed.wake(key);

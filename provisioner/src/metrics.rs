@@ -16,6 +16,17 @@ pub(crate) struct Metrics {
     connected: Gauge,
     rotations: Durations,
     mismatches: Gauge,
+    full: Gauge,
+}
+
+/// A pod in which no child of pgpool is free. Dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct FullPod(Gauge);
+
+impl Drop for FullPod {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// Buckets from seconds for one pod to half an hour for nine.
@@ -60,6 +71,11 @@ impl Metrics {
                 "Ready pods that serve no certificate, or one other than the mounted one",
                 metrics.mismatches.clone(),
             );
+            registry.register(
+                "pgpool_pods_without_free_child",
+                "Pods in which clients have all children of pgpool, so that new clients wait",
+                metrics.full.clone(),
+            );
         });
         metrics
     }
@@ -79,6 +95,12 @@ impl Metrics {
         self.mismatches.set(i64::try_from(pods).unwrap_or(i64::MAX));
     }
 
+    /// Counts a pod in which no child of pgpool is free, until the result is dropped.
+    pub(crate) fn full_pod(&self) -> FullPod {
+        self.full.inc();
+        FullPod(self.full.clone())
+    }
+
     /// Whether the connection to ops-manager is up.
     pub(crate) fn connected(&self, connected: bool) {
         self.connected.set(connected.into());
@@ -96,6 +118,8 @@ mod tests {
         metrics.count_pod_check("accepted");
         metrics.count_pod_check("accepted");
         metrics.connected(true);
+        let full = metrics.full_pod();
+        drop(metrics.full_pod());
         let text = registry.encode().unwrap();
         assert!(
             text.contains("pgpool_provisioner_pod_checks_total{result=\"accepted\"} 2"),
@@ -105,5 +129,9 @@ mod tests {
             text.contains("pgpool_provisioner_ops_manager_connected 1"),
             "{text}"
         );
+        assert!(text.contains("pgpool_pods_without_free_child 1"), "{text}");
+        drop(full);
+        let text = registry.encode().unwrap();
+        assert!(text.contains("pgpool_pods_without_free_child 0"), "{text}");
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Access {
     pub(crate) login_source: String,
     /// The PostgreSQL behind the pool, for messages: its address and the `AppBinding` that names it.
     pub(crate) backend: String,
+    /// How many children a pgpool has, for messages; `None` where the number must not be shown.
+    pub(crate) children: Option<u32>,
     /// Whether PostgreSQL must accept writes.
     pub(crate) writes: bool,
     /// Time between two probes of a pod.

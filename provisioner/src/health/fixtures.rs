@@ -22,6 +22,7 @@ pub(crate) fn access() -> Access {
         md5_until: None,
         login_source: "demo/pg-auth".to_owned(),
         backend: "PostgreSQL pg.demo.svc:5432 (AppBinding demo/pg)".to_owned(),
+        children: Some(5),
         writes: true,
         period: Duration::from_secs(10),
         timeout: Duration::from_secs(3),

@@ -24,6 +24,7 @@ use tokio_postgres::config::SslMode as Negotiation;
 use super::connector::Connector;
 use super::sniffer::{BackendRejection, ResponseSniffer};
 use super::transcript::{Refusal, Transcript};
+use super::unanswered::Unanswered;
 use super::{Access, ExpectedCertificate, LoginFailure, Pod, PodIdentity, Probe, Prober};
 
 #[cfg(test)]
@@ -119,17 +120,14 @@ impl Attempt {
                 return Probe {
                     served: None,
                     login: Err(failure),
+                    unanswered: None,
                 };
             }
         };
-        let login = match tokio::time::timeout(time_left, self.log_in(connector, &transcript)).await {
-            Ok(login) => login,
-            Err(_) => Err(LoginFailure::Timeout(self.access.timeout)),
-        };
-        Probe {
-            served: transcript.served(),
-            login,
-        }
+        let login = self.clone().log_in(connector, transcript.clone()).boxed();
+        Unanswered::new(login, transcript, self.access.clone())
+            .within(time_left)
+            .await
     }
 
     /// The certificate that the pod must serve; `None` for a pod without TLS.
@@ -146,7 +144,7 @@ impl Attempt {
         }
     }
 
-    async fn log_in(&self, connector: Connector, transcript: &Transcript) -> Result<(), LoginFailure> {
+    async fn log_in(self, connector: Connector, transcript: Transcript) -> Result<(), LoginFailure> {
         let connecting = TcpStream::connect((self.pod.ip, self.port));
         let stream = match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(|source| LoginFailure::Unreachable { source })?,
@@ -158,7 +156,7 @@ impl Attempt {
             // The connector guards what TLS protects.
             ResponseSniffer::counting(stream, transcript.clone())
         };
-        let to_failure = |error: tokio_postgres::Error| self.failure(&error, transcript);
+        let to_failure = |error: tokio_postgres::Error| self.failure(&error, &transcript);
         let (client, mut connection) = self
             .postgres_config()
             .connect_raw(stream, connector)

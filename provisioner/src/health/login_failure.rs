@@ -18,8 +18,8 @@ pub(crate) enum LoginFailure {
     #[error("port {} cannot be reached: {source}", ports::PGPOOL)]
     Unreachable { source: io::Error },
     #[error(
-        "port {} accepted no connection within {} s: all children of pgpool are busy, or a NetworkPolicy keeps the \
-         operator out",
+        "port {} accepted no connection within {} s: all children of pgpool and the places in its queue are taken, or \
+         a NetworkPolicy keeps the operator out",
         ports::PGPOOL,
         .0.as_secs()
     )]
@@ -103,8 +103,26 @@ pub(crate) enum LoginFailure {
          `spec.healthChecker.disableWriteCheck` to true"
     )]
     ReadOnly { backend: String },
-    #[error("no answer to a login within {} s: all children of pgpool are busy, or PostgreSQL hangs", .0.as_secs())]
-    Timeout(Duration),
+    /// The connection waits in the queue of pgpool.
+    #[error(
+        "no child of pgpool was free within {} s: clients have {} (`num_init_children`), and further ones wait until one \
+         leaves; raise `num_init_children` in `spec.configuration` or `spec.replicas`, as far as `max_connections` of {backend} \
+         allows, or let clients leave sooner",
+        .waited.as_secs(),
+        .children.map_or_else(|| "all of them".to_owned(), |it| format!("all {it}"))
+    )]
+    NoFreeChild {
+        waited: Duration,
+        /// `None` where the number must not be shown.
+        children: Option<u32>,
+        backend: String,
+    },
+    /// A child of pgpool has the connection.
+    #[error(
+        "pgpool answered, but no login was complete within {} s: {backend} does not answer, or answers too slowly",
+        .waited.as_secs()
+    )]
+    Timeout { waited: Duration, backend: String },
 }
 
 impl LoginFailure {
@@ -128,7 +146,8 @@ impl LoginFailure {
             Self::BackendUntrusted { .. } => "backend-untrusted",
             Self::Broken { .. } => "broken",
             Self::ReadOnly { .. } => "read-only",
-            Self::Timeout(_) => "timeout",
+            Self::NoFreeChild { .. } => "no-free-child",
+            Self::Timeout { .. } => "timeout",
         }
     }
 
@@ -143,6 +162,8 @@ impl LoginFailure {
             Self::PasswordRefused(_) => Reason::PasswordRequestRefused,
             Self::NotAuthentic { .. } => Reason::PodNotAuthentic,
             Self::TooLong => Reason::PodResponseInvalid,
+            Self::NoFreeChild { .. } => Reason::NoFreeChild,
+            Self::Timeout { .. } => Reason::BackendNotAnswering,
             Self::BackendRejects { .. } => Reason::BackendRejectsPool,
             Self::BackendUntrusted { .. } => Reason::BackendCertificateUntrusted,
             Self::Unreachable { .. }
@@ -151,8 +172,7 @@ impl LoginFailure {
             | Self::Handshake { .. }
             | Self::Rejected { .. }
             | Self::Broken { .. }
-            | Self::ReadOnly { .. }
-            | Self::Timeout(_) => return None,
+            | Self::ReadOnly { .. } => return None,
         })
     }
 

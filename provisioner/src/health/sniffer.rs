@@ -82,6 +82,9 @@ impl<S> ResponseSniffer<S> {
             return Err(io::Error::other("the pod sends too much"));
         };
         self.room = room;
+        if !bytes.is_empty() {
+            self.transcript.record_answer();
+        }
         let Some(guard) = &mut self.guard else {
             return Ok(());
         };

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::credential::Credential;
+use crate::health::transcript::Transcript;
 use crate::pgpool::observe::Lookup;
 
 /// Answers from a list and repeats the last answer; records which pod was probed when.
@@ -46,7 +47,12 @@ impl Prober for Scripted {
                 reason: reason.to_owned(),
             }),
         };
-        std::future::ready(Probe { served: None, login }).boxed()
+        std::future::ready(Probe {
+            served: None,
+            login,
+            unanswered: None,
+        })
+        .boxed()
     }
 }
 
@@ -173,7 +179,13 @@ impl Prober for Slow {
     fn probe(&self, _: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
         self.1.lock().unwrap().push(self.2.elapsed().as_secs());
         let login = Ok(());
-        sleep(self.0).map(|()| Probe { served: None, login }).boxed()
+        sleep(self.0)
+            .map(|()| Probe {
+                served: None,
+                login,
+                unanswered: None,
+            })
+            .boxed()
     }
 }
 
@@ -199,6 +211,73 @@ async fn no_pod_is_probed_twice_in_a_period() {
     }
 }
 
+/// Answers at one time, and records when connections were opened.
+struct Late {
+    began: Instant,
+    at: Duration,
+    opened: Mutex<Vec<u64>>,
+}
+
+impl Prober for Late {
+    fn probe(&self, _: Pod, access: Arc<Access>) -> BoxFuture<'static, Probe> {
+        self.opened.lock().unwrap().push(self.began.elapsed().as_secs());
+        let answered = self.began + self.at;
+        let login = async move {
+            tokio::time::sleep_until(answered).await;
+            Ok(())
+        };
+        let timeout = access.timeout;
+        Unanswered::new(login.boxed(), Transcript::default(), access)
+            .within(timeout)
+            .boxed()
+    }
+}
+
+/// While all children of pgpool are taken, the operator has one place in its queue and no more.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_not_answered_is_kept_and_no_other_is_opened() {
+    let prober = Arc::new(Late {
+        began: Instant::now(),
+        at: Duration::from_secs(47),
+        opened: Mutex::default(),
+    });
+    let health = Health::new(prober.clone(), Metrics::default(), CancellationToken::new());
+    let mut changes = health.changes();
+    health.set_targets(&key(), vec![pod("a", true)], Some(access("u")));
+    let reason = || health.results(&key())["a"].login.reason();
+    sleep(Duration::from_secs(46)).await;
+    assert_eq!(reason(), Some(Reason::NoFreeChild));
+    assert_eq!(health.results(&key())["a"].failures, 5, "one for each period");
+    assert_eq!(*prober.opened.lock().unwrap(), [0]);
+    let triggered = std::iter::from_fn(|| changes.next().now_or_never().flatten()).count();
+    assert_eq!(triggered, 1, "the same result each time");
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(reason(), None);
+    assert_eq!(
+        *prober.opened.lock().unwrap(),
+        [0, 47, 57, 67],
+        "at once when a child is free"
+    );
+
+    // Another login may succeed where this one hangs.
+    prober.opened.lock().unwrap().clear();
+    let prober = Arc::new(Late {
+        began: Instant::now(),
+        at: Duration::from_hours(9),
+        opened: Mutex::default(),
+    });
+    let health = Health::new(prober.clone(), Metrics::default(), CancellationToken::new());
+    health.set_targets(&key(), vec![pod("a", true)], Some(access("u")));
+    sleep(Duration::from_secs(14)).await;
+    health.set_targets(&key(), vec![pod("a", true)], Some(access("other")));
+    sleep(Duration::from_mins(20)).await;
+    assert_eq!(
+        *prober.opened.lock().unwrap(),
+        [0, 14, 624],
+        "one that may have been lost is replaced after ten minutes"
+    );
+}
+
 /// Never answers for pods of one Pgpool, as where a network policy drops packets; records when the others were probed.
 struct Blocked(Mutex<Vec<u64>>, Instant);
 
@@ -211,7 +290,13 @@ impl Prober for Blocked {
         } else {
             self.0.lock().unwrap().push(self.1.elapsed().as_secs());
         }
-        sleep(takes).map(|()| Probe { served: None, login }).boxed()
+        sleep(takes)
+            .map(|()| Probe {
+                served: None,
+                login,
+                unanswered: None,
+            })
+            .boxed()
     }
 }
 

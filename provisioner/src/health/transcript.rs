@@ -16,6 +16,7 @@ pub(super) struct Transcript(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
+    answered: bool,
     tls_started: bool,
     leaf: Option<Vec<u8>>,
     response: Vec<u8>,
@@ -36,6 +37,10 @@ pub(super) enum Refusal {
 }
 
 impl Transcript {
+    pub(super) fn record_answer(&self) {
+        self.with(|state| state.answered = true);
+    }
+
     pub(super) fn record_tls_start(&self) {
         self.with(|state| state.tls_started = true);
     }
@@ -56,6 +61,11 @@ impl Transcript {
         self.with(|state| {
             state.refusal.get_or_insert(refusal);
         });
+    }
+
+    /// Whether the server sent anything.
+    pub(super) fn is_answered(&self) -> bool {
+        self.with(|state| state.answered)
     }
 
     /// Whether the server agreed to speak TLS.

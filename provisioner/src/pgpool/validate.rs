@@ -38,8 +38,8 @@ pub(in crate::pgpool) use guarded_fields::guarded_fields;
 pub(crate) use init_job::{GIT_SECRET, Git, Init, Initialization, Source};
 pub(in crate::pgpool) use settings::is_ours;
 pub(crate) use validated::{
-    AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, Names, PodOverrides, Release,
-    ServiceOverrides, Setting, Validated,
+    AuthSecret, Backend, BackendNode, CertificateDelivery, Monitoring, NUM_INIT_CHILDREN, Names,
+    PodOverrides, Release, ServiceOverrides, Setting, Validated,
 };
 
 use explain::invalid;

@@ -200,6 +200,10 @@ words! {
         PodNotAuthentic,
         /// A pod sends far more than a login and a query take.
         PodResponseInvalid,
+        /// Clients have all children of pgpool, so new ones wait until one leaves.
+        NoFreeChild,
+        /// pgpool answers, but PostgreSQL does not let it complete a login in time.
+        BackendNotAnswering,
         /// PostgreSQL rejects pgpool before asking for a password. It may require a client certificate, which pgpool
         /// does not have.
         BackendRejectsPool,

@@ -378,12 +378,17 @@ const FAILURES: [Row; 12] = [
         "broken",
         "is PostgreSQL running?",
     ),
-    (Behavior::Hang, SslMode::VerifyFull, "timeout", "within 1 s"),
+    (
+        Behavior::Hang,
+        SslMode::VerifyFull,
+        "timeout",
+        "pg.demo.svc:5432 (AppBinding demo/pg) does not answer",
+    ),
     (
         Behavior::HangBeforeTls,
         SslMode::VerifyFull,
-        "timeout",
-        "within 1 s",
+        "no-free-child",
+        "within 1 s: clients have all 5 (`num_init_children`)",
     ),
 ];
 

@@ -90,7 +90,15 @@ fn probes_sum_up_to_the_health_of_a_pod() {
     ];
     for (what, before, login, served, threshold, expected) in rows {
         assert_eq!(
-            PodHealth::after(before.as_ref(), Probe { served, login }, threshold),
+            PodHealth::after(
+                before.as_ref(),
+                Probe {
+                    served,
+                    login,
+                    unanswered: None,
+                },
+                threshold
+            ),
             expected,
             "{what}"
         );
@@ -100,6 +108,7 @@ fn probes_sum_up_to_the_health_of_a_pod() {
         Probe {
             served: None,
             login: Err(LoginFailure::PlainText),
+            unanswered: None,
         },
         1,
     );
@@ -122,7 +131,15 @@ fn a_read_only_pool_is_usable_and_differs() {
     };
     let step = |before: Option<&PodHealth>, login, threshold| {
         let served = Some(leaf(1));
-        PodHealth::after(before, Probe { served, login }, threshold)
+        PodHealth::after(
+            before,
+            Probe {
+                served,
+                login,
+                unanswered: None,
+            },
+            threshold,
+        )
     };
     let fine = step(None, Ok(()), 1);
     let patient = step(Some(&fine), Err(read_only()), 2);
@@ -174,6 +191,7 @@ fn the_sqlstate_distinguishes_rejections() {
         let probe = Probe {
             served: None,
             login: Err(failure),
+            unanswered: None,
         };
         PodHealth::after(before, probe, 1)
     };

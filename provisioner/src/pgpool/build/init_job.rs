@@ -138,8 +138,6 @@ fn sidecar(validated: &Validated, pgpool: Container) -> Container {
         restart_policy: Some("Always".to_owned()),
         startup_probe: Some(k8s_openapi::api::core::v1::Probe {
             exec: answers.exec,
-            tcp_socket: answers.tcp_socket,
-            timeout_seconds: Some(5),
             ..probes::startup()
         }),
         ..pgpool

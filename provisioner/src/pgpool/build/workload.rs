@@ -3,6 +3,7 @@
 
 pub(super) mod container;
 mod exporter;
+mod heal;
 pub(super) mod probes;
 mod start;
 mod stop;
@@ -14,7 +15,7 @@ use k8s_openapi::api::apps::v1::{
     RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{
-    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, TopologySpreadConstraint,
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Sysctl, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
@@ -160,15 +161,16 @@ pub(super) fn pod(validated: &Validated, certificates: Option<&CertificateRevisi
     let mut volumes = volumes::volumes(validated, certificates);
     volumes.extend(volumes::exporter(validated, certificates));
     volumes.extend(asked.volumes.unwrap_or_default());
+    let mut security_context = security_context(validated, asked.security_context.unwrap_or_default());
+    if asked.host_ipc != Some(true) {
+        free_memory(&mut security_context);
+    }
     PodSpec {
         // pgpool uses no API server, and needs no list of Services in its environment.
         automount_service_account_token: asked.automount_service_account_token.or(Some(false)),
         enable_service_links: asked.enable_service_links.or(Some(false)),
         containers,
-        security_context: Some(security_context(
-            validated,
-            asked.security_context.unwrap_or_default(),
-        )),
+        security_context: Some(security_context),
         service_account_name: Some(validated.names.service_account.clone()),
         service_account: None,
         termination_grace_period_seconds: Some(grace(validated)),
@@ -197,6 +199,20 @@ pub(super) fn security_context(validated: &Validated, asked: PodSecurityContext)
             .or_else(|| Some("OnRootMismatch".to_owned())),
         seccomp_profile: asked.seccomp_profile.or_else(|| Some(runtime_default())),
         ..asked
+    }
+}
+
+/// Frees shared memory when its last process has ended. The shared memory of a pgpool that was killed otherwise stays as long as
+/// the pod and counts against its memory limit, so that after some kills no container can start in it. Kubernetes allows this
+/// setting everywhere, but not for the IPC namespace of a node.
+fn free_memory(context: &mut PodSecurityContext) {
+    const FREE_MEMORY: &str = "kernel.shm_rmid_forced";
+    let sysctls = context.sysctls.get_or_insert_default();
+    if sysctls.iter().all(|sysctl| sysctl.name != FREE_MEMORY) {
+        sysctls.push(Sysctl {
+            name: FREE_MEMORY.to_owned(),
+            value: "1".to_owned(),
+        });
     }
 }
 

@@ -115,6 +115,7 @@ pub(super) fn access(situation: &Situation<'_>) -> Option<Access> {
         md5_until: None,
         login_source: login_source(pgpool, observed),
         backend: backend(pgpool, validated),
+        children: validated.children(),
         writes: health.writes,
         period: health.period,
         timeout: health.timeout.min(LONGEST_PROBE),

@@ -49,7 +49,12 @@ impl Prober for Willing {
         } else {
             Ok(())
         };
-        std::future::ready(Probe { served, login }).boxed()
+        std::future::ready(Probe {
+            served,
+            login,
+            unanswered: None,
+        })
+        .boxed()
     }
 }
 

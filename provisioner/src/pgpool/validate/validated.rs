@@ -13,6 +13,9 @@ use shared_types::{ClientAuthMode, DeletionPolicy, SslMode};
 use super::init_job::Initialization;
 use crate::credential::Credential;
 
+/// How many children each pgpool has where the user sets no other number.
+pub(crate) const NUM_INIT_CHILDREN: u32 = 5;
+
 /// A `Pgpool` that can be built: every default resolved, every reference read, nothing in it that could break a
 /// configuration file.
 #[derive(Clone, Debug)]
@@ -93,6 +96,16 @@ impl Validated {
     /// Whether the user configured part of `pgpool.conf`: if so, pgpool checks the file before a pod gets it.
     pub(crate) fn customized(&self) -> bool {
         self.custom_nodes || !self.custom_settings.is_empty()
+    }
+
+    /// How many children each pgpool has; `None` where the number comes from a Secret, so that no message may contain it.
+    pub(crate) fn children(&self) -> Option<u32> {
+        let mut custom = self.custom_settings.iter();
+        match custom.find(|setting| setting.name == "num_init_children") {
+            None => Some(NUM_INIT_CHILDREN),
+            Some(setting) if setting.is_confidential => None,
+            Some(setting) => setting.token.trim_matches('\'').parse().ok(),
+        }
     }
 }
 

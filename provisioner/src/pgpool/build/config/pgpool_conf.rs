@@ -6,7 +6,7 @@ use std::fmt;
 use shared_types::{ClientAuthMode, ports};
 
 use super::super::paths;
-use crate::pgpool::validate::{Setting, Validated};
+use crate::pgpool::validate::{NUM_INIT_CHILDREN, Setting, Validated};
 
 /// From this release on the socket directory has the name PostgreSQL uses; the old name is ignored.
 const NEW_SOCKET_NAME: (u32, u32) = (4, 4);
@@ -194,7 +194,7 @@ fn backends(validated: &Validated) -> Vec<Line> {
 
 fn pool() -> Vec<Line> {
     named(vec![
-        ("num_init_children", Value::Number(5)),
+        ("num_init_children", Value::Number(NUM_INIT_CHILDREN.into())),
         ("max_pool", Value::Number(15)),
         ("child_life_time", Value::Number(300)),
         ("child_max_connections", Value::Number(0)),

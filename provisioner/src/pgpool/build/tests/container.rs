@@ -6,7 +6,7 @@ use shared_types::conditions::Reason;
 use super::pods::{pod, shaped};
 use super::support::World;
 
-fn pgpool(world: &World) -> Container {
+pub(super) fn pgpool(world: &World) -> Container {
     pod(world)
         .containers
         .into_iter()
@@ -131,7 +131,7 @@ fn a_probe_that_only_says_how_often_asks_what_ours_asks() {
     let ours = pgpool(&World::plain());
     let container = pgpool(&world);
     let (readiness, own) = (container.readiness_probe.unwrap(), ours.readiness_probe.unwrap());
-    assert_eq!(readiness.tcp_socket, own.tcp_socket);
+    assert_eq!(readiness.exec, own.exec);
     assert_eq!(
         (readiness.period_seconds, readiness.failure_threshold),
         (Some(3), own.failure_threshold)
@@ -145,10 +145,10 @@ fn a_probe_that_only_says_how_often_asks_what_ours_asks() {
         (liveness.timeout_seconds, liveness.period_seconds),
         (Some(9), own.period_seconds)
     );
-    assert_eq!(liveness.tcp_socket, own.tcp_socket);
+    assert_eq!(liveness.exec, own.exec);
     let startup = container.startup_probe.unwrap();
     assert!(
-        startup.tcp_socket.is_none() && startup.http_get.is_some(),
+        startup.exec.is_none() && startup.http_get.is_some(),
         "theirs is whole"
     );
     assert_eq!(startup.failure_threshold, None);

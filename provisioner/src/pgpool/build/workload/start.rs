@@ -6,7 +6,7 @@
 //! such a watcher: when it stops, it waits for all of its children, so a watcher would keep it from exiting.
 
 use super::super::paths;
-use super::probes;
+use super::{heal, probes};
 
 /// The script, for any POSIX shell with `-ef`; all have it.
 ///
@@ -29,6 +29,7 @@ pub(super) fn script() -> String {
         paths::REVISION,
     );
     let proof = probes::PROOF;
+    let heal = heal::function();
     format!(
         r#"rm -f {run}/pgpool.pid {run}/{proof}
 PATH="$PATH:/opt/pgpool-II/bin"
@@ -61,10 +62,11 @@ listens() {{
   done </proc/$pgpool/status
   return 1
 }}
-while kill -0 $pgpool 2>/dev/null; do
+{heal}while kill -0 $pgpool 2>/dev/null; do
   sleep 1 & wait $!
   [ . -ef {etc}/..data ] || {{ cd -P {etc}/..data && due=1; }}
   [ "$due" ] && read -r now <{revision} && [ "$now" = "$started" ] && listens && kill -HUP $pgpool && due=
+  heal
 done
 wait $pgpool
 "#
