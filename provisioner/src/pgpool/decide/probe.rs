@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use shared_types::{Alias, ClientAuthMode, Pgpool, names};
-use tls_bundle::Leaf;
 
 use super::rollout::Leaves;
-use super::tls_copy::entry;
+use super::tls_copy::{entry, leaf};
 use super::{Situation, client_auth, handoff};
 use crate::health::{Access, AddressRefusal, ClientCertificate, Pod, PodIdentity};
 use crate::pgpool::observe::pods::PodFacts;
@@ -168,10 +167,6 @@ fn server_names(host: &str, copies: &[&Secret]) -> Vec<String> {
 fn covers(name: &str, host: &str) -> bool {
     let below = |domain: &str| host.split_once('.').is_some_and(|(_, rest)| rest == domain);
     name == host || name.strip_prefix("*.").is_some_and(below)
-}
-
-fn leaf(copy: &Secret) -> Option<Leaf> {
-    tls_bundle::leaf(&copy.data.as_ref()?.get("tls.crt")?.0)
 }
 
 fn backend(pgpool: &Pgpool, validated: &Validated) -> String {

@@ -14,7 +14,7 @@ use shared_types::pgpool::bounded_annotation;
 use shared_types::{Alias, Pgpool, names};
 use tls_bundle::{Bundle, Leaf};
 
-use super::tls_copy::server_ca;
+use super::tls_copy::{certificate, leaf, server_ca};
 use super::{Situation, ca_overlap, client_auth};
 use crate::maintenance_window::{NoWindow, Window};
 use crate::pgpool::observe::pods::PodFacts;
@@ -124,12 +124,11 @@ fn is_enough(situation: &Situation<'_>, copy: &Secret) -> bool {
         policy,
         ..
     } = situation;
-    let data = copy.data.as_ref();
-    let entry = |key: &str| Some(data?.get(key)?.0.as_slice());
+    let key = copy.data.as_ref().and_then(|data| data.get("tls.key"));
     let bundle = Bundle {
         ca: server_ca(copy),
-        certificate: entry("tls.crt"),
-        key: entry("tls.key"),
+        certificate: certificate(copy),
+        key: key.map(|key| key.0.as_slice()),
     };
     let server = observed.certificates.iter().find(|it| it.alias == Alias::Server);
     let required = server
@@ -152,10 +151,6 @@ fn urgent_at(served: &Leaf) -> Timestamp {
     let life = Duration::try_from(served.not_after.duration_since(served.not_before)).unwrap_or_default();
     let urgent = life.checked_div(10).unwrap_or_default().min(URGENT);
     served.not_after.checked_sub(urgent).unwrap_or(served.not_after)
-}
-
-fn leaf(copy: &Secret) -> Option<Leaf> {
-    tls_bundle::leaf(&copy.data.as_ref()?.get("tls.crt")?.0)
 }
 
 /// The first to expire of all that pods serve, or would serve if they restarted.

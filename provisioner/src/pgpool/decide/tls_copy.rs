@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use rustls_pki_types::CertificateDer;
 use shared_types::Alias;
+use tls_bundle::Leaf;
 
 use crate::pgpool::observe::Certificate;
 
@@ -50,6 +51,16 @@ impl<'a> TlsMaterial<'a> {
             former_cas: Vec::new(),
         })
     }
+}
+
+/// The certificates of the server in a TLS copy, as PEM: leaf first, then intermediates.
+pub(super) fn certificate(copy: &Secret) -> Option<&[u8]> {
+    Some(copy.data.as_ref()?.get("tls.crt")?.0.as_slice())
+}
+
+/// The leaf certificate of the server in a TLS copy; `None` if it cannot be read.
+pub(super) fn leaf(copy: &Secret) -> Option<Leaf> {
+    tls_bundle::leaf(certificate(copy)?)
 }
 
 /// The CA of the server certificate in a TLS copy; `None` if its issuer publishes none. Copies of earlier releases have it

@@ -8,7 +8,7 @@ use super::config_check::Settings;
 use super::handoff::{self, Handoff, HandoffView, PublishedVerdicts, Verifier};
 use super::rollout::{self, Leaves, Step};
 use super::rotation_gate::{self, Gate, Hold};
-use super::tls_copy::{TlsMaterial, server_ca};
+use super::tls_copy::{TlsMaterial, leaf, server_ca};
 use super::{Situation, client_auth, probe};
 use crate::pgpool::observe::{self, CertificateRevision};
 use crate::rotation_limiter::Admission;
@@ -221,9 +221,7 @@ fn running(situation: &Situation<'_>) -> Option<Mounted> {
 
 /// A certificate that cannot be parsed is not mounted for long.
 fn names_exporter_host(copy: &Secret) -> bool {
-    let certificate = copy.data.as_ref().and_then(|data| data.get("tls.crt"));
-    let leaf = certificate.and_then(|certificate| tls_bundle::leaf(&certificate.0));
-    leaf.is_none_or(|leaf| leaf.dns_names.iter().any(|name| name == EXPORTER_HOST))
+    leaf(copy).is_none_or(|leaf| leaf.dns_names.iter().any(|name| name == EXPORTER_HOST))
 }
 
 fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use tls_bundle::Fingerprint;
 
-use super::super::tls_copy::server_ca;
+use super::super::tls_copy::{certificate, server_ca};
 use crate::health::{ExpectedCertificate, PodHealth};
 use crate::pgpool::observe::CertificateRevision;
 use crate::pgpool::observe::pods::PodFacts;
@@ -18,9 +18,8 @@ pub(crate) struct Leaves<'a>(BTreeMap<&'a CertificateRevision, ExpectedCertifica
 impl<'a> Leaves<'a> {
     pub(crate) fn of(copies: &'a BTreeMap<CertificateRevision, Arc<Secret>>) -> Self {
         let leaf = |copy: &'a Secret| {
-            let pem = copy.data.as_ref()?.get("tls.crt")?;
             Some(ExpectedCertificate {
-                leaf: Fingerprint::of_der(&tls_bundle::leaf_der(&pem.0)?),
+                leaf: Fingerprint::of_der(&tls_bundle::leaf_der(certificate(copy)?)?),
                 ca: server_ca(copy).map(Arc::from),
             })
         };
