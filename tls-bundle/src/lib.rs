@@ -132,6 +132,14 @@ pub struct Leaf {
     pub dns_names: Vec<String>,
 }
 
+impl Leaf {
+    /// Returns whether a client that connects to `name` may expect this certificate.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        names::covers(&self.dns_names, name)
+    }
+}
+
 /// The result of verifying a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {

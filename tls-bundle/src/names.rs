@@ -18,6 +18,12 @@ pub(crate) fn missing(leaf: &Certificate<'_>, required: &Required) -> Option<Fai
     (!missing.is_empty()).then_some(Failure::NameMissing { missing })
 }
 
+/// Returns whether one of the DNS names of a certificate covers a name.
+pub(crate) fn covers(dns_names: &[String], required: &str) -> bool {
+    let names = dns_names.iter().map(|name| GeneralName::Dns(name.as_bytes()));
+    Covering::of(&names.collect::<Vec<_>>()).covers(required)
+}
+
 /// The names of a certificate, in the form in which they are compared. libpq reads them in order and gives up at one that is
 /// malformed, so only those before it count.
 #[derive(Default)]
@@ -65,10 +71,8 @@ impl Covering {
 
 #[cfg(test)]
 mod tests {
-    use super::{Covering, GeneralName};
-
     fn covers(covering: &str, required: &str) -> bool {
-        Covering::of(&[GeneralName::Dns(covering.as_bytes())]).covers(required)
+        super::covers(&[covering.to_owned()], required)
     }
 
     #[test]

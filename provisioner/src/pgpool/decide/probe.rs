@@ -153,7 +153,7 @@ fn copies(observed: &Observed) -> Vec<&Secret> {
 fn server_names(host: &str, copies: &[&Secret]) -> Vec<String> {
     let mut names = vec![host.to_owned()];
     for leaf in copies.iter().filter_map(|copy| leaf(copy)) {
-        if leaf.dns_names.iter().any(|name| covers(name, host)) {
+        if leaf.covers(host) {
             continue;
         }
         let Some(name) = leaf.dns_names.into_iter().find(|name| !name.starts_with('*')) else {
@@ -162,11 +162,6 @@ fn server_names(host: &str, copies: &[&Secret]) -> Vec<String> {
         names.push(name);
     }
     names
-}
-
-fn covers(name: &str, host: &str) -> bool {
-    let below = |domain: &str| host.split_once('.').is_some_and(|(_, rest)| rest == domain);
-    name == host || name.strip_prefix("*.").is_some_and(below)
 }
 
 fn backend(pgpool: &Pgpool, validated: &Validated) -> String {

@@ -221,7 +221,7 @@ fn running(situation: &Situation<'_>) -> Option<Mounted> {
 
 /// A certificate that cannot be parsed is not mounted for long.
 fn names_exporter_host(copy: &Secret) -> bool {
-    leaf(copy).is_none_or(|leaf| leaf.dns_names.iter().any(|name| name == EXPORTER_HOST))
+    leaf(copy).is_none_or(|leaf| leaf.covers(EXPORTER_HOST))
 }
 
 fn held(handoff: Handoff, situation: &Situation<'_>) -> CertificateState {
