@@ -1,8 +1,8 @@
 //! Verifies what a TLS server presents in a handshake by a rule of the caller. That the server has the key of its leaf
 //! certificate is verified in any case.
 //!
-//! rustls reads the whole certificate to verify the signature of a handshake, and refuses some that OpenSSL accepts, such as
-//! one with critical certificate policies. Here only the public key is read: the rest is up to the rule.
+//! rustls refuses some certificates that OpenSSL accepts, such as one with critical certificate policies, when it verifies
+//! the signature of a handshake. Here `tls_bundle` reads the public key, and the rest is up to the rule.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,6 @@ use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use webpki::RawPublicKeyEntity;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer as _;
 
 /// Accepts servers whose certificates satisfy `rule`, which gets the leaf and then what was presented beside it.
 pub struct PresentedVerifier<F> {
@@ -93,8 +91,5 @@ where
 }
 
 fn public_key<'a>(leaf: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
-    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
-    Ok(SubjectPublicKeyInfoDer::from(
-        leaf.tbs_certificate.subject_pki.raw,
-    ))
+    tls_bundle::public_key_of_der(leaf).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))
 }

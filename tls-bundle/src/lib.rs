@@ -43,7 +43,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 pub use failure::{ChainFault, Entry, Failure, Place, Subject};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
@@ -244,6 +244,13 @@ pub fn leaf(pem: &[u8]) -> Option<Leaf> {
 #[must_use]
 pub fn leaf_of_der(der: &[u8]) -> Option<Leaf> {
     certificate::parse(der).ok()?.leaf()
+}
+
+/// Returns the public key of a certificate in DER form, as a `SubjectPublicKeyInfo`; `None` when it cannot be parsed.
+#[must_use]
+pub fn public_key_of_der(der: &[u8]) -> Option<SubjectPublicKeyInfoDer<'_>> {
+    let parsed = certificate::parse(der).ok()?;
+    Some(SubjectPublicKeyInfoDer::from(parsed.key.info))
 }
 
 /// Returns the leaf certificate of a `tls.crt` in DER form, or `None` when the text cannot be parsed.
