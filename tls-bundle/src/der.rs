@@ -141,7 +141,7 @@ const fn mismatch(wanted: u8, found: u8) -> Fault {
     }
 }
 
-/// Parses a long length, which must use as few octets as possible. No octet at all stands for an indefinite length.
+/// Parses a length in the long form, which must use as few octets as possible. None is an indefinite length, which DER does not have.
 fn long_length(octets: &[u8]) -> Read<usize> {
     let length = match octets {
         [] | [0, ..] => return Err(NOT_DER),

@@ -35,7 +35,7 @@ pub(crate) fn verify_with(
         file: Entry::Certificate.as_str(),
         key: Some(key),
     };
-    judge(presented, bundle.ca, required, now, found)
+    verified(presented, bundle.ca, required, now, found)
 }
 
 /// See [`crate::verify_presented`].
@@ -59,7 +59,7 @@ pub(crate) fn verify_presented(
         file: PRESENTED,
         key: None,
     };
-    judge(presented, ca, required, now, found)
+    verified(presented, ca, required, now, found)
 }
 
 /// The certificates of a server or client.
@@ -71,7 +71,7 @@ struct Presented<'c> {
     key: Option<Result<Numbers, Failure>>,
 }
 
-fn judge(
+fn verified(
     presented: Presented<'_>,
     ca: Option<&[u8]>,
     required: &Required,

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_difference_is_told() {
+    fn the_first_difference_is_named() {
         for (promise, output, line, words) in [
             ("a\nb", "a\nc", 2, "`b` is expected, and `c` came"),
             ("a\n\nb", "a", 3, "`b` is expected, and nothing more came"),

@@ -118,7 +118,7 @@ impl Attacker<'_> {
         let all = reports.iter().all(|report| !report.is_empty());
         Ok((all && reports[0] != reports[1]).then(|| {
             format!(
-                "{} and {} can be told apart: {:?} and {:?}",
+                "{} and {} can be distinguished: {:?} and {:?}",
                 names[0], names[1], reports[0], reports[1]
             )
         }))

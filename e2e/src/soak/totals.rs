@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_is_told() {
+    fn the_worst_is_shown() {
         let mut tally = Totals::default();
         for (served, requests) in [(5, 1), (9, 2)] {
             let rotation = Rotation {

@@ -52,7 +52,7 @@ pub(crate) struct Class {
 
 /// Verifies a case with both.
 pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison> {
-    let truth = oracle.judge(case)?;
+    let truth = oracle.truth(case)?;
     let theirs = truth.result().err().unwrap_or("works").to_owned();
     let (verdict, took) = verdict(case)?;
     let Some(verdict) = verdict else {
@@ -82,11 +82,11 @@ pub(crate) fn compare(oracle: &Oracle, case: &Case) -> anyhow::Result<Comparison
 /// What `tls-bundle` says, without failures of a key that the suite keeps to itself; nothing when it panicked.
 fn verdict(case: &Case) -> anyhow::Result<(Option<Verdict>, Duration)> {
     let start = processor_time()?;
-    let judged = catch_unwind(AssertUnwindSafe(|| {
+    let verified = catch_unwind(AssertUnwindSafe(|| {
         verify(&case.bundle(), &case.required(), case.at)
     }));
     let took = processor_time()?.saturating_sub(start);
-    let verdict = judged.ok().map(|verification| {
+    let verdict = verified.ok().map(|verification| {
         let mut verdict = Verdict::of(verification);
         if case.key.is_none() {
             verdict.failures.retain(|failure| !is_about_the_key(failure));

@@ -31,7 +31,7 @@ pub(crate) fn examples(generator: &Generator, oracle: &Oracle, count: usize) -> 
         if case.role != Role::Server {
             continue;
         }
-        let truth = oracle.judge(&case)?;
+        let truth = oracle.truth(&case)?;
         let works = truth.result().is_ok();
         let change = case.name.rsplit('-').next().unwrap_or_default();
         let class = truth.result().err().unwrap_or(change).to_owned();
@@ -41,7 +41,7 @@ pub(crate) fn examples(generator: &Generator, oracle: &Oracle, count: usize) -> 
         };
         let kind = if works { &mut good } else { &mut bad };
         let is_full = *kind >= count.div_ceil(2) || taken.get(&class) == Some(&most);
-        if is_full || oracle.judge(&later)?.result() != truth.result() {
+        if is_full || oracle.truth(&later)?.result() != truth.result() {
             continue;
         }
         *kind += 1;

@@ -64,7 +64,7 @@ impl Oracle {
         Ok(Self { folder })
     }
 
-    pub(crate) fn judge(&self, case: &Case) -> anyhow::Result<Truth> {
+    pub(crate) fn truth(&self, case: &Case) -> anyhow::Result<Truth> {
         let loaded = match self.load(case)? {
             Ok(loaded) => loaded,
             Err(error) => {

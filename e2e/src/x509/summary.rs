@@ -49,7 +49,7 @@ impl Summary {
         classes.map(|(_, members)| members.count).sum()
     }
 
-    /// Cases that are judged wrongly.
+    /// Cases in which `tls-bundle` is wrong.
     pub(crate) fn wrong(&self) -> usize {
         self.count(|outcome| {
             matches!(

@@ -475,12 +475,12 @@ async fn an_object_that_is_too_large_is_left_out_and_its_last_state_stays() {
         .unwrap()
         .explain("ConfigMap two");
     assert!(why.contains("are read. Make it smaller"), "{why}");
-    let mut told = Vec::new();
+    let mut names = Vec::new();
     while let Some(Some(left_out)) = left_out.next().now_or_never() {
-        told.push(left_out.identity.name.clone().unwrap());
+        names.push(left_out.identity.name.clone().unwrap());
     }
-    told.sort();
-    assert_eq!(told, ["one", "two"], "whoever depends on it is told");
+    names.sort();
+    assert_eq!(names, ["one", "two"], "whoever depends on it is woken");
 
     api.put("configmaps", &config_map("ns", "two", "small"));
     api.remove("configmaps", "ns", "one");

@@ -153,15 +153,15 @@ fn warnings(entries: &[Entry]) -> Vec<String> {
     if worst(entries).is_some() {
         return Vec::new();
     }
-    let mut told: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut shared: Vec<(&str, Vec<&str>)> = Vec::new();
     for (secret, warning) in entries.iter().filter_map(|entry| entry.warning.as_ref()) {
-        match told.iter_mut().find(|(known, _)| known == warning) {
+        match shared.iter_mut().find(|(known, _)| known == warning) {
             Some((_, secrets)) => secrets.push(secret),
-            None => told.push((warning, vec![secret])),
+            None => shared.push((warning, vec![secret])),
         }
     }
     let sentence = |(warning, secrets): &(&str, Vec<&str>)| format!("{}: {warning}", secrets.join(", "));
-    told.iter().map(sentence).collect()
+    shared.iter().map(sentence).collect()
 }
 
 fn is_unknown(validated: &Validated, verified: &[Verified]) -> bool {

@@ -100,7 +100,7 @@ impl LoginGuard {
         Ok(())
     }
 
-    /// Judges a message once it is complete, and goes on to the next.
+    /// Checks a message once it is complete, and goes on to the next.
     fn finish_message(&mut self) -> Result<(), Objection> {
         if self.missing > 0 {
             return Ok(());
@@ -114,7 +114,7 @@ impl LoginGuard {
     }
 }
 
-/// Judges a message about authentication without its type and length.
+/// Checks a message about authentication without its type and length.
 fn authentication(body: &[u8], md5: bool) -> Result<(), Objection> {
     let (code, rest) = body.split_first_chunk::<4>().ok_or(Objection::Malformed)?;
     let request = match u32::from_be_bytes(*code) {

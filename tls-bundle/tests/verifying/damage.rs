@@ -79,7 +79,7 @@ fn proves(secret: &Secret, key: &[u8]) -> bool {
     )
 }
 
-/// Judges after one entry was replaced by the given bytes.
+/// Verifies after one entry was replaced by the given bytes.
 fn with(secret: &Secret, entry: usize, bytes: &[u8]) -> bool {
     let mut bundle = secret.bundle();
     *[&mut bundle.ca, &mut bundle.certificate, &mut bundle.key][entry] = Some(bytes);

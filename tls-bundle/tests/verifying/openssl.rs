@@ -21,7 +21,7 @@ const OCSP_NO_CHECK: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
 const NETSCAPE_TYPE: &[u64] = &[2, 16, 840, 1, 113_730, 1, 1];
 const NETSCAPE_COMMENT: &[u64] = &[2, 16, 840, 1, 113_730, 1, 13];
 
-/// Judged without names, and with warnings as warnings.
+/// Verified without names, and with warnings as warnings.
 pub fn only_chain() -> Required {
     Required {
         dns_names: vec![],
@@ -193,7 +193,7 @@ fn a_leaf_with_the_subject_of_its_ca_is_taken_for_self_signed() {
             panic!("{:?}", found.failures);
         };
         assert!(matches!(fault, ChainFault::RootUnknown { .. }), "{fault}");
-        // With key identifiers of its own it is told apart.
+        // With key identifiers of its own it is distinguished.
         leaf.custom_extensions = vec![extension(SUBJECT_KEY_ID, false, tlv(4, &[2]))];
         secret = Secret::issued(&ca, &leaf, &p256());
         assert!(secret.verify_for(&required).fits());
@@ -543,7 +543,7 @@ fn a_path_length_counts_cas_that_are_not_self_issued() {
 }
 
 #[test]
-fn presented_certificates_are_judged_like_those_of_a_bundle() {
+fn presented_certificates_are_verified_like_those_of_a_bundle() {
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
     let root = root("root");

@@ -288,7 +288,7 @@ fn valid(view: &View<'_>, leaf: Option<&Leaf>) -> Entry {
     }
 }
 
-/// A valid certificate that clients cannot verify with its `ca.crt`. That it has to be renewed is told first.
+/// A valid certificate that clients cannot verify with its `ca.crt`. That it has to be renewed comes first.
 fn warned(view: &View<'_>, entry: Entry, warnings: &[Warning]) -> Entry {
     if warnings.is_empty() {
         return entry;

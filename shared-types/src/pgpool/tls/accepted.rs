@@ -1,5 +1,5 @@
 //! What cert-manager accepts in a `Certificate`, or can sign a request for: bounds of times, and the form of names. Each as a rule of
-//! the API server, and as a function for objects that are older than the rules or that a rule cannot judge.
+//! the API server, and as a function for objects that are older than the rules or that a rule cannot check.
 //!
 //! cert-manager's own checks: `internal/apis/certmanager/validation/certificate.go` of its repository. It does not check names
 //! there: a request with a name that cannot be encoded fails later, and every retry with it.

@@ -159,15 +159,15 @@ fn what_runs_so_goes_on_and_tells() {
     assert_eq!(decided(&plain, &observed).client_issuer_shared, None);
     used(&mut observed, CaUse::Elsewhere);
     assert_eq!(orders(&plain, &observed), named("postgres"), "renewals go on");
-    let told = decided(&plain, &observed).client_issuer_shared.unwrap();
-    assert_eq!(told.reason, Reason::ClientCaUsedElsewhere);
+    let reported = decided(&plain, &observed).client_issuer_shared.unwrap();
+    assert_eq!(reported.reason, Reason::ClientCaUsedElsewhere);
     for words in [
         "Issuer demo/ca",
         "in another namespace",
         "log in as postgres",
         ACCEPTED_DANGER,
     ] {
-        assert!(told.message.contains(words), "{}", told.message);
+        assert!(reported.message.contains(words), "{}", reported.message);
     }
     assert_eq!(
         decided(&accepting(plain.clone()), &observed).client_issuer_shared,
@@ -178,8 +178,8 @@ fn what_runs_so_goes_on_and_tells() {
     let cluster = by_certificate(pgpool_with(CLUSTER));
     let observed = issued(&accepting(cluster.clone()));
     assert_eq!(orders(&cluster, &observed), named("postgres"));
-    let told = decided(&cluster, &observed).client_issuer_shared.unwrap();
-    assert_eq!(told.reason, Reason::ClientIssuerNotNamespaced);
+    let reported = decided(&cluster, &observed).client_issuer_shared.unwrap();
+    assert_eq!(reported.reason, Reason::ClientIssuerNotNamespaced);
 
     // It does not begin to use such an issuer.
     let mut observed = issued(&plain);
@@ -199,14 +199,17 @@ fn a_refused_login_is_told_and_stops_nothing_that_runs() {
     let pgpool = by_certificate(pgpool());
     let mut observed = without_login(&pgpool);
     used(&mut observed, CaUse::Elsewhere);
-    let told = |pgpool: &Pgpool, observed: &Observed| {
+    let reported = |pgpool: &Pgpool, observed: &Observed| {
         let decision = decided(pgpool, observed);
         let report = report(pgpool, observed, &decision, &Applied::default(), now()).unwrap();
         (report.verdict.ready, report.reason)
     };
-    assert_eq!(told(&pgpool, &observed), (false, Reason::ClientCaUsedElsewhere));
     assert_eq!(
-        told(&provisioned(pgpool.clone()), &observed),
+        reported(&pgpool, &observed),
+        (false, Reason::ClientCaUsedElsewhere)
+    );
+    assert_eq!(
+        reported(&provisioned(pgpool.clone()), &observed),
         (false, Reason::ClientCaUsedElsewhere)
     );
 
@@ -220,13 +223,13 @@ fn a_refused_login_is_told_and_stops_nothing_that_runs() {
         }
     }
     used(&mut given, CaUse::Elsewhere);
-    assert_eq!(told(&pgpool, &given), (false, Reason::ClientCaUsedElsewhere));
+    assert_eq!(reported(&pgpool, &given), (false, Reason::ClientCaUsedElsewhere));
     assert!(
-        told(&provisioned(pgpool.clone()), &given).0,
+        reported(&provisioned(pgpool.clone()), &given).0,
         "what runs keeps running"
     );
     used(&mut given, CaUse::Own);
-    assert!(told(&pgpool, &given).0);
+    assert!(reported(&pgpool, &given).0);
 }
 
 #[test]

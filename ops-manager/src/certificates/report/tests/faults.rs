@@ -252,7 +252,7 @@ fn who_overwrote_a_secret_is_named() {
 }
 
 #[test]
-fn a_client_certificate_for_another_user_is_told() {
+fn a_client_certificate_for_another_user_is_reported() {
     let pgpool = by_certificate(pgpool());
     let mut observed = issued(&pgpool);
     let child = observed.children.get_mut(&Alias::Client).unwrap();

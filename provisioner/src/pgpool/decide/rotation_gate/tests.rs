@@ -244,7 +244,7 @@ fn while_pods_take_it_over_it_is_told_that_the_window_was_not_waited_for() {
 }
 
 #[test]
-fn a_window_that_cannot_be_read_is_told() {
+fn a_window_that_cannot_be_read_is_reported() {
     let pgpool = with_window(Some("Caturday"));
     let world = renewed(&pgpool);
     let plan = planned(&pgpool, &world, FRIDAY, Admission::Granted);

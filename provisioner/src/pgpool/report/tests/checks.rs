@@ -166,7 +166,7 @@ fn a_copy_that_is_gone_proves_nothing() {
 }
 
 #[test]
-fn a_pod_of_which_nothing_is_known_is_not_told() {
+fn a_pod_of_which_nothing_is_known_is_not_reported() {
     let mut world = World::new();
     world.unready(1);
     world.unready(2);
