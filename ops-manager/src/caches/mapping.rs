@@ -12,7 +12,7 @@ use shared_types::ops_request::OpsType;
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, limits, names};
 
 use crate::cert_manager::{self, IssuerReference};
-use crate::ops_requests::competing_request::{CompetingRequest, RivalState, finished};
+use crate::ops_requests::competing_request::{CompetingRequest, RequestState, finished};
 
 /// The Pgpool that the labels of an object name: Secrets, Services, Certificates and their requests.
 pub(crate) fn by_label(meta: &ObjectMeta) -> Option<ObjectRef<Pgpool>> {
@@ -120,20 +120,20 @@ pub(crate) fn by_request(
 /// The requests for a Pgpool that may continue when something else changes: the one that runs; while none does, the first
 /// one that waits for its turn and those that wait for their Pgpool.
 pub(crate) fn next_requests(all: &[Arc<PgpoolOpsRequest>]) -> Vec<ObjectRef<PgpoolOpsRequest>> {
-    let competing: Vec<_> = all.iter().map(|request| (competitor(request), request)).collect();
+    let competing: Vec<_> = all.iter().map(|request| (competing(request), request)).collect();
     let running: Vec<_> = competing
         .iter()
-        .filter(|(competitor, _)| competitor.state == RivalState::Running)
+        .filter(|(other, _)| other.state == RequestState::Running)
         .collect();
     let mut next = running;
     if next.is_empty() {
         let waiting = competing
             .iter()
-            .filter(|(competitor, _)| competitor.state == RivalState::Waiting);
+            .filter(|(other, _)| other.state == RequestState::Waiting);
         let held = competing
             .iter()
-            .filter(|(competitor, _)| competitor.state == RivalState::Held);
-        next.extend(waiting.min_by_key(|(competitor, _)| competitor.order()));
+            .filter(|(other, _)| other.state == RequestState::Held);
+        next.extend(waiting.min_by_key(|(other, _)| other.order()));
         next.extend(held);
     }
     next.into_iter()
@@ -146,13 +146,13 @@ fn replaced(
     changed: &PgpoolOpsRequest,
     all: &[Arc<PgpoolOpsRequest>],
 ) -> Option<ObjectRef<PgpoolOpsRequest>> {
-    let me = competitor(changed);
+    let me = competing(changed);
     if !me.is_waiting() || me.type_ == OpsType::Reconfigure {
         return None;
     }
     let before = all
         .iter()
-        .map(|request| (competitor(request), request))
+        .map(|request| (competing(request), request))
         .filter(|(other, _)| other.type_ == me.type_ && other.is_waiting() && me.is_newer_than(other));
     let before = before.max_by(|(a, _), (b, _)| a.order().cmp(&b.order()));
     before.map(|(_, request)| ObjectRef::from_obj(request.as_ref()))
@@ -168,7 +168,7 @@ fn surplus(all: &[Arc<PgpoolOpsRequest>]) -> Option<ObjectRef<PgpoolOpsRequest>>
     oldest.map(|request| ObjectRef::from_obj(request.as_ref()))
 }
 
-fn competitor(request: &PgpoolOpsRequest) -> CompetingRequest {
+fn competing(request: &PgpoolOpsRequest) -> CompetingRequest {
     let unset = PgpoolOpsRequestStatus::default();
     CompetingRequest::new(request, request.status.as_ref().unwrap_or(&unset))
 }

@@ -13,11 +13,11 @@ pub(crate) struct CompetingRequest {
     pub(crate) name: String,
     pub(crate) type_: OpsType,
     pub(crate) created: Option<Timestamp>,
-    pub(crate) state: RivalState,
+    pub(crate) state: RequestState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RivalState {
+pub(crate) enum RequestState {
     Waiting,
     /// It has not started because its Pgpool is missing or not ready.
     Held,
@@ -29,10 +29,10 @@ pub(crate) enum RivalState {
 impl CompetingRequest {
     pub(crate) fn new(request: &PgpoolOpsRequest, status: &PgpoolOpsRequestStatus) -> Self {
         let state = match status.phase {
-            _ if status::has_ended(status) => RivalState::Ended(ended(status)),
-            Some(OpsPhase::Progressing) => RivalState::Running,
-            _ if is_held(status) => RivalState::Held,
-            _ => RivalState::Waiting,
+            _ if status::has_ended(status) => RequestState::Ended(ended(status)),
+            Some(OpsPhase::Progressing) => RequestState::Running,
+            _ if is_held(status) => RequestState::Held,
+            _ => RequestState::Waiting,
         };
         Self {
             name: request.metadata.name.clone().unwrap_or_default(),
@@ -43,11 +43,11 @@ impl CompetingRequest {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        !matches!(self.state, RivalState::Ended(_))
+        !matches!(self.state, RequestState::Ended(_))
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self.state, RivalState::Waiting | RivalState::Held)
+        matches!(self.state, RequestState::Waiting | RequestState::Held)
     }
 
     /// The order of creation. Times are whole seconds, so names decide among equals, the smallest first: that one also

@@ -158,7 +158,7 @@ fn every_secret_that_a_user_can_name_is_watched_by_name() {
 }
 
 #[test]
-fn a_pgpool_concerns_its_rivals() {
+fn a_pgpool_concerns_those_that_name_its_secrets() {
     let shared = |name| with(name, "certificates: [{alias: server, secretName: shared}]");
     let steals = with(
         "thief",

@@ -10,7 +10,7 @@ use shared_types::PgpoolOpsRequestStatus;
 use shared_types::limits;
 use shared_types::ops_request::OpsType;
 
-use crate::ops_requests::competing_request::{CompetingRequest, RivalState};
+use crate::ops_requests::competing_request::{CompetingRequest, RequestState};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
@@ -29,11 +29,11 @@ pub(crate) enum Turn {
 
 pub(crate) fn turn(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -> Turn {
     let me = CompetingRequest::new(request, &PgpoolOpsRequestStatus::default());
-    let newer = competing.iter().filter(|competitor| {
+    let newer = competing.iter().filter(|other| {
         me.type_ != OpsType::Reconfigure
-            && competitor.type_ == me.type_
-            && competitor.is_waiting()
-            && competitor.is_newer_than(&me)
+            && other.type_ == me.type_
+            && other.is_waiting()
+            && other.is_newer_than(&me)
     });
     if let Some(newest) = newer.max_by(|a, b| a.created.cmp(&b.created).then(b.name.cmp(&a.name))) {
         return Turn::Superseded {
@@ -42,17 +42,17 @@ pub(crate) fn turn(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -
     }
     let open = competing
         .iter()
-        .filter(|competitor| {
-            competitor.is_open() && competitor.type_ == me.type_ && competitor.order() < me.order()
+        .filter(|other| {
+            other.is_open() && other.type_ == me.type_ && other.order() < me.order()
         })
         .count();
     if me.type_ == OpsType::Reconfigure && open >= limits::OPEN_REQUESTS {
         return Turn::TooMany { open };
     }
-    let is_behind = competing.iter().any(|competitor| {
-        let earlier = competitor.state == RivalState::Waiting && competitor.order() < me.order();
-        let superseded = competitor.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
-        competitor.state == RivalState::Running || (earlier && !superseded)
+    let is_behind = competing.iter().any(|other| {
+        let earlier = other.state == RequestState::Waiting && other.order() < me.order();
+        let superseded = other.type_ == me.type_ && me.type_ != OpsType::Reconfigure;
+        other.state == RequestState::Running || (earlier && !superseded)
     });
     if is_behind { Turn::Behind } else { Turn::Mine }
 }
@@ -60,9 +60,9 @@ pub(crate) fn turn(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -
 /// Since when only its Pgpool prevents a request from starting: since its creation, or the end of the last other one.
 pub(crate) fn free_since(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -> Option<Timestamp> {
     let created = request.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    let ends = competing.iter().filter_map(|competitor| match competitor.state {
-        RivalState::Ended(end) => end,
-        RivalState::Waiting | RivalState::Held | RivalState::Running => None,
+    let ends = competing.iter().filter_map(|other| match other.state {
+        RequestState::Ended(end) => end,
+        RequestState::Waiting | RequestState::Held | RequestState::Running => None,
     });
     ends.chain(created).max()
 }

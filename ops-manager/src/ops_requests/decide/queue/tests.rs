@@ -3,7 +3,7 @@
 use super::*;
 use crate::fixtures::ops::{created, request};
 
-fn competitor(name: &str, type_: OpsType, created: &str, state: RivalState) -> CompetingRequest {
+fn other(name: &str, type_: OpsType, created: &str, state: RequestState) -> CompetingRequest {
     CompetingRequest {
         name: name.into(),
         type_,
@@ -24,17 +24,17 @@ fn restart_beside(competing: &[CompetingRequest]) -> Turn {
 #[test]
 fn one_at_a_time_and_the_oldest_first() {
     use OpsType::{HorizontalScaling, Reconfigure, Restart};
-    let one = |type_, created, state| restart_beside(&[competitor("x", type_, created, state)]);
+    let one = |type_, created, state| restart_beside(&[other("x", type_, created, state)]);
     assert_eq!(restart_beside(&[]), Turn::Mine);
-    assert_eq!(one(Restart, EARLY, RivalState::Ended(None)), Turn::Mine);
-    assert_eq!(one(Restart, LATE, RivalState::Running), Turn::Behind);
-    assert_eq!(one(HorizontalScaling, EARLY, RivalState::Waiting), Turn::Behind);
-    assert_eq!(one(HorizontalScaling, LATE, RivalState::Waiting), Turn::Mine);
+    assert_eq!(one(Restart, EARLY, RequestState::Ended(None)), Turn::Mine);
+    assert_eq!(one(Restart, LATE, RequestState::Running), Turn::Behind);
+    assert_eq!(one(HorizontalScaling, EARLY, RequestState::Waiting), Turn::Behind);
+    assert_eq!(one(HorizontalScaling, LATE, RequestState::Waiting), Turn::Mine);
     // It may be what the pool needs.
-    assert_eq!(one(HorizontalScaling, EARLY, RivalState::Held), Turn::Mine);
+    assert_eq!(one(HorizontalScaling, EARLY, RequestState::Held), Turn::Mine);
     let both = [
-        competitor("y", HorizontalScaling, EARLY, RivalState::Waiting),
-        competitor("x", Reconfigure, LATE, RivalState::Running),
+        other("y", HorizontalScaling, EARLY, RequestState::Waiting),
+        other("x", Reconfigure, LATE, RequestState::Running),
     ];
     assert_eq!(restart_beside(&both), Turn::Behind);
 }
@@ -42,17 +42,17 @@ fn one_at_a_time_and_the_oldest_first() {
 #[test]
 fn of_one_type_the_newest_is_wanted() {
     let superseded = |by: &str| Turn::Superseded { by: by.into() };
-    let one = |name, created, state| restart_beside(&[competitor(name, OpsType::Restart, created, state)]);
-    assert_eq!(one("x", LATE, RivalState::Waiting), superseded("x"));
-    assert_eq!(one("x", LATE, RivalState::Held), superseded("x"));
+    let one = |name, created, state| restart_beside(&[other(name, OpsType::Restart, created, state)]);
+    assert_eq!(one("x", LATE, RequestState::Waiting), superseded("x"));
+    assert_eq!(one("x", LATE, RequestState::Held), superseded("x"));
     assert_eq!(
-        one("x", EARLY, RivalState::Waiting),
+        one("x", EARLY, RequestState::Waiting),
         Turn::Mine,
         "that one is skipped"
     );
     // Of one second the smallest name is the newest.
-    assert_eq!(one("a", NOON, RivalState::Waiting), superseded("a"));
-    assert_eq!(one("z", NOON, RivalState::Waiting), Turn::Mine);
+    assert_eq!(one("a", NOON, RequestState::Waiting), superseded("a"));
+    assert_eq!(one("z", NOON, RequestState::Waiting), Turn::Mine);
 }
 
 #[test]
@@ -61,11 +61,11 @@ fn settings_add_up_in_their_order() {
     let beside = |created| {
         turn(
             &mine,
-            &[competitor(
+            &[other(
                 "x",
                 OpsType::Reconfigure,
                 created,
-                RivalState::Waiting,
+                RequestState::Waiting,
             )],
         )
     };
@@ -78,7 +78,7 @@ fn sixteen_changes_of_settings_may_be_open_and_one_of_every_other_type() {
     let competing = |type_, count: usize| -> Vec<_> {
         let names = (0..count).map(|number| format!("x{number}"));
         names
-            .map(|name| competitor(&name, type_, EARLY, RivalState::Held))
+            .map(|name| other(&name, type_, EARLY, RequestState::Held))
             .collect()
     };
     let mine = created(request("me", OpsType::Reconfigure, "{}"), NOON);
@@ -124,11 +124,11 @@ fn of_two_exactly_one_may_begin() {
 fn the_time_to_wait_for_the_pool_begins_when_the_others_are_over() {
     let mine = created(request("me", OpsType::Restart, "{}"), NOON);
     let over = |at: &str| {
-        competitor(
+        other(
             "x",
             OpsType::Restart,
             EARLY,
-            RivalState::Ended(Some(at.parse().unwrap())),
+            RequestState::Ended(Some(at.parse().unwrap())),
         )
     };
     assert_eq!(free_since(&mine, &[]), Some(NOON.parse().unwrap()));
