@@ -14,6 +14,9 @@ use super::{Key, Names, Refusal};
 /// Go counts nanoseconds in 64 bits.
 const LONGEST: Duration = Duration::from_nanos(i64::MAX.unsigned_abs());
 
+/// What to write where a duration is wrong.
+const A_DURATION: &str = "hours, minutes and seconds, such as 2160h or 1h30m";
+
 /// How long a certificate is valid, and how early it is renewed, as Go durations.
 pub(super) struct Lifetime {
     pub(super) duration: Option<String>,
@@ -21,26 +24,25 @@ pub(super) struct Lifetime {
 }
 
 pub(super) fn lifetime(alias: Alias, spec: &CertificateSpec) -> Result<Lifetime, Refusal> {
-    const EXAMPLE: &str = "hours, minutes and seconds, such as 2160h or 1h30m";
     let duration = length(alias, "duration", spec.duration.as_ref())?;
     let renew_before = length(alias, "renewBefore", spec.renew_before.as_ref())?;
     if let Some((text, length)) = duration
         && length < pgpool::SHORTEST
     {
         let problem = "shorter than the 1h that cert-manager demands";
-        return Err(invalid(alias, "duration", text, problem, EXAMPLE));
+        return Err(invalid(alias, "duration", text, problem, A_DURATION));
     }
     let valid = duration.map_or(pgpool::LIFETIME, |(_, length)| length);
     if let Some((text, length)) = renew_before {
         let problem = if length < pgpool::SHORTEST_RENEWAL {
-            "shorter than the 5m that cert-manager demands"
+            Some("shorter than the 5m that cert-manager demands")
         } else if length >= valid {
-            "not shorter than duration, which is 2160h when unset"
+            Some("not shorter than duration, which is 2160h when unset")
         } else {
-            ""
+            None
         };
-        if !problem.is_empty() {
-            return Err(invalid(alias, "renewBefore", text, problem, EXAMPLE));
+        if let Some(problem) = problem {
+            return Err(invalid(alias, "renewBefore", text, problem, A_DURATION));
         }
     }
     let text = |parsed: Option<(&str, Duration)>| parsed.map(|(text, _)| text.to_owned());
@@ -63,10 +65,7 @@ fn length<'a>(
     let length = length.filter(|length| !length.is_zero());
     length
         .map(|length| Some((value.0.as_str(), length)))
-        .ok_or_else(|| {
-            let example = "hours, minutes and seconds, such as 2160h or 1h30m";
-            invalid(alias, field, &value.0, "not a duration", example)
-        })
+        .ok_or_else(|| invalid(alias, field, &value.0, "not a duration", A_DURATION))
 }
 
 pub(super) fn key(alias: Alias, spec: &CertificateSpec) -> Result<Key, Refusal> {
