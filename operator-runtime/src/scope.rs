@@ -42,7 +42,8 @@ impl Scope {
 
 /// Converts the scope of a kind, which the compiler knows, into API handles.
 ///
-/// What the handles return is decoded object by object. Implemented for the two scopes of Kubernetes; use it as the bound `K::Scope: Placement<K>`.
+/// What the handles return is decoded object by object. Implemented for the two scopes of Kubernetes; use it as the bound
+/// `K::Scope: Placement<K>`.
 pub trait Placement<K> {
     /// Returns one handle per watch that covers the scope, each with its namespace; `None` is everything.
     fn watched(client: &Client, scope: &Scope) -> Vec<(Option<String>, Api<Received<K>>)>;

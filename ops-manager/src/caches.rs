@@ -95,8 +95,8 @@ fn reduce_pgpool(pgpool: &mut Pgpool) {
     pgpool.spec.pod_template = None;
 }
 
-/// Keeps certificates and the public part of keys: no private key, password or configuration. Who wrote a certificate is read here, before the managed
-/// fields are dropped: it costs no request, and one annotation if it was not cert-manager.
+/// Keeps certificates and the public part of keys: no private key, password or configuration. Who wrote a certificate is
+/// read here, before the managed fields are dropped: it costs no request, and one annotation if it was not cert-manager.
 fn reduce_secret(secret: &mut Secret) {
     let writer = foreign_writer::foreign_writer(secret.managed_fields());
     let annotations = secret.annotations_mut();

@@ -72,7 +72,8 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     list_map(&condition, "type")
 }
 
-/// Any JSON object, kept as it is by the API server. Read by [`Unread`](crate::object::Unread) only, since it may be deeper than what can be decoded.
+/// Any JSON object, kept as it is by the API server. Read by [`Unread`](crate::object::Unread) only, since it may be deeper
+/// than what can be decoded.
 pub(crate) fn free_form(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

@@ -141,7 +141,8 @@ const fn mismatch(wanted: u8, found: u8) -> Fault {
     }
 }
 
-/// Parses a length in the long form, which must use as few octets as possible. None is an indefinite length, which DER does not have.
+/// Parses a length in the long form, which must use as few octets as possible. None of them means an indefinite length,
+/// which DER does not have.
 fn long_length(octets: &[u8]) -> Read<usize> {
     let length = match octets {
         [] | [0, ..] => return Err(NOT_DER),

@@ -45,7 +45,8 @@ struct Writes {
     adopted: Vec<Version>,
 }
 
-/// The provisioner writes to the same status, so that the resource version of the Pgpool says nothing; our part of the status does.
+/// The provisioner writes to the same status, so that the resource version of the Pgpool says nothing; our part of the
+/// status does.
 #[derive(Debug)]
 struct StatusWrite {
     before: OwnStatus,

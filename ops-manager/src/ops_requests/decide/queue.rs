@@ -42,9 +42,7 @@ pub(crate) fn turn(request: &PgpoolOpsRequest, competing: &[CompetingRequest]) -
     }
     let open = competing
         .iter()
-        .filter(|other| {
-            other.is_open() && other.type_ == me.type_ && other.order() < me.order()
-        })
+        .filter(|other| other.is_open() && other.type_ == me.type_ && other.order() < me.order())
         .count();
     if me.type_ == OpsType::Reconfigure && open >= limits::OPEN_REQUESTS {
         return Turn::TooMany { open };

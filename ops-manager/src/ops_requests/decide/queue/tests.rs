@@ -61,12 +61,7 @@ fn settings_add_up_in_their_order() {
     let beside = |created| {
         turn(
             &mine,
-            &[other(
-                "x",
-                OpsType::Reconfigure,
-                created,
-                RequestState::Waiting,
-            )],
+            &[other("x", OpsType::Reconfigure, created, RequestState::Waiting)],
         )
     };
     assert_eq!(beside(LATE), Turn::Mine);
