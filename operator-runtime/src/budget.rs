@@ -5,9 +5,7 @@
 //! memory of the process, which serves all namespaces.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
 
-use serde::Serialize;
 use shared_types::limits;
 
 use crate::decode::Undecodable;
@@ -66,29 +64,6 @@ impl Budget {
     }
 }
 
-/// The size of an object as JSON, without storing it.
-pub(crate) fn size(object: &impl Serialize) -> usize {
-    let mut counter = Counter(0);
-    // What cannot be written as JSON did not come as JSON.
-    match serde_json::to_writer(&mut counter, object) {
-        Ok(()) => counter.0,
-        Err(_) => usize::MAX,
-    }
-}
-
-struct Counter(usize);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.saturating_add(bytes.len());
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,10 +117,5 @@ mod tests {
         }
         budget.release(Some("unknown"), "object");
         assert!(budget.namespaces.is_empty());
-    }
-
-    #[test]
-    fn the_size_is_that_of_the_json() {
-        assert_eq!(size(&serde_json::json!({ "a": "b" })), 9);
     }
 }

@@ -38,9 +38,11 @@ pub mod rights;
 pub mod rules;
 pub mod text;
 
+mod json_size;
 mod schema;
 
 pub use app_binding::{AppBinding, AppBindingSpec};
+pub use json_size::json_size;
 pub use ops_request::{PgpoolOpsRequest, PgpoolOpsRequestSpec, PgpoolOpsRequestStatus};
 pub use pgpool::{Alias, ClientAuthMode, DeletionPolicy, Pgpool, PgpoolSpec, PgpoolStatus, Phase, SslMode};
 pub use pgpool_version::{PgpoolVersion, PgpoolVersionSpec};

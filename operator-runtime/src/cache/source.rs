@@ -8,8 +8,8 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shared_types::json_size;
 
-use crate::budget;
 use crate::decode::{LeftOut, Received, Undecodable};
 use crate::panics;
 
@@ -60,7 +60,7 @@ fn contained<K: Resource + Serialize>(object: K, reduce: Reduce<K>) -> Incoming<
     let left_out = LeftOut::new(object.meta(), Undecodable::unknown());
     let weighed = || {
         let object = reduced(object, reduce);
-        let bytes = budget::size(&object);
+        let bytes = json_size(&object);
         Weighed { object, bytes }
     };
     panics::contained(weighed).ok_or(left_out)

@@ -1,11 +1,11 @@
 //! How large a Pgpool and its annotations may be. The limits are in [`crate::limits`].
 
 use std::borrow::Cow;
-use std::io::{self, Write};
 
 use kube::ResourceExt;
 
-use super::{Pgpool, PgpoolSpec};
+use super::Pgpool;
+use crate::json_size;
 use crate::limits::{ANNOTATION_BYTES, LABELS, SPEC_BYTES};
 
 /// Why nothing of a Pgpool is read: it is too large. The end of a sentence about it.
@@ -13,7 +13,7 @@ use crate::limits::{ANNOTATION_BYTES, LABELS, SPEC_BYTES};
 /// # Errors
 /// The limit, the actual size, and what to do.
 pub fn check_size(pgpool: &Pgpool) -> Result<(), String> {
-    let size = spec_bytes(&pgpool.spec);
+    let size = json_size(&pgpool.spec);
     if size > SPEC_BYTES {
         return Err(format!(
             "`spec` has {size} bytes as JSON, and at most {SPEC_BYTES} are accepted: move settings and scripts into a \
@@ -41,27 +41,6 @@ pub fn bounded_annotation<'a>(pgpool: &'a Pgpool, key: &str) -> Option<Cow<'a, s
     })
 }
 
-/// The size of a spec as JSON, without storing it.
-fn spec_bytes(spec: &PgpoolSpec) -> usize {
-    struct Counter(usize);
-    impl Write for Counter {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 = self.0.saturating_add(bytes.len());
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut counter = Counter(0);
-    // A spec that cannot be written as JSON does not exist: it came as JSON.
-    match serde_json::to_writer(&mut counter, spec) {
-        Ok(()) => counter.0,
-        Err(_) => usize::MAX,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,7 +59,7 @@ mod tests {
             let spec = serde_json::json!({"version": "4", "postgresRef": {"name": "pg"}, "configuration": {"inline": {"pgpool.conf": text}}});
             pgpool(spec)
         };
-        let rest = spec_bytes(&of(0).spec);
+        let rest = json_size(&of(0).spec);
         assert_eq!(check_size(&of(SPEC_BYTES - rest)), Ok(()));
         let message = check_size(&of(SPEC_BYTES - rest + 1)).unwrap_err();
         assert!(
