@@ -25,6 +25,7 @@ use crate::cache::Cache;
 use crate::clock;
 use crate::decode::LeftOut;
 use crate::error_chain;
+use crate::kind::Kind;
 use crate::scope::Placement;
 
 /// Between two writes: many objects that cannot be decoded must not use up what the API server grants this process.
@@ -46,7 +47,7 @@ pub struct Wording<K> {
 /// Writes and removes the conditions of one kind until the task is cancelled.
 pub(crate) async fn report<K>(client: Client, field_manager: String, cache: Cache<K>, wording: Wording<K>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Kind,
     K::Scope: Placement<K>,
 {
     let is_shown = wording.is_shown;

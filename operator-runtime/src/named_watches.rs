@@ -16,8 +16,6 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +26,7 @@ use crate::backoff::WATCHES;
 use crate::cache::{Incoming, Reduce, Refusal, events, refusal, watch_seconds};
 use crate::decode::{Received, Undecodable};
 use crate::error_chain;
+use crate::kind::Kind;
 use crate::runtime::Runtime;
 use crate::wake_set::Wakes;
 
@@ -101,14 +100,7 @@ enum Command {
 
 impl<K, R> Named<K, R>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     /// Starts the supervisor of the watches. `reduce` drops what no decision needs.
@@ -163,14 +155,7 @@ async fn supervise<K, R>(
     drain: CancellationToken,
 ) -> Result<(), JoinError>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let mut watches = JoinSet::new();
@@ -210,7 +195,7 @@ fn states<K>(
     reduce: Reduce<K>,
 ) -> impl Stream<Item = watcher::Result<Option<Incoming<K>>>> + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+    K: Kind,
 {
     let config = watcher::Config::default()
         .fields(&format!("metadata.name={}", target.name))
@@ -243,7 +228,7 @@ async fn watch<K, R>(
     shared: Arc<Shared<K, R>>,
     reduce: Reduce<K>,
 ) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+    K: Kind,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let mut failures = 0_u32;

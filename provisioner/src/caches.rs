@@ -2,7 +2,6 @@
 
 pub(crate) mod mapping;
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::stream::{BoxStream, SelectAll};
@@ -17,9 +16,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use operator_runtime::cache::keep_last_change;
 use operator_runtime::decode::LeftOut;
-use operator_runtime::{Cache, Demand, Runtime, panics};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use operator_runtime::{Cache, Demand, Kind, Runtime, panics};
 use shared_types::{AppBinding, Pgpool, PgpoolVersion, names};
 use tokio_stream::wrappers::WatchStream;
 
@@ -142,14 +139,7 @@ impl Caches {
 /// Watches a kind by our labels; a change triggers the `Pgpool` in the labels.
 fn ours<K>(runtime: &mut Runtime, triggers: &mut Triggers, trim: fn(&mut K)) -> Cache<K>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-        + Send
-        + Sync
-        + 'static,
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
 {
     let (cache, changes) = runtime.watch(watcher::Config::default().labels(names::SELECTOR), trim);
     triggers.push(by_label(changes));

@@ -11,14 +11,13 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource, ResourceExt};
 use rand::{Rng, RngExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::source::{Incoming, Reduce, events};
 use super::{Availability, Demand, Shared, left_out};
 use crate::backoff::WATCHES;
 use crate::decode::Received;
+use crate::kind::Kind;
 
 /// How long the API server may take for one page of a list.
 const LIST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -92,7 +91,7 @@ async fn next<T>(
 /// Follows one part until the task is cancelled.
 pub(super) async fn feed<K>(part: Part<K>, shared: Arc<Shared<K>>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+    K: Kind,
 {
     let mut failures = 0_u32;
     loop {
@@ -129,7 +128,7 @@ where
 /// Follows one part while it is needed, and empties it afterwards.
 pub(super) async fn feed_on_demand<K, R>(part: Part<K>, shared: Arc<Shared<K>>, demand: Demand<R>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+    K: Kind,
     R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     loop {

@@ -18,19 +18,20 @@ const MOST_LINES: u32 = 10;
 
 const PERIOD: Duration = Duration::from_mins(1);
 
-/// The changes of what is left out: an object that is, or `None` for one that is no longer.
-pub(crate) type LeftOutChanges<K> = Wakes<ObjectRef<K>, LeftOutChange<K>>;
-
-type LeftOutChange<K> = (ObjectRef<K>, Option<Arc<LeftOut>>);
+/// An object that is left out, or no longer is.
+#[derive(Clone)]
+pub(super) struct Change {
+    /// The last that is known of it.
+    pub(super) known: Arc<LeftOut>,
+    pub(super) is_left_out: bool,
+}
 
 /// The objects of one kind that are left out. Clones are the same set.
 pub(super) struct LeftOutObjects<K: Resource<DynamicType = ()>>(Arc<Inner<K>>);
 
 struct Inner<K: Resource<DynamicType = ()>> {
     state: Mutex<State<K>>,
-    changed: WakeSet<ObjectRef<K>, LeftOutChange<K>>,
-    /// As `changed`, with the last that is known of each.
-    touched: WakeSet<ObjectRef<K>, Arc<LeftOut>>,
+    changed: WakeSet<ObjectRef<K>, Change>,
     gauge: Gauge,
 }
 
@@ -68,7 +69,6 @@ where
         Self(Arc::new(Inner {
             state: Mutex::new(state),
             changed: WakeSet::default(),
-            touched: WakeSet::default(),
             gauge,
         }))
     }
@@ -91,8 +91,7 @@ where
             Some(_) => warn!(%kind, object = %key, %why, "left an object out"),
             None => {}
         }
-        self.0.touched.push(&key, &left_out);
-        self.0.changed.push(&key, &(key.clone(), Some(left_out)));
+        self.push(&key, left_out, true);
     }
 
     /// Removes an object: it was decoded, or deleted.
@@ -102,8 +101,7 @@ where
         self.show(&state);
         drop(state);
         if let Some(known) = known {
-            self.0.touched.push(key, &known);
-            self.0.changed.push(key, &(key.clone(), None));
+            self.push(key, known, false);
         }
     }
 
@@ -115,8 +113,7 @@ where
         self.show(&state);
         drop(state);
         for (key, known) in gone {
-            self.0.touched.push(&key, &known);
-            self.0.changed.push(&key, &(key.clone(), None));
+            self.push(&key, known, false);
         }
     }
 
@@ -125,7 +122,7 @@ where
     }
 
     /// Returns a stream of changes that starts with every object that is left out.
-    pub(super) fn changes(&self) -> LeftOutChanges<K>
+    pub(super) fn changes(&self) -> Wakes<ObjectRef<K>, Change>
     where
         K: Send + Sync,
     {
@@ -133,25 +130,19 @@ where
         self.0.changed.subscribe_from(move || {
             let state = objects.lock();
             let known = state.objects.iter();
-            known
-                .map(|(key, left_out)| (key.clone(), (key.clone(), Some(Arc::clone(left_out)))))
-                .collect()
+            let changes = known.map(|(key, known)| {
+                let change = Change {
+                    known: Arc::clone(known),
+                    is_left_out: true,
+                };
+                (key.clone(), change)
+            });
+            changes.collect()
         })
     }
 
-    /// Returns a stream of the objects that are left out, again when they change, and when they no longer are.
-    pub(super) fn touched(&self) -> Wakes<ObjectRef<K>, Arc<LeftOut>>
-    where
-        K: Send + Sync,
-    {
-        let objects = self.clone();
-        self.0.touched.subscribe_from(move || {
-            let state = objects.lock();
-            let known = state.objects.iter();
-            known
-                .map(|(key, left_out)| (key.clone(), Arc::clone(left_out)))
-                .collect()
-        })
+    fn push(&self, key: &ObjectRef<K>, known: Arc<LeftOut>, is_left_out: bool) {
+        self.0.changed.push(key, &Change { known, is_left_out });
     }
 
     fn show(&self, state: &State<K>) {

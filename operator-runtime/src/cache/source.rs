@@ -1,16 +1,14 @@
 //! The one place through which every watched object comes in, by a list or by a watch event, and is reduced
 //! to what decisions need before it is kept.
 
-use std::fmt::Debug;
-
 use futures::{Stream, TryStreamExt};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use shared_types::json_size;
 
 use crate::decode::{LeftOut, Received, Undecodable};
+use crate::kind::Kind;
 use crate::panics;
 
 /// kubectl keeps a copy of what it applied in this annotation, as large as the object itself.
@@ -39,7 +37,7 @@ pub(crate) fn events<K>(
     reduce: Reduce<K>,
 ) -> impl Stream<Item = watcher::Result<Event<Incoming<K>>>> + use<K>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+    K: Kind,
 {
     let incoming = move |object: Received<K>| contained(object.into_result()?, reduce);
     watcher(api, config).map_ok(move |event| match event {

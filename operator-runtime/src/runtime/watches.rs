@@ -1,14 +1,11 @@
 //! Starts the watches of the caches, each as a task of the process.
 
-use std::fmt::Debug;
-
 use kube::Resource;
 use kube::runtime::watcher;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::Runtime;
 use crate::cache::{Cache, Changes, Demand, Environment, Readiness, Reduce, Watched};
+use crate::kind::Kind;
 use crate::left_out::{self, Wording};
 use crate::scope::Placement;
 
@@ -21,7 +18,7 @@ impl Runtime {
     /// copy of the last applied object are always dropped.
     pub fn watch<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let watched = self.watched(config, reduce, Readiness::NeedsKind);
@@ -35,7 +32,7 @@ impl Runtime {
     /// becomes ready even if it is forbidden to watch the kind.
     pub fn watch_optional<K>(&mut self, config: watcher::Config, reduce: Reduce<K>) -> (Cache<K>, Changes<K>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let watched = self.watched(config, reduce, Readiness::NeedsAnswer);
@@ -54,7 +51,7 @@ impl Runtime {
         reduce: Reduce<K>,
     ) -> (Cache<K>, Changes<K>, Demand<R>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
         R: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
@@ -70,7 +67,7 @@ impl Runtime {
     /// writes this condition, once it leads.
     pub fn report_left_out<K>(&mut self, cache: Cache<K>, wording: Wording<K>)
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let field_manager = format!("{}-decode", self.identity.field_manager);
@@ -80,7 +77,7 @@ impl Runtime {
 
     fn watched<K>(&self, config: watcher::Config, reduce: Reduce<K>, readiness: Readiness) -> Watched<K>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let environment = Environment {

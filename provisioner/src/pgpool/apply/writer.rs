@@ -1,17 +1,13 @@
 //! Writes the objects of one `Pgpool`, and remembers them until the caches show them.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::Job;
-use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use operator_runtime::apply::{Applied, ApplyError, Change};
 use operator_runtime::cache::keep_last_change;
 use operator_runtime::scope::Placement;
-use operator_runtime::{Applier, Claim};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use operator_runtime::{Applier, Claim, Kind};
 use shared_types::{Pgpool, names};
 use tracing::info;
 
@@ -34,7 +30,7 @@ pub(crate) struct Writer<'a> {
 impl Writer<'_> {
     pub(super) async fn put<K>(self, desired: &K, live: Option<&K>) -> Result<K, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let Applied { mut object, change } = self.applier.apply(self.claim, desired, live).await?;
@@ -51,7 +47,7 @@ impl Writer<'_> {
         live: Option<&K>,
     ) -> Result<Option<K>, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         match desired {
@@ -121,7 +117,7 @@ impl Writer<'_> {
 
     pub(super) async fn delete<K>(self, live: &K) -> Result<(), ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         self.applier.delete(self.claim, live).await?;
