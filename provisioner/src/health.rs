@@ -6,9 +6,9 @@
 
 mod access;
 mod connector;
-mod guard;
 mod login;
 mod login_failure;
+mod login_guard;
 mod pod_health;
 mod pod_prober;
 mod served;

@@ -10,7 +10,7 @@ use tls_bundle::{Failure, Fingerprint};
 
 use super::AddressRefusal;
 use super::connector::TlsSetupError;
-use super::guard::PasswordRequest;
+use super::login_guard::PasswordRequest;
 
 /// Why a login failed. The text appears in the status, so it never contains a password.
 #[derive(Debug, thiserror::Error)]

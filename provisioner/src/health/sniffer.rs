@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::guard::{LoginGuard, Objection};
+use super::login_guard::{LoginGuard, Objection};
 use super::transcript::{Refusal, Transcript};
 
 /// What a pod may send on one connection: rustls accepts a handshake of 64 KiB, and a login with a query takes about one

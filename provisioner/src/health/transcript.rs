@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tls_bundle::Failure;
 
 use super::ServedCertificate;
-use super::guard::PasswordRequest;
+use super::login_guard::PasswordRequest;
 
 /// Bytes of the response that are kept: pgpool's message comes first and is shorter.
 const KEPT_BYTES: usize = 512;
