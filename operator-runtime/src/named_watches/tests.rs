@@ -47,13 +47,30 @@ async fn settle() {
     sleep(Duration::from_millis(10)).await;
 }
 
+/// The watches end with the runtime.
+fn started(api: &FakeApi) -> (Runtime, Set) {
+    let mut runtime = Runtime::for_test(api.client());
+    let set = Set::new(&mut runtime, |_| {});
+    (runtime, set)
+}
+
+/// An object that one refers to, and that is known.
+async fn following(api: &FakeApi) -> (Runtime, Set, Wakes<ObjectRef<ConfigMap>>) {
+    api.put("secrets", &secret("one", "1"));
+    let (runtime, set) = started(api);
+    let mut changes = set.changes();
+    set.follow(&who("a"), &names(&["one"]));
+    settle().await;
+    queued(&mut changes);
+    (runtime, set, changes)
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_object_is_watched_once_while_it_has_referrers() {
     let api = FakeApi::default();
     api.put("secrets", &secret("shared", "1"));
     api.put("secrets", &secret("foreign", "1"));
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
+    let (_runtime, set) = started(&api);
     let mut changes = set.changes();
     assert!(matches!(set.lookup("ns", "shared"), Lookup::Pending));
 
@@ -95,13 +112,7 @@ async fn an_object_is_watched_once_while_it_has_referrers() {
 #[tokio::test(start_paused = true)]
 async fn following_the_same_again_changes_nothing() {
     let api = FakeApi::default();
-    api.put("secrets", &secret("one", "1"));
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
-    let mut changes = set.changes();
-    set.follow(&who("a"), &names(&["one"]));
-    settle().await;
-    queued(&mut changes);
+    let (_runtime, set, mut changes) = following(&api).await;
     drop(api.take_log());
     for _ in 0..10 {
         set.follow(&who("a"), &names(&["one"]));
@@ -115,13 +126,7 @@ async fn following_the_same_again_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn deletion_return_and_refusal_wake_the_referrer_once_each() {
     let api = FakeApi::default();
-    api.put("secrets", &secret("one", "1"));
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
-    let mut changes = set.changes();
-    set.follow(&who("a"), &names(&["one"]));
-    settle().await;
-    queued(&mut changes);
+    let (_runtime, set, mut changes) = following(&api).await;
 
     api.remove("secrets", "ns", "one");
     settle().await;
@@ -145,13 +150,7 @@ async fn deletion_return_and_refusal_wake_the_referrer_once_each() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_changes_nothing_that_is_known() {
     let api = FakeApi::default();
-    api.put("secrets", &secret("one", "1"));
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
-    let mut changes = set.changes();
-    set.follow(&who("a"), &names(&["one"]));
-    settle().await;
-    queued(&mut changes);
+    let (_runtime, set, mut changes) = following(&api).await;
     api.down(true);
     sleep(Duration::from_mins(5)).await;
     assert!(matches!(set.lookup("ns", "one"), Lookup::Present(_)));
@@ -166,8 +165,7 @@ async fn an_outage_changes_nothing_that_is_known() {
 #[tokio::test(start_paused = true)]
 async fn an_impossible_name_is_absent_and_causes_no_request() {
     let api = FakeApi::default();
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
+    let (_runtime, set) = started(&api);
     let long = "x".repeat(254);
     let impossible = [
         "a=b",
@@ -196,8 +194,7 @@ async fn an_impossible_name_is_absent_and_causes_no_request() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_silently_died_is_noticed() {
     let api = FakeApi::default();
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
+    let (_runtime, set) = started(&api);
     set.follow(&who("a"), &names(&["one"]));
     settle().await;
     api.silence_watches();
@@ -212,8 +209,7 @@ async fn debug_output_shows_no_secret() {
     let mut secret = secret("one", "1");
     secret["data"] = json!({ "password": "aHVudGVyMg==" });
     api.put("secrets", &secret);
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
+    let (mut runtime, set) = started(&api);
     let (cache, mut changes) = runtime.watch::<Secret>(Config::default(), |_| {});
     set.follow(&who("a"), &names(&["one"]));
     settle().await;
@@ -236,8 +232,7 @@ async fn debug_output_shows_no_secret() {
 #[tokio::test(start_paused = true)]
 async fn a_late_subscription_starts_with_the_known_referrers() {
     let api = FakeApi::default();
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
+    let (_runtime, set) = started(&api);
     set.follow(&who("a"), &names(&["one"]));
     settle().await;
     assert_eq!(queued(&mut set.changes()), ["a"]);
@@ -248,8 +243,7 @@ async fn what_is_too_large_is_not_kept() {
     let api = FakeApi::default();
     let large = "x".repeat(shared_types::limits::CACHED_OBJECT_BYTES);
     api.put("secrets", &secret("shared", &large));
-    let mut runtime = Runtime::for_test(api.client());
-    let set = Set::new(&mut runtime, |_| {});
+    let (_runtime, set) = started(&api);
     set.follow(&who("a"), &names(&["shared"]));
     settle().await;
     let Lookup::Undecodable(why) = set.lookup("ns", "shared") else {
