@@ -103,7 +103,7 @@ impl fmt::Display for Summary {
         if inconsistent > 0 {
             writeln!(
                 f,
-                "{inconsistent} cases are judged in another way when a server presents them"
+                "{inconsistent} cases are verified in another way when a server presents them"
             )?;
         }
         write!(
