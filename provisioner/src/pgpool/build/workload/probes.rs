@@ -68,7 +68,7 @@ pub(in super::super) fn readiness(validated: &Validated) -> Probe {
 fn works() -> String {
     let (run, port) = (paths::RUN, ports::PGPOOL);
     format!(
-        r#"pgpool= stat= read=
+        r#"pgpool='' stat='' read=''
 {{ read -r pgpool <{run}/pgpool.pid; read -r stat </proc/${{pgpool:-none}}/stat; }} 2>/dev/null
 case ${{stat##*) }} in
   '') echo 'the main process of pgpool does not run'; exit 1;;
