@@ -23,7 +23,7 @@ pub(super) fn function() -> String {
         r#"ticks=0 left=
 heal() {{
   ticks=$(((ticks + 1) % {PERIOD})); [ $ticks = 0 ] || return 0
-  before=$left left= ended=
+  before=$left left='' ended=''
   for list in /proc/net/tcp /proc/net/tcp6; do
     [ -r $list ] || continue
     while read -r _ local _ state _ _ _ _ _ inode _; do
