@@ -247,7 +247,7 @@ fn most_names() -> Pgpool {
     let listed = |alias: &Alias| {
         json!({
             "alias": alias,
-            "dnsNames": (0..100).map(|number| format!("n{number}.{}", "x.".repeat(110))).collect::<Vec<_>>(),
+            "dnsNames": (0..100).map(|number| format!("n{number}.{}example", "x.".repeat(110))).collect::<Vec<_>>(),
             "ipAddresses": (0..100).map(|number| format!("10.0.0.{number}")).collect::<Vec<_>>(),
             "uris": (0..100).map(|number| format!("urn:{number}:{}", "x".repeat(300))).collect::<Vec<_>>(),
             "emailAddresses": (0..100).map(|number| format!("a{number}@{}.example", "x".repeat(60))).collect::<Vec<_>>(),

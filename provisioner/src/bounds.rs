@@ -244,7 +244,7 @@ fn certificates(names: usize) -> Case {
     let listed = |alias: &str| {
         json!({
             "alias": alias,
-            "dnsNames": (0..names).map(|number| format!("n{number}.{}", "x.".repeat(110))).collect::<Vec<_>>(),
+            "dnsNames": (0..names).map(|number| format!("n{number}.{}example", "x.".repeat(110))).collect::<Vec<_>>(),
             "ipAddresses": (0..names).map(|number| format!("10.0.0.{number}")).collect::<Vec<_>>(),
         })
     };
