@@ -62,6 +62,17 @@ pub(crate) struct Probe {
     pub(crate) unanswered: Option<Unanswered>,
 }
 
+impl Probe {
+    /// One whose connection has ended.
+    pub(crate) fn ended(served: Option<ServedCertificate>, login: Result<(), LoginFailure>) -> Self {
+        Self {
+            served,
+            login,
+            unanswered: None,
+        }
+    }
+}
+
 /// Makes the one connection.
 pub(crate) trait Prober: Send + Sync + 'static {
     /// Probes a pod; never takes longer than the timeout of `access`, but may leave a connection that waits.

@@ -116,13 +116,7 @@ impl Attempt {
         });
         let (connector, transcript) = match prepared {
             Ok(prepared) => prepared,
-            Err(failure) => {
-                return Probe {
-                    served: None,
-                    login: Err(failure),
-                    unanswered: None,
-                };
-            }
+            Err(failure) => return Probe::ended(None, Err(failure)),
         };
         let login = self.clone().log_in(connector, transcript.clone()).boxed();
         Unanswered::new(login, transcript, self.access.clone())

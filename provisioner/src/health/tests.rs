@@ -47,12 +47,7 @@ impl Prober for Scripted {
                 reason: reason.to_owned(),
             }),
         };
-        std::future::ready(Probe {
-            served: None,
-            login,
-            unanswered: None,
-        })
-        .boxed()
+        std::future::ready(Probe::ended(None, login)).boxed()
     }
 }
 
@@ -179,13 +174,7 @@ impl Prober for Slow {
     fn probe(&self, _: Pod, _: Arc<Access>) -> BoxFuture<'static, Probe> {
         self.1.lock().unwrap().push(self.2.elapsed().as_secs());
         let login = Ok(());
-        sleep(self.0)
-            .map(|()| Probe {
-                served: None,
-                login,
-                unanswered: None,
-            })
-            .boxed()
+        sleep(self.0).map(|()| Probe::ended(None, login)).boxed()
     }
 }
 
@@ -290,13 +279,7 @@ impl Prober for Blocked {
         } else {
             self.0.lock().unwrap().push(self.1.elapsed().as_secs());
         }
-        sleep(takes)
-            .map(|()| Probe {
-                served: None,
-                login,
-                unanswered: None,
-            })
-            .boxed()
+        sleep(takes).map(|()| Probe::ended(None, login)).boxed()
     }
 }
 

@@ -48,11 +48,7 @@ impl Unanswered {
     /// Waits for the end of the login. May be abandoned and called again until it has returned.
     pub(super) async fn end(&mut self) -> Probe {
         let login = (&mut self.login).await;
-        Probe {
-            served: self.transcript.served(),
-            login,
-            unanswered: None,
-        }
+        Probe::ended(self.transcript.served(), login)
     }
 
     /// What the connection shows while it waits. A child that accepts a connection answers before it connects to PostgreSQL:
@@ -69,11 +65,7 @@ impl Unanswered {
                 backend,
             }
         };
-        Probe {
-            served: self.transcript.served(),
-            login: Err(failure),
-            unanswered: None,
-        }
+        Probe::ended(self.transcript.served(), Err(failure))
     }
 }
 

@@ -90,26 +90,14 @@ fn probes_sum_up_to_the_health_of_a_pod() {
     ];
     for (what, before, login, served, threshold, expected) in rows {
         assert_eq!(
-            PodHealth::after(
-                before.as_ref(),
-                Probe {
-                    served,
-                    login,
-                    unanswered: None,
-                },
-                threshold
-            ),
+            PodHealth::after(before.as_ref(), Probe::ended(served, login), threshold),
             expected,
             "{what}"
         );
     }
     let other = PodHealth::after(
         Some(&bad(1, "a")),
-        Probe {
-            served: None,
-            login: Err(LoginFailure::PlainText),
-            unanswered: None,
-        },
+        Probe::ended(None, Err(LoginFailure::PlainText)),
         1,
     );
     let expected = health(
@@ -131,15 +119,7 @@ fn a_read_only_pool_is_usable_and_differs() {
     };
     let step = |before: Option<&PodHealth>, login, threshold| {
         let served = Some(leaf(1));
-        PodHealth::after(
-            before,
-            Probe {
-                served,
-                login,
-                unanswered: None,
-            },
-            threshold,
-        )
+        PodHealth::after(before, Probe::ended(served, login), threshold)
     };
     let fine = step(None, Ok(()), 1);
     let patient = step(Some(&fine), Err(read_only()), 2);
@@ -188,11 +168,7 @@ fn the_sqlstate_distinguishes_rejections() {
         code: code.to_owned(),
     };
     let step = |before: Option<&PodHealth>, failure| {
-        let probe = Probe {
-            served: None,
-            login: Err(failure),
-            unanswered: None,
-        };
+        let probe = Probe::ended(None, Err(failure));
         PodHealth::after(before, probe, 1)
     };
     let before = step(None, rejected("28P01", "password does not match"));

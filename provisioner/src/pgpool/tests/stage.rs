@@ -49,12 +49,7 @@ impl Prober for Willing {
         } else {
             Ok(())
         };
-        std::future::ready(Probe {
-            served,
-            login,
-            unanswered: None,
-        })
-        .boxed()
+        std::future::ready(Probe::ended(served, login)).boxed()
     }
 }
 
