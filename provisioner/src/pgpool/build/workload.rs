@@ -161,16 +161,16 @@ pub(super) fn pod(validated: &Validated, certificates: Option<&CertificateRevisi
     let mut volumes = volumes::volumes(validated, certificates);
     volumes.extend(volumes::exporter(validated, certificates));
     volumes.extend(asked.volumes.unwrap_or_default());
-    let mut security_context = security_context(validated, asked.security_context.unwrap_or_default());
-    if asked.host_ipc != Some(true) {
-        free_memory(&mut security_context);
-    }
+    let security_context = security_context(validated, asked.security_context.unwrap_or_default());
     PodSpec {
         // pgpool uses no API server, and needs no list of Services in its environment.
         automount_service_account_token: asked.automount_service_account_token.or(Some(false)),
         enable_service_links: asked.enable_service_links.or(Some(false)),
         containers,
-        security_context: Some(security_context),
+        security_context: Some(PodSecurityContext {
+            sysctls: sysctls(security_context.sysctls, asked.host_ipc == Some(true)),
+            ..security_context
+        }),
         service_account_name: Some(validated.names.service_account.clone()),
         service_account: None,
         termination_grace_period_seconds: Some(grace(validated)),
@@ -202,18 +202,20 @@ pub(super) fn security_context(validated: &Validated, asked: PodSecurityContext)
     }
 }
 
-/// Frees shared memory when its last process has ended. The shared memory of a pgpool that was killed otherwise stays as long as
-/// the pod and counts against its memory limit, so that after some kills no container can start in it. Kubernetes allows this
-/// setting everywhere, but not for the IPC namespace of a node.
-fn free_memory(context: &mut PodSecurityContext) {
+/// Those of the user, and one that frees shared memory when its last process has ended. The shared memory of a pgpool that was
+/// killed otherwise stays as long as the pod and counts against its memory limit, so that after some kills no container can start
+/// in it. Kubernetes allows this setting everywhere, but not for the IPC namespace of a node.
+fn sysctls(asked: Option<Vec<Sysctl>>, shares_node_ipc: bool) -> Option<Vec<Sysctl>> {
     const FREE_MEMORY: &str = "kernel.shm_rmid_forced";
-    let sysctls = context.sysctls.get_or_insert_default();
-    if sysctls.iter().all(|sysctl| sysctl.name != FREE_MEMORY) {
-        sysctls.push(Sysctl {
-            name: FREE_MEMORY.to_owned(),
-            value: "1".to_owned(),
-        });
+    let asked_for = |name: &str| asked.iter().flatten().any(|sysctl| sysctl.name == name);
+    if shares_node_ipc || asked_for(FREE_MEMORY) {
+        return asked;
     }
+    let ours = Sysctl {
+        name: FREE_MEMORY.to_owned(),
+        value: "1".to_owned(),
+    };
+    Some(asked.into_iter().flatten().chain([ours]).collect())
 }
 
 fn runtime_default() -> SeccompProfile {

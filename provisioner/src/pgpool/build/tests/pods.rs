@@ -186,6 +186,31 @@ fn pods_spread_over_nodes_and_zones() {
 }
 
 #[test]
+fn shared_memory_is_freed_where_kubernetes_allows_it() {
+    let table = [
+        ("{}", "kernel.shm_rmid_forced=1"),
+        ("{hostIPC: true}", ""),
+        (
+            "{securityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: '0'}]}}",
+            "net.ipv4.ip_unprivileged_port_start=0 kernel.shm_rmid_forced=1",
+        ),
+        (
+            "{securityContext: {sysctls: [{name: kernel.shm_rmid_forced, value: '0'}]}}",
+            "kernel.shm_rmid_forced=0",
+        ),
+    ];
+    for (asked, expected) in table {
+        let pod = pod(&World::plain().spec(&format!("podTemplate: {{spec: {asked}}}")));
+        let sysctls = pod.security_context.unwrap().sysctls.unwrap_or_default();
+        let sysctls: Vec<_> = sysctls
+            .iter()
+            .map(|it| format!("{}={}", it.name, it.value))
+            .collect();
+        assert_eq!(sysctls.join(" "), expected, "{asked}");
+    }
+}
+
+#[test]
 fn what_is_empty_is_left_out_and_what_is_the_users_is_kept() {
     let world = World::plain().spec(
         "podTemplate: {spec: {dnsPolicy: '', schedulerName: '', nodeSelector: {node-role.kubernetes.io/pool: ''}, \
