@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
 use super::container::pgpool;
-use super::support::{World, until};
+use super::support::{World, listed_sockets, until};
 
 /// A main process whose children each have one connection. A child writes its PID, waits, and writes down how it is ended.
 const PGPOOL: &str = r"
@@ -98,16 +98,9 @@ impl Pod {
     }
 
     /// The kernel lists these connections: address, state, inode.
-    fn lists(&self, sockets: &[(&str, &str, &str)]) {
-        let mut text = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n".to_owned();
-        for (address, state, inode) in sockets {
-            let row = format!(
-                "   1: {address} 0700F40A:D431 {state} 00000000:00000001 00:00000000 00000000    70        0 {inode} 1 0000000000000000 20 4 1 10 -1\n"
-            );
-            text.push_str(&row);
-        }
+    fn lists(&self, rows: &[(&str, &str, &str)]) {
         let new = self.home.path().join("tcp.new");
-        fs::write(&new, text).expect("a file");
+        fs::write(&new, listed_sockets(rows)).expect("a file");
         fs::rename(new, self.home.path().join("tcp")).expect("a file");
     }
 

@@ -9,12 +9,7 @@ use k8s_openapi::api::core::v1::Probe;
 use shared_types::ports;
 
 use super::container::pgpool;
-use super::support::{World, until};
-
-const HEADER: &str =
-    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
-/// One row of the list: the address, its port and the state of the socket.
-const ROW: &str = "   0: ADDRESS 00000000:0000 STATE 00000000:00000005 00:00000000 00000000    70        0 24601 1 0000000000000000 100 0 0 10 0\n";
+use super::support::{World, listed_sockets, until};
 
 /// What the pod has.
 struct Pod {
@@ -36,8 +31,10 @@ impl Pod {
         // Of a process with an empty PID.
         pod.write("proc/stat", "cpu  1 2 3\n");
         for (list, address, state) in sockets {
-            let row = ROW.replace("ADDRESS", address).replace("STATE", state);
-            pod.write(&format!("proc/net/{list}"), &format!("{HEADER}{row}"));
+            pod.write(
+                &format!("proc/net/{list}"),
+                &listed_sockets(&[(address, state, "24601")]),
+            );
         }
         pod
     }

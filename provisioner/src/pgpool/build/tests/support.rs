@@ -222,6 +222,19 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Sockets as `/proc/net/tcp` and `/proc/net/tcp6` list them: local address with port, state, inode.
+pub(crate) fn listed_sockets(rows: &[(&str, &str, &str)]) -> String {
+    let header =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let rows = rows.iter().map(|(address, state, inode)| {
+        format!(
+            "   1: {address} 0700F40A:D431 {state} 00000000:00000001 00:00000000 00000000    70        0 {inode} 1 \
+             0000000000000000 20 4 1 10 -1\n"
+        )
+    });
+    [header.to_owned()].into_iter().chain(rows).collect()
+}
+
 /// What is built for a decision.
 fn built(validated: &Validated, decision: Decision<'_>) -> Objects {
     build::build(&Ok(validated.clone()), &Ok(decision)).expect("something is decided")
