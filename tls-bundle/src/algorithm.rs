@@ -39,16 +39,7 @@ enum Scheme {
 impl<'a> Algorithm<'a> {
     /// Reads an `AlgorithmIdentifier`.
     pub(crate) fn read(element: &Element<'a>) -> Read<Self> {
-        let mut reader = element.reader();
-        let oid = der::oid(reader.expect(tag::OID)?.content)?;
-        let parameters = if reader.is_empty() {
-            None
-        } else {
-            let parameters = reader.element()?;
-            der::any(&parameters)?;
-            Some(parameters)
-        };
-        reader.end()?;
+        let (oid, parameters) = der::algorithm_identifier(element)?;
         Ok(Self {
             scheme: scheme(oid),
             parameters,

@@ -239,3 +239,17 @@ pub(crate) fn any(element: &Element<'_>) -> Read<()> {
     };
     if fits { Ok(()) } else { Err(Fault::Malformed) }
 }
+/// Reads an `AlgorithmIdentifier`: what it names, and its parameters.
+pub(crate) fn algorithm_identifier<'a>(element: &Element<'a>) -> Read<(&'a [u8], Option<Element<'a>>)> {
+    let mut reader = element.reader();
+    let oid = oid(reader.expect(tag::OID)?.content)?;
+    let parameters = if reader.is_empty() {
+        None
+    } else {
+        let parameters = reader.element()?;
+        any(&parameters)?;
+        Some(parameters)
+    };
+    reader.end()?;
+    Ok((oid, parameters))
+}

@@ -224,8 +224,8 @@ pub struct Names {
 /// Returns the names of the first certificate of a PEM text; `None` when it cannot be parsed.
 #[must_use]
 pub fn names_of(pem: &[u8]) -> Option<Names> {
-    let certificates = pem::certificates(pem).ok()?;
-    let parsed = certificate::parse(certificates.first()?).ok()?;
+    let first = pem::first(pem)?;
+    let parsed = certificate::parse(&first).ok()?;
     Some(Names {
         subject: parsed.subject.display(),
         issuer: parsed.issuer.display(),
@@ -235,9 +235,7 @@ pub fn names_of(pem: &[u8]) -> Option<Names> {
 /// Returns the facts about the leaf certificate of a `tls.crt` without verifying it; `None` when it cannot be parsed.
 #[must_use]
 pub fn leaf(pem: &[u8]) -> Option<Leaf> {
-    let certificates = pem::certificates(pem).ok()?;
-    let parsed = certificate::parse(certificates.first()?).ok()?;
-    parsed.leaf()
+    leaf_of_der(&pem::first(pem)?)
 }
 
 /// Like [`leaf`], of a certificate in DER form.
@@ -256,6 +254,5 @@ pub fn public_key_of_der(der: &[u8]) -> Option<SubjectPublicKeyInfoDer<'_>> {
 /// Returns the leaf certificate of a `tls.crt` in DER form, or `None` when the text cannot be parsed.
 #[must_use]
 pub fn leaf_der(pem: &[u8]) -> Option<Vec<u8>> {
-    let certificates = pem::certificates(pem).ok()?;
-    certificates.first().map(|leaf| leaf.to_vec())
+    pem::first(pem).map(|leaf| leaf.to_vec())
 }

@@ -2,20 +2,14 @@
 //! for an issuer: a CA that was renewed with the same key still counts as the signer, unless its key identifier is another
 //! one. Validity periods are checked by [`crate::verify()`].
 
-use rustls_pki_types::CertificateDer;
-
 use crate::certificate;
 use crate::pem;
 use crate::signature::{self, Signature};
 
 /// See [`crate::is_signed_by`].
 pub(crate) fn is_signed_by(leaf: &[u8], ca: &[u8]) -> Option<bool> {
-    let (leaf, ca) = (first(leaf)?, first(ca)?);
+    let (leaf, ca) = (pem::first(leaf)?, pem::first(ca)?);
     let leaf = certificate::parse(&leaf).ok()?;
     let ca = certificate::parse(&ca).ok()?;
     Some(leaf.may_be_issued_by(&ca) && signature::check(&leaf, &ca) == Signature::Valid)
-}
-
-fn first(text: &[u8]) -> Option<CertificateDer<'static>> {
-    pem::certificates(text).ok()?.into_iter().next()
 }

@@ -14,6 +14,11 @@ use sections::{Section, Sections};
 /// What is wrong with a text, as the end of a sentence about it.
 pub(crate) type Problem = Cow<'static, str>;
 
+/// Returns the first certificate of a text that [`certificates`] accepts.
+pub(crate) fn first(text: &[u8]) -> Option<CertificateDer<'static>> {
+    certificates(text).ok()?.into_iter().next()
+}
+
 /// Returns the certificates of the text in DER form, in order; at least one. Sections of other kinds are skipped, as long as
 /// OpenSSL would skip them.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem> {

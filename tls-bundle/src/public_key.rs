@@ -132,16 +132,7 @@ impl<'a> PublicKey<'a> {
     pub(crate) fn read(reader: &mut Reader<'a>) -> Read<Self> {
         let info = reader.expect(tag::SEQUENCE)?;
         let mut inside = info.reader();
-        let mut algorithm = inside.expect(tag::SEQUENCE)?.reader();
-        let oid = der::oid(algorithm.expect(tag::OID)?.content)?;
-        let parameters = if algorithm.is_empty() {
-            None
-        } else {
-            let parameters = algorithm.element()?;
-            der::any(&parameters)?;
-            Some(parameters)
-        };
-        algorithm.end()?;
+        let (oid, parameters) = der::algorithm_identifier(&inside.expect(tag::SEQUENCE)?)?;
         let (unused, bits) = der::bit_string(inside.expect(tag::BIT_STRING)?.content)?;
         inside.end()?;
         let curve = parameters
