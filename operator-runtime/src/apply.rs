@@ -15,7 +15,6 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Request;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -24,6 +23,7 @@ pub use self::error::{ApplyError, Subject};
 pub use self::quantity::same as same_quantity;
 use crate::claim::{self, Claim};
 use crate::decode::Received;
+use crate::kind::Kind;
 use crate::scope::Placement;
 
 /// A resource version that no object has: the first revision of etcd precedes every object. The API
@@ -107,7 +107,7 @@ impl Applier {
         live: Option<&K>,
     ) -> Result<Applied<K>, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let subject = Subject::of(desired);
@@ -147,7 +147,7 @@ impl Applier {
     /// When the API server rejects the request.
     pub async fn create<K>(&self, desired: &K) -> Result<Option<K>, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let subject = Subject::of(desired);
@@ -182,7 +182,7 @@ impl Applier {
         live: K,
     ) -> Result<Applied<K>, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+        K: Kind,
     {
         if let Some(owner) = claim.other_owner(live.meta()) {
             return Err(subject.conflict(owner));
@@ -218,7 +218,7 @@ impl Applier {
         wanted: Value,
     ) -> Result<K, ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Kind,
     {
         let params = PatchParams::apply(self.field_manager).force();
         let patch = Patch::Apply(wanted);
@@ -234,7 +234,7 @@ impl Applier {
     /// already is no error.
     pub async fn delete<K>(&self, claim: &Claim, live: &K) -> Result<(), ApplyError>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Kind,
         K::Scope: Placement<K>,
     {
         let subject = Subject::of(live);

@@ -14,7 +14,6 @@ use kube::Client;
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::reflector::ObjectRef;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::debug;
@@ -124,7 +123,7 @@ async fn write<K>(
     wording: &Wording<K>,
 ) -> Result<(), ApplyError>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Kind,
     K::Scope: Placement<K>,
 {
     let namespace = key.namespace.as_deref();

@@ -1,15 +1,13 @@
 //! Writes a status when it differs.
 
-use std::fmt::Debug;
-
 use kube::api::{Patch, PatchParams};
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::debug;
 
 use crate::apply::{ApplyError, Subject, drop_nulls};
+use crate::kind::Kind;
 use crate::scope::Placement;
 
 /// Applies `desired` as the part of `.status` that this field manager owns, unless it equals `current`, the
@@ -25,7 +23,7 @@ pub async fn write_status<K, S>(
     current: &S,
 ) -> Result<bool, ApplyError>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Kind,
     K::Scope: Placement<K>,
     S: Serialize,
 {

@@ -2,17 +2,15 @@
 //! request reads. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use md5::{Digest, Md5};
-use operator_runtime::REQUEST_TIMEOUT;
 use operator_runtime::decode::Received;
-use serde::de::DeserializeOwned;
+use operator_runtime::{Kind, REQUEST_TIMEOUT};
 use shared_types::ops_request::ReplacedCertificate;
 use shared_types::policies::{self, PolicyState};
 use shared_types::{Alias, Pgpool, PgpoolOpsRequest, PgpoolOpsRequestStatus, PgpoolVersion, names};
@@ -243,7 +241,7 @@ pub(crate) fn entry<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
 /// When the API server does not answer, or not with the object or its absence.
 pub(crate) async fn read<K>(api: &Api<Received<K>>, name: &str) -> Result<Option<K>, Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Kind,
 {
     if !names::is_possible(name) {
         return Ok(None);
