@@ -1,6 +1,6 @@
 //! What makes a certificate change: it is issued again, its CA is replaced, another issuer is named.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use kube::api::PostParams;
 use local_cluster::wait;
 use serde_json::{Value, json};
@@ -54,13 +54,22 @@ impl TestNamespace {
 
     /// Writes, or replaces, the CA behind an issuer.
     pub(crate) async fn put_ca(&self, issuer: &str, ca: &TestCa) -> anyhow::Result<()> {
+        self.put_chain(issuer, &[ca]).await
+    }
+
+    /// As [`Self::put_ca`], for the CA that is the first of these. The issuer publishes the last.
+    pub(crate) async fn put_chain(&self, issuer: &str, chain: &[&TestCa]) -> anyhow::Result<()> {
+        let ([ca, ..], [.., root]) = (chain, chain) else {
+            bail!("an issuer needs a CA");
+        };
+        let certificates: String = chain.iter().map(|ca| ca.certificate()).collect();
         let secret = Manifest(json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": issuer},
             "type": "kubernetes.io/tls",
             "stringData": {
-                "tls.crt": ca.certificate(), "tls.key": ca.key(), "ca.crt": ca.certificate(),
+                "tls.crt": certificates, "tls.key": ca.key(), "ca.crt": root.certificate(),
             },
         }));
         self.put(&secret).await?;

@@ -104,8 +104,8 @@ fn of(failure: &Failure, case: &Case) -> Option<&'static Reason> {
                 | ChainFault::SignatureUnsuitable { .. }
                 | ChainFault::AlgorithmUnsupported { .. },
         } => {
-            let is_told = failure.to_string().contains("; supported are ");
-            (is_told && !algorithms_are_usual(case), &ALGORITHMS)
+            let names_supported = failure.to_string().contains("; supported are ");
+            (names_supported && !algorithms_are_usual(case), &ALGORITHMS)
         }
         _ => return None,
     };
@@ -170,7 +170,7 @@ fn same_text(one: &[u8], other: &[u8]) -> bool {
     visible(one) == visible(other)
 }
 
-/// Whether all keys and signatures are of the supported kinds. Those with RSA-PSS are not told apart.
+/// Whether all keys and signatures are of the supported kinds. A signature with RSA-PSS counts as none, whatever its parameters.
 fn algorithms_are_usual(case: &Case) -> bool {
     let all = [&case.ca, &case.certificate].map(|text| certificates(text));
     all.iter().flatten().all(|certificate| {

@@ -14,7 +14,7 @@ use crate::case::shared_fixtures::with_operators;
 use crate::namespace::TestNamespace;
 use crate::namespace::cert_manager::{SECRETS, SERVER};
 use crate::namespace::external_issuer;
-use crate::namespace::fixtures::{self, Manifest, PLATFORM_CA, POOL};
+use crate::namespace::fixtures::{self, PLATFORM_CA, POOL};
 use crate::namespace::pool::{Expected, certificate_copy};
 use crate::namespace::test_ca::TestCa;
 
@@ -100,15 +100,7 @@ async fn chain(ns: TestNamespace) -> anyhow::Result<()> {
     let root = TestCa::new("the company root")?;
     let department = root.intermediate("the department")?;
     ns.issuer_of(PLATFORM_CA, &department).await?;
-    let chain = [department.certificate(), root.certificate()].concat();
-    let with_chain = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": PLATFORM_CA},
-        "type": "kubernetes.io/tls",
-        "stringData": {"tls.crt": chain, "tls.key": department.key(), "ca.crt": root.certificate()},
-    });
-    ns.put(&Manifest(with_chain)).await?;
+    ns.put_chain(PLATFORM_CA, &[&department, &root]).await?;
     ns.put(&fixtures::pgpool(ns.name())?).await?;
     published(&ns, &root).await?;
 

@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom as _;
 use tls_bundle::Role;
 
 use super::authorities::{any_ca, own_issuer_name};
-use crate::x509::certificate::{BasicConstraints, Extension, common_name};
+use crate::x509::certificate::{BasicConstraints, Extension, Link, common_name};
 use crate::x509::der::{element, integer, null, octets, oid, sequence};
 use crate::x509::plan::{CLIENT_AUTH, Plan, SERVER_AUTH};
 
@@ -83,13 +83,19 @@ pub(super) fn netscape(plan: &mut Plan, random: &mut StdRng) {
     }
 }
 
-/// The certificate of a client.
-pub(super) fn role(plan: &mut Plan, random: &mut StdRng) {
+/// Makes the plan one of a client that logs in as `postgres`, and returns its leaf.
+fn client_leaf(plan: &mut Plan) -> &mut Link {
     plan.role = Role::Client;
     plan.dns_names.clear();
     let leaf = plan.leaf();
     leaf.subject = common_name("postgres");
     leaf.alternative_names.clear();
+    leaf
+}
+
+/// The certificate of a client.
+pub(super) fn role(plan: &mut Plan, random: &mut StdRng) {
+    let leaf = client_leaf(plan);
     let forms = [
         vec![CLIENT_AUTH],
         vec![SERVER_AUTH],
@@ -101,11 +107,7 @@ pub(super) fn role(plan: &mut Plan, random: &mut StdRng) {
 
 /// A client's certificate as the operators request it, issued by a CA that makes something else of it, or has its name.
 pub(super) fn client(plan: &mut Plan, random: &mut StdRng) {
-    plan.role = Role::Client;
-    plan.dns_names.clear();
-    let leaf = plan.leaf();
-    leaf.subject = common_name("postgres");
-    leaf.alternative_names.clear();
+    client_leaf(plan);
     match random.random_range(0..3) {
         0 => own_issuer_name(plan, random),
         1 => extended(plan, random),
