@@ -14,9 +14,8 @@ my ($home, @sessions) = @ARGV;
 $0 = 'pgpool';
 for my $name (@sessions) {
   next if fork;
-  open(my $file, '<', qq($home/$name));
   while (getppid != 1) {
-    seek($file, 0, 0);
+    open(my $file, '<', qq($home/$name));
     $0 = qq(pgpool: postgres shop 10.0.0.9(4711) ) . <$file>;
     select(undef, undef, undef, 0.01);
   }
@@ -75,9 +74,14 @@ impl Pod {
              Tcp: Algorithm Min Max MaxConn ActiveOpens PassiveOpens AttemptFails\n\
              Tcp: 1 200 120000 -1 11 {connections} 0\nUdp: InDatagrams\nUdp: 3\n"
         );
-        let new = self.home.path().join("snmp.new");
-        fs::write(&new, lines).expect("a file");
-        fs::rename(new, self.home.path().join("snmp")).expect("a file");
+        self.write("snmp", &lines);
+    }
+
+    /// In one step, since processes of the test read the file at any time.
+    fn write(&self, name: &str, text: &str) {
+        let new = self.home.path().join(format!("{name}.new"));
+        fs::write(&new, text).expect("a file");
+        fs::rename(new, self.home.path().join(name)).expect("a file");
     }
 
     fn end_with(&mut self, grace: Option<i64>, edited: impl Fn(String) -> String) {
@@ -104,7 +108,7 @@ impl Pod {
     }
 
     fn does(&self, session: &str, what: &str) {
-        fs::write(self.home.path().join(session), what).expect("a file");
+        self.write(session, what);
     }
 
     fn is_stopped(&self) -> bool {
